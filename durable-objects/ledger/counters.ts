@@ -1,0 +1,140 @@
+// Sums of usage per window, read from the buckets and the holds and then kept up in memory: what `reserve` compares with
+// the limits. The cache has one writer, this class; after a rollback it is forgotten and read again.
+
+import { add, amountOf, NOTHING } from './amounts.ts'
+import { bucketOf, FOLDED_BUCKET } from './schema.ts'
+import type { Sql } from './sql.ts'
+import type { Amount, CapType } from './types.ts'
+import { windowOf } from './windows.ts'
+
+/** A calendar window is 2,980 buckets at most (a month of 31 days and an hour of daylight saving). */
+const BUCKETS_KEPT = 3_072
+
+/** Refusals are counted in memory and written with the next write, or after so many: hammering must stay cheap. */
+const REFUSALS_PER_WRITE = 100
+
+export interface WindowUsage {
+  start: number
+  /** Null for `total`. */
+  end: number | null
+  settled: Amount
+  held: Amount
+  refused: number
+}
+
+const SUM_BUCKETS = `
+  select coalesce(sum(requests), 0) as requests, coalesce(sum(input_tokens), 0) as input_tokens,
+    coalesce(sum(output_tokens), 0) as output_tokens, coalesce(sum(cost_nano_usd), 0) as cost_nano_usd,
+    coalesce(sum(refused), 0) as refused
+  from usage_buckets where bucket >= ? and bucket < ?`
+
+const SUM_HOLDS = `
+  select coalesce(sum(requests), 0) as requests, coalesce(sum(input_tokens), 0) as input_tokens,
+    coalesce(sum(output_tokens), 0) as output_tokens, coalesce(sum(cost_nano_usd), 0) as cost_nano_usd
+  from reservations where outcome is null and reserved_at >= ? and reserved_at < ?`
+
+const ADD_TO_BUCKET = `
+  insert into usage_buckets (bucket, requests, input_tokens, output_tokens, cost_nano_usd, refused)
+  values (?, ?, ?, ?, ?, ?)
+  on conflict (bucket) do update set requests = requests + excluded.requests,
+    input_tokens = input_tokens + excluded.input_tokens, output_tokens = output_tokens + excluded.output_tokens,
+    cost_nano_usd = cost_nano_usd + excluded.cost_nano_usd, refused = refused + excluded.refused`
+
+const OLDEST_KEPT = 'select bucket from usage_buckets order by bucket desc limit 1 offset ?'
+const DELETE_BUCKETS = 'delete from usage_buckets where bucket > ? and bucket < ?'
+
+export class Counters {
+  readonly #sql: Sql
+  readonly #windows = new Map<CapType, WindowUsage>()
+  #timeZone = 'UTC'
+  #refusals = { bucket: FOLDED_BUCKET, count: 0 }
+
+  constructor(sql: Sql) {
+    this.#sql = sql
+  }
+
+  /** Usage of the window that `now` is in. The record is live: read it, do not keep it. */
+  usageOf(capType: CapType, timeZone: string, now: number): WindowUsage {
+    if (timeZone !== this.#timeZone) {
+      this.#timeZone = timeZone
+      this.forget()
+    }
+    const cached = this.#windows.get(capType)
+    if (cached && cached.start <= now && (cached.end === null || now < cached.end)) return cached
+    const usage = this.#read(capType, timeZone, now)
+    this.#windows.set(capType, usage)
+    return usage
+  }
+
+  #read(capType: CapType, timeZone: string, now: number): WindowUsage {
+    const { start, end } = windowOf(capType, timeZone, now)
+    const until = end ?? Number.MAX_SAFE_INTEGER
+    const [settled] = this.#sql.all<Amount & { refused: number }>(SUM_BUCKETS, start, until)
+    const [held] = this.#sql.all<Amount>(SUM_HOLDS, start, until)
+    const waiting = this.#refusals
+    const unwritten = start <= waiting.bucket && waiting.bucket < until ? waiting.count : 0
+    return {
+      start,
+      end,
+      settled: amountOf(settled ?? NOTHING),
+      held: amountOf(held ?? NOTHING),
+      refused: (settled?.refused ?? 0) + unwritten,
+    }
+  }
+
+  /** Counts a hold that was written (1) or taken off (-1), in the windows that it was admitted in. */
+  hold(reservedAt: number, amount: Amount, times: 1 | -1): void {
+    for (const usage of this.#around(reservedAt)) add(usage.held, amount, times)
+  }
+
+  /** Adds usage to the bucket of the admission, in SQL and in memory. Amounts are negative where a charge is corrected. */
+  charge(reservedAt: number, amount: Amount): void {
+    this.#addToBucket(bucketOf(reservedAt), amount, 0)
+    for (const usage of this.#around(reservedAt)) add(usage.settled, amount)
+  }
+
+  refuse(now: number): void {
+    const bucket = bucketOf(now)
+    if (bucket !== this.#refusals.bucket) this.writeRefusals()
+    this.#refusals.bucket = bucket
+    this.#refusals.count += 1
+    for (const usage of this.#around(now)) usage.refused += 1
+    if (this.#refusals.count >= REFUSALS_PER_WRITE) this.writeRefusals()
+  }
+
+  writeRefusals(): void {
+    const { bucket, count } = this.#refusals
+    if (count === 0) return
+    this.#addToBucket(bucket, NOTHING, count)
+    this.#refusals.count = 0
+  }
+
+  /** Moves what no window asks for any more into row 0. By count and not by the clock, which may jump. */
+  fold(): void {
+    const [oldest] = this.#sql.all<{ bucket: number }>(OLDEST_KEPT, BUCKETS_KEPT - 1)
+    if (!oldest) return
+    const [old] = this.#sql.all<Amount & { refused: number }>(SUM_BUCKETS, FOLDED_BUCKET + 1, oldest.bucket)
+    if (!old) return
+    this.#addToBucket(FOLDED_BUCKET, old, old.refused)
+    this.#sql.all(DELETE_BUCKETS, FOLDED_BUCKET, oldest.bucket)
+  }
+
+  /** Drops all that is remembered: the next question reads SQL again. */
+  forget(): void {
+    this.#windows.clear()
+  }
+
+  #addToBucket(
+    bucket: number,
+    { requests, input_tokens, output_tokens, cost_nano_usd }: Amount,
+    refused: number,
+  ): void {
+    this.#sql.all(ADD_TO_BUCKET, bucket, requests, input_tokens, output_tokens, cost_nano_usd, refused)
+  }
+
+  *#around(instant: number): Iterable<WindowUsage> {
+    for (const usage of this.#windows.values()) {
+      if (usage.start <= instant && (usage.end === null || instant < usage.end)) yield usage
+    }
+  }
+}

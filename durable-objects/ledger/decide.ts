@@ -1,0 +1,123 @@
+// Does this call fit under every cap? The whole decision, as arithmetic. Pure: no I/O, no clock.
+//
+//   unmeasurable? -> the whole ask fits? -> a useful part fits? -> else which cap stays shut longest
+//
+// A call is `fixed` (its request, its input) plus an output that may be granted smaller than asked. Money is multiplied
+// as BigInt: a million tokens at the dearest price pass 2^53.
+
+import type { Amount, Ask, Cap, LimitState, LimitType, OutputAsk, Refusal } from './types.ts'
+
+/** One limit of one active cap, with the usage that it is measured against. */
+export interface Limit extends LimitState {
+  on_exceed: Cap['on_exceed']
+}
+
+export type Fit =
+  | { fits: true; granted_output_tokens: number | null; clamped: boolean; hold: Amount }
+  | { fits: false; refusal: Refusal; limit: LimitState }
+
+type Priced = { max_tokens: number; min_tokens: number; choices: number; nano_usd_per_mtok: number }
+
+export function decide(limits: Limit[], ask: Ask, now: number): Fit {
+  const unmeasurable = findUnmeasurable(limits, ask)
+  if (unmeasurable) return { fits: false, ...unmeasurable }
+
+  const isFull = (limit: Limit, output: number) => limit.current_usage + amountAsked(limit, ask, output) > limit.limit
+  const metered = limits.some((limit) => limit.limit_type !== 'requests')
+  const { max_tokens, min_tokens } = pricedOutput(ask.output)
+  const full = limits.filter((limit) => isFull(limit, max_tokens))
+  if (full.length === 0) return granted(ask, max_tokens, metered, false)
+
+  const useful = Math.min(min_tokens, max_tokens)
+  const part = Math.min(max_tokens, ...full.map((limit) => largestOutput(limit, ask)))
+  if (ask.output && part >= useful && full.every((limit) => limit.on_exceed === 'clamp')) {
+    return granted(ask, part, metered, true)
+  }
+
+  const shut = full.flatMap((limit) => {
+    const least = limit.on_exceed === 'clamp' ? useful : max_tokens
+    return isFull(limit, least) ? [{ limit, asked: amountAsked(limit, ask, least) }] : []
+  })
+  return refused(shut, now)
+}
+
+/** A token or cost cap can only hold what has a bound and a price. */
+function findUnmeasurable(limits: Limit[], ask: Ask): { refusal: Refusal; limit: LimitState } | null {
+  for (const limit of limits) {
+    if (limit.limit_type === 'requests') continue
+    const { cap_type, limit_type } = limit
+    if (ask.input_tokens === null) {
+      return { refusal: { reason: 'unbounded', cap_type, limit_type, part: 'input' }, limit }
+    }
+    if (ask.output && ask.output.max_tokens === null) {
+      return { refusal: { reason: 'unbounded', cap_type, limit_type, part: 'output' }, limit }
+    }
+    const unpriced = ask.input_cost_nano_usd === null || ask.output?.nano_usd_per_mtok === null
+    if (limit_type === 'cost' && unpriced) return { refusal: { reason: 'unpriced', cap_type }, limit }
+  }
+  return null
+}
+
+/** The output with nothing for what is unknown: only ever compared where no limit asks. */
+const pricedOutput = (output: OutputAsk | null): Priced => ({
+  max_tokens: output?.max_tokens ?? 0,
+  min_tokens: output?.min_tokens ?? 0,
+  choices: output?.choices ?? 1,
+  nano_usd_per_mtok: output?.nano_usd_per_mtok ?? 0,
+})
+
+/** What the call takes of this limit when each answer is bounded by `output` tokens. */
+function amountAsked({ limit_type }: { limit_type: LimitType }, ask: Ask, output: number): number {
+  const { choices, nano_usd_per_mtok } = pricedOutput(ask.output)
+  switch (limit_type) {
+    case 'requests':
+      return ask.requests
+    case 'tokens':
+      return (ask.input_tokens ?? 0) + output * choices
+    case 'cost':
+      return (ask.input_cost_nano_usd ?? 0) + costOfOutput(output * choices, nano_usd_per_mtok)
+  }
+}
+
+/** The largest bound of one answer that this limit has room for; -1 where it has none at all. */
+function largestOutput(limit: Limit, ask: Ask): number {
+  const room = limit.limit - limit.current_usage - amountAsked(limit, ask, 0)
+  if (room < 0 || limit.limit_type === 'requests') return -1
+  const { choices, nano_usd_per_mtok } = pricedOutput(ask.output)
+  if (limit.limit_type === 'tokens') return Math.floor(room / choices)
+  if (nano_usd_per_mtok === 0) return Number.MAX_SAFE_INTEGER
+  return Number((BigInt(room) * 1_000_000n) / (BigInt(nano_usd_per_mtok) * BigInt(choices)))
+}
+
+function costOfOutput(tokens: number, nanoUsdPerMtok: number): number {
+  return Number((BigInt(tokens) * BigInt(nanoUsdPerMtok) + 999_999n) / 1_000_000n)
+}
+
+function granted(ask: Ask, output: number, metered: boolean, clamped: boolean): Fit {
+  const { choices, nano_usd_per_mtok } = pricedOutput(ask.output)
+  return {
+    fits: true,
+    granted_output_tokens: ask.output && metered ? output : null,
+    clamped,
+    hold: {
+      requests: ask.requests,
+      input_tokens: ask.input_tokens ?? 0,
+      output_tokens: output * choices,
+      cost_nano_usd: (ask.input_cost_nano_usd ?? 0) + costOfOutput(output * choices, nano_usd_per_mtok),
+    },
+  }
+}
+
+/** Names the limit that stays shut longest, so that a client that waits for `reset_at` gets in. */
+function refused(shut: { limit: Limit; asked: number }[], now: number): Fit {
+  const opensAt = ({ limit, asked }: { limit: Limit; asked: number }) =>
+    asked > limit.limit || limit.reset_at === null ? Number.POSITIVE_INFINITY : limit.reset_at
+  const longest = shut.reduce((a, b) => (opensAt(b) > opensAt(a) ? b : a))
+  const reset_at = Number.isFinite(opensAt(longest)) ? longest.limit.reset_at : null
+  const exceeded = { ...longest.limit, reset_at }
+  return {
+    fits: false,
+    refusal: { reason: 'cap_exceeded', exceeded, asked: longest.asked, now },
+    limit: longest.limit,
+  }
+}

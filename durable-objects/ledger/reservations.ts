@@ -1,0 +1,83 @@
+// The rows of `reservations`: holds while a call is out, and afterwards how it ended. Storage only, no policy.
+
+import { amountOf } from './amounts.ts'
+import type { ReservationRow } from './schema.ts'
+import type { Sql } from './sql.ts'
+import type { Amount, EventDraft, Outcome } from './types.ts'
+
+/** Ended calls that are remembered whatever the clock says, so that a clock that jumps cannot make a repeat count. */
+const ENDED_CALLS_KEPT = 1_000
+/** How long the others are remembered: far longer than any `settle` is repeated. */
+export const ENDED_CALLS_KEPT_MS = 24 * 3_600 * 1_000
+/** Holds that are ended in one go, so that it stays short. */
+const EXPIRED_AT_ONCE = 100
+
+const FIND = 'select * from reservations where request_id = ?'
+const HOLD = `
+  insert into reservations (request_id, reserved_at, expires_at, requests, input_tokens, output_tokens, cost_nano_usd,
+    granted_output_tokens, clamped, draft)
+  values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+// An upsert, because a call whose hold was lost still has to be remembered as ended.
+const END = `
+  insert into reservations (request_id, reserved_at, expires_at, requests, input_tokens, output_tokens, cost_nano_usd,
+    clamped, outcome, ended_at)
+  values (?, ?, ?, ?, ?, ?, ?, 0, ?, ?)
+  on conflict (request_id) do update set requests = excluded.requests, input_tokens = excluded.input_tokens,
+    output_tokens = excluded.output_tokens, cost_nano_usd = excluded.cost_nano_usd, outcome = excluded.outcome,
+    ended_at = excluded.ended_at, draft = null`
+const EXPIRED = 'select * from reservations where outcome is null and expires_at <= ? order by expires_at limit ?'
+const NEXT_EXPIRY = 'select min(expires_at) as expires_at from reservations where outcome is null'
+const FORGET = `
+  delete from reservations
+  where outcome is not null and ended_at < ? and seq <= (select max(seq) from reservations) - ?`
+
+export interface Hold {
+  request_id: string
+  reserved_at: number
+  expires_at: number
+  amount: Amount
+  granted_output_tokens: number | null
+  clamped: boolean
+  draft: EventDraft
+}
+
+export class Reservations {
+  readonly #sql: Sql
+
+  constructor(sql: Sql) {
+    this.#sql = sql
+  }
+
+  find(requestId: string): ReservationRow | undefined {
+    return this.#sql.all<ReservationRow>(FIND, requestId)[0]
+  }
+
+  hold({ request_id, reserved_at, expires_at, amount, granted_output_tokens, clamped, draft }: Hold): void {
+    const row = [request_id, reserved_at, expires_at, ...columnsOf(amount), granted_output_tokens, clamped ? 1 : 0]
+    this.#sql.all(HOLD, ...row, JSON.stringify(draft))
+  }
+
+  /** `charged` replaces the hold in the row: what a later correction starts from. */
+  end(requestId: string, reservedAt: number, outcome: Outcome, charged: Amount, now: number): void {
+    this.#sql.all(END, requestId, reservedAt, now, ...columnsOf(charged), outcome, now)
+  }
+
+  /** Holds whose time is up, the oldest first; not all of them where there are many. */
+  expired(now: number): ReservationRow[] {
+    return this.#sql.all<ReservationRow>(EXPIRED, now, EXPIRED_AT_ONCE)
+  }
+
+  /** When the next hold expires; null where nothing is in flight. */
+  nextExpiry(): number | null {
+    return this.#sql.all<{ expires_at: number | null }>(NEXT_EXPIRY)[0]?.expires_at ?? null
+  }
+
+  forgetEnded(now: number): void {
+    this.#sql.all(FORGET, now - ENDED_CALLS_KEPT_MS, ENDED_CALLS_KEPT)
+  }
+}
+
+function columnsOf(amount: Amount): [number, number, number, number] {
+  const { requests, input_tokens, output_tokens, cost_nano_usd } = amountOf(amount)
+  return [requests, input_tokens, output_tokens, cost_nano_usd]
+}

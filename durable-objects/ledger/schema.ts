@@ -1,0 +1,72 @@
+// What a ledger keeps, on one page. SQLite; instants in milliseconds, money in nano-dollars.
+//
+// `usage_buckets` is the one source of every counter: settled usage per 15 minutes, because the calendar windows of any
+// time zone are sums of quarter hours. Row 0 holds what is older than any window still asks for, so that `total` is the
+// sum of all rows and no second counter can drift.
+//
+// `reservations` has one row a call. While `outcome` is null the row is a hold; afterwards it remembers how the call
+// ended, so that a repeated or late `settle` is recognised. Holds are never part of a bucket: one that leaks can delay
+// a caller until it expires, but cannot corrupt a counter.
+//
+// `config` is the snapshot that the ledger decides by. `outbox` is in ../outbox.ts.
+
+import type { Sql } from './sql.ts'
+import type { Amount, Outcome } from './types.ts'
+
+export const BUCKET_MS = 15 * 60 * 1000
+
+/** The row that holds usage older than any window. No call is ever admitted in January 1970. */
+export const FOLDED_BUCKET = 0
+
+export const bucketOf = (now: number): number => Math.floor(now / BUCKET_MS) * BUCKET_MS
+
+export interface ReservationRow extends Amount {
+  request_id: string
+  reserved_at: number
+  expires_at: number
+  /** The granted bound of one answer, null where none was set; what a repeated `reserve` answers. */
+  granted_output_tokens: number | null
+  clamped: number
+  outcome: Outcome | null
+  ended_at: number | null
+  /** The event's draft as JSON; null once the call has ended. */
+  draft: string | null
+}
+
+const DDL = [
+  `create table if not exists config (
+    id integer primary key check (id = 1),
+    snapshot text not null,
+    fetched_at integer not null
+  )`,
+  `create table if not exists usage_buckets (
+    bucket integer primary key,
+    requests integer not null default 0,
+    input_tokens integer not null default 0,
+    output_tokens integer not null default 0,
+    cost_nano_usd integer not null default 0,
+    refused integer not null default 0
+  )`,
+  // The amounts are the hold while it is held, then what was charged: a correction needs the difference.
+  `create table if not exists reservations (
+    seq integer primary key,
+    request_id text not null unique,
+    reserved_at integer not null,
+    expires_at integer not null,
+    requests integer not null,
+    input_tokens integer not null,
+    output_tokens integer not null,
+    cost_nano_usd integer not null,
+    granted_output_tokens integer,
+    clamped integer not null,
+    outcome text,
+    ended_at integer,
+    draft text
+  )`,
+  // Only holds are ever searched by time, and they are few.
+  `create index if not exists holds_by_expiry on reservations (expires_at) where outcome is null`,
+]
+
+export function createSchema(sql: Sql): void {
+  for (const statement of DDL) sql.all(statement)
+}

@@ -1,0 +1,120 @@
+// Events that wait to be written to Postgres, in order, at least once. They leave the table only when Postgres has them,
+// or when Postgres refuses the event itself: then it is set aside, still visible, and blocks nothing behind it.
+
+import { EventRejected } from '../src/postgres/usage-writer.ts'
+import type { Sql } from './ledger/sql.ts'
+import type { UsageEvent } from './ledger/types.ts'
+
+/** Rows of one insert. */
+const BATCH = 100
+/** Batches of one drain: a Worker invocation may make only so many subrequests. */
+const BATCHES_AT_ONCE = 200
+const FIRST_RETRY_MS = 1_000
+const LONGEST_RETRY_MS = 5 * 60 * 1_000
+
+const DDL = `
+  create table if not exists outbox (
+    seq integer primary key autoincrement,
+    event text not null,
+    rejection text
+  )`
+const DDL_INDEX = 'create index if not exists outbox_waiting on outbox (seq) where rejection is null'
+const APPEND = 'insert into outbox (event) values (?)'
+const NEXT = 'select seq, event from outbox where rejection is null order by seq limit ?'
+const DELETE = 'delete from outbox where rejection is null and seq between ? and ?'
+const SET_ASIDE = 'update outbox set rejection = ? where seq = ?'
+const COUNTS = `
+  select count(*) filter (where rejection is null) as waiting, count(rejection) as rejected from outbox`
+
+interface Row {
+  seq: number
+  event: string
+}
+
+export interface OutboxOptions {
+  /** Writes a batch to Postgres, all or none. Throws `EventRejected` where the data itself is refused. */
+  write: (events: UsageEvent[]) => Promise<void>
+  now: () => number
+  /** In [0, 1): the jitter of retries. */
+  random: () => number
+}
+
+export class Outbox {
+  readonly #sql: Sql
+  readonly #options: OutboxOptions
+  #draining: Promise<void> | null = null
+  #failures = 0
+  #retryAt = 0
+
+  constructor(sql: Sql, options: OutboxOptions) {
+    sql.all(DDL)
+    sql.all(DDL_INDEX)
+    this.#sql = sql
+    this.#options = options
+  }
+
+  /** Inside the transaction of the caller. */
+  append(event: UsageEvent): void {
+    this.#sql.all(APPEND, JSON.stringify(event))
+  }
+
+  counts(): { waiting: number; rejected: number } {
+    return this.#sql.all<{ waiting: number; rejected: number }>(COUNTS)[0] ?? { waiting: 0, rejected: 0 }
+  }
+
+  /** When to try again; null where nothing waits. */
+  nextAttempt(): number | null {
+    return this.#next(1).length === 0 ? null : Math.max(this.#retryAt, this.#options.now())
+  }
+
+  /** Writes what waits, unless a failure asks for patience. One drain runs at a time; never throws. */
+  drain(): Promise<void> {
+    if (this.#options.now() < this.#retryAt) return Promise.resolve()
+    this.#draining ??= this.#drain().finally(() => {
+      this.#draining = null
+    })
+    return this.#draining
+  }
+
+  async #drain(): Promise<void> {
+    try {
+      for (let batches = 0; batches < BATCHES_AT_ONCE; batches++) {
+        const rows = this.#next(BATCH)
+        if (rows.length === 0) break
+        await this.#deliver(rows)
+      }
+      this.#failures = 0
+    } catch (error) {
+      const delay = Math.min(FIRST_RETRY_MS * 2 ** this.#failures, LONGEST_RETRY_MS)
+      this.#failures += 1
+      this.#retryAt = this.#options.now() + delay * (0.5 + this.#options.random() / 2)
+      console.warn(
+        JSON.stringify({ message: 'usage events wait for Postgres', error: String(error), retry_in_ms: delay }),
+      )
+    }
+  }
+
+  /** A batch that Postgres refuses is halved until the event at fault stands alone. */
+  async #deliver(rows: Row[]): Promise<void> {
+    const [first, last] = [rows[0], rows.at(-1)]
+    if (!first || !last) return
+    try {
+      await this.#options.write(rows.map(({ event }) => JSON.parse(event)))
+      this.#sql.all(DELETE, first.seq, last.seq)
+    } catch (error) {
+      if (!(error instanceof EventRejected)) throw error
+      if (rows.length === 1) {
+        this.#sql.all(SET_ASIDE, String(error), first.seq)
+        console.error(JSON.stringify({ message: 'Postgres rejected a usage event', error: String(error) }))
+        return
+      }
+      const half = Math.ceil(rows.length / 2)
+      await this.#deliver(rows.slice(0, half))
+      await this.#deliver(rows.slice(half))
+    }
+  }
+
+  #next(limit: number): Row[] {
+    return this.#sql.all<Row>(NEXT, limit)
+  }
+}

@@ -1,0 +1,66 @@
+// Plain data for ledger tests: asks, snapshots and settlements with everything that does not matter filled in.
+
+import { NO_FACTS } from '../../durable-objects/ledger/no-facts.ts'
+import type { Amount, Ask, Cap, EventDraft, Settlement, Snapshot } from '../../durable-objects/ledger/types.ts'
+
+export const DRAFT: EventDraft = {
+  user_id: '0190a000-0000-7000-8000-000000000001',
+  key_id: null,
+  provider: 'openai',
+  operation: 'chat_completions',
+  method: 'POST',
+  path: '/openai/v1/chat/completions',
+  request_model: 'gpt-4o-mini',
+  stream: false,
+  job_id: null,
+  batch_id: null,
+  session_id: null,
+  metadata: null,
+}
+
+export const ask = (request_id: string, asked: Partial<Ask> = {}): Ask => ({
+  request_id,
+  caller: { key_id: null, scope: 'call' },
+  requests: 1,
+  input_tokens: 0,
+  input_cost_nano_usd: 0,
+  output: null,
+  draft: DRAFT,
+  ...asked,
+})
+
+export const cap = (cap_type: Cap['cap_type'], limits: Cap['limits'], on_exceed: Cap['on_exceed'] = 'clamp'): Cap => ({
+  id: `${cap_type}-cap`,
+  cap_type,
+  limits,
+  on_exceed,
+})
+
+export const snapshot = (caps: Cap[], more: Partial<Snapshot> = {}): Snapshot => ({
+  version: 1,
+  status: 'active',
+  time_zone: 'UTC',
+  caps,
+  keys: [],
+  ...more,
+})
+
+export const amount = (part: Partial<Amount>): Amount => ({
+  requests: 0,
+  input_tokens: 0,
+  output_tokens: 0,
+  cost_nano_usd: 0,
+  ...part,
+})
+
+export const settlement = (request_id: string, reserved_at: number, end: Partial<Settlement> = {}): Settlement => ({
+  request_id,
+  reserved_at,
+  outcome: 'settled',
+  usage: null,
+  hold: amount({}),
+  usage_source: 'reported',
+  draft: DRAFT,
+  facts: NO_FACTS,
+  ...end,
+})

@@ -1,0 +1,46 @@
+// A ledger's storage on node:sqlite, with a way to crash at any statement.
+
+import { DatabaseSync } from 'node:sqlite'
+import type { Sql, SqlValue } from '../../durable-objects/ledger/sql.ts'
+
+export class Crash extends Error {}
+
+export interface NodeSql extends Sql {
+  /** The n-th statement from now (0: the next) throws `Crash`; null: none. */
+  crashAfter(statements: number | null): void
+  close(): void
+}
+
+export function nodeSql(): NodeSql {
+  const database = new DatabaseSync(':memory:')
+  let left: number | null = null
+  const step = () => {
+    if (left === null) return
+    if (left === 0) throw new Crash()
+    left -= 1
+  }
+  return {
+    all<Row>(statement: string, ...bindings: SqlValue[]) {
+      step()
+      return database.prepare(statement).all(...bindings) as Row[]
+    },
+    transaction(body) {
+      database.exec('begin')
+      try {
+        const result = body()
+        step()
+        database.exec('commit')
+        return result
+      } catch (error) {
+        database.exec('rollback')
+        throw error
+      }
+    },
+    crashAfter(statements) {
+      left = statements
+    },
+    close() {
+      database.close()
+    },
+  }
+}

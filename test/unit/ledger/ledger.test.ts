@@ -1,0 +1,264 @@
+// The ledger's rules one by one, where the model test only meets them by chance.
+
+import { beforeEach, describe, expect, test } from 'vitest'
+import { Ledger } from '../../../durable-objects/ledger/ledger.ts'
+import type { Cap, Decision, OutputAsk, UsageEvent } from '../../../durable-objects/ledger/types.ts'
+import { amount, ask, cap, settlement, snapshot } from '../../support/ledger-fixtures.ts'
+import { type NodeSql, nodeSql } from '../../support/node-sql.ts'
+
+const NOON = Date.UTC(2026, 5, 15, 12, 0)
+const HOUR = 3_600_000
+const TTL = 600_000
+
+let sql: NodeSql
+let events: UsageEvent[]
+let ledger: Ledger
+
+const open = () => new Ledger(sql, { hold_ttl_ms: TTL, emit: (event) => events.push(event) })
+
+beforeEach(() => {
+  sql = nodeSql()
+  events = []
+  ledger = open()
+})
+
+const configure = (...caps: Cap[]) => ledger.configure(snapshot(caps), NOON)
+const refusalOf = (decision: Decision) => (decision.admitted ? null : decision.refusal)
+const output = (max_tokens: number | null, more: Partial<OutputAsk> = {}): OutputAsk => ({
+  max_tokens,
+  min_tokens: 16,
+  choices: 1,
+  nano_usd_per_mtok: 10_000_000_000,
+  ...more,
+})
+
+describe('who may call', () => {
+  test('a ledger without a snapshot refuses', () => {
+    expect(refusalOf(ledger.reserve(ask('a'), NOON))).toEqual({ reason: 'no_config' })
+    expect(ledger.status(NOON)).toBeNull()
+  })
+
+  test.each(['suspended', 'deleted'] as const)('a %s user is refused', (status) => {
+    ledger.configure(snapshot([], { status }), NOON)
+    expect(refusalOf(ledger.reserve(ask('a'), NOON))).toEqual({ reason: status })
+  })
+
+  test('a key must be in the snapshot, in time and in scope', () => {
+    const keys = [
+      { id: 'good', expires_at: null, scopes: ['call' as const] },
+      { id: 'old', expires_at: NOON, scopes: ['call' as const] },
+      { id: 'reader', expires_at: NOON + 1, scopes: ['usage' as const] },
+    ]
+    ledger.configure(snapshot([], { keys }), NOON)
+    const as = (key_id: string) => refusalOf(ledger.reserve(ask(key_id, { caller: { key_id, scope: 'call' } }), NOON))
+    expect(as('good')).toBeNull()
+    expect(as('revoked')).toEqual({ reason: 'unknown_key' })
+    expect(as('old')).toEqual({ reason: 'expired_key', expired_at: NOON })
+    expect(as('reader')).toEqual({ reason: 'missing_scope', scope: 'call' })
+  })
+
+  test('an older snapshot never replaces a newer one', () => {
+    ledger.configure(snapshot([], { version: 7, status: 'suspended' }), NOON)
+    ledger.configure(snapshot([], { version: 6 }), NOON)
+    expect(open().status(NOON)).toMatchObject({ version: 7, status: 'suspended' })
+  })
+})
+
+describe('what fits', () => {
+  test('the last unit is granted, one more is not', () => {
+    configure(cap('daily', { tokens: 100 }))
+    expect(ledger.reserve(ask('a', { input_tokens: 99 }), NOON).admitted).toBe(true)
+    expect(ledger.reserve(ask('b', { input_tokens: 2 }), NOON).admitted).toBe(false)
+    expect(ledger.reserve(ask('c', { input_tokens: 1 }), NOON).admitted).toBe(true)
+  })
+
+  test('an output is clamped to exactly what is left, per choice', () => {
+    configure(cap('daily', { tokens: 1_000 }))
+    const decision = ledger.reserve(ask('a', { input_tokens: 100, output: output(500, { choices: 2 }) }), NOON)
+    expect(decision).toMatchObject({ admitted: true, clamped: true, granted_output_tokens: 450 })
+  })
+
+  test('a part that is just useful is granted; a token less is refused', () => {
+    configure(cap('daily', { tokens: 116 }))
+    const asked = (input_tokens: number) => ask(`${input_tokens}`, { input_tokens, output: output(500) })
+    expect(ledger.reserve(asked(101), NOON).admitted).toBe(false)
+    expect(ledger.reserve(asked(100), NOON)).toMatchObject({ admitted: true, granted_output_tokens: 16 })
+  })
+
+  test('money clamps to the nano-dollar where floats would not', () => {
+    configure(cap('total', { cost: 9_000_000_000_000_000 }))
+    const priced = output(Number.MAX_SAFE_INTEGER, { nano_usd_per_mtok: 75_000_000_001 })
+    const decision = ledger.reserve(ask('a', { input_cost_nano_usd: 1, output: priced }), NOON)
+    expect(decision).toMatchObject({ admitted: true, granted_output_tokens: 119_999_999_998 })
+    expect(decision.admitted && decision.hold.cost_nano_usd).toBeLessThanOrEqual(9_000_000_000_000_000)
+  })
+
+  test('a cap that asks for refusal is never clamped', () => {
+    configure(cap('daily', { tokens: 1_000 }, 'refuse'))
+    const decision = ledger.reserve(ask('a', { output: output(1_001) }), NOON)
+    expect(refusalOf(decision)).toMatchObject({ reason: 'cap_exceeded', asked: 1_001 })
+  })
+
+  test('without a token or cost cap the bound is left alone', () => {
+    configure(cap('daily', { requests: 5 }))
+    expect(ledger.reserve(ask('a', { output: output(null) }), NOON)).toMatchObject({ granted_output_tokens: null })
+  })
+})
+
+describe('what cannot be measured', () => {
+  test('an unpriced model is refused under a cost cap only', () => {
+    configure(cap('daily', { cost: 1_000 }))
+    const unpriced = ask('a', { input_cost_nano_usd: null, output: output(10, { nano_usd_per_mtok: null }) })
+    expect(refusalOf(ledger.reserve(unpriced, NOON))).toEqual({ reason: 'unpriced', cap_type: 'daily' })
+    configure(cap('daily', { tokens: 1_000 }))
+    expect(ledger.reserve(unpriced, NOON).admitted).toBe(true)
+  })
+
+  test.each([
+    ['input', { input_tokens: null }],
+    ['output', { output: output(null) }],
+  ])('an unbounded %s is refused under a token cap', (part, asked) => {
+    configure(cap('weekly', { tokens: 1_000 }))
+    const refusal = { reason: 'unbounded', cap_type: 'weekly', limit_type: 'tokens', part }
+    expect(refusalOf(ledger.reserve(ask('a', asked), NOON))).toEqual(refusal)
+  })
+})
+
+describe('which cap is named', () => {
+  const fill = () => ledger.reserve(ask('first', { requests: 1 }), NOON)
+
+  test('the one that stays shut longest, until its reset', () => {
+    configure(cap('hourly', { requests: 1 }), cap('monthly', { requests: 1 }), cap('daily', { requests: 1 }))
+    fill()
+    const reset_at = Date.UTC(2026, 6, 1)
+    expect(refusalOf(ledger.reserve(ask('b'), NOON))).toMatchObject({
+      reason: 'cap_exceeded',
+      exceeded: { cap_type: 'monthly', limit_type: 'requests', current_usage: 1, limit: 1, reset_at },
+    })
+    expect(ledger.reserve(ask('b'), reset_at).admitted).toBe(true)
+  })
+
+  test('a total cap never resets', () => {
+    configure(cap('monthly', { requests: 1 }), cap('total', { requests: 1 }))
+    fill()
+    const refusal = refusalOf(ledger.reserve(ask('b'), NOON))
+    expect(refusal).toMatchObject({ exceeded: { cap_type: 'total', reset_at: null } })
+  })
+
+  test('waiting does not help a call that is larger than the limit', () => {
+    configure(cap('hourly', { tokens: 10 }))
+    const refusal = refusalOf(ledger.reserve(ask('b', { input_tokens: 11 }), NOON))
+    expect(refusal).toMatchObject({ asked: 11, exceeded: { cap_type: 'hourly', reset_at: null } })
+  })
+})
+
+describe('how calls end', () => {
+  test('settling twice counts once, and leaves one event', () => {
+    configure(cap('daily', { requests: 5 }))
+    ledger.reserve(ask('a', { input_tokens: 50 }), NOON)
+    const end = settlement('a', NOON, { usage: amount({ requests: 1, input_tokens: 20 }) })
+    ledger.settle(end, NOON + 1)
+    ledger.settle(end, NOON + 2)
+    open().settle(end, NOON + 3)
+    expect(ledger.status(NOON)?.caps[0]?.current_usage).toEqual({ requests: 1, tokens: 20, cost: 0 })
+    expect(events).toMatchObject([{ id: 'a', input_tokens: 20, occurred_at: NOON, settled_at: NOON + 1, revision: 0 }])
+  })
+
+  test('unknown usage is charged the hold, a release is charged nothing', () => {
+    configure(cap('daily', { tokens: 500 }))
+    ledger.reserve(ask('unknown', { input_tokens: 50 }), NOON)
+    ledger.reserve(ask('refused', { input_tokens: 70 }), NOON)
+    ledger.settle(settlement('unknown', NOON, { usage: null, usage_source: 'hold' }), NOON)
+    ledger.settle(settlement('refused', NOON, { outcome: 'released' }), NOON)
+    expect(ledger.status(NOON)?.caps[0]?.current_usage).toEqual({ requests: 1, tokens: 50, cost: 0 })
+  })
+
+  test('a provider that bills more than its bound is counted in full and marked', () => {
+    configure(cap('daily', { tokens: 100 }))
+    ledger.reserve(ask('a', { input_tokens: 50 }), NOON)
+    ledger.settle(settlement('a', NOON, { usage: amount({ requests: 1, input_tokens: 130 }) }), NOON)
+    expect(events).toMatchObject([{ overrun: true, input_tokens: 130 }])
+    expect(ledger.reserve(ask('b', { input_tokens: 1 }), NOON).admitted).toBe(false)
+  })
+
+  test('a call that never comes back is charged its hold, and corrected when it does', () => {
+    configure(cap('daily', { tokens: 100 }))
+    ledger.reserve(ask('a', { input_tokens: 90 }), NOON)
+    expect(ledger.nextExpiry()).toBe(NOON + TTL)
+    expect(ledger.expire(NOON + TTL - 1)).toBe(0)
+    expect(ledger.expire(NOON + TTL)).toBe(1)
+    ledger.settle(settlement('a', NOON, { usage: amount({ requests: 1, input_tokens: 30 }) }), NOON + 2 * TTL)
+    expect(ledger.status(NOON)?.caps[0]?.current_usage.tokens).toBe(30)
+    expect(events).toMatchObject([
+      { outcome: 'expired', usage_source: 'hold', input_tokens: 90, revision: 0, request_model: 'gpt-4o-mini' },
+      { outcome: 'settled', input_tokens: 30, revision: 1, overrun: false },
+    ])
+  })
+
+  test('usage counts in the window in which the call was admitted', () => {
+    configure(cap('hourly', { tokens: 100 }))
+    const admitted = NOON + HOUR - 1
+    ledger.reserve(ask('a', { input_tokens: 100 }), admitted)
+    expect(ledger.reserve(ask('b', { input_tokens: 100 }), admitted + 1).admitted).toBe(true)
+    ledger.settle(settlement('a', admitted, { usage: amount({ input_tokens: 100 }) }), admitted + 2)
+    expect(ledger.status(admitted + 2)?.caps[0]?.current_usage.tokens).toBe(100)
+    expect(ledger.status(admitted)?.caps[0]?.current_usage.tokens).toBe(100)
+  })
+
+  test('a clock that jumps ahead and back does not make a repeated settle count again', () => {
+    configure(cap('total', { requests: 5 }))
+    ledger.reserve(ask('a'), NOON)
+    const end = settlement('a', NOON, { usage: amount({ requests: 1 }) })
+    ledger.settle(end, NOON)
+    ledger.prune(NOON + 400 * 24 * HOUR)
+    ledger.settle(end, NOON + 1)
+    expect(events).toHaveLength(1)
+  })
+
+  test('calls and buckets that nothing asks for are forgotten; the total is not', () => {
+    configure(cap('total', { requests: 1_000_000 }))
+    for (let i = 0; i < 3_200; i++) {
+      const at = NOON + i * HOUR
+      ledger.reserve(ask(`${i}`), at)
+      ledger.settle(settlement(`${i}`, at, { usage: amount({ requests: 1 }) }), at)
+    }
+    const end = NOON + 3_200 * HOUR
+    ledger.prune(end)
+    expect(sql.all('select count(*) as rows from reservations')).toEqual([{ rows: 1_000 }])
+    expect(sql.all('select count(*) as rows from usage_buckets')).toEqual([{ rows: 3_072 + 1 }])
+    expect(open().status(end)?.caps[0]?.current_usage.requests).toBe(3_200)
+  })
+})
+
+test('refusals are counted without a write each, and survive in the sums', () => {
+  configure(cap('daily', { requests: 0 }))
+  for (let i = 0; i < 250; i++) ledger.reserve(ask(`${i}`), NOON)
+  expect(ledger.status(NOON)?.caps[0]).toMatchObject({ refused: 250, current_usage: { requests: 0 } })
+  expect(open().status(NOON)?.caps[0]?.refused).toBe(200)
+  ledger.prune(NOON)
+  expect(open().status(NOON)?.caps[0]?.refused).toBe(250)
+})
+
+test('a failed write leaves no trace, in memory either', () => {
+  configure(cap('daily', { requests: 2 }))
+  ledger.reserve(ask('a'), NOON)
+  for (let statements = 0; statements < 3; statements++) {
+    sql.crashAfter(statements)
+    expect(() => ledger.reserve(ask('b'), NOON)).toThrow()
+    sql.crashAfter(null)
+    expect(ledger.status(NOON)?.caps[0]?.current_usage.requests).toBe(1)
+  }
+})
+
+test('the time zone moves the windows, and usage with them', () => {
+  const caps = [cap('daily', { requests: 5 })]
+  ledger.configure(snapshot(caps, { time_zone: 'UTC' }), NOON)
+  const evening = Date.UTC(2026, 5, 15, 23, 0)
+  ledger.reserve(ask('a'), evening)
+  ledger.configure(snapshot(caps, { time_zone: 'Asia/Tokyo' }), evening)
+  expect(ledger.status(Date.UTC(2026, 5, 16, 1))?.caps[0]).toMatchObject({
+    current_usage: { requests: 1 },
+    window_start: Date.UTC(2026, 5, 15, 15),
+    reset_at: Date.UTC(2026, 5, 16, 15),
+  })
+})
