@@ -1,0 +1,55 @@
+// The whole HTTP surface, from configuration and a way to find ledgers. Runs wherever Web-standard APIs do.
+
+import { Hono } from 'hono'
+import { v7 as newId } from 'uuid'
+import type { LedgerOf } from '../durable-objects/ledger/types.ts'
+import { adminRoutes } from './admin/routes.ts'
+import { createJwtVerifier } from './auth/jwt.ts'
+import { createKeyRing } from './auth/keys.ts'
+import type { Config } from './config.ts'
+import { GatewayFault } from './errors.ts'
+import { gateway } from './gateway/gateway.ts'
+import { authenticate, requireAdmin } from './middleware/authenticate.ts'
+import { requestId } from './middleware/request-id.ts'
+import { openDatabase } from './postgres/client.ts'
+import { createPriceBook } from './pricing/price-book.ts'
+import { problemResponse } from './problem.ts'
+import { anthropic } from './providers/anthropic.ts'
+import { openai } from './providers/openai.ts'
+import { usageRoutes } from './usage/routes.ts'
+
+export interface AppOptions {
+  config: Config
+  ledgerOf: LedgerOf
+}
+
+export function createApp({ config, ledgerOf }: AppOptions) {
+  const db = openDatabase(config)
+  const keys = createKeyRing(config.KEY_SIGNING_SECRETS)
+  const jwt = createJwtVerifier(config)
+  const prices = createPriceBook()
+  const services = { config, ledgerOf, db, keys, jwt, prices }
+  const upstream = {
+    openai: { base_url: config.OPENAI_BASE_URL, credential: config.OPENAI_API_KEY },
+    anthropic: { base_url: config.ANTHROPIC_BASE_URL, credential: config.ANTHROPIC_API_KEY },
+  }
+
+  const app = new Hono()
+  app.use(requestId(newId))
+  app.route('/openai', gateway({ ...services, dialect: openai, upstream: upstream.openai }))
+  app.route('/anthropic', gateway({ ...services, dialect: anthropic, upstream: upstream.anthropic }))
+  app.use('/admin/*', requireAdmin({ adminToken: config.ADMIN_TOKEN, jwt }))
+  app.route('/admin', adminRoutes({ db, ledgerOf, keys, now: Date.now, newId }))
+  app.use('/usage/*', authenticate({ keys, jwt }))
+  app.route('/usage', usageRoutes({ db, ledgerOf }))
+  app.get('/', (c) => c.json({ name: 'tollgate', openapi: '/openapi.json' }))
+  app.notFound((c) =>
+    problemResponse({ code: 'not_found', message: `There is no ${c.req.method} ${c.req.path} here.` }),
+  )
+  app.onError((error) => {
+    if (error instanceof GatewayFault) return problemResponse(error.error)
+    console.error(JSON.stringify({ message: 'unexpected', error: String(error), stack: error.stack }))
+    return problemResponse({ code: 'internal_error', message: 'Something went wrong inside Tollgate.' })
+  })
+  return app
+}

@@ -1,0 +1,62 @@
+// The worker's configuration, parsed once at the door. A wrong or missing variable closes the door with its name.
+
+import { z } from 'zod'
+
+const secret = (least: number) => z.string().min(least, `must have at least ${least} characters`)
+const httpUrl = z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, ''))
+const optional = <T extends z.ZodType>(schema: T) =>
+  z.preprocess((value) => (value === '' ? undefined : value), schema.optional())
+const integer = (least: number, most: number) => z.coerce.number().int().min(least).max(most)
+
+const configSchema = z
+  .object({
+    /** Neon's connection string. */
+    DATABASE_URL: z.string().regex(/^postgres(ql)?:\/\//, 'must be a postgresql:// connection string'),
+    /** Where the database answers SQL over HTTP; unset for Neon, which the driver finds by itself. */
+    DATABASE_HTTP_URL: optional(httpUrl),
+    /** Comma-separated; the newest signs, all verify. */
+    KEY_SIGNING_SECRETS: z
+      .string()
+      .transform((list) => list.split(',').map((one) => one.trim()))
+      .pipe(z.array(secret(32)).min(1)),
+    ADMIN_TOKEN: secret(24),
+
+    JWT_HS256_SECRET: optional(secret(32)),
+    JWT_JWKS_URL: optional(httpUrl),
+    JWT_ISSUER: optional(z.string()),
+    JWT_AUDIENCE: optional(z.string()),
+    /** The value of the `role` claim (or one of the `roles`) that may administer. */
+    JWT_ADMIN_ROLE: z.string().min(1).default('tollgate-admin'),
+
+    OPENAI_API_KEY: optional(z.string()),
+    OPENAI_BASE_URL: httpUrl.default('https://api.openai.com'),
+    ANTHROPIC_API_KEY: optional(z.string()),
+    ANTHROPIC_BASE_URL: httpUrl.default('https://api.anthropic.com'),
+
+    /** Output bound of calls that set none; unset: the model's maximum. */
+    DEFAULT_MAX_OUTPUT_TOKENS: optional(integer(1, 10_000_000)),
+    /** HTTP status of a call that a cap refuses, for every dialect; unset: the one its SDK does not retry. */
+    CAP_STATUS: optional(z.coerce.number().pipe(z.union([z.literal(402), z.literal(403), z.literal(429)]))),
+    /** After so long a call that never came back is charged its hold. */
+    HOLD_TTL_SECONDS: integer(1, 86_400).default(1_200),
+    /** How long a provider may take to its first byte, and between two chunks. */
+    UPSTREAM_TIMEOUT_SECONDS: integer(1, 3_600).default(600),
+  })
+  .refine((config) => !(config.JWT_HS256_SECRET || config.JWT_JWKS_URL) || config.JWT_ISSUER, {
+    path: ['JWT_ISSUER'],
+    message: 'is required where JWTs are accepted',
+  })
+
+export type Config = z.output<typeof configSchema>
+
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+}
+
+/** @throws {ConfigError} naming every variable that is missing or wrong; never its value. */
+export function parseConfig(env: unknown): Config {
+  const parsed = configSchema.safeParse(env)
+  if (parsed.success) return parsed.data
+  const faults = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
+  throw new ConfigError(`Tollgate is not configured. ${faults.join('; ')}`)
+}

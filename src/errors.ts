@@ -1,0 +1,72 @@
+// Everything that Tollgate itself says no to, as values. Where a refusal becomes a response is each dialect's business.
+
+import type { LimitState } from '../durable-objects/ledger/types.ts'
+
+/** Stable codes, and the HTTP status that REST answers with (a provider's dialect may use another). */
+export const ERROR_STATUS = {
+  invalid_request: 400,
+  invalid_header: 400,
+  unpriced_model: 400,
+  unbounded_request: 400,
+  unauthenticated: 401,
+  forbidden: 403,
+  not_found: 404,
+  method_not_allowed: 405,
+  conflict: 409,
+  payload_too_large: 413,
+  unsupported_media_type: 415,
+  cap_exceeded: 429,
+  internal_error: 500,
+  upstream_unreachable: 502,
+  ledger_unavailable: 503,
+  database_unavailable: 503,
+  not_configured: 503,
+  not_yet_in_force: 503,
+  upstream_timeout: 504,
+} as const
+
+export type ErrorCode = keyof typeof ERROR_STATUS
+
+/** What every refused call tells of the cap that refused it; `current_usage` and `limit` of `cost` in US cents. */
+export interface CapFacts {
+  cap_type: LimitState['cap_type']
+  limit_type: LimitState['limit_type']
+  current_usage: number
+  limit: number
+  /** The smallest amount that would have been of use to this call. */
+  requested: number
+  /** ISO 8601; null where waiting does not help. */
+  reset_time: string | null
+  retry_after_seconds: number | null
+}
+
+export interface GatewayError {
+  code: ErrorCode
+  message: string
+  /** The field, header or path parameter at fault, as a path (`messages[0].content`). */
+  field?: string
+  cap?: CapFacts
+  /** More fields for problem documents: one row a fault. */
+  errors?: { field: string; message: string }[]
+}
+
+/** For code deep inside a handler; the one error handler of the app turns it into a response. */
+export class GatewayFault extends Error {
+  readonly error: GatewayError
+
+  constructor(error: GatewayError, options?: ErrorOptions) {
+    super(error.message, options)
+    this.name = 'GatewayFault'
+    this.error = error
+  }
+}
+
+export function isGatewayError(value: object): value is GatewayError {
+  return 'code' in value && 'message' in value && typeof value.code === 'string' && value.code in ERROR_STATUS
+}
+
+/** What was read, or its refusal thrown. */
+export function accepted<T extends object>(read: T | GatewayError): T {
+  if (isGatewayError(read)) throw new GatewayFault(read)
+  return read
+}

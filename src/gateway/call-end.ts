@@ -1,0 +1,71 @@
+// settle: what a call is charged, and what its event says. Pure.
+//
+//   refused by the provider, 5xx without usage, never reached -> release
+//   usage reported, or bounded by what was seen               -> that
+//   anything else                                             -> the hold
+
+import type { Admission, EventFacts } from '../../durable-objects/ledger/types.ts'
+import type { CallEnd } from '../middleware/usage-caps.ts'
+import type { AnswerEnd } from './answer.ts'
+import type { Call } from './call.ts'
+import { charge } from './charge.ts'
+
+/** The provider's answer, from its status to its last byte. */
+export interface Answered {
+  status: number
+  provider_request_id: string | null
+  end: AnswerEnd
+  now: number
+}
+
+export function endOfAnswer(call: Call, admission: Admission, { status, provider_request_id, end, now }: Answered): CallEnd {
+  const { metered, cut, first_byte_at } = end
+  const { usage, usage_source, kinds } = charge(metered, call.quote, call.price, admission.granted_output_tokens)
+  const failed = status >= 400 && metered.usage === null
+  return {
+    outcome: failed ? 'released' : 'settled',
+    usage,
+    usage_source: failed ? 'reported' : usage_source,
+    facts: {
+      ...commonFacts(call, admission, now),
+      ...kinds,
+      status,
+      provider_request_id,
+      response_model: metered.response_model,
+      service_tier: metered.service_tier,
+      time_to_first_byte_ms: first_byte_at === null ? null : first_byte_at - call.started_at,
+      error_class: errorClassOf(status) ?? metered.error_class ?? cut ?? (end.client_gone ? 'client_gone' : null),
+    },
+  }
+}
+
+/** No answer came. Only a connection that was never made is known to cost nothing. */
+export function endOfFailure(
+  call: Call,
+  admission: Admission,
+  failure: { status: number; error_class: string; was_sent: boolean; now: number },
+): CallEnd {
+  const { status, error_class, was_sent, now } = failure
+  return {
+    outcome: was_sent ? 'settled' : 'released',
+    usage: null,
+    usage_source: was_sent ? 'hold' : 'reported',
+    facts: { ...commonFacts(call, admission, now), status, error_class },
+  }
+}
+
+function commonFacts({ started_at, price }: Call, { clamped, granted_output_tokens }: Admission, now: number): Partial<EventFacts> {
+  return {
+    latency_ms: now - started_at,
+    priced_as: price?.priced_as ?? null,
+    price_source: price?.price_source ?? null,
+    clamped_output_tokens: clamped ? granted_output_tokens : null,
+  }
+}
+
+function errorClassOf(status: number): string | null {
+  if (status < 400) return null
+  if (status === 401 || status === 403) return 'upstream_unauthorized'
+  if (status === 429) return 'upstream_rate_limited'
+  return status < 500 ? 'upstream_invalid_request' : 'upstream_error'
+}

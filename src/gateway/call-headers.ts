@@ -1,0 +1,94 @@
+// What callers may say of a call in `x-tollgate-*` headers. It ends in usage events and nowhere else. Pure.
+
+import type { EventDraft } from '../../durable-objects/ledger/types.ts'
+import { GATEWAY_KEY_HEADER } from '../auth/credential.ts'
+import type { GatewayError } from '../errors.ts'
+
+const PREFIX = 'x-tollgate-'
+export const JOB_ID_HEADER = 'x-tollgate-job-id'
+export const BATCH_ID_HEADER = 'x-tollgate-batch-id'
+export const SESSION_ID_HEADER = 'x-tollgate-session-id'
+export const METADATA_HEADER = 'x-tollgate-metadata'
+/** Every other `x-tollgate-*` header of a request is refused, so that a mistyped one is not silently lost. */
+export const KNOWN_HEADERS = [GATEWAY_KEY_HEADER, JOB_ID_HEADER, BATCH_ID_HEADER, SESSION_ID_HEADER, METADATA_HEADER]
+
+export const MAX_METADATA_BYTES = 2_048
+const MAX_METADATA_KEYS = 16
+const MAX_METADATA_KEY_LENGTH = 64
+/** Printable ASCII without the comma, which is how `Headers` joins a header that was sent twice. */
+const ID = /^[ -+\--~]{1,128}$/
+const ASCII = /^[\t -~]*$/
+/** Harmless as data, but not to every program that will read the events. */
+const TRICK_KEYS = ['__proto__', 'constructor', 'prototype']
+
+export type MetadataValue = string | number | boolean | null
+
+export interface CallHeaders extends Pick<EventDraft, 'job_id' | 'batch_id' | 'session_id'> {
+  metadata: Record<string, MetadataValue> | null
+}
+
+/** The call's own ids and metadata (null where it has none), or which header is wrong and why. */
+export function readCallHeaders(headers: Headers): CallHeaders | GatewayError {
+  for (const name of headers.keys()) {
+    if (name.startsWith(PREFIX) && !KNOWN_HEADERS.includes(name))
+      return bad(name, `is not known here. Known are ${KNOWN_HEADERS.join(', ')}`)
+  }
+  for (const name of [JOB_ID_HEADER, BATCH_ID_HEADER, SESSION_ID_HEADER]) {
+    const id = headers.get(name)
+    if (id !== null && !ID.test(id))
+      return bad(name, 'must be 1 to 128 printable ASCII characters, no comma, sent once')
+  }
+  const metadata = readMetadata(headers.get(METADATA_HEADER))
+  if (typeof metadata === 'string') return bad(METADATA_HEADER, metadata)
+  return {
+    job_id: headers.get(JOB_ID_HEADER),
+    batch_id: headers.get(BATCH_ID_HEADER),
+    session_id: headers.get(SESSION_ID_HEADER),
+    metadata,
+  }
+}
+
+/** The metadata, or what is wrong with it. */
+function readMetadata(text: string | null): Record<string, MetadataValue> | null | string {
+  if (text === null) return null
+  // Runtimes disagree on what other bytes of a header mean (Latin-1 or UTF-8): the same call must mean the same.
+  if (!ASCII.test(text)) return 'must be ASCII: write other characters as \\uXXXX'
+  if (text.length > MAX_METADATA_BYTES) return `must have at most ${MAX_METADATA_BYTES} bytes`
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(text)
+  } catch {
+    return 'must be a JSON object, sent once'
+  }
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) return 'must be a JSON object, sent once'
+  const entries: [string, unknown][] = Object.entries(parsed)
+  if (entries.length > MAX_METADATA_KEYS) return `must have at most ${MAX_METADATA_KEYS} keys`
+  const metadata: Record<string, MetadataValue> = {}
+  for (const [key, value] of entries) {
+    if (key === '' || key.length > MAX_METADATA_KEY_LENGTH || !isStorable(key) || TRICK_KEYS.includes(key))
+      return `has a key that is empty, longer than ${MAX_METADATA_KEY_LENGTH}, reserved or not plain text`
+    if (!isMetadataValue(value))
+      return `must not have this value at ${JSON.stringify(key)}: it is not a string of plain text, an exact number, a boolean or null`
+    metadata[key] = value
+  }
+  // 1e15 is written as 16 digits when it is stored.
+  if (new TextEncoder().encode(JSON.stringify(metadata)).length > MAX_METADATA_BYTES)
+    return `must have at most ${MAX_METADATA_BYTES} bytes`
+  return metadata
+}
+
+function isMetadataValue(value: unknown): value is MetadataValue {
+  if (typeof value === 'string') return isStorable(value)
+  if (typeof value === 'number')
+    return Number.isFinite(value) && (!Number.isInteger(value) || Number.isSafeInteger(value))
+  return typeof value === 'boolean' || value === null
+}
+
+/** Postgres keeps neither NUL nor half a surrogate pair in `jsonb`. */
+function isStorable(text: string): boolean {
+  return text.isWellFormed() && !text.includes('\0')
+}
+
+function bad(header: string, problem: string): GatewayError {
+  return { code: 'invalid_header', message: `${header} ${problem}.`, field: header }
+}

@@ -1,0 +1,29 @@
+// A call on its way through the gateway: what `parse` found out and the later steps build on.
+
+import type { EventDraft } from '../../durable-objects/ledger/types.ts'
+import type { CallerIdentity } from '../middleware/authenticate.ts'
+import type { Hold } from '../middleware/usage-caps.ts'
+import type { Price } from '../pricing/price.ts'
+import type { Bound } from '../providers/dialect.ts'
+import type { JsonBody } from './json-body.ts'
+import type { Quote } from './quote.ts'
+
+export interface Call {
+  started_at: number
+  /** Path and query below the provider's prefix, as the client sent them. */
+  target: string
+  /** Null for methods without one. */
+  body: JsonBody | null
+  /** Null for operations that use no tokens. */
+  bound: Bound | null
+  /** Null where the model has no price. */
+  price: Price | null
+  quote: Quote
+  draft: EventDraft
+  /** What goes to the provider: the gateway's own credential or the caller's. */
+  credential: string
+}
+
+export interface GatewayEnv {
+  Variables: { request_id: string; caller: CallerIdentity; call: Call; hold: Hold }
+}

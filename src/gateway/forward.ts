@@ -1,0 +1,112 @@
+// forward and meter: the call goes to the provider, its answer to the client, and what it used is reported to the hold.
+
+import type { Context, Handler } from 'hono'
+import type { Config } from '../config.ts'
+import type { GatewayError } from '../errors.ts'
+import type { CallEnd } from '../middleware/usage-caps.ts'
+import type { Dialect, Operation } from '../providers/dialect.ts'
+import { type AnswerEnd, type Cut, passAnswer } from './answer.ts'
+import type { GatewayEnv } from './call.ts'
+import { endOfAnswer, endOfFailure } from './call-end.ts'
+import type { Upstream } from './gateway.ts'
+import { applyEdits } from './json-body.ts'
+import { answerHeaders, upstreamRequest } from './upstream-request.ts'
+import { createUsageChunkFilter } from './usage-chunk-filter.ts'
+
+export const CLAMPED_HEADER = 'tollgate-clamped'
+
+export interface ForwardOptions {
+  dialect: Dialect
+  operation: Operation
+  config: Config
+  upstream: Upstream
+  /** How an error looks to this dialect's SDK. */
+  errorAnswer: (error: GatewayError, requestId: string) => Response
+}
+
+export function forward(options: ForwardOptions): Handler<GatewayEnv> {
+  const { dialect, operation, config, errorAnswer } = options
+  const timeout_ms = config.UPSTREAM_TIMEOUT_SECONDS * 1_000
+
+  return async function forward(c) {
+    const { call, hold, request_id } = c.var
+    const { granted_output_tokens, clamped } = hold.admission
+    const asked = call.body?.value ?? {}
+    const edits = operation.edits(asked, granted_output_tokens)
+    const body = call.body && applyEdits(call.body, edits)
+
+    const controller = new AbortController()
+    const answered = await fetchAnswer(toRequest(c, options, body), controller, timeout_ms)
+    if (!(answered instanceof Response)) {
+      const { error, was_sent } = answered
+      const answer = errorAnswer(error, request_id)
+      const failure = { status: answer.status, error_class: error.code, was_sent, now: Date.now() }
+      hold.report(endOfFailure(call, hold.admission, failure))
+      return answer
+    }
+
+    const isStream = answered.headers.get('content-type')?.startsWith('text/event-stream') ?? false
+    const { body: answer, ended } = passAnswer(answered.body, {
+      meter: operation.meter(asked, isStream),
+      filter: isStream && answered.ok && operation.dropsUsageChunk(asked) ? createUsageChunkFilter() : null,
+      idle_timeout_ms: timeout_ms,
+      abort: () => controller.abort(),
+      errorEvent: isStream && answered.ok ? (cut) => dialect.streamError(cutError(cut), request_id) : null,
+    })
+    hold.report(ended.then((end) => toCallEnd(c, dialect, answered, end)))
+
+    const headers = answerHeaders(answered.headers)
+    if (clamped) headers.set(CLAMPED_HEADER, `output_tokens=${granted_output_tokens}`)
+    return new Response(answer, { status: answered.status, headers })
+  }
+}
+
+function toRequest(c: Context<GatewayEnv>, { dialect, upstream }: ForwardOptions, body: Uint8Array | null): Request {
+  const { call, caller } = c.var
+  return upstreamRequest(dialect, {
+    base_url: upstream.base_url,
+    target: call.target,
+    method: c.req.method,
+    body,
+    client_headers: c.req.raw.headers,
+    credential: call.credential,
+    brings_own_key: caller.brings_own_key,
+  })
+}
+
+interface NoAnswer {
+  error: GatewayError
+  /** False only where the connection was never made. */
+  was_sent: boolean
+}
+
+/** The provider's answer once its headers are here, or what went wrong before. */
+async function fetchAnswer(request: Request, controller: AbortController, timeout_ms: number): Promise<Response | NoAnswer> {
+  const timer = setTimeout(() => controller.abort(), timeout_ms)
+  try {
+    return await fetch(request, { signal: controller.signal })
+  } catch (error) {
+    console.warn(JSON.stringify({ message: 'no answer from upstream', error: String(error) }))
+    if (controller.signal.aborted) {
+      const message = `The provider did not answer within ${timeout_ms / 1_000} seconds.`
+      return { error: { code: 'upstream_timeout', message }, was_sent: true }
+    }
+    const message = 'The provider could not be reached.'
+    return { error: { code: 'upstream_unreachable', message }, was_sent: !/refused|resolve|dns/i.test(String(error)) }
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function toCallEnd(c: Context<GatewayEnv>, dialect: Dialect, answered: Response, end: AnswerEnd): CallEnd {
+  const provider_request_id = answered.headers.get(dialect.request_id_header)
+  const { call, hold } = c.var
+  return endOfAnswer(call, hold.admission, { status: answered.status, provider_request_id, end, now: Date.now() })
+}
+
+/** What a client is told whose stream did not reach its end. */
+function cutError(cut: Cut | null): GatewayError {
+  return cut === 'upstream_timeout'
+    ? { code: 'upstream_timeout', message: 'The provider fell silent, so the stream was ended.' }
+    : { code: 'upstream_unreachable', message: 'The provider ended the stream early.' }
+}

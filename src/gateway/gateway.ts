@@ -1,0 +1,72 @@
+// The story of a call, one provider at a time:
+//
+//   parse -> authenticate -> quote -> reserve -> forward -> meter -> settle -> outbox -> Postgres
+//
+// Each step is a chapter of its own beside this file; what comes after `settle` happens inside the ledger.
+
+import { Hono } from 'hono'
+import type { LedgerOf } from '../../durable-objects/ledger/types.ts'
+import type { JwtVerifier } from '../auth/jwt.ts'
+import type { KeyRing } from '../auth/keys.ts'
+import type { Config } from '../config.ts'
+import { type GatewayError, GatewayFault } from '../errors.ts'
+import { authenticate } from '../middleware/authenticate.ts'
+import { usageCaps } from '../middleware/usage-caps.ts'
+import type { Database } from '../postgres/client.ts'
+import type { PriceBook } from '../pricing/price-book.ts'
+import type { Dialect } from '../providers/dialect.ts'
+import type { GatewayEnv } from './call.ts'
+import { forward } from './forward.ts'
+import { parse } from './parse.ts'
+import { provision } from './provision.ts'
+
+export interface Upstream {
+  base_url: string
+  /** The gateway's own; unset: callers must bring theirs. */
+  credential: string | undefined
+}
+
+export interface GatewayOptions {
+  config: Config
+  dialect: Dialect
+  upstream: Upstream
+  ledgerOf: LedgerOf
+  db: Database
+  keys: KeyRing
+  jwt: JwtVerifier | null
+  prices: PriceBook
+}
+
+export function gateway(options: GatewayOptions): Hono<GatewayEnv> {
+  const { config, dialect, upstream, ledgerOf, db, keys, jwt, prices } = options
+  const errorAnswer = (error: GatewayError, requestId: string) =>
+    dialect.errorResponse(error, requestId, { cap_status: config.CAP_STATUS ?? null })
+
+  const app = new Hono<GatewayEnv>()
+  for (const operation of dialect.operations) {
+    app.on(
+      operation.method,
+      operation.path,
+      authenticate({ keys, jwt, readCredential: dialect.readCredential }),
+      parse({ dialect, operation, prices, config, upstream }),
+      usageCaps<GatewayEnv>({
+        ledgerOf,
+        ask: (c) => ({ ...c.var.call.quote, draft: c.var.call.draft }),
+        provision: (c) => provision({ db, ledgerOf }, c.var.caller),
+        refuse: (c, error) => errorAnswer(error, c.var.request_id),
+      }),
+      forward({ dialect, operation, config, upstream, errorAnswer }),
+    )
+  }
+  app.all('*', (c) => {
+    const message = `Tollgate does not meter ${c.req.method} ${c.req.path}, so it is not passed through.`
+    return errorAnswer({ code: 'not_found', message }, c.var.request_id)
+  })
+  app.onError((error, c) => {
+    if (error instanceof GatewayFault) return errorAnswer(error.error, c.var.request_id)
+    console.error(JSON.stringify({ message: 'unexpected', error: String(error), stack: error.stack }))
+    const message = 'Something went wrong inside Tollgate.'
+    return errorAnswer({ code: 'internal_error', message }, c.var.request_id)
+  })
+  return app
+}

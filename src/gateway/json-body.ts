@@ -1,0 +1,183 @@
+// A JSON body that can be edited without touching what was not asked for: top-level members are found by their place in
+// the text, so that big integers, key order, escapes and whitespace reach the provider as the client sent them. Pure.
+
+import type { GatewayError } from '../errors.ts'
+import type { Edit, JsonObject } from '../providers/dialect.ts'
+
+/** Deeper bodies overflow the stacks of recursive parsers further on (serde_json stops at 128). */
+const MAX_DEPTH = 500
+
+/** Where a member's value is: characters of the text, end excluded. */
+interface Span {
+  start: number
+  end: number
+}
+
+export interface JsonBody {
+  bytes: Uint8Array
+  text: string
+  value: JsonObject
+  members: ReadonlyMap<string, Span>
+}
+
+/** Parses a body strictly: UTF-8 without a byte order mark, one JSON object, no top-level name twice. */
+export function parseJsonBody(bytes: Uint8Array): JsonBody | GatewayError {
+  const text = decodeUtf8(bytes)
+  if (text === null) return invalid('The request body is not valid UTF-8.')
+  const value = parseJson(text)
+  if (value === undefined) return invalid('The request body is not valid JSON.')
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return invalid('The request body must be a JSON object.')
+  }
+  const members = findMembers(text)
+  if (!(members instanceof Map)) return members
+  return { bytes, text, value: value as JsonObject, members }
+}
+
+/** Sets top-level members; every other byte stays. Without edits the very same bytes come back. */
+export function applyEdits(body: JsonBody, edits: Edit[]): Uint8Array {
+  const latest = new Map(edits.map((edit) => [edit.field, JSON.stringify(edit.value)]))
+  if (latest.size === 0) return body.bytes
+
+  const patches: (Span & { text: string })[] = []
+  let added = ''
+  for (const [field, text] of latest) {
+    const span = body.members.get(field)
+    if (span) patches.push({ ...span, text })
+    else added += `,${JSON.stringify(field)}:${text}`
+  }
+  const end = body.text.lastIndexOf('}')
+  if (added) patches.push({ start: end, end, text: body.members.size === 0 ? added.slice(1) : added })
+  patches.sort((a, b) => a.start - b.start)
+
+  const encoder = new TextEncoder()
+  const byteAt = byteOffsets(body)
+  const parts: Uint8Array[] = []
+  let from = 0
+  for (const patch of patches) {
+    parts.push(body.bytes.subarray(from, byteAt(patch.start)), encoder.encode(patch.text))
+    from = byteAt(patch.end)
+  }
+  parts.push(body.bytes.subarray(from))
+  return concatBytes(parts)
+}
+
+export function concatBytes(parts: Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    whole.set(part, at)
+    at += part.length
+  }
+  return whole
+}
+
+function invalid(message: string, field?: string): GatewayError {
+  return field === undefined ? { code: 'invalid_request', message } : { code: 'invalid_request', message, field }
+}
+
+function decodeUtf8(bytes: Uint8Array): string | null {
+  try {
+    // ignoreBOM keeps the mark in the text, where JSON.parse refuses it: providers do the same.
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch {
+    return null
+  }
+}
+
+/** Undefined where the text is not JSON, or too deep for the engine's stack (a RangeError). */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** Spans of the top-level values of an object that JSON.parse has accepted. Iterative: depth costs no stack. */
+function findMembers(text: string): Map<string, Span> | GatewayError {
+  const members = new Map<string, Span>()
+  let at = skipSpace(text, skipSpace(text, 0) + 1)
+  while (text.charCodeAt(at) !== CLOSE_BRACE) {
+    const keyEnd = skipString(text, at)
+    // JSON.parse decodes escapes: "max\u005ftokens" is max_tokens.
+    const key: string = JSON.parse(text.slice(at, keyEnd))
+    const start = skipSpace(text, skipSpace(text, keyEnd) + 1)
+    const end = skipValue(text, start)
+    if (end === null) return invalid(`The request body is nested more than ${MAX_DEPTH} levels deep.`, key)
+    // Parsers disagree on which of two wins: a bound checked here must be the one that the provider reads.
+    if (members.has(key)) return invalid(`The field ${JSON.stringify(key)} occurs more than once.`, key)
+    members.set(key, { start, end })
+    at = skipSpace(text, end)
+    if (text.charCodeAt(at) === COMMA) at = skipSpace(text, at + 1)
+  }
+  return members
+}
+
+const QUOTE = 0x22
+const COMMA = 0x2c
+const OPEN_BRACKET = 0x5b
+const BACKSLASH = 0x5c
+const CLOSE_BRACKET = 0x5d
+const OPEN_BRACE = 0x7b
+const CLOSE_BRACE = 0x7d
+
+const isSpace = (code: number) => code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09
+
+function skipSpace(text: string, from: number): number {
+  let at = from
+  while (isSpace(text.charCodeAt(at))) at++
+  return at
+}
+
+/** The place after the string that opens at `from`: jumps from quote to quote, each backslash is looked at once. */
+function skipString(text: string, from: number): number {
+  let quote = from
+  for (;;) {
+    quote = text.indexOf('"', quote + 1)
+    let backslashes = 0
+    while (text.charCodeAt(quote - 1 - backslashes) === BACKSLASH) backslashes++
+    if (backslashes % 2 === 0) return quote + 1
+  }
+}
+
+/** The place after the value at `from`; null where it is nested too deep. */
+function skipValue(text: string, from: number): number | null {
+  let depth = 0
+  let at = from
+  do {
+    const code = text.charCodeAt(at)
+    if (code === QUOTE) {
+      at = skipString(text, at)
+      continue
+    }
+    if (code === OPEN_BRACE || code === OPEN_BRACKET) {
+      if (++depth > MAX_DEPTH) return null
+    } else if (code === CLOSE_BRACE || code === CLOSE_BRACKET) {
+      depth--
+    } else if (depth === 0) {
+      // A number or a literal: up to whatever ends it.
+      while (at < text.length && !endsScalar(text.charCodeAt(at))) at++
+      return at
+    }
+    at++
+  } while (depth > 0)
+  return at
+}
+
+const endsScalar = (code: number) => code === COMMA || code === CLOSE_BRACE || isSpace(code)
+
+/** Byte offsets of places in the text, asked for in ascending order. */
+function byteOffsets({ text, bytes }: JsonBody): (index: number) => number {
+  if (text.length === bytes.length) return (index) => index
+  let at = 0
+  let offset = 0
+  return (index) => {
+    for (; at < index; at++) {
+      const code = text.charCodeAt(at)
+      // Half of a surrogate pair is two of its four bytes; places never fall between halves.
+      offset += code < 0x80 ? 1 : code < 0x800 || (code >= 0xd800 && code <= 0xdfff) ? 2 : 3
+    }
+    return offset
+  }
+}

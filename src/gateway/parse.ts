@@ -1,0 +1,83 @@
+// parse and quote: from a request to a call with an upper bound and a price. Refuses whatever cannot be metered, before
+// anything is held or forwarded.
+
+import type { Context, MiddlewareHandler } from 'hono'
+import type { Config } from '../config.ts'
+import { accepted, GatewayFault } from '../errors.ts'
+import type { PriceBook } from '../pricing/price-book.ts'
+import type { Dialect, Operation } from '../providers/dialect.ts'
+import type { Call, GatewayEnv } from './call.ts'
+import { readCallHeaders } from './call-headers.ts'
+import type { Upstream } from './gateway.ts'
+import { type JsonBody, parseJsonBody } from './json-body.ts'
+import { quote } from './quote.ts'
+import { readJsonBytes } from './request-body.ts'
+
+export interface ParseOptions {
+  dialect: Dialect
+  operation: Operation
+  prices: PriceBook
+  config: Config
+  upstream: Upstream
+}
+
+/** Sets `c.var.call`. @throws {GatewayFault} naming the field or header at fault. */
+export function parse(options: ParseOptions): MiddlewareHandler<GatewayEnv> {
+  return async function parse(c, next) {
+    c.set('call', await readCall(c, options))
+    await next()
+  }
+}
+
+async function readCall(
+  c: Context<GatewayEnv>,
+  { dialect, operation, prices, config, upstream }: ParseOptions,
+): Promise<Call> {
+  const started_at = Date.now()
+  const { caller } = c.var
+  const request = c.req.raw
+  const headers = accepted(readCallHeaders(request.headers))
+  const credential = caller.brings_own_key ? dialect.readCredential(request.headers) : upstream.credential
+  if (!credential) {
+    const message = `No API key for ${dialect.provider} is configured here. Bring yours beside x-tollgate-key.`
+    throw new GatewayFault({ code: 'not_configured', message })
+  }
+
+  const body = operation.method === 'POST' ? await readBody(request) : null
+  const bound = body && operation.readBound ? accepted(operation.readBound(body.value, body.bytes.length)) : null
+  const price = bound?.model ? await prices.find(dialect.provider, bound.model) : null
+  const model = bound?.model ?? body?.value.model
+  return {
+    started_at,
+    target: targetOf(request.url, dialect.provider),
+    body,
+    bound,
+    price,
+    quote: quote(bound, price, {
+      default_max_output_tokens: config.DEFAULT_MAX_OUTPUT_TOKENS ?? null,
+      model_max_output_tokens: bound?.model ? dialect.maxOutputTokens(bound.model) : null,
+    }),
+    credential,
+    draft: {
+      user_id: caller.user_id,
+      key_id: caller.key_id,
+      provider: dialect.provider,
+      operation: operation.name,
+      method: request.method,
+      path: c.req.path,
+      request_model: typeof model === 'string' ? model : null,
+      stream: bound?.stream ?? false,
+      ...headers,
+    },
+  }
+}
+
+async function readBody(request: Request): Promise<JsonBody> {
+  return accepted(parseJsonBody(accepted(await readJsonBytes(request))))
+}
+
+/** What is below the provider's prefix goes on as it came: the URL parser has already resolved every dot segment. */
+function targetOf(url: string, provider: string): string {
+  const { pathname, search } = new URL(url)
+  return pathname.slice(provider.length + 1) + search
+}

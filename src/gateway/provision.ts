@@ -1,0 +1,32 @@
+// A ledger that knows nothing of its user: tells it, from Postgres. The only time that a call waits for the database.
+
+import type { LedgerOf } from '../../durable-objects/ledger/types.ts'
+import { GatewayFault } from '../errors.ts'
+import type { CallerIdentity } from '../middleware/authenticate.ts'
+import type { Database } from '../postgres/client.ts'
+import { loadSnapshot } from '../postgres/snapshots.ts'
+import { provisionUser } from '../postgres/users.ts'
+
+/**
+ * True where the ledger has its user's snapshot now; false where Postgres cannot be asked (the call is refused).
+ * A JWT's unknown subject becomes a user with the default caps.
+ *
+ * @throws {GatewayFault} `unauthenticated` where there is no such user.
+ */
+export async function provision(
+  services: { db: Database; ledgerOf: LedgerOf },
+  caller: CallerIdentity,
+): Promise<boolean> {
+  const { db, ledgerOf } = services
+  try {
+    if (caller.jwt) await provisionUser(db, { id: caller.user_id, ...caller.jwt })
+    const snapshot = await loadSnapshot(db, caller.user_id)
+    if (!snapshot) throw new GatewayFault({ code: 'unauthenticated', message: 'This user does not exist.' })
+    await ledgerOf(caller.user_id).configure(snapshot)
+    return true
+  } catch (error) {
+    if (error instanceof GatewayFault) throw error
+    console.error(JSON.stringify({ message: 'could not provision a ledger', error: String(error) }))
+    return false
+  }
+}

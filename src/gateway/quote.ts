@@ -1,0 +1,73 @@
+// The quote: the most that a call can use and cost, before it is sent. `null` means that nothing bounds it or that it
+// has no price, never that it is free. Pure.
+
+import type { Admission, Ask } from '../../durable-objects/ledger/types.ts'
+import { worstCase } from '../pricing/cost.ts'
+import type { Price } from '../pricing/price.ts'
+import type { Bound } from '../providers/dialect.ts'
+
+/** A call's worst case as the ledger takes it; who calls and what becomes the event are added by the gateway. */
+export type Quote = Pick<Ask, 'requests' | 'input_tokens' | 'input_cost_nano_usd' | 'output'>
+
+export interface QuoteOptions {
+  /** The operator's bound for calls that set none. */
+  default_max_output_tokens: number | null
+  model_max_output_tokens: number | null
+}
+
+/** An answer cut shorter than this is of no use to anyone. */
+const LEAST_USEFUL_TOKENS = 16
+/** No model answers more; keeps products with a price exact. */
+const MOST_TOKENS = 1_000_000_000
+
+/** @param bound null for an operation that uses no tokens: it counts as a request and costs nothing. */
+export function quote(bound: Bound | null, price: Price | null, options: QuoteOptions): Quote {
+  if (bound === null) return { requests: 1, input_tokens: 0, input_cost_nano_usd: 0, output: null }
+  const context_window = price?.context_window ?? null
+  const input_tokens = boundInput(bound, context_window)
+  // Where the input is open its longest-context rates may apply.
+  const worst = price === null ? null : worstCase(price, bound, input_tokens ?? MOST_TOKENS)
+  return {
+    requests: 1,
+    input_tokens,
+    input_cost_nano_usd: input_tokens === null ? null : (worst?.input_cost_nano_usd ?? null),
+    output: bound.output && {
+      ...boundOutput(bound.output, context_window, options),
+      choices: bound.output.choices,
+      nano_usd_per_mtok: worst?.output_nano_usd_per_mtok ?? null,
+    },
+  }
+}
+
+/**
+ * The output bound to write into the body, or null to leave it alone. The context window bounds by itself, and written
+ * down it would be above the model's own maximum: a 400.
+ */
+export function boundToWrite(
+  { granted_output_tokens, clamped }: Pick<Admission, 'granted_output_tokens' | 'clamped'>,
+  price: Pick<Price, 'context_window'> | null,
+): number | null {
+  return !clamped && granted_output_tokens === price?.context_window ? null : granted_output_tokens
+}
+
+function boundInput(bound: Bound, context_window: number | null): number | null {
+  if (bound.unbounded !== null) return null
+  if (bound.open_input !== null) return context_window
+  return Math.min(bound.input_tokens, context_window ?? MOST_TOKENS)
+}
+
+function boundOutput(
+  output: NonNullable<Bound['output']>,
+  context_window: number | null,
+  { default_max_output_tokens, model_max_output_tokens }: QuoteOptions,
+): { max_tokens: number | null; min_tokens: number } {
+  const byDefault =
+    default_max_output_tokens === null
+      ? model_max_output_tokens
+      : Math.min(default_max_output_tokens, model_max_output_tokens ?? MOST_TOKENS)
+  const bound = output.max_tokens ?? byDefault ?? context_window
+  const useful = Math.max(output.min_tokens, LEAST_USEFUL_TOKENS)
+  if (bound === null) return { max_tokens: null, min_tokens: useful }
+  const max_tokens = Math.min(bound, context_window ?? MOST_TOKENS)
+  return { max_tokens, min_tokens: Math.min(max_tokens, useful) }
+}

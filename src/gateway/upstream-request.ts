@@ -1,0 +1,53 @@
+// The request to the provider: its credential on, the gateway's off, and of the client's headers only those that the
+// dialect lets through. Pure. The host comes from configuration and from nowhere else.
+
+import type { Dialect } from '../providers/dialect.ts'
+
+export interface UpstreamRequest {
+  base_url: string
+  /** Path and query below the provider's prefix. */
+  target: string
+  method: string
+  body: Uint8Array | null
+  client_headers: Headers
+  credential: string
+  brings_own_key: boolean
+}
+
+export function upstreamRequest(dialect: Dialect, call: UpstreamRequest): Request {
+  const { base_url, target, method, body, client_headers, credential, brings_own_key } = call
+  const forwarded = [...dialect.forwarded_headers, ...(brings_own_key ? dialect.own_key_headers : [])]
+  const headers = new Headers()
+  for (const [name, value] of client_headers)
+    if (forwarded.some((pattern) => matches(pattern, name))) headers.set(name, value)
+  // What is metered must not be compressed.
+  headers.set('accept-encoding', 'identity')
+  dialect.setCredential(headers, credential)
+  // A redirect would take the credential to a host that nobody configured.
+  return new Request(base_url + target, { method, headers, body: body as BodyInit | null, redirect: 'manual' })
+}
+
+function matches(pattern: string, name: string): boolean {
+  return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern
+}
+
+/** Headers of one hop, of another body length, and what belongs to the operator's account. */
+const WITHHELD = new Set([
+  'connection',
+  'content-encoding',
+  'content-length',
+  'keep-alive',
+  'set-cookie',
+  'transfer-encoding',
+  'upgrade',
+  'openai-organization',
+  'openai-project',
+  'anthropic-organization-id',
+])
+
+/** The provider's headers as the client sees them. */
+export function answerHeaders(upstream: Headers): Headers {
+  const headers = new Headers()
+  for (const [name, value] of upstream) if (!WITHHELD.has(name)) headers.append(name, value)
+  return headers
+}

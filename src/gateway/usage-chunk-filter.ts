@@ -1,0 +1,99 @@
+// Takes out of a client's SSE stream the one chunk that only Tollgate asked for (`choices: []` with a `usage`), and
+// nothing else: all other bytes pass as they came, each event as soon as its blank line is there. Pure.
+
+import { isObject } from '../providers/answer.ts'
+import { concatBytes } from './json-body.ts'
+
+/** An event larger than this is not a usage chunk; it passes without being held. */
+const MAX_HELD_BYTES = 1_048_576
+
+const LF = 0x0a
+const CR = 0x0d
+
+export interface UsageChunkFilter {
+  /** The bytes that may go to the client now; may be empty. */
+  push(chunk: Uint8Array): Uint8Array
+  /** What is left when the stream ends. */
+  end(): Uint8Array
+}
+
+export function createUsageChunkFilter(): UsageChunkFilter {
+  let held: Uint8Array[] = []
+  let heldBytes = 0
+  let tooLarge = false
+  let lineIsEmpty = true
+  let lastWasCr = false
+  /** A blank line that ended in CR may go on with the LF of CRLF, which shares the fate of its event. */
+  let fateOfLf: 'pass' | 'drop' | null = null
+
+  /** The event that is complete with this piece, or nothing where it must go. */
+  const endEvent = (piece: Uint8Array): Uint8Array[] => {
+    const event = [...held, piece]
+    const drop = !tooLarge && heldBytes + piece.length <= MAX_HELD_BYTES && isUsageChunk(concatBytes(event))
+    held = []
+    heldBytes = 0
+    tooLarge = false
+    fateOfLf = drop ? 'drop' : 'pass'
+    return drop ? [] : event
+  }
+
+  return {
+    push(chunk) {
+      const passed: Uint8Array[] = []
+      let start = 0
+      for (let at = 0; at < chunk.length; at++) {
+        const byte = chunk[at]
+        const completesCrLf = lastWasCr && byte === LF
+        lastWasCr = byte === CR
+        if (completesCrLf) {
+          if (fateOfLf === 'pass') passed.push(chunk.subarray(at, at + 1))
+          if (fateOfLf !== null) start = at + 1
+          fateOfLf = null
+          continue
+        }
+        fateOfLf = null
+        if (byte !== LF && byte !== CR) {
+          lineIsEmpty = false
+        } else if (lineIsEmpty) {
+          passed.push(...endEvent(chunk.subarray(start, at + 1)))
+          start = at + 1
+        } else {
+          lineIsEmpty = true
+        }
+      }
+
+      const rest = chunk.subarray(start)
+      heldBytes += rest.length
+      if (heldBytes > MAX_HELD_BYTES) tooLarge = true
+      if (tooLarge) {
+        passed.push(...held, rest)
+        held = []
+        heldBytes = 0
+      } else if (rest.length > 0) {
+        // A copy: the caller may reuse its buffer.
+        held.push(rest.slice())
+      }
+      return concatBytes(passed)
+    },
+    end() {
+      return concatBytes(held.length > 0 ? endEvent(new Uint8Array()) : [])
+    },
+  }
+}
+
+function isUsageChunk(event: Uint8Array): boolean {
+  const text = new TextDecoder().decode(event)
+  if (!text.includes('"usage"')) return false
+  const data = text
+    .split(/\r\n|\n|\r/)
+    .filter((line) => line.startsWith('data:'))
+    .map((line) => line.slice(line.startsWith('data: ') ? 6 : 5))
+    .join('\n')
+  let chunk: unknown
+  try {
+    chunk = JSON.parse(data)
+  } catch {
+    return false
+  }
+  return isObject(chunk) && Array.isArray(chunk.choices) && chunk.choices.length === 0 && isObject(chunk.usage)
+}

@@ -1,0 +1,38 @@
+// Talking to a ledger over a network that may fail. Both verbs are idempotent on the request id, so both may be repeated.
+
+import type { Ask, Decision, LedgerRpc, Settlement } from '../../durable-objects/ledger/types.ts'
+
+/** Pauses between tries to settle. Should all fail, the hold expires and is charged: late, but not lost. */
+const SETTLE_PAUSES_MS = [100, 500, 2_000, 5_000]
+
+/** One hop in the good case. `provision` is asked when the ledger does not know its user; true: try again. */
+export async function reserve(ledger: LedgerRpc, ask: Ask, provision: () => Promise<boolean>): Promise<Decision> {
+  const decision = await tryReserve(ledger, ask)
+  const isUnknown = !decision.admitted && decision.refusal.reason === 'no_config'
+  return isUnknown && (await provision()) ? tryReserve(ledger, ask) : decision
+}
+
+/** A ledger that cannot be reached refuses: nothing is forwarded that is not held. */
+async function tryReserve(ledger: LedgerRpc, ask: Ask): Promise<Decision> {
+  try {
+    return await ledger.reserve(ask).catch(() => ledger.reserve(ask))
+  } catch (error) {
+    console.error(JSON.stringify({ message: 'a ledger could not be reached', error: String(error) }))
+    return { admitted: false, refusal: { reason: 'unreachable' }, tightest: null }
+  }
+}
+
+/** Never throws. */
+export async function settle(ledger: LedgerRpc, ended: Promise<Settlement>): Promise<void> {
+  const settlement = await ended
+  for (const pause of [...SETTLE_PAUSES_MS, null]) {
+    try {
+      return await ledger.settle(settlement)
+    } catch (error) {
+      console.warn(
+        JSON.stringify({ message: 'could not settle', request_id: settlement.request_id, error: String(error) }),
+      )
+      if (pause !== null) await new Promise((resolve) => setTimeout(resolve, pause))
+    }
+  }
+}

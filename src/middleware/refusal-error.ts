@@ -1,0 +1,72 @@
+// What a caller is told for each reason that a ledger may refuse for. Pure; the one exhaustive map.
+
+import type { LimitState, Refusal } from '../../durable-objects/ledger/types.ts'
+import type { CapFacts, GatewayError } from '../errors.ts'
+import { centsOfNanoUsd, usdOfNanoUsd } from '../pricing/money.ts'
+
+export function refusalError(refusal: Refusal): GatewayError {
+  switch (refusal.reason) {
+    case 'cap_exceeded': {
+      const cap = capFacts(refusal.exceeded, refusal.asked, refusal.now)
+      return { code: 'cap_exceeded', message: capMessage(refusal.exceeded, refusal.asked, cap), cap }
+    }
+    case 'unpriced':
+      return {
+        code: 'unpriced_model',
+        message: `This model has no price, so it cannot be used under a ${refusal.cap_type} cost cap.`,
+        field: 'model',
+      }
+    case 'unbounded':
+      return {
+        code: 'unbounded_request',
+        message:
+          refusal.part === 'output'
+            ? `Nothing bounds the output of this call, which a ${refusal.cap_type} ${refusal.limit_type} cap needs. Set a maximum of output tokens.`
+            : `Nothing bounds the input of this call, which a ${refusal.cap_type} ${refusal.limit_type} cap needs.`,
+      }
+    case 'suspended':
+      return { code: 'forbidden', message: 'This user is suspended.' }
+    case 'deleted':
+      return { code: 'unauthenticated', message: 'This user no longer exists.' }
+    case 'unknown_key':
+      return { code: 'unauthenticated', message: 'This API key has been revoked or has expired.' }
+    case 'expired_key':
+      return {
+        code: 'unauthenticated',
+        message: `This API key expired at ${new Date(refusal.expired_at).toISOString()}.`,
+      }
+    case 'missing_scope':
+      return { code: 'forbidden', message: `This API key lacks the scope '${refusal.scope}'.` }
+    case 'no_config':
+    case 'unreachable':
+      return {
+        code: 'ledger_unavailable',
+        message: 'The usage ledger is not available, so the call was not forwarded. Try again shortly.',
+      }
+  }
+}
+
+function capFacts(
+  { cap_type, limit_type, current_usage, limit, reset_at }: LimitState,
+  asked: number,
+  now: number,
+): CapFacts {
+  const unit = limit_type === 'cost' ? centsOfNanoUsd : (amount: number) => amount
+  return {
+    cap_type,
+    limit_type,
+    current_usage: unit(current_usage),
+    limit: unit(limit),
+    requested: unit(asked),
+    reset_time: reset_at === null ? null : new Date(reset_at).toISOString(),
+    retry_after_seconds: reset_at === null ? null : Math.max(1, Math.ceil((reset_at - now) / 1_000)),
+  }
+}
+
+function capMessage({ cap_type, limit_type, current_usage, limit }: LimitState, asked: number, cap: CapFacts): string {
+  const show = (amount: number) => (limit_type === 'cost' ? `$${usdOfNanoUsd(amount)}` : `${amount} ${limit_type}`)
+  const used = `The ${cap_type} ${limit_type} cap of ${show(limit)} is exceeded: ${show(current_usage)} used or in flight`
+  const needed = `and this call needs up to ${show(asked)}.`
+  if (cap.reset_time) return `${used}, ${needed} The cap resets at ${cap.reset_time}.`
+  return asked > limit ? `${used}, ${needed} It can never fit.` : `${used}, ${needed} This cap does not reset.`
+}

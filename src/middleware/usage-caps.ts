@@ -1,0 +1,164 @@
+// Hard usage caps for any Hono route: reserve before the handler runs, settle at what it reports.
+
+import type { Context, MiddlewareHandler, Next } from 'hono'
+import { NO_FACTS } from '../../durable-objects/ledger/no-facts.ts'
+import type {
+  Admission,
+  Amount,
+  Ask,
+  EventDraft,
+  EventFacts,
+  LedgerOf,
+  OutputAsk,
+  Settlement,
+  UsageSource,
+} from '../../durable-objects/ledger/types.ts'
+import type { GatewayError } from '../errors.ts'
+import { problemResponse } from '../problem.ts'
+import { reserve, settle } from './ledger-calls.ts'
+import { rateLimitFields } from './rate-limit-fields.ts'
+import { refusalError } from './refusal-error.ts'
+
+/** The worst case of a call. What is left out is one request, no tokens, no cost. Integers; null: nothing bounds it. */
+export interface CallAsk {
+  requests?: number
+  input_tokens?: number | null
+  input_cost_nano_usd?: number | null
+  /** The part that may be granted smaller than asked. */
+  output?: OutputAsk | null
+  /** What the usage event says of the call. */
+  draft?: Partial<EventDraft>
+}
+
+/** How a call ended. What is left out is nothing, or what the middleware itself saw. */
+export interface CallEnd {
+  /** `released`: nothing was used, charge nothing. Default `settled`. */
+  outcome?: Settlement['outcome']
+  /** Null: unknown, charge what was asked. Left out parts are 0, but for `requests`: as asked. */
+  usage: Partial<Amount> | null
+  usage_source?: UsageSource
+  facts?: Partial<EventFacts>
+}
+
+export interface Hold {
+  admission: Admission
+  /** Says what the call really used, now or when a promise resolves. The last report counts. */
+  report(end: CallEnd | Promise<CallEnd>): void
+}
+
+export interface UsageCapsVariables {
+  request_id: string
+  caller: { user_id: string; key_id: string | null }
+  hold: Hold
+}
+
+export interface UsageCapsOptions<C> {
+  ledgerOf: LedgerOf
+  /** What a call may use at most: a number of requests, or a function of the request. Default 1. */
+  ask?: number | ((c: C) => CallAsk | Promise<CallAsk>)
+  /** Called when a ledger does not know its user yet; true where it does now. */
+  provision?: (c: C) => Promise<boolean>
+  /** How a refusal looks. Default: a problem document. */
+  refuse?: (c: C, error: GatewayError) => Response
+}
+
+/**
+ * Admits a call only if its worst case fits under every cap of the caller, and charges what the handler reports: where it
+ * reports nothing, what was asked. Every answer carries the `RateLimit` fields of the tightest cap. Needs
+ * `c.var.request_id` and `c.var.caller`, see `requestId()` and `authenticate()`.
+ *
+ * @example
+ * app.use(requestId(), authenticate({ keys, jwt }))
+ * app.post('/thumbnails', usageCaps({ ledgerOf, ask: 5 }), (c) => c.json(makeThumbnails()))
+ * app.post('/answers', usageCaps({ ledgerOf, ask: () => ({ input_tokens: 4_000 }) }), async (c) => {
+ *   const answer = await think()
+ *   c.var.hold.report({ usage: { input_tokens: answer.tokens } })
+ *   return c.json(answer)
+ * })
+ */
+export function usageCaps<E extends { Variables: UsageCapsVariables }>(
+  options: UsageCapsOptions<Context<E>>,
+): MiddlewareHandler<E> {
+  const { ledgerOf, ask = 1, provision, refuse = (_, error) => problemResponse(error) } = options
+
+  async function run(c: Context<E>, next: Next): Promise<Response | undefined> {
+    const started_at = Date.now()
+    const asked = toAsk(c, typeof ask === 'number' ? { requests: ask } : await ask(c))
+    const ledger = ledgerOf(asked.draft.user_id)
+
+    const decision = await reserve(ledger, asked, async () => (await provision?.(c)) ?? false)
+    const fields = rateLimitFields(decision.tightest, started_at)
+    if (!decision.admitted) return withFields(refuse(c, refusalError(decision.refusal)), fields)
+
+    let end: CallEnd | Promise<CallEnd> = { usage: null, usage_source: 'reported' }
+    const report: Hold['report'] = (reported) => {
+      end = reported
+    }
+    c.set('hold', { admission: decision, report })
+    await next()
+    const seen = { status: c.res.status, latency_ms: Date.now() - started_at }
+    const ended = Promise.resolve(end).then((it) => toSettlement(asked, decision, it, seen))
+    c.executionCtx.waitUntil(settle(ledger, ended))
+    c.res = withFields(c.res, fields)
+  }
+
+  return async function usageCaps(c, next) {
+    const call = run(c, next)
+    // Its client may leave at any moment; the call goes on to its end, so that its hold comes off at its real cost.
+    c.executionCtx.waitUntil(call.catch(() => undefined))
+    return call
+  }
+}
+
+function withFields(response: Response, fields: Record<string, string>): Response {
+  for (const [name, value] of Object.entries(fields)) response.headers.set(name, value)
+  return response
+}
+
+function toAsk<E extends { Variables: UsageCapsVariables }>(c: Context<E>, asked: CallAsk): Ask {
+  const { request_id, caller } = c.var as UsageCapsVariables
+  const { requests = 1, input_tokens = 0, input_cost_nano_usd = 0, output = null, draft } = asked
+  for (const [name, amount] of Object.entries({ requests, input_tokens, input_cost_nano_usd })) {
+    if (amount !== null && !(Number.isSafeInteger(amount) && amount >= 0)) {
+      throw new TypeError(`usageCaps: ask.${name} must be a whole number of at least 0, not ${amount}`)
+    }
+  }
+  return {
+    request_id,
+    caller: { key_id: caller.key_id, scope: 'call' },
+    requests,
+    input_tokens,
+    input_cost_nano_usd,
+    output,
+    draft: {
+      user_id: caller.user_id,
+      key_id: caller.key_id,
+      provider: 'app',
+      operation: c.req.routePath,
+      method: c.req.method,
+      path: c.req.path,
+      request_model: null,
+      stream: false,
+      job_id: null,
+      batch_id: null,
+      session_id: null,
+      metadata: null,
+      ...draft,
+    },
+  }
+}
+
+function toSettlement(ask: Ask, { hold, reserved_at }: Admission, end: CallEnd, seen: Partial<EventFacts>): Settlement {
+  const { outcome = 'settled', usage, usage_source, facts } = end
+  const nothing = { requests: ask.requests, input_tokens: 0, output_tokens: 0, cost_nano_usd: 0 }
+  return {
+    request_id: ask.request_id,
+    reserved_at,
+    outcome,
+    usage: usage && { ...nothing, ...usage },
+    hold,
+    usage_source: usage_source ?? (usage ? 'reported' : 'hold'),
+    draft: ask.draft,
+    facts: { ...NO_FACTS, ...seen, ...facts },
+  }
+}

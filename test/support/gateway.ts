@@ -1,0 +1,123 @@
+// A whole Tollgate for tests: the built worker in real workerd, Postgres behind Neon's protocol, a fake provider.
+
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
+import { type FakeProvider, type Reply, startFakeProvider } from '../../src/local/fake-provider.ts'
+import { BUILT_WORKER } from './build.ts'
+import { openTestDatabase, type TestDatabase } from './postgres.ts'
+
+export const ADMIN_TOKEN = 'admin-token-for-tests-only'
+export const KEY_SIGNING_SECRET = 'a-signing-secret-for-tests-only-0123456789'
+
+export interface Gateway {
+  url: string
+  provider: FakeProvider
+  postgres: TestDatabase
+  admin: Admin
+  /** Ends workerd at once, as kill -9 would, and starts it again on the same storage. */
+  restart(): Promise<void>
+  /** Puts a user's ledger out of memory. */
+  evict(userId: string): Promise<void>
+  close(): Promise<void>
+}
+
+export interface Admin {
+  /** A REST call with the admin token; throws unless the answer is 2xx. */
+  call<T = Record<string, unknown>>(method: string, path: string, body?: unknown): Promise<T>
+  /** A user with caps and a key. */
+  user(caps?: { cap_type: string; limits: object; on_exceed?: string }[], more?: object): Promise<{ id: string; key: string }>
+}
+
+export interface GatewayOptions {
+  reply?: Reply
+  vars?: Record<string, string>
+}
+
+export async function startGateway({ reply, vars = {} }: GatewayOptions = {}): Promise<Gateway> {
+  const [postgres, provider, storage] = await Promise.all([
+    openTestDatabase(),
+    startFakeProvider(reply ? { reply } : {}),
+    mkdtemp(join(tmpdir(), 'tollgate-')),
+  ])
+  const options = convertV4MiniflareOptions({
+    name: 'tollgate',
+    modules: true,
+    scriptPath: BUILT_WORKER,
+    compatibilityDate: '2026-10-01',
+    durableObjects: { USAGE_LEDGER: { className: 'UsageLedger', useSQLite: true } },
+    resourcePersistencePath: storage,
+    unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
+    bindings: {
+      DATABASE_URL: postgres.databaseUrl,
+      DATABASE_HTTP_URL: postgres.databaseHttpUrl,
+      KEY_SIGNING_SECRETS: KEY_SIGNING_SECRET,
+      ADMIN_TOKEN,
+      OPENAI_API_KEY: 'sk-fake',
+      OPENAI_BASE_URL: provider.url,
+      ANTHROPIC_API_KEY: 'sk-ant-fake',
+      ANTHROPIC_BASE_URL: provider.url,
+      ...vars,
+    },
+  })
+  let miniflare = new Miniflare(options)
+  const gateway: Gateway = {
+    url: await directUrl(miniflare),
+    provider,
+    postgres,
+    admin: adminOf(() => gateway.url),
+    async restart() {
+      await miniflare.dispose()
+      miniflare = new Miniflare(options)
+      gateway.url = await directUrl(miniflare)
+    },
+    async evict(userId: string) {
+      await miniflare.unsafeEvictDurableObject('tollgate', 'UsageLedger', { name: userId })
+    },
+    async close() {
+      await miniflare.dispose()
+      await Promise.all([provider.close(), postgres.close()])
+      await rm(storage, { recursive: true, force: true })
+    },
+  }
+  return gateway
+}
+
+/** workerd itself, without the proxy that Miniflare puts before it. */
+async function directUrl(miniflare: Miniflare): Promise<string> {
+  await miniflare.ready
+  return (await miniflare.unsafeGetDirectURL()).origin
+}
+
+function adminOf(url: () => string): Admin {
+  const admin: Admin = {
+    async call(method, path, body) {
+      const response = await fetch(url() + path, {
+        method,
+        headers: { authorization: `Bearer ${ADMIN_TOKEN}`, 'content-type': 'application/json' },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      })
+      const text = await response.text()
+      if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`)
+      return text === '' ? null : JSON.parse(text)
+    },
+    async user(caps = [], more = {}) {
+      const { id } = await admin.call<{ id: string }>('POST', '/admin/users', { name: 'test', ...more })
+      for (const cap of caps) await admin.call('POST', `/admin/users/${id}/caps`, cap)
+      const { key } = await admin.call<{ key: string }>('POST', `/admin/users/${id}/keys`, { name: 'test' })
+      return { id, key }
+    },
+  }
+  return admin
+}
+
+/** Asks until the answer is the wanted one: for what happens in the background. */
+export async function eventually<T>(ask: () => Promise<T>, wanted: (answer: T) => boolean, ms = 15_000): Promise<T> {
+  const deadline = Date.now() + ms
+  for (;;) {
+    const answer = await ask()
+    if (wanted(answer) || Date.now() > deadline) return answer
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}

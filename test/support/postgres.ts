@@ -1,0 +1,58 @@
+// A migrated Postgres of its own for a test file, behind Neon's HTTP protocol: PGlite in memory, or a fresh database on
+// the server that TEST_DATABASE_URL names.
+
+import pg from 'pg'
+import { type LocalDatabase, openDatabase as openLocalDatabase } from '../../src/local/database.ts'
+import { migrateUp } from '../../src/local/migrations.ts'
+import { type NeonHttpServer, serveNeonHttp } from '../../src/local/neon-http.ts'
+import { type Database, openDatabase } from '../../src/postgres/client.ts'
+
+export interface TestDatabase {
+  databaseUrl: string
+  databaseHttpUrl: string
+  /** As the worker sees it. */
+  db: Database
+  /** Behind the HTTP server, for looking at things while that is down. */
+  database: LocalDatabase
+  server: NeonHttpServer
+  close(): Promise<void>
+}
+
+export async function openTestDatabase({ migrated = true } = {}): Promise<TestDatabase> {
+  const serverUrl = process.env.TEST_DATABASE_URL
+  const fresh = serverUrl ? await createDatabase(serverUrl) : null
+  const database = await openLocalDatabase(fresh ? { url: fresh.url } : {})
+  const server = await serveNeonHttp(database, { port: 0 })
+  const [databaseUrl, databaseHttpUrl] = [server.databaseUrl, server.url]
+  if (migrated) await migrateUp({ databaseUrl, databaseHttpUrl })
+  return {
+    databaseUrl,
+    databaseHttpUrl,
+    db: openDatabase({ DATABASE_URL: databaseUrl, DATABASE_HTTP_URL: databaseHttpUrl }),
+    database,
+    server,
+    close: async () => {
+      await server.close()
+      await database.close()
+      await fresh?.drop()
+    },
+  }
+}
+
+async function createDatabase(serverUrl: string): Promise<{ url: string; drop(): Promise<void> }> {
+  const name = `tollgate_test_${crypto.randomUUID().replaceAll('-', '')}`
+  await runOn(serverUrl, `create database ${name}`)
+  const url = new URL(serverUrl)
+  url.pathname = `/${name}`
+  return { url: url.href, drop: () => runOn(serverUrl, `drop database ${name} with (force)`) }
+}
+
+async function runOn(serverUrl: string, statement: string): Promise<void> {
+  const client = new pg.Client({ connectionString: serverUrl })
+  await client.connect()
+  try {
+    await client.query(statement)
+  } finally {
+    await client.end()
+  }
+}
