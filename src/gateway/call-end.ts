@@ -10,6 +10,9 @@ import type { AnswerEnd } from './answer.ts'
 import type { Call } from './call.ts'
 import { charge } from './charge.ts'
 
+/** Cloudflare's own words for an origin that took the request and then gave no answer it could pass on. */
+const MAYBE_BILLED = new Set([520, 524])
+
 /** The provider's answer, from its status to its last byte. */
 export interface Answered {
   status: number
@@ -18,10 +21,14 @@ export interface Answered {
   now: number
 }
 
-export function endOfAnswer(call: Call, admission: Admission, { status, provider_request_id, end, now }: Answered): CallEnd {
+export function endOfAnswer(
+  call: Call,
+  admission: Admission,
+  { status, provider_request_id, end, now }: Answered,
+): CallEnd {
   const { metered, cut, first_byte_at } = end
   const { usage, usage_source, kinds } = charge(metered, call.quote, call.price, admission.granted_output_tokens)
-  const failed = status >= 400 && metered.usage === null
+  const failed = status >= 400 && !MAYBE_BILLED.has(status) && metered.usage === null
   return {
     outcome: failed ? 'released' : 'settled',
     usage,
@@ -54,7 +61,11 @@ export function endOfFailure(
   }
 }
 
-function commonFacts({ started_at, price }: Call, { clamped, granted_output_tokens }: Admission, now: number): Partial<EventFacts> {
+function commonFacts(
+  { started_at, price }: Call,
+  { clamped, granted_output_tokens }: Admission,
+  now: number,
+): Partial<EventFacts> {
   return {
     latency_ms: now - started_at,
     priced_as: price?.priced_as ?? null,

@@ -15,6 +15,8 @@ import { createUsageChunkFilter } from './usage-chunk-filter.ts'
 
 export const CLAMPED_HEADER = 'tollgate-clamped'
 
+const PROBE_TIMEOUT_MS = 2_000
+
 export interface ForwardOptions {
   dialect: Dialect
   operation: Operation
@@ -81,7 +83,11 @@ interface NoAnswer {
 }
 
 /** The provider's answer once its headers are here, or what went wrong before. */
-async function fetchAnswer(request: Request, controller: AbortController, timeout_ms: number): Promise<Response | NoAnswer> {
+async function fetchAnswer(
+  request: Request,
+  controller: AbortController,
+  timeout_ms: number,
+): Promise<Response | NoAnswer> {
   const timer = setTimeout(() => controller.abort(), timeout_ms)
   try {
     return await fetch(request, { signal: controller.signal })
@@ -92,10 +98,22 @@ async function fetchAnswer(request: Request, controller: AbortController, timeou
       return { error: { code: 'upstream_timeout', message }, was_sent: true }
     }
     const message = 'The provider could not be reached.'
-    return { error: { code: 'upstream_unreachable', message }, was_sent: !/refused|resolve|dns/i.test(String(error)) }
+    return { error: { code: 'upstream_unreachable', message }, was_sent: await isReachable(request.url) }
   } finally {
     clearTimeout(timer)
   }
+}
+
+/**
+ * Runtimes do not say whether a connection was refused or was lost after the request had gone out. A provider that answers
+ * now was most likely there before: the call may have been billed.
+ */
+async function isReachable(url: string): Promise<boolean> {
+  const probe = { method: 'HEAD', redirect: 'manual', signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) } as const
+  return fetch(new URL('/', url), probe).then(
+    () => true,
+    () => false,
+  )
 }
 
 function toCallEnd(c: Context<GatewayEnv>, dialect: Dialect, answered: Response, end: AnswerEnd): CallEnd {

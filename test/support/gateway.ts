@@ -27,7 +27,10 @@ export interface Admin {
   /** A REST call with the admin token; throws unless the answer is 2xx. */
   call<T = Record<string, unknown>>(method: string, path: string, body?: unknown): Promise<T>
   /** A user with caps and a key. */
-  user(caps?: { cap_type: string; limits: object; on_exceed?: string }[], more?: object): Promise<{ id: string; key: string }>
+  user(
+    caps?: { cap_type: string; limits: object; on_exceed?: string }[],
+    more?: object,
+  ): Promise<{ id: string; key: string }>
 }
 
 export interface GatewayOptions {

@@ -1,0 +1,125 @@
+// A Postgres for a developer's machine: embedded (PGlite, in a folder or in memory) or any server through `pg`. Both
+// behave alike: values go in and come out as Postgres's own text, as Neon's HTTP protocol wants them.
+
+import { mkdir } from 'node:fs/promises'
+import { PGlite } from '@electric-sql/pglite'
+import pg from 'pg'
+
+export interface Query {
+  query: string
+  /** In Postgres's text form. */
+  params: (string | null)[]
+}
+
+export interface QueryResult {
+  /** The command tag's first word: `INSERT`. */
+  command: string
+  rowCount: number | null
+  fields: { name: string; dataTypeID: number }[]
+  /** Column values in Postgres's text form. */
+  rows: (string | null)[][]
+}
+
+export interface LocalDatabase {
+  /** One statement in a transaction of its own. @throws the database's error, with its SQLSTATE as `code`. */
+  query(query: Query): Promise<QueryResult>
+  /** All of it or nothing. `mode` as after SET TRANSACTION: `ISOLATION LEVEL SERIALIZABLE READ ONLY`. */
+  transaction(queries: Query[], mode?: string): Promise<QueryResult[]>
+  close(): Promise<void>
+}
+
+/** With `url` a Postgres server, else PGlite in the folder `dataDir`, else PGlite in memory. */
+export async function openDatabase(options: { url?: string; dataDir?: string } = {}): Promise<LocalDatabase> {
+  return options.url === undefined ? openPGlite(options.dataDir) : openServer(options.url)
+}
+
+// Statements that would leave a transaction open, or end the batch's own, for whoever uses the connection next.
+const TRANSACTION_CONTROL =
+  /^\s*(begin|start\s+transaction|commit|end|abort|prepare\s+transaction|rollback(?!\s+to))\b/i
+
+function refuseTransactionControl({ query }: Query): void {
+  if (!TRANSACTION_CONTROL.test(query)) return
+  const message = 'transaction control is not possible in a statement over HTTP: send a batch instead'
+  throw Object.assign(new Error(message), { severity: 'ERROR', code: '25001' })
+}
+
+/** One connection; PGlite itself queues what is concurrent. */
+async function openPGlite(dataDir: string | undefined): Promise<LocalDatabase> {
+  if (dataDir !== undefined) await mkdir(dataDir, { recursive: true })
+  const database = await PGlite.create(dataDir === undefined ? {} : { dataDir })
+  database.parsers = new Proxy({}, { get: () => (text: string) => text })
+  database.serializers = {}
+  const run = async (session: Pick<PGlite, 'query'>, query: Query): Promise<QueryResult> => {
+    refuseTransactionControl(query)
+    const {
+      command = '',
+      rowCount,
+      fields,
+      rows,
+    } = await session.query(query.query, query.params, { rowMode: 'array' })
+    return { command, rowCount: rowCount ?? null, fields, rows: rows as QueryResult['rows'] }
+  }
+  await database.exec(`set time zone 'UTC'`)
+  return {
+    query: (query) => run(database, query),
+    transaction: (queries, mode) =>
+      database.transaction(async (session) => {
+        if (mode) await session.exec(`set transaction ${mode}`)
+        const results: QueryResult[] = []
+        for (const query of queries) results.push(await run(session, query))
+        return results
+      }),
+    close: () => database.close(),
+  }
+}
+
+const TEXT_AS_IT_IS = { getTypeParser: () => (text: string) => text }
+
+async function openServer(url: string): Promise<LocalDatabase> {
+  const config = {
+    connectionString: url,
+    onConnect: async (client: pg.ClientBase) => {
+      await client.query(`set time zone 'UTC'`)
+    },
+  }
+  const pool = new pg.Pool(config)
+  // A server that goes away breaks idle connections: the next query opens a new one, or fails and says so.
+  pool.on('error', () => undefined)
+  const run = async (session: Pick<pg.Pool, 'query'>, { query, params }: Query): Promise<QueryResult> => {
+    refuseTransactionControl({ query, params })
+    // `queryMode`: several statements in one string are an error, with and without parameters, as they are on Neon.
+    const config = {
+      text: query,
+      values: params,
+      types: TEXT_AS_IT_IS,
+      rowMode: 'array' as const,
+      queryMode: 'extended',
+    }
+    const { command, rowCount, fields, rows } = await session.query(config)
+    return { command, rowCount, fields: fields.map(({ name, dataTypeID }) => ({ name, dataTypeID })), rows }
+  }
+  const transaction = async (queries: Query[], mode?: string): Promise<QueryResult[]> => {
+    const client = await pool.connect()
+    let broken: Error | undefined
+    try {
+      await client.query('begin')
+      if (mode) await client.query(`set transaction ${mode}`)
+      const results: QueryResult[] = []
+      for (const query of queries) results.push(await run(client, query))
+      await client.query('commit')
+      return results
+    } catch (error) {
+      await client.query('rollback').catch((failure) => {
+        broken = failure
+      })
+      throw error
+    } finally {
+      client.release(broken)
+    }
+  }
+  return {
+    query: (query) => run(pool, query),
+    transaction,
+    close: () => pool.end(),
+  }
+}

@@ -1,0 +1,52 @@
+// What the worker is told about its surroundings when it runs locally: `.dev.vars` first, then local stand-ins. Pure,
+// but for the random secrets.
+
+import { randomBytes } from 'node:crypto'
+import { ANTHROPIC_CREDENTIAL, OPENAI_CREDENTIAL } from './fake-provider.ts'
+import { StartFault } from './start-fault.ts'
+
+export type Vars = Record<string, string>
+
+/** Kept in `.tollgate/`, so that keys survive a restart. */
+export interface LocalSecrets {
+  KEY_SIGNING_SECRETS: string
+  ADMIN_TOKEN: string
+}
+
+export function makeSecrets(): LocalSecrets {
+  return {
+    KEY_SIGNING_SECRETS: randomBytes(32).toString('base64url'),
+    ADMIN_TOKEN: randomBytes(24).toString('base64url'),
+  }
+}
+
+/** Whether a provider's calls go to the fake: they do until its real key is in `.dev.vars`. */
+export function usesFakeProvider(devVars: Vars): boolean {
+  return !devVars.OPENAI_API_KEY || !devVars.ANTHROPIC_API_KEY
+}
+
+/** Every variable of the worker. What the operator wrote wins, but for where the local database answers. */
+export function workerVars(
+  devVars: Vars,
+  local: { secrets: LocalSecrets; databaseUrl: string; databaseHttpUrl: string; fakeProviderUrl: string | null },
+): Vars {
+  const { secrets, databaseUrl, databaseHttpUrl, fakeProviderUrl } = local
+  const fakes: Vars = {}
+  if (fakeProviderUrl && !devVars.OPENAI_API_KEY)
+    Object.assign(fakes, { OPENAI_API_KEY: OPENAI_CREDENTIAL, OPENAI_BASE_URL: fakeProviderUrl })
+  if (fakeProviderUrl && !devVars.ANTHROPIC_API_KEY)
+    Object.assign(fakes, { ANTHROPIC_API_KEY: ANTHROPIC_CREDENTIAL, ANTHROPIC_BASE_URL: fakeProviderUrl })
+  const written = Object.fromEntries(Object.entries(devVars).filter(([, value]) => value !== ''))
+  return { ...secrets, ...fakes, ...written, DATABASE_URL: databaseUrl, DATABASE_HTTP_URL: databaseHttpUrl }
+}
+
+/** An env file as wrangler reads it (dotenv, then dotenv-expand). @throws for a value that no quote can hold. */
+export function formatEnvFile(vars: Vars): string {
+  return Object.entries(vars)
+    .map(([name, value]) => {
+      const quote = [`'`, '`'].find((mark) => !value.includes(mark))
+      if (!quote || value.endsWith('\\')) throw new StartFault(`.dev.vars: the value of ${name} cannot be quoted`)
+      return `${name}=${quote}${value.replaceAll('$', '\\$')}${quote}\n`
+    })
+    .join('')
+}

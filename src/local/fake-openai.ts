@@ -1,0 +1,158 @@
+// OpenAI's chat completions and models, as answers to requests: credentials, errors, JSON and streams like theirs.
+// https://platform.openai.com/docs/api-reference/chat
+
+import { json, type Script } from './fake-script.ts'
+import { type Body, isBody, lastUserText, promptTokens, randomId, type Said, say } from './fake-text.ts'
+
+export const OPENAI_CREDENTIAL = 'sk-fake'
+
+const MODELS = ['gpt-4o', 'gpt-4o-mini', 'gpt-4.1', 'gpt-4.1-mini', 'o4-mini']
+/** An alias answers with the name of its snapshot. */
+const SNAPSHOTS: Record<string, string> = { 'gpt-4o': 'gpt-4o-2024-08-06', 'gpt-4o-mini': 'gpt-4o-mini-2024-07-18' }
+
+export function answerOpenAI(method: string, path: string, authorization: string | undefined, bytes: Buffer): Script {
+  const answer = route(method, path, authorization, bytes)
+  const headers = {
+    'x-request-id': randomId('req_', 32),
+    'openai-version': '2020-10-01',
+    'openai-processing-ms': '12',
+    'x-ratelimit-limit-requests': '10000',
+    'x-ratelimit-remaining-requests': '9999',
+  }
+  return { ...answer, headers: { ...answer.headers, ...headers } }
+}
+
+function route(method: string, path: string, authorization: string | undefined, bytes: Buffer): Script {
+  if (!authorization?.startsWith('Bearer '))
+    return refusal(
+      401,
+      `You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY).`,
+    )
+  if (authorization !== `Bearer ${OPENAI_CREDENTIAL}`)
+    return refusal(401, 'Incorrect API key provided: sk-****.', { code: 'invalid_api_key' })
+  if (method === 'GET' && path === '/v1/models') return json({ object: 'list', data: MODELS.map(model) })
+  if (method === 'POST' && path === '/v1/chat/completions') return complete(bytes)
+  return refusal(404, `Invalid URL (${method} ${path})`)
+}
+
+const model = (id: string) => ({ id, object: 'model', created: 1721172741, owned_by: 'system' })
+
+/** OpenAI's error envelope. */
+function refusal(status: number, message: string, { param = null, code = null }: Fault = {}): Script {
+  return json({ error: { message, type: 'invalid_request_error', param, code } }, status)
+}
+interface Fault {
+  param?: string | null
+  code?: string | null
+}
+
+function complete(bytes: Buffer): Script {
+  const body = parse(bytes)
+  if (!body) return refusal(400, 'We could not parse the JSON body of your request.')
+  if (typeof body.model !== 'string') return refusal(400, 'you must provide a model parameter')
+  if (!Array.isArray(body.messages))
+    return refusal(400, `Missing required parameter: 'messages'.`, {
+      param: 'messages',
+      code: 'missing_required_parameter',
+    })
+  for (const param of ['max_completion_tokens', 'max_tokens', 'n'])
+    if (body[param] != null && !(Number.isInteger(body[param]) && Number(body[param]) >= 1))
+      return refusal(400, `Invalid '${param}': integer below minimum value.`, {
+        param,
+        code: 'integer_below_min_value',
+      })
+
+  const bound = body.max_completion_tokens ?? body.max_tokens
+  const said = say(toolsOf(body), lastUserText(body.messages), typeof bound === 'number' ? bound : null)
+  const choices = Number(body.n ?? 1)
+  const prompt_tokens = promptTokens(bytes.length)
+  const completion_tokens = said.pieces.length * choices
+  const usage = {
+    prompt_tokens,
+    completion_tokens,
+    total_tokens: prompt_tokens + completion_tokens,
+    prompt_tokens_details: { cached_tokens: 0, audio_tokens: 0 },
+    completion_tokens_details: {
+      reasoning_tokens: 0,
+      audio_tokens: 0,
+      accepted_prediction_tokens: 0,
+      rejected_prediction_tokens: 0,
+    },
+  }
+  const common = {
+    id: randomId('chatcmpl-', 29),
+    created: Math.floor(Date.now() / 1000),
+    model: SNAPSHOTS[body.model] ?? body.model,
+    service_tier: body.service_tier === 'auto' || !body.service_tier ? 'default' : body.service_tier,
+    system_fingerprint: 'fp_fa4e0000',
+  }
+  const indexes = Array.from({ length: choices }, (_, index) => index)
+  return body.stream === true ? streamed(body, common, said, indexes, usage) : whole(common, said, indexes, usage)
+}
+
+const finishReason = ({ truncated, tool }: Said) => (truncated ? 'length' : tool ? 'tool_calls' : 'stop')
+
+function whole(common: Body, said: Said, indexes: number[], usage: Body): Script {
+  const text = said.pieces.join('')
+  const choices = indexes.map((index) => ({
+    index,
+    message: {
+      role: 'assistant',
+      content: said.tool ? null : text,
+      ...(said.tool && { tool_calls: [{ id: randomId('call_', 24), ...callOf(said.tool, text) }] }),
+      refusal: null,
+      annotations: [],
+    },
+    logprobs: null,
+    finish_reason: finishReason(said),
+  }))
+  return json({ ...common, object: 'chat.completion', choices, usage })
+}
+
+const callOf = (name: string, text: string) => ({ type: 'function', function: { name, arguments: text } })
+
+function streamed(body: Body, common: Body, said: Said, indexes: number[], usage: Body): Script {
+  const includeUsage = isBody(body.stream_options) && body.stream_options.include_usage === true
+  const event = (fields: Body) =>
+    `data: ${JSON.stringify({ ...common, object: 'chat.completion.chunk', ...fields })}\n\n`
+  const chunk = (index: number, delta: Body, finish_reason: string | null = null) =>
+    event({ choices: [{ index, delta, logprobs: null, finish_reason }], ...(includeUsage && { usage: null }) })
+  const opening = (): Body =>
+    said.tool
+      ? {
+          role: 'assistant',
+          content: null,
+          tool_calls: [{ index: 0, id: randomId('call_', 24), ...callOf(said.tool, '') }],
+        }
+      : { role: 'assistant', content: '', refusal: null }
+  const delta = (piece: string): Body =>
+    said.tool ? { tool_calls: [{ index: 0, function: { arguments: piece } }] } : { content: piece }
+  return {
+    headers: { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' },
+    steps: [
+      ...indexes.map((index) => chunk(index, opening())),
+      ...said.pieces.flatMap((piece) => indexes.map((index) => chunk(index, delta(piece)))),
+      ...indexes.map((index) => chunk(index, {}, finishReason(said))),
+      ...(includeUsage ? [event({ choices: [], usage })] : []),
+      'data: [DONE]\n\n',
+    ],
+  }
+}
+
+function toolsOf(body: Body): { name: string; schema: unknown }[] {
+  const tools = Array.isArray(body.tools) ? body.tools : []
+  return tools.flatMap((tool) =>
+    isBody(tool) && isBody(tool.function) && typeof tool.function.name === 'string'
+      ? [{ name: tool.function.name, schema: tool.function.parameters }]
+      : [],
+  )
+}
+
+function parse(bytes: Buffer): Body | null {
+  try {
+    const value: unknown = JSON.parse(bytes.toString())
+    return isBody(value) ? value : null
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,86 @@
+// A provider for trying and testing without a bill: OpenAI's and Anthropic's APIs on 127.0.0.1, faithful to the wire.
+// It records what reaches it, and a test may script any answer. It demands a credential of its own, which proves that
+// the gateway puts its credential on.
+
+import { createServer, type IncomingMessage } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { buffer } from 'node:stream/consumers'
+import { answerAnthropic } from './fake-anthropic.ts'
+import { answerOpenAI } from './fake-openai.ts'
+import { type Outcome, play, type Script } from './fake-script.ts'
+
+export { ANTHROPIC_CREDENTIAL } from './fake-anthropic.ts'
+export { OPENAI_CREDENTIAL } from './fake-openai.ts'
+
+export interface RecordedRequest {
+  method: string
+  /** With the query string. */
+  path: string
+  /** As they came: names in the client's spelling, repeats included. */
+  headers: [name: string, value: string][]
+  body: Buffer
+  /** Settles when the answer has ended. */
+  outcome: Promise<Outcome>
+}
+
+/** An answer to a request; undefined for the usual one, which `usual` makes. */
+export type Reply = (request: RecordedRequest, usual: () => Script) => Script | undefined
+
+export interface FakeProvider {
+  /** Base URL of both APIs: `/v1/...` follows. */
+  url: string
+  requests: RecordedRequest[]
+  /** May be replaced at any time. */
+  reply: Reply | undefined
+  close(): Promise<void>
+}
+
+/** Enough for a developer's session; tests clear `requests` themselves. */
+const REMEMBERED_REQUESTS = 10_000
+
+/** Listens on 127.0.0.1 only; without a port on a free one. */
+export async function startFakeProvider(options: { port?: number; reply?: Reply } = {}): Promise<FakeProvider> {
+  const requests: RecordedRequest[] = []
+  const server = createServer(async (request, response) => {
+    const body = await buffer(request).catch(() => null)
+    if (!body) return
+    const { promise, resolve } = Promise.withResolvers<Outcome>()
+    const headers = pairs(request.rawHeaders)
+    const recorded = { method: request.method ?? '', path: request.url ?? '', headers, body, outcome: promise }
+    requests.push(recorded)
+    if (requests.length > REMEMBERED_REQUESTS) requests.shift()
+    const usual = () => usualAnswer(request, body)
+    resolve(await play(provider.reply?.(recorded, usual) ?? usual(), request, response))
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(options.port ?? 0, '127.0.0.1', resolve)
+  })
+  const provider: FakeProvider = {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    requests,
+    reply: options.reply,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
+  }
+  return provider
+}
+
+/** Both providers have `/v1/models`: Anthropic's headers tell whose is meant. */
+function usualAnswer({ method = '', url = '', headers }: IncomingMessage, body: Buffer): Script {
+  const { pathname } = new URL(url, 'http://fake')
+  const anthropic = pathname.startsWith('/v1/messages') || headers['anthropic-version'] || headers['x-api-key']
+  return anthropic
+    ? answerAnthropic(method, pathname, headers, body)
+    : answerOpenAI(method, pathname, headers.authorization, body)
+}
+
+function pairs(rawHeaders: string[]): [string, string][] {
+  return Array.from({ length: rawHeaders.length / 2 }, (_, index) => [
+    rawHeaders[index * 2] ?? '',
+    rawHeaders[index * 2 + 1] ?? '',
+  ])
+}

@@ -1,0 +1,52 @@
+// Runs the migrations in `migrations/` over the same driver that the worker uses. Reads files.
+
+import { readdir, readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { openSql } from '../postgres/client.ts'
+import { down, type Migration, type MigrationDatabase, type MigrationStatus, status, up } from '../postgres/migrate.ts'
+
+export interface Connection {
+  /** `postgresql://...` */
+  databaseUrl: string
+  /** Where the database answers SQL over HTTP; unset for Neon. */
+  databaseHttpUrl?: string | undefined
+}
+
+const FOLDER = fileURLToPath(new URL('../../migrations', import.meta.url).href)
+const TIMEOUT_MS = 10 * 60_000
+
+/** @returns the names of what was applied. @throws as `up` in src/postgres/migrate.ts does. */
+export async function migrateUp(connection: Connection): Promise<string[]> {
+  return up(openMigrationDatabase(connection), await readMigrations())
+}
+
+/** @returns the names of what was taken back, newest first. @throws as `down` in src/postgres/migrate.ts does. */
+export async function migrateDown(connection: Connection, steps: number): Promise<string[]> {
+  return down(openMigrationDatabase(connection), await readMigrations(), steps)
+}
+
+export async function migrationStatus(connection: Connection): Promise<MigrationStatus[]> {
+  return status(openMigrationDatabase(connection), await readMigrations())
+}
+
+/** In order. @throws where a migration has no way back. */
+export async function readMigrations(folder = FOLDER): Promise<Migration[]> {
+  const names = (await readdir(folder))
+    .filter((file) => /^\d{4}_\w+\.sql$/.test(file))
+    .map((file) => file.slice(0, -'.sql'.length))
+    .sort()
+  const read = (file: string) => readFile(`${folder}/${file}`, 'utf8')
+  return Promise.all(
+    names.map(async (name) => ({ name, up: await read(`${name}.sql`), down: await read(`${name}.down.sql`) })),
+  )
+}
+
+export function openMigrationDatabase({ databaseUrl, databaseHttpUrl }: Connection): MigrationDatabase {
+  const sql = openSql({ DATABASE_URL: databaseUrl, DATABASE_HTTP_URL: databaseHttpUrl }, TIMEOUT_MS)
+  return {
+    query: ({ text, params = [] }) => sql.query(text, params),
+    transaction: async (statements) => {
+      await sql.transaction(statements.map(({ text, params = [] }) => sql.query(text, params)))
+    },
+  }
+}

@@ -1,0 +1,176 @@
+// Neon's SQL over HTTP in front of a local database, as @neondatabase/serverless speaks it: POST one `{query, params}`
+// or a batch `{queries: [...]}` that is one transaction; errors of SQL are a 400 with Postgres's own fields.
+
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { buffer } from 'node:stream/consumers'
+import type { LocalDatabase, Query, QueryResult } from './database.ts'
+
+/** Where tests make faults. An exception drops the connection without an answer. */
+export interface NeonHttpHooks {
+  beforeQuery?: (queries: Query[]) => Promise<void>
+  /** After the commit, before the answer. Not called where SQL failed. */
+  afterQuery?: (queries: Query[]) => Promise<void>
+}
+
+export interface NeonHttpServer {
+  /** For the driver's `fetchEndpoint`. */
+  url: string
+  /** A connection string that the driver accepts; it names this server. */
+  databaseUrl: string
+  hooks: NeonHttpHooks
+  /** An outage: drops every connection and refuses new ones, until `resume` listens again on the same port. */
+  pause(): Promise<void>
+  resume(): Promise<void>
+  /** Does not close the database. */
+  close(): Promise<void>
+}
+
+class HookFault extends Error {}
+
+async function callHook(hook: NeonHttpHooks['beforeQuery'], queries: Query[]): Promise<void> {
+  try {
+    await hook?.(queries)
+  } catch (cause) {
+    throw new HookFault('a hook drops the connection', { cause })
+  }
+}
+
+const LOOPBACK = '127.0.0.1'
+
+/** Listens on 127.0.0.1 only; port 0 takes a free one. */
+export async function serveNeonHttp(
+  database: LocalDatabase,
+  { port, hooks = {} }: { port: number; hooks?: NeonHttpHooks },
+): Promise<NeonHttpServer> {
+  const server = createServer((request, response) => {
+    answer(database, hooks, request, response).catch((error) => {
+      if (!(error instanceof HookFault)) console.error(error)
+      request.socket.destroy()
+    })
+  })
+  const listen = (at: number) =>
+    new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      server.listen(at, LOOPBACK, () => {
+        server.off('error', reject)
+        resolve()
+      })
+    })
+  const stop = () =>
+    new Promise<void>((resolve) => {
+      server.close(() => resolve())
+      server.closeAllConnections()
+    })
+  await listen(port)
+  const bound = (server.address() as AddressInfo).port
+  return {
+    url: `http://${LOOPBACK}:${bound}/sql`,
+    databaseUrl: `postgresql://tollgate@${LOOPBACK}:${bound}/tollgate`,
+    hooks,
+    pause: stop,
+    resume: () => listen(bound),
+    close: stop,
+  }
+}
+
+async function answer(
+  database: LocalDatabase,
+  hooks: NeonHttpHooks,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const send = (status: number, body: unknown) =>
+    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+  const text = (await buffer(request)).toString()
+  const fault = requestFault(request)
+  if (fault) return void send(fault.status, { message: fault.message })
+  const asked = parseRequest(text)
+  if (!asked) return void send(400, { message: 'the body is neither {query, params} nor {queries: [...]}' })
+
+  await callHook(hooks.beforeQuery, asked.queries)
+  let results: QueryResult[]
+  try {
+    results = asked.batch
+      ? await database.transaction(asked.queries, transactionMode(request))
+      : await Promise.all(asked.queries.map((query) => database.query(query)))
+  } catch (error) {
+    const sqlError = sqlErrorOf(error)
+    return void send(sqlError ? 400 : 500, sqlError ?? { message: `the database does not answer: ${error}` })
+  }
+  await callHook(hooks.afterQuery, asked.queries)
+
+  const rowAsArray = request.headers['neon-array-mode'] === 'true'
+  const shown = results.map((result) => ({ ...result, rowAsArray, rows: rowAsArray ? result.rows : objectsOf(result) }))
+  send(200, asked.batch ? { results: shown } : shown[0])
+}
+
+/** Any web page can make a browser post here: only the driver's own header and a local name tell it apart. */
+function requestFault({ method, url, headers }: IncomingMessage): { status: number; message: string } | null {
+  if (method !== 'POST' || url !== '/sql') return { status: 404, message: 'only POST /sql' }
+  if (!/^(127\.0\.0\.1|localhost)(:\d+)?$/.test(headers.host ?? '')) return { status: 403, message: 'not a local host' }
+  if (!headers['neon-connection-string']) return { status: 400, message: 'neon-connection-string: missing' }
+  if (headers['neon-raw-text-output'] !== 'true')
+    return { status: 400, message: 'neon-raw-text-output: only true is supported' }
+  return null
+}
+
+function parseRequest(text: string): { batch: boolean; queries: Query[] } | null {
+  let body: unknown
+  try {
+    body = JSON.parse(text)
+  } catch {
+    return null
+  }
+  const batch = isObject(body) && Array.isArray(body.queries)
+  const queries = (isObject(body) && Array.isArray(body.queries) ? body.queries : [body]).map(parseQuery)
+  return queries.every((query) => query !== null) ? { batch, queries } : null
+}
+
+function parseQuery(value: unknown): Query | null {
+  if (!isObject(value) || typeof value.query !== 'string') return null
+  const params = value.params ?? []
+  return Array.isArray(params) ? { query: value.query, params: params.map(textOf) } : null
+}
+
+function textOf(param: unknown): string | null {
+  if (param === null || param === undefined) return null
+  return typeof param === 'object' ? JSON.stringify(param) : String(param)
+}
+
+const ISOLATION_LEVELS: Record<string, string> = {
+  ReadUncommitted: 'read uncommitted',
+  ReadCommitted: 'read committed',
+  RepeatableRead: 'repeatable read',
+  Serializable: 'serializable',
+}
+
+function transactionMode({ headers }: IncomingMessage): string {
+  const level = ISOLATION_LEVELS[String(headers['neon-batch-isolation-level'])]
+  const modes = [
+    level && `isolation level ${level}`,
+    headers['neon-batch-read-only'] === 'true' && 'read only',
+    headers['neon-batch-deferrable'] === 'true' && 'deferrable',
+  ]
+  return modes.filter(Boolean).join(', ')
+}
+
+const ERROR_FIELDS =
+  'severity code detail hint position internalPosition internalQuery where schema table column dataType constraint file line routine'.split(
+    ' ',
+  )
+
+/** Null for what did not come from SQL (a lost connection). */
+function sqlErrorOf(error: unknown): Record<string, unknown> | null {
+  if (!(error instanceof Error) || !('severity' in error)) return null
+  const fields = error as unknown as Record<string, unknown>
+  return { message: error.message, ...Object.fromEntries(ERROR_FIELDS.map((name) => [name, fields[name] ?? null])) }
+}
+
+function objectsOf({ fields, rows }: QueryResult): Record<string, string | null>[] {
+  return rows.map((row) => Object.fromEntries(fields.map(({ name }, index) => [name, row[index] ?? null])))
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

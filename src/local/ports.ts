@@ -1,0 +1,46 @@
+// The three ports of a local Tollgate, known to be free before anything starts.
+
+import { type AddressInfo, createServer } from 'node:net'
+import { StartFault } from './start-fault.ts'
+
+export interface Ports {
+  worker: number
+  database: number
+  provider: number
+}
+
+const VARIABLES: [keyof Ports, string, number][] = [
+  ['worker', 'TOLLGATE_PORT', 8787],
+  ['database', 'TOLLGATE_DATABASE_PORT', 8788],
+  ['provider', 'TOLLGATE_PROVIDER_PORT', 8789],
+]
+
+/** 0 takes a free port. @throws naming the port and the variable where one is taken or wrong. */
+export async function choosePorts(env: Record<string, string | undefined>): Promise<Ports> {
+  const ports: Ports = { worker: 0, database: 0, provider: 0 }
+  for (const [name, variable, usual] of VARIABLES) {
+    const asked = Number(env[variable] || usual)
+    if (!Number.isInteger(asked) || asked < 0 || asked > 65_535)
+      throw new StartFault(`${variable} is not a port number.`)
+    const port = await freePort(asked)
+    if (port === null || Object.values(ports).includes(port)) {
+      throw new StartFault(`Port ${asked} is in use. Set ${variable} to another port.`)
+    }
+    ports[name] = port
+  }
+  return ports
+}
+
+async function freePort(port: number): Promise<number | null> {
+  const server = createServer()
+  try {
+    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve))
+    const bound = (server.address() as AddressInfo).port
+    await new Promise((resolve) => server.close(resolve))
+    return bound
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && (error.code === 'EADDRINUSE' || error.code === 'EACCES'))
+      return null
+    throw error
+  }
+}

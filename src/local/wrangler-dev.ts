@@ -1,0 +1,97 @@
+// `wrangler dev` as a child process: its output goes to a log file, its secrets come from a file (never from the
+// command line, which every user of the machine can see).
+
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { createWriteStream, openSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { stripVTControlCharacters } from 'node:util'
+import { StartFault } from './start-fault.ts'
+
+export interface WranglerDev {
+  url: string
+  /** Settles when wrangler has ended, wanted or not. */
+  exited: Promise<void>
+  /** Ends wrangler, at last by force. */
+  stop(): Promise<void>
+  /** What it wrote last, for an error message. */
+  lastOutput(): Promise<string>
+}
+
+const READY_WITHIN_MS = 60_000
+const STOP_WITHIN_MS = 5_000
+
+export function startWrangler(options: { port: number; envFile: string; folder: string }): WranglerDev {
+  const { port, envFile, folder } = options
+  const logFile = join(folder, 'wrangler.log')
+  const args = ['dev', '--ip', '127.0.0.1', '--port', String(port), '--env-file', envFile]
+  args.push('--persist-to', join(folder, 'wrangler'), '--show-interactive-dev-session=false')
+  const child = fork(
+    join(dirname(createRequire(import.meta.url).resolve('wrangler/package.json')), 'bin/wrangler.js'),
+    args,
+    {
+      execArgv: ['--no-warnings', '--import', new URL('exit-with-parent.ts', import.meta.url).href],
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      env: {
+        ...process.env,
+        NO_COLOR: '1',
+        FORCE_COLOR: '0',
+        WRANGLER_SEND_METRICS: 'false',
+        WRANGLER_HIDE_BANNER: 'true',
+        WRANGLER_LOG_PATH: join(folder, 'wrangler-logs'),
+        CLOUDFLARE_LOAD_DEV_VARS_FROM_DOT_ENV: 'true',
+        CLOUDFLARE_INCLUDE_PROCESS_ENV: 'false',
+      },
+    },
+  )
+  const log = createWriteStream(logFile, { fd: openSync(logFile, 'w', 0o600) })
+  child.stdout?.pipe(log, { end: false })
+  child.stderr?.pipe(log, { end: false })
+  const exited = once(child, 'close').then(() => new Promise<void>((resolve) => log.end(resolve)))
+  return {
+    url: `http://127.0.0.1:${port}`,
+    exited,
+    stop: async () => {
+      child.kill('SIGTERM')
+      const timer = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN_MS)
+      await exited
+      clearTimeout(timer)
+    },
+    lastOutput: async () =>
+      stripVTControlCharacters(await readFile(logFile, 'utf8'))
+        .trim()
+        .split('\n')
+        .slice(-30)
+        .join('\n'),
+  }
+}
+
+/** @throws with wrangler's output where it ends first, cannot build the worker, or never answers. */
+export async function untilAnswers(wrangler: WranglerDev): Promise<void> {
+  let ended = false
+  void wrangler.exited.then(() => {
+    ended = true
+  })
+  const deadline = Date.now() + READY_WITHIN_MS
+  while (!(await answers(wrangler.url))) {
+    if (ended) throw new StartFault(`wrangler dev ended:\n${await wrangler.lastOutput()}`)
+    // It would wait for the source to change.
+    const failed = (await wrangler.lastOutput()).includes('Build failed')
+    await sleep(200)
+    if (failed || Date.now() > deadline) {
+      throw new StartFault(`wrangler dev does not answer:\n${await wrangler.lastOutput()}`)
+    }
+  }
+}
+
+async function answers(url: string): Promise<boolean> {
+  try {
+    await fetch(url, { signal: AbortSignal.timeout(2_000) })
+    return true
+  } catch {
+    return false
+  }
+}

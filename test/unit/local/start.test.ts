@@ -1,0 +1,194 @@
+// `npm start` as a process of its own, in a project whose worker is a stub.
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { rmSync } from 'node:fs'
+import { copyFile, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { startFakeProvider } from '../../../src/local/fake-provider.ts'
+import { lockFolder } from '../../../src/local/folder-lock.ts'
+import { choosePorts } from '../../../src/local/ports.ts'
+import { openSql } from '../../../src/postgres/client.ts'
+
+const here = import.meta.dirname
+let project: string
+const children: ChildProcess[] = []
+
+beforeAll(async () => {
+  project = await mkdtemp(join(tmpdir(), 'tollgate-start-'))
+  await copyFile(join(here, 'stub-worker.js'), join(project, 'worker.js'))
+  await writeFile(
+    join(project, 'wrangler.toml'),
+    'name = "stub"\nmain = "worker.js"\ncompatibility_date = "2026-10-01"\n',
+  )
+})
+afterAll(async () => {
+  for (const child of children) child.kill('SIGKILL')
+  await rm(project, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
+})
+
+interface Started {
+  child: ChildProcess
+  output: Promise<string>
+  code: Promise<number | null>
+}
+function start(env: Record<string, string> = {}): Started {
+  rmSync(join(project, '.tollgate/dev.json'), { force: true })
+  const { DATABASE_URL: _, ...inherited } = process.env
+  const ports = { TOLLGATE_PORT: '0', TOLLGATE_DATABASE_PORT: '0', TOLLGATE_PROVIDER_PORT: '0' }
+  const script = resolve(here, '../../../src/local/start.ts')
+  const child = spawn(process.execPath, [script], { cwd: project, env: { ...inherited, ...ports, ...env } })
+  children.push(child)
+  const output = Promise.all([text(child.stdout), text(child.stderr)]).then((streams) => streams.join(''))
+  return { child, output, code: once(child, 'exit').then(([code]) => code) }
+}
+const readJson = async (file: string) => JSON.parse(await readFile(join(project, '.tollgate', file), 'utf8'))
+async function started(options: Started): Promise<Record<string, string>> {
+  let ended = false
+  void options.code.then(() => {
+    ended = true
+  })
+  await expect.poll(() => ended || readJson('dev.json').catch(() => null), { timeout: 40_000 }).toBeTruthy()
+  if (ended) expect.unreachable(await options.output)
+  return readJson('dev.json')
+}
+async function stop({ child, code }: Started): Promise<number | null> {
+  child.kill('SIGINT')
+  return code
+}
+const isOpen = (url = '') =>
+  fetch(url).then(
+    () => true,
+    () => false,
+  )
+async function commandLines(): Promise<string> {
+  const processes = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+  return (await Promise.all(processes.map((id) => readFile(`/proc/${id}/cmdline`, 'utf8').catch(() => '')))).join('\n')
+}
+const sqlOf = (dev: Record<string, string>) =>
+  openSql({ DATABASE_URL: dev.databaseUrl ?? '', DATABASE_HTTP_URL: dev.databaseHttpUrl })
+
+describe('npm start', { timeout: 120_000 }, () => {
+  it('says how to call it, keeps its secrets private, and a second start keeps data and key', async () => {
+    await writeFile(join(project, '.dev.vars'), `ANTHROPIC_API_KEY='sk-ant-$real"'\nJWT_ISSUER="me"\n`)
+    const first = start()
+    const dev = await started(first)
+    const vars = (await (await fetch(`${dev.url}/vars`)).json()) as Record<string, string>
+    expect(vars).toMatchObject({
+      ADMIN_TOKEN: dev.adminToken,
+      ANTHROPIC_API_KEY: 'sk-ant-$real"',
+      JWT_ISSUER: 'me',
+      OPENAI_API_KEY: 'sk-fake',
+      OPENAI_BASE_URL: dev.fakeProviderUrl,
+      DATABASE_URL: dev.databaseUrl,
+      DATABASE_HTTP_URL: dev.databaseHttpUrl,
+    })
+    expect(vars).not.toHaveProperty('ANTHROPIC_BASE_URL')
+    for (const file of ['dev.json', 'dev.env', 'secrets.json', 'demo.json', 'wrangler.log'])
+      expect((await stat(join(project, '.tollgate', file))).mode & 0o077, file).toBe(0)
+    if (process.platform === 'linux') expect(await commandLines()).not.toContain(vars.KEY_SIGNING_SECRETS)
+    await sqlOf(dev)`create table kept as select 42 as answer`
+
+    expect(await stop(first)).toBe(0)
+    const output = await first.output
+    expect(output).toContain(`curl ${dev.url}/openai/v1/chat/completions`)
+    expect(output).toContain(dev.demoKey)
+    expect(output.trim().split('\n').length).toBeLessThan(15)
+    for (const url of [dev.url, dev.databaseHttpUrl, dev.fakeProviderUrl]) expect(await isOpen(url)).toBe(false)
+
+    const second = start()
+    const again = await started(second)
+    expect(again).toMatchObject({ adminToken: dev.adminToken, demoKey: dev.demoKey })
+    expect(await sqlOf(again)`select answer from kept`).toEqual([{ answer: 42 }])
+    expect(await stop(second)).toBe(0)
+  })
+
+  it('leaves nothing running after kill -9, and starts again with its data', async () => {
+    const first = start()
+    const dev = await started(first)
+    first.child.kill('SIGKILL')
+    await expect.poll(() => isOpen(dev.url), { timeout: 15_000 }).toBe(false)
+    const second = start()
+    expect((await started(second)).demoKey).toBe(dev.demoKey)
+    expect(await stop(second)).toBe(0)
+  })
+
+  it.each(['TOLLGATE_PORT', 'TOLLGATE_DATABASE_PORT', 'TOLLGATE_PROVIDER_PORT'])(
+    'says in one line that the port of %s is in use',
+    async (variable) => {
+      const other = createServer().listen(0, '127.0.0.1')
+      await once(other, 'listening')
+      const address = other.address()
+      const port = typeof address === 'object' ? String(address?.port) : ''
+      const refused = start({ [variable]: port })
+      expect(await refused.code).toBe(1)
+      expect(await refused.output).toBe(`Port ${port} is in use. Set ${variable} to another port.\n`)
+      other.close()
+    },
+  )
+
+  it('shows at once why a worker does not build', async () => {
+    await writeFile(join(project, 'worker.js'), `import './missing.js'\n`)
+    const broken = start()
+    expect(await broken.code).toBe(1)
+    expect(await broken.output).toContain('Could not resolve "./missing.js"')
+  })
+
+  it('shows what wrangler said where it cannot run the worker, and stops', async () => {
+    await writeFile(join(project, 'wrangler.toml'), 'name = "stub"\nmain = "no-such-file.js"\n')
+    const broken = start()
+    expect(await broken.code).toBe(1)
+    expect(await broken.output).toContain('no-such-file.js')
+  })
+
+  it('says that the Postgres of DATABASE_URL does not answer', async () => {
+    const refused = start({ DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/none' })
+    expect(await refused.code).toBe(1)
+    expect(await refused.output).toMatch(/^Postgres does not answer: .*\n$/)
+  })
+})
+
+describe('the lock of a folder', () => {
+  it('has one owner at a time, and only a living one', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'tollgate-lock-'))
+    const release = await lockFolder(folder)
+    await expect(lockFolder(folder)).rejects.toThrow(`already runs in this folder (process ${process.pid})`)
+    await release()
+    const someoneElse = await startFakeProvider()
+    const port = new URL(someoneElse.url).port
+    for (const stale of [
+      `{"pid":${process.pid},"port":${port},"token":"x"}`,
+      '{"pid":1,"port":1,"token":"x"}',
+      '',
+      '{',
+    ]) {
+      await writeFile(join(folder, 'running.json'), stale)
+      await (await lockFolder(folder))()
+    }
+    await someoneElse.close()
+    const racers = await Promise.allSettled(Array.from({ length: 8 }, () => lockFolder(folder)))
+    const winners = racers.flatMap((racer) => (racer.status === 'fulfilled' ? [racer.value] : []))
+    expect(winners).toHaveLength(1)
+    await winners[0]?.()
+    await rm(folder, { recursive: true })
+  })
+})
+
+describe('ports', () => {
+  it.each(['x', '-1', '70000', '1.5'])('refuses TOLLGATE_PORT=%s', async (TOLLGATE_PORT) => {
+    await expect(choosePorts({ TOLLGATE_PORT })).rejects.toThrow('TOLLGATE_PORT is not a port number')
+  })
+  it('refuses one port for two', async () => {
+    const { worker } = await choosePorts({
+      TOLLGATE_PORT: '0',
+      TOLLGATE_DATABASE_PORT: '0',
+      TOLLGATE_PROVIDER_PORT: '0',
+    })
+    const same = { TOLLGATE_PORT: String(worker), TOLLGATE_DATABASE_PORT: String(worker) }
+    await expect(choosePorts(same)).rejects.toThrow(`Port ${worker} is in use. Set TOLLGATE_DATABASE_PORT`)
+  })
+})
