@@ -1,0 +1,65 @@
+import { describe, expect, test } from 'vitest'
+import { readBearer, readGatewayCredential } from '../../../src/auth/credential.ts'
+
+const KEY = `tg_${'A'.repeat(71)}`
+const OTHER = `tg_${'B'.repeat(71)}`
+const JWT = 'eyJh.eyJz.c2ln'
+const readApiKey = (headers: Headers) => headers.get('x-api-key') ?? readBearer(headers)
+const read = (...headers: [string, string][]) => readGatewayCredential(new Headers(headers), readApiKey)
+
+describe('readGatewayCredential', () => {
+  test('takes a key or a JWT from where the client puts its API key', () => {
+    expect(read(['authorization', `Bearer ${KEY}`])).toEqual({ kind: 'key', value: KEY, brings_own_key: false })
+    expect(read(['x-api-key', KEY])).toEqual({ kind: 'key', value: KEY, brings_own_key: false })
+    expect(read(['authorization', `bearer ${JWT}`])).toEqual({ kind: 'jwt', value: JWT, brings_own_key: false })
+  })
+
+  test('x-tollgate-key leaves the provider header to the provider', () => {
+    for (const own of ['sk-proj-123', JWT, 'sk-tg_1'])
+      expect(read(['x-tollgate-key', KEY], ['authorization', `Bearer ${own}`])).toMatchObject({
+        value: KEY,
+        brings_own_key: true,
+      })
+    expect(read(['x-tollgate-key', JWT], ['x-api-key', 'sk-ant-1'])).toMatchObject({
+      kind: 'jwt',
+      brings_own_key: true,
+    })
+    expect(read(['x-tollgate-key', KEY])).toMatchObject({ brings_own_key: false })
+    expect(read(['x-tollgate-key', KEY], ['x-api-key', ''])).toMatchObject({ brings_own_key: false })
+  })
+
+  test('a Tollgate key is never taken for a provider key', () => {
+    expect(read(['x-tollgate-key', KEY], ['x-api-key', KEY])).toMatchObject({ value: KEY, brings_own_key: false })
+    expect(read(['x-tollgate-key', KEY], ['x-api-key', OTHER])).toMatchObject({ code: 'invalid_header' })
+  })
+
+  test('two different credentials for the gateway are refused, wherever they are', () => {
+    for (const header of ['authorization', 'x-goog-api-key', 'api-key'])
+      for (const value of [OTHER, `Bearer ${OTHER}`, JWT, `Bearer  ${JWT}`])
+        expect(read(['x-api-key', KEY], [header, value])).toMatchObject({ code: 'invalid_header' })
+    expect(read(['x-api-key', KEY], ['authorization', `Bearer ${KEY}`])).toMatchObject({ value: KEY })
+    expect(read(['x-api-key', KEY], ['authorization', 'Bearer sk-123'])).toMatchObject({ value: KEY })
+  })
+
+  test('duplicated headers are refused', () => {
+    expect(read(['x-tollgate-key', KEY], ['x-tollgate-key', KEY])).toMatchObject({
+      code: 'invalid_header',
+      field: 'x-tollgate-key',
+    })
+    expect(read(['x-api-key', KEY], ['x-api-key', OTHER])).toMatchObject({ code: 'invalid_header' })
+    expect(read(['authorization', `Bearer ${KEY}`], ['authorization', `Bearer ${KEY}`])).toMatchObject({
+      code: 'invalid_header',
+    })
+    expect(read(['x-api-key', KEY], ['authorization', `Bearer ${KEY}, Bearer ${OTHER}`])).toMatchObject({
+      code: 'invalid_header',
+    })
+  })
+
+  test('anything else is unauthenticated', () => {
+    expect(read()).toMatchObject({ code: 'unauthenticated' })
+    for (const value of ['sk-123', 'a.b', 'a.b.', 'a.b.c.d', 'TG_AAAA', 'Basic dXNlcjpwYXNz'])
+      expect([value, read(['x-api-key', value])]).toMatchObject([value, { code: 'unauthenticated' }])
+    expect(read(['authorization', 'Basic dXNlcjpwYXNz'])).toMatchObject({ code: 'unauthenticated' })
+    expect(read(['x-tollgate-key', ''], ['x-api-key', KEY])).toMatchObject({ code: 'unauthenticated' })
+  })
+})
