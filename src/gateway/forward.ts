@@ -10,6 +10,7 @@ import type { GatewayEnv } from './call.ts'
 import { endOfAnswer, endOfFailure } from './call-end.ts'
 import type { Upstream } from './gateway.ts'
 import { applyEdits } from './json-body.ts'
+import { boundToWrite } from './quote.ts'
 import { answerHeaders, upstreamRequest } from './upstream-request.ts'
 import { createUsageChunkFilter } from './usage-chunk-filter.ts'
 
@@ -34,7 +35,10 @@ export function forward(options: ForwardOptions): Handler<GatewayEnv> {
     const { call, hold, request_id } = c.var
     const { granted_output_tokens, clamped } = hold.admission
     const asked = call.body?.value ?? {}
-    const edits = operation.edits(asked, granted_output_tokens)
+    const edits = operation.edits(
+      asked,
+      boundToWrite(hold.admission, call.bound, config.DEFAULT_MAX_OUTPUT_TOKENS ?? null),
+    )
     const body = call.body && applyEdits(call.body, edits)
 
     const controller = new AbortController()

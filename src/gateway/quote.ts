@@ -40,14 +40,16 @@ export function quote(bound: Bound | null, price: Price | null, options: QuoteOp
 }
 
 /**
- * The output bound to write into the body, or null to leave it alone. The context window bounds by itself, and written
- * down it would be above the model's own maximum: a 400.
+ * The output bound to write into the body, or null to leave it alone: only a bound that neither the client nor the model
+ * itself keeps has to be written, a smaller one that was granted or the operator's default.
  */
 export function boundToWrite(
   { granted_output_tokens, clamped }: Pick<Admission, 'granted_output_tokens' | 'clamped'>,
-  price: Pick<Price, 'context_window'> | null,
+  bound: Bound | null,
+  default_max_output_tokens: number | null,
 ): number | null {
-  return !clamped && granted_output_tokens === price?.context_window ? null : granted_output_tokens
+  const isDefault = bound?.output?.max_tokens === null && default_max_output_tokens !== null
+  return clamped || isDefault ? granted_output_tokens : null
 }
 
 function boundInput(bound: Bound, context_window: number | null): number | null {

@@ -1,0 +1,92 @@
+// What a call cost, and the most that it can cost. One arithmetic for both, so that the second is never below the
+// first: every kind of token is scaled to its service tier, summed exactly and rounded up once. Pure.
+
+import type { Bound, TokenUsage } from '../providers/dialect.ts'
+import { type Charge, priceOf } from './money.ts'
+import type { Price, Rates } from './price.ts'
+
+/** The price of a call in nano-dollars, by the tier that answered and by the rates of its length. */
+export function costOf(price: Price, usage: TokenUsage, service_tier: string | null): number {
+  const rates = ratesFor(price, usage.input_tokens)
+  const scale = scaleOf(price, service_tier)
+  const input = split(usage.input_tokens, rates.input, [
+    { count: usage.cached_input_tokens, nano_usd_per_million: rates.cached_input },
+    { count: usage.cache_write_5m_tokens, nano_usd_per_million: rates.cache_write_5m },
+    { count: usage.cache_write_1h_tokens, nano_usd_per_million: rates.cache_write_1h },
+    { count: usage.audio_input_tokens, nano_usd_per_million: rates.audio_input ?? rates.input },
+  ])
+  const output = split(usage.output_tokens, rates.output, [
+    { count: usage.audio_output_tokens, nano_usd_per_million: rates.audio_output ?? rates.output },
+  ])
+  const tokens = [...input, ...output].map(({ count, nano_usd_per_million }) => ({
+    count,
+    nano_usd_per_million: scale(nano_usd_per_million),
+  }))
+  const searches = { count: usage.web_search_requests, nano_usd_per_million: price.web_search_nano_usd_per_million }
+  return priceOf([...tokens, searches]) + price.request_nano_usd
+}
+
+export interface WorstCase {
+  input_cost_nano_usd: number
+  output_nano_usd_per_mtok: number
+}
+
+/**
+ * The dearest that a call within its bound can be: input at the dearest kind that the body can cause, output by the
+ * million. `input_tokens` is the bound after the context window. Null where the body can cause what has no price.
+ */
+export function worstCase(
+  price: Price,
+  bound: Pick<Bound, 'cache_write' | 'audio_input' | 'audio_output' | 'service_tier'>,
+  input_tokens: number,
+): WorstCase | null {
+  const scale = scaleOf(price, bound.service_tier)
+  let input = 0
+  let output = 0
+  for (const rates of reachable(price, input_tokens)) {
+    if ((bound.audio_input && rates.audio_input === null) || (bound.audio_output && rates.audio_output === null)) {
+      return null
+    }
+    input = Math.max(
+      input,
+      rates.input,
+      rates.cached_input,
+      bound.cache_write === 'none' ? 0 : rates.cache_write_5m,
+      bound.cache_write === '1h' ? rates.cache_write_1h : 0,
+      bound.audio_input ? (rates.audio_input ?? 0) : 0,
+    )
+    output = Math.max(output, rates.output, bound.audio_output ? (rates.audio_output ?? 0) : 0)
+  }
+  const input_cost = priceOf([{ count: input_tokens, nano_usd_per_million: scale(input) }])
+  return { input_cost_nano_usd: input_cost + price.request_nano_usd, output_nano_usd_per_mtok: scale(output) }
+}
+
+/** Rates apply to the whole request, by the length of its input. */
+function ratesFor(price: Price, input_tokens: number): Rates {
+  return price.long_context.findLast((tier) => input_tokens > tier.above_input_tokens)?.rates ?? price.rates
+}
+
+function reachable(price: Price, input_tokens: number): Rates[] {
+  const longer = price.long_context.filter((tier) => input_tokens > tier.above_input_tokens)
+  return [price.rates, ...longer.map((tier) => tier.rates)]
+}
+
+function scaleOf(price: Price, service_tier: string | null): (nano_usd_per_million: number) => number {
+  const percent = (service_tier === null ? undefined : price.tier_percent.get(service_tier)) ?? 100
+  return (rate) => Math.ceil((rate * percent) / 100)
+}
+
+/**
+ * Shares out a total among its kinds, the dearest first; what is left is plain. Kinds may overlap (audio that was
+ * cached is counted as both), yet never more than the total is charged.
+ */
+function split(total: number, plain_rate: number, kinds: Charge[]): Charge[] {
+  const charges: Charge[] = []
+  let left = total
+  for (const kind of kinds.toSorted((a, b) => b.nano_usd_per_million - a.nano_usd_per_million)) {
+    const count = Math.min(kind.count, left)
+    left -= count
+    charges.push({ count, nano_usd_per_million: kind.nano_usd_per_million })
+  }
+  return [...charges, { count: left, nano_usd_per_million: plain_rate }]
+}

@@ -1,0 +1,34 @@
+// The words of prices. Types only. All money is integer nano-dollars; a model that has no price is `null`, never free.
+
+/** Nano-dollars per million tokens. */
+export interface Rates {
+  input: number
+  cached_input: number
+  cache_write_5m: number
+  cache_write_1h: number
+  output: number
+  /** Null where no price of audio is known: such a call is unpriced. */
+  audio_input: number | null
+  audio_output: number | null
+}
+
+/** Rates of the whole request once its input is longer than so many tokens. */
+export interface LongContext {
+  above_input_tokens: number
+  rates: Rates
+}
+
+export interface Price {
+  rates: Rates
+  /** Ascending. */
+  long_context: LongContext[]
+  /** What each service tier costs, in percent of the rates; tiers that are not here cost 100. */
+  tier_percent: ReadonlyMap<string, number>
+  web_search_nano_usd_per_million: number
+  request_nano_usd: number
+  /** Most input tokens that the model takes; null where unknown. */
+  context_window: number | null
+  /** Which entry of which source was applied: kept on the event. */
+  priced_as: string
+  price_source: string
+}

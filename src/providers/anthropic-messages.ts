@@ -1,0 +1,176 @@
+// What an Anthropic message can use at most, read from its body, and the edits that keep it there. Pure.
+
+import type { GatewayError } from '../errors.ts'
+import { isObject } from './answer.ts'
+import type { Bound, Edit, JsonObject } from './dialect.ts'
+import {
+  invalidField,
+  isRefusal,
+  readArray,
+  readBoolean,
+  readModel,
+  readPositiveInteger,
+  unknownField,
+} from './fields.ts'
+import { TOOL_PREAMBLE_TOKENS, tokensOfBody, visit } from './text-bound.ts'
+
+/** Width times height over 750, of at most 1,568 pixels a side; newer models take up to 4,784 tokens. */
+const INLINE_IMAGE_TOKENS = 5_000
+
+/** Fields whose cost is known. `fallbacks`, `mcp_servers`, `container`, `compaction`, `thread` are not among them. */
+const KNOWN_FIELDS = new Set(
+  `cache_control context_management diagnostics inference_geo max_tokens messages metadata model output_config
+  output_format service_tier speed stop_sequences stream system temperature thinking tool_choice tools top_k
+  top_p`.split(/\s+/),
+)
+
+/** Blocks that are what their bytes say. `thinking` carries the whole thought, encrypted, in its signature. */
+const BLOCKS_OF_BYTES = new Set([
+  'text',
+  'thinking',
+  'redacted_thinking',
+  'tool_use',
+  'server_tool_use',
+  'tool_reference',
+])
+
+export function readMessageBound(body: JsonObject, bytes: number): Bound | GatewayError {
+  const model = readModel(body)
+  if (isRefusal(model)) return model
+  const stream = readBoolean(body, 'stream')
+  if (isRefusal(stream)) return stream
+  if (!Array.isArray(body.messages)) return invalidField('messages', 'an array')
+  const maxTokens = readPositiveInteger(body, 'max_tokens')
+  if (isRefusal(maxTokens)) return maxTokens
+  if (maxTokens === null) return invalidField('max_tokens', 'set: the API demands it')
+  const thinking = readThinkingBudget(body)
+  if (isRefusal(thinking)) return thinking
+  const tools = readArray(body, 'tools')
+  if (isRefusal(tools)) return tools
+
+  const media = readMedia(body)
+  const client = readTools(tools)
+  const formatted = body.output_config || body.output_format ? TOOL_PREAMBLE_TOKENS : 0
+  return {
+    model,
+    stream,
+    input_tokens: tokensOfBody(body, bytes) + media.added_tokens + client.added_tokens + formatted,
+    open_input: media.open_input ?? client.open_input,
+    unbounded: unknownField(body, KNOWN_FIELDS) ?? client.hosted ?? findCompaction(body),
+    // A bound at or below the thinking budget would be a 400 from Anthropic.
+    output: { max_tokens: maxTokens, min_tokens: Math.min(maxTokens, thinking + 1), choices: 1 },
+    cache_write: dearestCacheWrite(body),
+    audio_input: false,
+    audio_output: false,
+    service_tier: dearestTier(body),
+  }
+}
+
+export function editMessage(body: JsonObject, granted_output_tokens: number | null): Edit[] {
+  if (granted_output_tokens === null || Number(body.max_tokens) <= granted_output_tokens) return []
+  return [{ field: 'max_tokens', value: granted_output_tokens }]
+}
+
+/** Names of price multipliers (see the catalogue): fast mode, inference in the US, both. */
+export function tierName(fast: boolean, us: boolean): 'fast_us' | 'fast' | 'us' | null {
+  if (fast) return us ? 'fast_us' : 'fast'
+  return us ? 'us' : null
+}
+
+/** The hour where any cache control in the body says so, wherever it hides. */
+export function dearestCacheWrite(body: JsonObject): Bound['cache_write'] {
+  let dearest: Bound['cache_write'] = 'none'
+  visit(body, (value, key) => {
+    if (key !== 'cache_control' || value === null || dearest === '1h') return
+    dearest = isObject(value) && (value.ttl ?? '5m') === '5m' ? '5m' : '1h'
+  })
+  return dearest
+}
+
+/** A workspace may default to US inference: only `global` rules its surcharge out. */
+function dearestTier(body: JsonObject): string | null {
+  return tierName((body.speed ?? 'standard') !== 'standard', body.inference_geo !== 'global')
+}
+
+function readThinkingBudget(body: JsonObject): number | GatewayError {
+  const thinking = body.thinking ?? {}
+  if (!isObject(thinking)) return invalidField('thinking', 'an object')
+  const budget = readPositiveInteger(thinking, 'budget_tokens', 'thinking.budget_tokens')
+  return budget ?? 0
+}
+
+/** Compaction runs the model once more over the whole context. */
+function findCompaction(body: JsonObject): string | null {
+  if (!isObject(body.context_management)) return null
+  const { edits = [] } = body.context_management
+  const clears = (edit: unknown) => isObject(edit) && typeof edit.type === 'string' && edit.type.startsWith('clear_')
+  return Array.isArray(edits) && edits.every(clears) ? null : 'context_management'
+}
+
+interface Tools {
+  added_tokens: number
+  open_input: string | null
+  /** A tool that Anthropic runs: it loops, and its searches cost by the piece. */
+  hosted: string | null
+}
+
+function readTools(tools: unknown[]): Tools {
+  const read: Tools = { added_tokens: tools.length > 0 ? TOOL_PREAMBLE_TOKENS : 0, open_input: null, hosted: null }
+  for (const [at, tool] of tools.entries()) {
+    const type = isObject(tool) ? (tool.type ?? 'custom') : null
+    if (type === 'custom') continue
+    if (typeof type === 'string' && /^(computer|browser)_toolset_/.test(type)) read.open_input ??= `tools[${at}]`
+    else if (typeof type === 'string' && /^(bash|text_editor|computer|memory)_\d/.test(type)) {
+      // Anthropic writes the schemas of these itself.
+      read.added_tokens += TOOL_PREAMBLE_TOKENS
+    } else read.hosted ??= `tools[${at}]`
+  }
+  return read
+}
+
+interface Media {
+  added_tokens: number
+  open_input: string | null
+}
+
+/** What system and messages hold besides text. A block of an unknown type may refer to anything. */
+function readMedia(body: JsonObject): Media {
+  const media: Media = { added_tokens: 0, open_input: null }
+  const waiting: { content: unknown; path: string }[] = [{ content: body.system, path: 'system' }]
+  const messages = Array.isArray(body.messages) ? body.messages : []
+  for (const [at, message] of messages.entries()) {
+    if (isObject(message)) waiting.push({ content: message.content, path: `messages[${at}].content` })
+    else media.open_input ??= `messages[${at}]`
+  }
+  // A list to be walked, not recursion: results hold documents that hold blocks.
+  for (let next = waiting.pop(); next; next = waiting.pop()) {
+    const { content, path } = next
+    if (content === undefined || content === null || typeof content === 'string') continue
+    if (!Array.isArray(content)) {
+      media.open_input ??= path
+      continue
+    }
+    for (const [at, block] of content.entries()) {
+      const inside = readBlock(block, media)
+      if (inside === 'open') media.open_input ??= `${path}[${at}]`
+      else if (inside !== null) waiting.push({ content: inside.content, path: `${path}[${at}]` })
+    }
+  }
+  return media
+}
+
+/** Null for a block of bytes, `open` for one that bytes do not bound, else the content that it holds. */
+function readBlock(block: unknown, media: Media): null | 'open' | { content: unknown } {
+  if (!isObject(block) || typeof block.type !== 'string') return 'open'
+  if (BLOCKS_OF_BYTES.has(block.type)) return null
+  if (block.type === 'tool_result' || block.type === 'search_result') return { content: block.content }
+  const source = isObject(block.source) ? block.source : {}
+  if (block.type === 'image' && source.type === 'base64' && typeof source.data === 'string') {
+    // An image is never read as text: its tokens take the place of its bytes.
+    media.added_tokens += INLINE_IMAGE_TOKENS - source.data.length
+    return null
+  }
+  if (block.type === 'document' && source.type === 'text') return null
+  if (block.type === 'document' && source.type === 'content') return { content: source.content }
+  return 'open'
+}

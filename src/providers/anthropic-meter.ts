@@ -1,0 +1,148 @@
+// Reads what an Anthropic message used, from its JSON or its stream. Pure; unreadable usage is unknown usage.
+
+import {
+  bufferAnswer,
+  bytesOfStrings,
+  errorClass,
+  isObject,
+  isWhole,
+  parseJsonOrUndefined,
+  stringOrNull,
+  tokenCount,
+} from './answer.ts'
+import { dearestCacheWrite, tierName } from './anthropic-messages.ts'
+import type { JsonObject, Meter, Metered, TokenUsage } from './dialect.ts'
+import { createSseReader } from './sse.ts'
+
+/** Families that think only when they are asked to: without it, all that they bill is in the answer to be seen. */
+const THINKS_WHEN_ASKED = /^claude-(2|3|instant|(opus|sonnet|haiku)-4(-[0156])?(-\d{8})?$)/
+
+export function meterMessage(body: JsonObject, stream: boolean): Meter {
+  return stream ? meterStream(body) : meterJson(body)
+}
+
+/** `asked_cache_write` names the kind of cache writes that an answer does not split by their time to live. */
+export function readMessageUsage(usage: JsonObject, asked_cache_write: '5m' | '1h'): TokenUsage | null {
+  if (typeof usage.input_tokens !== 'number' || typeof usage.output_tokens !== 'number') return null
+  const split = isObject(usage.cache_creation) ? usage.cache_creation : {}
+  const searches = isObject(usage.server_tool_use) ? usage.server_tool_use : {}
+  const details = isObject(usage.output_tokens_details) ? usage.output_tokens_details : {}
+  let write5m = tokenCount(split.ephemeral_5m_input_tokens)
+  let write1h = tokenCount(split.ephemeral_1h_input_tokens)
+  const unsplit = Math.max(0, tokenCount(usage.cache_creation_input_tokens) - write5m - write1h)
+  if (asked_cache_write === '1h') write1h += unsplit
+  else write5m += unsplit
+  const cached = tokenCount(usage.cache_read_input_tokens)
+  const aside = readAside(usage.iterations)
+  const read: TokenUsage = {
+    input_tokens: tokenCount(usage.input_tokens) + cached + write5m + write1h + aside.input_tokens,
+    cached_input_tokens: cached,
+    cache_write_5m_tokens: write5m,
+    cache_write_1h_tokens: write1h,
+    audio_input_tokens: 0,
+    output_tokens: tokenCount(usage.output_tokens) + aside.output_tokens,
+    reasoning_tokens: tokenCount(details.thinking_tokens),
+    audio_output_tokens: 0,
+    web_search_requests: tokenCount(searches.web_search_requests),
+  }
+  return isWhole(read) ? read : null
+}
+
+/** Runs of the model beside the message itself (compaction, advice) are billed and are not in the totals. */
+function readAside(iterations: unknown): { input_tokens: number; output_tokens: number } {
+  const aside = { input_tokens: 0, output_tokens: 0 }
+  for (const run of Array.isArray(iterations) ? iterations : []) {
+    if (!isObject(run) || run.type === 'message') continue
+    aside.input_tokens +=
+      tokenCount(run.input_tokens) +
+      tokenCount(run.cache_read_input_tokens) +
+      tokenCount(run.cache_creation_input_tokens)
+    aside.output_tokens += tokenCount(run.output_tokens)
+  }
+  return aside
+}
+
+function blank(body: JsonObject): Metered {
+  const thinking = isObject(body.thinking) ? body.thinking.type : undefined
+  const asksNoThought = thinking === undefined && typeof body.model === 'string' && THINKS_WHEN_ASKED.test(body.model)
+  return {
+    usage: null,
+    complete: false,
+    seen_output_bytes: 0,
+    may_hide_output: thinking !== 'disabled' && !asksNoThought,
+    response_model: null,
+    service_tier: null,
+    error_class: null,
+  }
+}
+
+/** What Anthropic says of speed and place multiplies the price; its `priority` does not, commitments are paid apart. */
+function readUsage(usage: JsonObject, body: JsonObject, metered: Metered): void {
+  metered.usage = readMessageUsage(usage, dearestCacheWrite(body) === '1h' ? '1h' : '5m')
+  metered.service_tier =
+    tierName(usage.speed === 'fast', usage.inference_geo === 'us') ?? stringOrNull(usage.service_tier)
+}
+
+function meterJson(body: JsonObject): Meter {
+  const buffer = bufferAnswer()
+  return {
+    push: buffer.push,
+    end() {
+      const metered = blank(body)
+      const answer = buffer.end()
+      if (!isObject(answer)) return metered
+      if (answer.type === 'error') metered.error_class = errorClass(answer.error)
+      metered.complete = answer.type === 'message'
+      metered.response_model = stringOrNull(answer.model)
+      metered.seen_output_bytes = bytesOfStrings(answer.content)
+      if (isObject(answer.usage)) readUsage(answer.usage, body, metered)
+      return metered
+    },
+  }
+}
+
+function meterStream(body: JsonObject): Meter {
+  const metered = blank(body)
+  let usage: JsonObject = {}
+  let stopped = false
+  let ended = false
+  let unreadable = false
+
+  /** Totals so far: fields that are set replace what was there, and nothing is added up. */
+  const overwrite = (latest: unknown) => {
+    if (!isObject(latest)) return
+    usage = { ...usage, ...Object.fromEntries(Object.entries(latest).filter(([, value]) => value !== null)) }
+  }
+
+  const sse = createSseReader((data) => {
+    const event = parseJsonOrUndefined(data)
+    if (!isObject(event)) {
+      unreadable = true
+    } else if (event.type === 'message_start' && isObject(event.message)) {
+      metered.response_model = stringOrNull(event.message.model)
+      overwrite(event.message.usage)
+    } else if (event.type === 'content_block_start' || event.type === 'content_block_delta') {
+      const block = event.content_block ?? event.delta
+      metered.seen_output_bytes += bytesOfStrings(block)
+      if (isObject(block) && /thinking/.test(String(block.type))) metered.may_hide_output = true
+    } else if (event.type === 'message_delta') {
+      overwrite(event.usage)
+      stopped ||= isObject(event.delta) && typeof event.delta.stop_reason === 'string'
+    } else if (event.type === 'message_stop') {
+      ended = true
+    } else if (event.type === 'error') {
+      metered.error_class ??= errorClass(event.error)
+    }
+  })
+
+  return {
+    push: sse.push,
+    end() {
+      sse.end()
+      metered.complete = ended && !sse.broken && !unreadable && metered.error_class === null
+      // What message_start says of the output is a beginning: only a stream that told why it stopped told its usage.
+      if (stopped || ended) readUsage(usage, body, metered)
+      return metered
+    },
+  }
+}

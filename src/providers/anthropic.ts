@@ -1,0 +1,91 @@
+// Anthropic's API as Tollgate knows it: which operations it can meter, and how its SDKs expect to be refused. Pure.
+
+import { ERROR_STATUS, type GatewayError } from '../errors.ts'
+import { editMessage, readMessageBound } from './anthropic-messages.ts'
+import { meterMessage } from './anthropic-meter.ts'
+import { readBearer } from './bearer.ts'
+import type { Dialect, ErrorRendering, Operation } from './dialect.ts'
+import { refusalHeaders, unmetered } from './refusals.ts'
+
+const messages: Operation = {
+  name: 'messages',
+  method: 'POST',
+  path: '/v1/messages',
+  readBound: readMessageBound,
+  edits: editMessage,
+  dropsUsageChunk: () => false,
+  meter: meterMessage,
+}
+
+export const anthropic: Dialect = {
+  provider: 'anthropic',
+  operations: [
+    messages,
+    unmetered('count_tokens', '/v1/messages/count_tokens', 'POST'),
+    unmetered('models_list', '/v1/models'),
+    unmetered('models_get', '/v1/models/:model'),
+  ],
+  request_id_header: 'request-id',
+  forwarded_headers: [
+    'content-type',
+    'accept',
+    'user-agent',
+    'anthropic-version',
+    'anthropic-beta',
+    'anthropic-dangerous-direct-browser-access',
+    'x-stainless-*',
+  ],
+  own_key_headers: ['anthropic-user-profile-id', 'anthropic-workspace-id'],
+  readCredential: (headers) => headers.get('x-api-key')?.trim() || readBearer(headers),
+  setCredential(headers, credential) {
+    headers.delete('x-api-key')
+    headers.delete('authorization')
+    // OAuth tokens are bearer tokens alone.
+    if (credential.startsWith('sk-ant-oat')) headers.set('authorization', `Bearer ${credential}`)
+    else headers.set('x-api-key', credential)
+  },
+  errorResponse(error, request_id, options) {
+    const status = statusOf(error, options)
+    const headers = refusalHeaders(error)
+    headers.set('request-id', request_id)
+    return Response.json(wireError(error, status, request_id), { status, headers })
+  },
+  streamError(error, request_id) {
+    const data = JSON.stringify(wireError(error, ERROR_STATUS[error.code], request_id))
+    return new TextEncoder().encode(`event: error\ndata: ${data}\n\n`)
+  },
+  // The API demands a bound from every client.
+  maxOutputTokens: () => null,
+}
+
+function statusOf(error: GatewayError, options: ErrorRendering): number {
+  // 402 is Anthropic's own billing_error; the SDK raises PaymentRequiredError, once.
+  if (error.code === 'cap_exceeded') return options.cap_status ?? 402
+  return ERROR_STATUS[error.code]
+}
+
+/** Anthropic's own word for a status: https://docs.claude.com/en/api/errors */
+const ERROR_TYPE: Record<number, string> = {
+  401: 'authentication_error',
+  402: 'billing_error',
+  403: 'permission_error',
+  404: 'not_found_error',
+  413: 'request_too_large',
+  429: 'rate_limit_error',
+}
+
+function wireError(error: GatewayError, status: number, request_id: string) {
+  const type = ERROR_TYPE[status] ?? (status >= 500 ? 'api_error' : 'invalid_request_error')
+  return {
+    type: 'error',
+    error: {
+      type: error.code === 'cap_exceeded' ? 'billing_error' : type,
+      message: error.message,
+      code: error.code,
+      ...(error.field !== undefined && { field: error.field }),
+      ...(error.cap && { cap: error.cap }),
+      ...(error.errors && { errors: error.errors }),
+    },
+    request_id,
+  }
+}

@@ -1,0 +1,46 @@
+// Reads fields of a request body: absent and null are the same, anything of the wrong kind is a 400 that names it. Pure.
+
+import type { GatewayError } from '../errors.ts'
+import type { JsonObject } from './dialect.ts'
+
+export function invalidField(field: string, must: string): GatewayError {
+  return { code: 'invalid_request', message: `${field} must be ${must}.`, field }
+}
+
+/** Tells a refusal from what was read. */
+export function isRefusal(read: unknown): read is GatewayError {
+  return typeof read === 'object' && read !== null && 'code' in read && 'message' in read
+}
+
+/** 1e400 is Infinity once parsed, and refused like strings, fractions, zero and negative numbers. */
+export function readPositiveInteger(body: JsonObject, name: string, path = name): number | null | GatewayError {
+  const value = body[name] ?? null
+  if (value === null || (typeof value === 'number' && Number.isSafeInteger(value) && value > 0)) return value
+  return invalidField(path, 'a positive integer')
+}
+
+export function readBoolean(body: JsonObject, name: string, path = name): boolean | GatewayError {
+  const value = body[name] ?? false
+  return typeof value === 'boolean' ? value : invalidField(path, 'a boolean')
+}
+
+export function readModel(body: JsonObject): string | GatewayError {
+  const { model } = body
+  return typeof model === 'string' && model.length >= 1 && model.length <= 200
+    ? model
+    : invalidField('model', 'a string of 1 to 200 characters')
+}
+
+export function readArray(body: JsonObject, name: string): unknown[] | GatewayError {
+  const value = body[name] ?? []
+  return Array.isArray(value) ? value : invalidField(name, 'an array')
+}
+
+/** The first field outside the list that asks for something: what it costs nobody here knows. */
+export function unknownField(body: JsonObject, known: ReadonlySet<string>): string | null {
+  for (const [name, value] of Object.entries(body)) {
+    const asksNothing = value === null || (Array.isArray(value) && value.length === 0)
+    if (!known.has(name) && !asksNothing) return name
+  }
+  return null
+}

@@ -1,0 +1,161 @@
+// What an OpenAI chat completion can use at most, read from its body, and the edits that keep it there. Pure.
+
+import type { GatewayError } from '../errors.ts'
+import { isObject } from './answer.ts'
+import type { Bound, Edit, JsonObject } from './dialect.ts'
+import {
+  invalidField,
+  isRefusal,
+  readArray,
+  readBoolean,
+  readModel,
+  readPositiveInteger,
+  unknownField,
+} from './fields.ts'
+import { TOOL_PREAMBLE_TOKENS, tokensOfBody } from './text-bound.ts'
+
+/** gpt-4o-mini multiplies image tokens: 2,833 and 5,667 for each of up to eight tiles make 48,169. */
+const INLINE_IMAGE_TOKENS = 50_000
+
+/** OpenAI's own limit; keeps the product with a bound far below 2^53. */
+const MAX_CHOICES = 128
+
+/** Fields whose cost is known: in the bytes, or accounted for below. Spelling counts: some JSON parsers ignore case. */
+const KNOWN_FIELDS = new Set(
+  `audio frequency_penalty function_call functions logit_bias logprobs max_completion_tokens max_tokens messages metadata
+  modalities model n parallel_tool_calls presence_penalty prompt_cache_key prompt_cache_options prompt_cache_retention
+  reasoning_effort response_format safety_identifier seed service_tier stop store stream stream_options temperature
+  tool_choice tools top_logprobs top_p user verbosity`.split(/\s+/),
+)
+
+export function readChatBound(body: JsonObject, bytes: number): Bound | GatewayError {
+  const model = readModel(body)
+  if (isRefusal(model)) return model
+  const stream = readBoolean(body, 'stream')
+  if (isRefusal(stream)) return stream
+  if (!Array.isArray(body.messages)) return invalidField('messages', 'an array')
+  const output = readOutput(body)
+  if (isRefusal(output)) return output
+  const usageFlag = readUsageFlag(body)
+  if (isRefusal(usageFlag)) return usageFlag
+  const tools = readArray(body, 'tools')
+  if (isRefusal(tools)) return tools
+  const modalities = readArray(body, 'modalities')
+  if (isRefusal(modalities)) return modalities
+
+  const media = readMedia(body.messages)
+  const preamble = tools.length > 0 || body.functions || body.response_format ? TOOL_PREAMBLE_TOKENS : 0
+  return {
+    model,
+    stream,
+    input_tokens: tokensOfBody(body, bytes) + media.added_tokens + preamble,
+    open_input: media.open_input,
+    unbounded: findUnbounded(body, model, tools),
+    output,
+    // Newer models write their cache without being asked, at 1.25 times the input price.
+    cache_write: '5m',
+    audio_input: media.audio,
+    audio_output: modalities.includes('audio') || isObject(body.audio),
+    service_tier: body.service_tier === 'default' || body.service_tier === 'flex' ? null : 'priority',
+  }
+}
+
+/** Asks for usage in streams, and writes the granted bound wherever the client's own is larger or absent. */
+export function editChat(body: JsonObject, granted_output_tokens: number | null): Edit[] {
+  const edits: Edit[] = []
+  if (dropsUsageChunk(body)) {
+    const options = isObject(body.stream_options) ? body.stream_options : {}
+    edits.push({ field: 'stream_options', value: { ...options, include_usage: true } })
+  }
+  if (granted_output_tokens === null) return edits
+  const present = ['max_tokens', 'max_completion_tokens'].filter((field) => typeof body[field] === 'number')
+  for (const field of present) {
+    if (Number(body[field]) > granted_output_tokens) edits.push({ field, value: granted_output_tokens })
+  }
+  if (present.length === 0) edits.push({ field: 'max_completion_tokens', value: granted_output_tokens })
+  return edits
+}
+
+/** True for a stream whose client did not ask for usage. */
+export function dropsUsageChunk(body: JsonObject): boolean {
+  return body.stream === true && !(isObject(body.stream_options) && body.stream_options.include_usage === true)
+}
+
+function readOutput(body: JsonObject): NonNullable<Bound['output']> | GatewayError {
+  const n = readPositiveInteger(body, 'n')
+  if (isRefusal(n)) return n
+  if (n !== null && n > MAX_CHOICES) return invalidField('n', `at most ${MAX_CHOICES}`)
+  const maxTokens = readPositiveInteger(body, 'max_tokens')
+  if (isRefusal(maxTokens)) return maxTokens
+  const maxCompletionTokens = readPositiveInteger(body, 'max_completion_tokens')
+  if (isRefusal(maxCompletionTokens)) return maxCompletionTokens
+  // Which of two a model obeys is not promised: the larger one counts, and both are clamped.
+  const larger = Math.max(maxTokens ?? 0, maxCompletionTokens ?? 0)
+  return { max_tokens: larger > 0 ? larger : null, min_tokens: 1, choices: n ?? 1 }
+}
+
+function readUsageFlag(body: JsonObject): boolean | GatewayError {
+  const options = body.stream_options ?? {}
+  if (!isObject(options)) return invalidField('stream_options', 'an object')
+  return readBoolean(options, 'include_usage', 'stream_options.include_usage')
+}
+
+function findUnbounded(body: JsonObject, model: string, tools: unknown[]): string | null {
+  const unknown = unknownField(body, KNOWN_FIELDS)
+  if (unknown !== null) return unknown
+  const hosted = tools.findIndex((tool) => !isObject(tool) || (tool.type !== 'function' && tool.type !== 'custom'))
+  if (hosted !== -1) return `tools[${hosted}]`
+  // These models search the web on every call, for a fee per search that the answer does not tell.
+  return /search|research/i.test(model) ? 'model' : null
+}
+
+interface Media {
+  added_tokens: number
+  open_input: string | null
+  audio: boolean
+}
+
+/** What the messages hold besides text. A part of an unknown type may refer to anything. */
+function readMedia(messages: unknown[]): Media {
+  const media: Media = { added_tokens: 0, open_input: null, audio: false }
+  const open = (path: string) => {
+    media.open_input ??= path
+  }
+  for (const [at, message] of messages.entries()) {
+    const path = `messages[${at}]`
+    if (!isObject(message)) {
+      open(path)
+      continue
+    }
+    if (message.audio) {
+      open(`${path}.audio`)
+      media.audio = true
+    }
+    const content = message.content ?? ''
+    if (typeof content === 'string') continue
+    if (!Array.isArray(content)) {
+      open(`${path}.content`)
+      continue
+    }
+    for (const [index, part] of content.entries()) readPart(part, `${path}.content[${index}]`, media, open)
+  }
+  return media
+}
+
+function readPart(part: unknown, path: string, media: Media, open: (path: string) => void): void {
+  if (!isObject(part) || typeof part.type !== 'string') {
+    open(path)
+  } else if (part.type === 'image_url') {
+    const url = isObject(part.image_url) ? part.image_url.url : undefined
+    // An image is never read as text: its tokens take the place of its bytes.
+    if (isInlineImage(url)) media.added_tokens += INLINE_IMAGE_TOKENS - url.length
+    else open(`${path}.image_url`)
+  } else if (part.type !== 'text' && part.type !== 'refusal') {
+    media.audio ||= part.type === 'input_audio'
+    open(`${path}.${part.type.slice(0, 40)}`)
+  }
+}
+
+function isInlineImage(url: unknown): url is string {
+  return typeof url === 'string' && /^data:image\/[\w.+-]+;base64,/i.test(url)
+}

@@ -1,0 +1,76 @@
+// OpenAI's API as Tollgate knows it: which operations it can meter, and how its SDKs expect to be refused. Pure.
+
+import { ERROR_STATUS, type GatewayError } from '../errors.ts'
+import { readBearer } from './bearer.ts'
+import type { Dialect, ErrorRendering, Operation } from './dialect.ts'
+import { dropsUsageChunk, editChat, readChatBound } from './openai-chat.ts'
+import { meterChat } from './openai-meter.ts'
+import { refusalHeaders, unmetered } from './refusals.ts'
+
+const chatCompletions: Operation = {
+  name: 'chat_completions',
+  method: 'POST',
+  path: '/v1/chat/completions',
+  readBound: readChatBound,
+  edits: editChat,
+  dropsUsageChunk,
+  meter: meterChat,
+}
+
+/** The most that known models answer; a dated or fine-tuned id that is not here is not known. First match wins. */
+const MAX_OUTPUT_TOKENS: [RegExp, number][] = [
+  [/^gpt-3\.5-turbo(-\d{4}|-16k)?$/, 4_096],
+  [/^gpt-4(-0613|-0314)?$/, 8_192],
+  [/^gpt-4-turbo(-preview|-2024-04-09)?$/, 4_096],
+  [/^gpt-4o-2024-05-13$/, 4_096],
+  [/^(gpt-4o(-mini)?(-\d{4}-\d{2}-\d{2})?|chatgpt-4o-latest)$/, 16_384],
+  [/^gpt-4\.1(-mini|-nano)?(-\d{4}-\d{2}-\d{2})?$/, 32_768],
+  [/^gpt-4\.5-preview/, 16_384],
+  [/^o1-preview/, 32_768],
+  [/^o1-mini/, 65_536],
+  [/^o[134](-mini|-pro)?(-\d{4}-\d{2}-\d{2})?$/, 100_000],
+  [/^gpt-5(\.\d+)?-chat/, 16_384],
+  [/^gpt-5-pro/, 272_000],
+  [/^gpt-[56]([.-]|$)/, 128_000],
+]
+
+export const openai: Dialect = {
+  provider: 'openai',
+  operations: [chatCompletions, unmetered('models_list', '/v1/models'), unmetered('models_get', '/v1/models/:model')],
+  request_id_header: 'x-request-id',
+  forwarded_headers: ['content-type', 'accept', 'user-agent', 'openai-beta', 'x-stainless-*'],
+  own_key_headers: ['openai-organization', 'openai-project'],
+  readCredential: readBearer,
+  setCredential(headers, credential) {
+    headers.set('authorization', `Bearer ${credential}`)
+  },
+  errorResponse(error, request_id, options) {
+    const headers = refusalHeaders(error)
+    headers.set('x-request-id', request_id)
+    return Response.json({ error: wireError(error) }, { status: statusOf(error, options), headers })
+  },
+  streamError: (error) => new TextEncoder().encode(`data: ${JSON.stringify({ error: wireError(error) })}\n\n`),
+  maxOutputTokens: (model) => MAX_OUTPUT_TOKENS.find(([family]) => family.test(model))?.[1] ?? null,
+}
+
+function statusOf(error: GatewayError, options: ErrorRendering): number {
+  // 429 as OpenAI's own insufficient_quota; the SDK raises RateLimitError, once because of x-should-retry.
+  if (error.code === 'cap_exceeded') return options.cap_status ?? 429
+  return ERROR_STATUS[error.code]
+}
+
+function wireError(error: GatewayError) {
+  const status = ERROR_STATUS[error.code]
+  let type = status >= 500 ? 'server_error' : 'invalid_request_error'
+  let code: string = error.code
+  if (error.code === 'cap_exceeded') type = code = 'insufficient_quota'
+  if (error.code === 'unauthenticated') code = 'invalid_api_key'
+  return {
+    message: error.message,
+    type,
+    param: error.field ?? null,
+    code,
+    ...(error.cap && { cap: error.cap }),
+    ...(error.errors && { errors: error.errors }),
+  }
+}

@@ -1,0 +1,42 @@
+// What the dialects share when Tollgate says no, and the operations that cost nothing. Pure.
+
+import type { ErrorCode, GatewayError } from '../errors.ts'
+import type { Metered, Operation } from './dialect.ts'
+
+/** Nothing was forwarded and a moment may mend it. All else is not to be repeated: it may be billed twice, or is vain. */
+const RETRYABLE: ReadonlySet<ErrorCode> = new Set(['ledger_unavailable', 'database_unavailable', 'not_yet_in_force'])
+
+/** A client that obeys a longer `retry-after` hangs; the whole truth is in the cap's facts. */
+const MAX_RETRY_AFTER_SECONDS = 60
+
+/** Official SDKs retry 408, 409, 429 and 5xx by themselves unless `x-should-retry` forbids it. */
+export function refusalHeaders(error: GatewayError): Headers {
+  const headers = new Headers({ 'cache-control': 'no-store' })
+  if (!RETRYABLE.has(error.code)) headers.set('x-should-retry', 'false')
+  const seconds = error.cap?.retry_after_seconds ?? null
+  if (seconds !== null && seconds <= MAX_RETRY_AFTER_SECONDS) headers.set('retry-after', String(Math.ceil(seconds)))
+  return headers
+}
+
+const NOTHING_USED: Metered = {
+  usage: null,
+  complete: true,
+  seen_output_bytes: 0,
+  may_hide_output: false,
+  response_model: null,
+  service_tier: null,
+  error_class: null,
+}
+
+/** An operation that uses no tokens and costs nothing; it counts as a request. */
+export function unmetered(name: string, path: string, method: Operation['method'] = 'GET'): Operation {
+  return {
+    name,
+    method,
+    path,
+    readBound: null,
+    edits: () => [],
+    dropsUsageChunk: () => false,
+    meter: () => ({ push() {}, end: () => ({ ...NOTHING_USED }) }),
+  }
+}

@@ -1,0 +1,37 @@
+// Reads server-sent events from bytes in any chunking. Pure, and never throws: what it cannot read makes it `broken`.
+
+import { createParser } from 'eventsource-parser'
+
+/** Characters of one event; providers' own are far smaller. */
+const MAX_EVENT_LENGTH = 4 * 1024 * 1024
+
+export interface SseReader {
+  push(bytes: Uint8Array): void
+  /** Reads what is left: an event that the stream did not terminate, too. */
+  end(): void
+  /** True once an event was too large to be read; nothing after it is read. */
+  readonly broken: boolean
+}
+
+export function createSseReader(onData: (data: string) => void): SseReader {
+  let broken = false
+  const decoder = new TextDecoder()
+  const parser = createParser({
+    maxBufferSize: MAX_EVENT_LENGTH,
+    onEvent: (event) => onData(event.data),
+    onError: (error) => {
+      if (error.type === 'max-buffer-size-exceeded') broken = true
+    },
+  })
+  // The parser throws when it is fed after it gave up.
+  const feed = (text: string) => {
+    if (!broken) parser.feed(text)
+  }
+  return {
+    push: (bytes) => feed(decoder.decode(bytes, { stream: true })),
+    end: () => feed(`${decoder.decode()}\n\n`),
+    get broken() {
+      return broken
+    },
+  }
+}

@@ -1,0 +1,69 @@
+// An upper bound of tokens from bytes alone: no tokenizer runs on untrusted text (80 KB of one letter took one 3 s).
+// Byte-level tokenizers never make more tokens than bytes; normalizing ones may first expand the text. Pure.
+
+import type { JsonObject } from './dialect.ts'
+
+/** What a provider writes around tools and output schemas, beyond the bytes that declare them. */
+export const TOOL_PREAMBLE_TOKENS = 1_000
+
+/** Normalizing makes text up to 18 times longer: by the slice, it takes little memory whatever the text. */
+const SLICE = 65_536
+
+const encoder = new TextEncoder()
+
+/** Calls back for every value inside, with its key in an object. Iterative: depth costs no stack, breadth no memory. */
+export function visit(root: unknown, onValue: (value: unknown, key: string | null) => void): void {
+  const open: { values: unknown[]; keys: string[] | null; next: number }[] = []
+  const enter = (value: unknown, key: string | null) => {
+    onValue(value, key)
+    if (Array.isArray(value)) open.push({ values: value, keys: null, next: 0 })
+    else if (typeof value === 'object' && value !== null) {
+      open.push({ values: Object.values(value), keys: Object.keys(value), next: 0 })
+    }
+  }
+  enter(root, null)
+  for (let top = open.at(-1); top; top = open.at(-1)) {
+    const at = top.next++
+    if (at < top.values.length) enter(top.values[at], top.keys?.[at] ?? null)
+    else open.pop()
+  }
+}
+
+export function utf8Length(text: string): number {
+  if (!/[\u0080-\uffff]/.test(text)) return text.length
+  let bytes = 0
+  for (const slice of slices(text)) bytes += encoder.encode(slice).length
+  return bytes
+}
+
+/** Tokens that a body of so many bytes can be, before what its images and tools add. */
+export function tokensOfBody(body: JsonObject, bytes: number): number {
+  let expansion = 0
+  visit(body, (value, key) => {
+    if (typeof value === 'string') expansion += nfkcExpansion(value)
+    if (key !== null) expansion += nfkcExpansion(key)
+  })
+  return bytes + expansion
+}
+
+/** Bytes by which compatibility normalization (U+FDFA is 3 bytes and becomes 33) can make a text longer. */
+function nfkcExpansion(text: string): number {
+  if (!/[\u0080-\uffff]/.test(text)) return 0
+  let expansion = 0
+  for (const slice of slices(text)) {
+    const longer = encoder.encode(slice.normalize('NFKC')).length - encoder.encode(slice).length
+    if (longer > 0) expansion += longer
+  }
+  return expansion
+}
+
+/** A cut between a letter and its marks only keeps them longer; one between surrogates would lose a character. */
+function* slices(text: string): Generator<string> {
+  for (let from = 0; from < text.length; ) {
+    let to = Math.min(from + SLICE, text.length)
+    const last = text.charCodeAt(to - 1)
+    if (to < text.length && last >= 0xd800 && last <= 0xdbff) to++
+    yield text.slice(from, to)
+    from = to
+  }
+}

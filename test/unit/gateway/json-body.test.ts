@@ -1,0 +1,124 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { applyEdits, type JsonBody, parseJsonBody } from '../../../src/gateway/json-body.ts'
+
+const encode = (text: string) => new TextEncoder().encode(text)
+const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
+
+function parsed(text: string): JsonBody {
+  const body = parseJsonBody(encode(text))
+  if ('code' in body) throw new Error(body.message)
+  return body
+}
+
+const refusal = (bytes: Uint8Array) => {
+  const body = parseJsonBody(bytes)
+  return 'code' in body ? body : null
+}
+
+describe('parsing', () => {
+  test.each([
+    ['nothing', ''],
+    ['text', 'hello'],
+    ['an array', '[]'],
+    ['null', 'null'],
+    ['a trailing comma', '{"a":1,}'],
+    ['two objects', '{}{}'],
+    ['a byte order mark', '\ufeff{"a":1}'],
+  ])('%s is a 400', (_, text) => {
+    expect(refusal(encode(text))).toMatchObject({ code: 'invalid_request' })
+  })
+
+  test('invalid UTF-8 is a 400', () => {
+    expect(refusal(new Uint8Array([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]))?.message).toMatch(/UTF-8/)
+  })
+
+  test.each([
+    '{"max_tokens":1,"max_tokens":2}',
+    '{"max_tokens":1, "model":"a" , "max\\u005ftokens":2}',
+    '{"max_tokens":{"a":[1,2]},"b":"}\\"","max_tokens":null}',
+  ])('a duplicated top-level field is named: %s', (text) => {
+    expect(refusal(encode(text))).toMatchObject({ code: 'invalid_request', field: 'max_tokens' })
+  })
+
+  test('the same name further down is no duplicate', () => {
+    expect(refusal(encode('{"a":{"a":1},"b":[{"a":1,"a":2}]}'))).toBeNull()
+  })
+
+  test('nesting is a 400 beyond 500 levels, however deep', () => {
+    const nested = (depth: number) => encode(`{"a":${'['.repeat(depth)}${']'.repeat(depth)}}`)
+    expect(refusal(nested(500))).toBeNull()
+    expect(refusal(nested(501))).toMatchObject({ code: 'invalid_request', field: 'a' })
+    expect(refusal(nested(2_000_000))).toMatchObject({ code: 'invalid_request' })
+  })
+
+  test('an escaped quote at the end of long runs of backslashes costs no quadratic time', () => {
+    const text = `{"a":"${'\\\\'.repeat(500_000)}\\"","b":"${'\\"'.repeat(500_000)}"}`
+    expect([...parsed(text).members.keys()]).toEqual(['a', 'b'])
+  })
+})
+
+describe('editing', () => {
+  test('no edits are the very same bytes', () => {
+    const body = parsed(' { "a" : 1 } ')
+    expect(applyEdits(body, [])).toBe(body.bytes)
+  })
+
+  test('big integers, order, escapes, emoji and whitespace stay as they were', () => {
+    const body = parsed('{ "seed": 9007199254740993123,\n\t"ü😀": "\\u00e9 ü😀", "max_tokens" : 100 , "z":1.0e0 }\n')
+    expect(decode(applyEdits(body, [{ field: 'max_tokens', value: 7 }]))).toBe(
+      '{ "seed": 9007199254740993123,\n\t"ü😀": "\\u00e9 ü😀", "max_tokens" : 7 , "z":1.0e0 }\n',
+    )
+  })
+
+  test('an absent field is appended, in an empty object too', () => {
+    expect(decode(applyEdits(parsed('{"a":1 }'), [{ field: 'b', value: { c: 1 } }]))).toBe('{"a":1 ,"b":{"c":1}}')
+    expect(
+      decode(
+        applyEdits(parsed('{ }'), [
+          { field: 'b', value: 1 },
+          { field: 'c', value: 2 },
+        ]),
+      ),
+    ).toBe('{ "b":1,"c":2}')
+  })
+
+  test('any edit of any JSON sets its fields and leaves every other span as it was', () => {
+    const space = fc.stringMatching(/^[ \t\r\n]{0,3}$/)
+    const value = fc.jsonValue({ maxDepth: 4, noUnicodeString: false })
+    const members = fc.uniqueArray(fc.tuple(fc.string({ unit: 'binary' }), value, space, space, space), {
+      selector: ([key]) => JSON.parse(JSON.stringify(key)),
+      maxLength: 8,
+    })
+    const edits = fc.uniqueArray(fc.tuple(fc.oneof(fc.nat(8), fc.constantFrom('max_tokens', 'ü"\\')), value), {
+      selector: ([field]) => String(field),
+      maxLength: 4,
+    })
+    fc.assert(
+      fc.property(members, edits, space, (made, wanted, outer) => {
+        const text = `${outer}{${made
+          .map(([key, one, a, b, c]) => `${a}${JSON.stringify(key)}${b}:${c}${JSON.stringify(one, null, a.length)}${b}`)
+          .join(',')}}${outer}`
+        const bytes = encode(text)
+        const body = parseJsonBody(bytes)
+        if ('code' in body) throw new Error(body.message)
+        const named = wanted.map(([field, one]) => ({
+          field: typeof field === 'string' ? field : (made[field]?.[0].toWellFormed() ?? 'new'),
+          value: one,
+        }))
+        const edited = parseJsonBody(applyEdits(body, named))
+        if ('code' in edited) throw new Error(edited.message)
+
+        const expected = new Map(Object.entries(body.value))
+        for (const { field, value: one } of named) expected.set(field, JSON.parse(JSON.stringify(one)))
+        expect(new Map(Object.entries(edited.value))).toEqual(expected)
+        for (const [key, { start, end }] of body.members) {
+          if (named.some(({ field }) => field === key)) continue
+          const now = edited.members.get(key)
+          expect(now && edited.text.slice(now.start, now.end)).toBe(text.slice(start, end))
+        }
+      }),
+      { numRuns: 500 },
+    )
+  })
+})

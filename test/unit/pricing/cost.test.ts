@@ -1,0 +1,88 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { costOf, worstCase } from '../../../src/pricing/cost.ts'
+import { priceOf } from '../../../src/pricing/money.ts'
+import { anyKinds, anyPrice, NO_USAGE, PRICE, RATES, usageWithin } from './fixtures.ts'
+
+describe('hand-computed costs', () => {
+  test('every kind at its own rate, rounded up once', () => {
+    const usage = {
+      ...NO_USAGE,
+      input_tokens: 1_000,
+      cached_input_tokens: 100,
+      cache_write_5m_tokens: 200,
+      cache_write_1h_tokens: 300,
+      audio_input_tokens: 50,
+      output_tokens: 100,
+      reasoning_tokens: 80,
+      audio_output_tokens: 10,
+    }
+    // 350*2000 + 100*500 + 200*2500 + 300*4000 + 50*30000 = 3,950,000; 90*10000 + 10*60000 = 1,500,000
+    expect(costOf(PRICE, usage, null)).toBe(5_450_000)
+    expect(costOf(PRICE, { ...usage, web_search_requests: 2 }, null)).toBe(5_450_000 + 20_000_000)
+    expect(costOf({ ...PRICE, request_nano_usd: 7 }, usage, null)).toBe(5_450_007)
+  })
+
+  test('a fraction of a nano-dollar is charged whole, once', () => {
+    const price = { ...PRICE, rates: { ...RATES, input: 1, output: 1 } }
+    expect(costOf(price, { ...NO_USAGE, input_tokens: 1, output_tokens: 1 }, null)).toBe(1)
+  })
+
+  test('a long input puts the whole request on the dearer rates', () => {
+    expect(costOf(PRICE, { ...NO_USAGE, input_tokens: 1_000, output_tokens: 10 }, null)).toBe(2_000_000 + 100_000)
+    expect(costOf(PRICE, { ...NO_USAGE, input_tokens: 1_001, output_tokens: 10 }, null)).toBe(4_004_000 + 150_000)
+  })
+
+  test.each([
+    ['flex', 50_000],
+    ['priority', 250_000],
+    ['default', 100_000],
+    [null, 100_000],
+    ['constructor', 100_000],
+  ])('the tier %s costs %i', (tier, cost) => {
+    expect(costOf(PRICE, { ...NO_USAGE, output_tokens: 10 }, tier)).toBe(cost)
+  })
+
+  test('kinds that overlap are charged at the dearer one, and never more tokens than there were', () => {
+    const usage = { ...NO_USAGE, input_tokens: 100, cached_input_tokens: 80, audio_input_tokens: 80 }
+    expect(costOf(PRICE, usage, null)).toBe(80 * 30_000 + 20 * 500)
+  })
+})
+
+test('a call that can cause what has no price is unpriced', () => {
+  const silent = { ...PRICE, rates: { ...RATES, audio_input: null }, long_context: [] }
+  const kinds = { cache_write: 'none', audio_input: true, audio_output: false, service_tier: null } as const
+  expect(worstCase(silent, kinds, 10)).toBeNull()
+  expect(worstCase(silent, { ...kinds, audio_input: false }, 10)).not.toBeNull()
+})
+
+test('the worst case takes the long-context rates exactly where they can be reached', () => {
+  const kinds = { cache_write: 'none', audio_input: false, audio_output: false, service_tier: 'priority' } as const
+  expect(worstCase(PRICE, kinds, 1_000)).toEqual({ input_cost_nano_usd: 5_000_000, output_nano_usd_per_mtok: 25e9 })
+  expect(worstCase(PRICE, kinds, 1_001)).toEqual({ input_cost_nano_usd: 10_010_000, output_nano_usd_per_mtok: 37.5e9 })
+})
+
+test('the worst case is never below the cost of any usage within the bound', () => {
+  const cases = fc
+    .record({ price: anyPrice, kinds: anyKinds, input: fc.nat(4_000), output: fc.nat(4_000) })
+    .chain(({ price, kinds, input, output }) =>
+      fc.record({
+        price: fc.constant(price),
+        kinds: fc.constant(kinds),
+        input: fc.constant(input),
+        output: fc.constant(output),
+        usage: usageWithin(kinds, input, output),
+        tier: fc.constantFrom(...(kinds.service_tier === null ? [null, 'flex'] : [null, 'flex', 'priority'])),
+      }),
+    )
+  fc.assert(
+    fc.property(cases, ({ price, kinds, input, output, usage, tier }) => {
+      const worst = worstCase(price, kinds, input)
+      fc.pre(worst !== null)
+      const held =
+        worst.input_cost_nano_usd + priceOf([{ count: output, nano_usd_per_million: worst.output_nano_usd_per_mtok }])
+      expect(held).toBeGreaterThanOrEqual(costOf(price, usage, tier))
+    }),
+    { numRuns: 1_000 },
+  )
+})

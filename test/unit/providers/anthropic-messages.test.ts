@@ -1,0 +1,171 @@
+import { describe, expect, test } from 'vitest'
+import { editMessage, readMessageBound } from '../../../src/providers/anthropic-messages.ts'
+import type { Bound, JsonObject } from '../../../src/providers/dialect.ts'
+
+const BODY = { model: 'claude-sonnet-4-5', max_tokens: 1_000, messages: [{ role: 'user', content: 'Hello' }] }
+const size = (body: JsonObject) => new TextEncoder().encode(JSON.stringify(body)).length
+
+function bound(extra: JsonObject): Bound {
+  const body = { ...BODY, ...extra }
+  const read = readMessageBound(body, size(body))
+  if ('code' in read) throw new Error(read.message)
+  return read
+}
+
+const user = (...content: unknown[]) => ({ messages: [{ role: 'user', content }] })
+
+describe('wrong fields are named', () => {
+  test.each([
+    ['max_tokens', undefined],
+    ['max_tokens', null],
+    ['max_tokens', 0],
+    ['max_tokens', '10'],
+    ['max_tokens', 1.5],
+    ['max_tokens', JSON.parse('1e400')],
+    ['model', 5],
+    ['messages', {}],
+    ['stream', 1],
+    ['thinking', 'on'],
+    ['tools', {}],
+  ])('%s: %j', (field, value) => {
+    expect(readMessageBound({ ...BODY, [field]: value }, 100)).toMatchObject({ code: 'invalid_request', field })
+  })
+
+  test('thinking.budget_tokens: "many"', () => {
+    const thinking = { type: 'enabled', budget_tokens: 'many' }
+    expect(readMessageBound({ ...BODY, thinking }, 100)).toMatchObject({ field: 'thinking.budget_tokens' })
+  })
+})
+
+describe('the output bound', () => {
+  test('is max_tokens, which includes thinking', () => {
+    expect(bound({}).output).toEqual({ max_tokens: 1_000, min_tokens: 1, choices: 1 })
+  })
+
+  test('is of no use unless it is above the thinking budget', () => {
+    const thinking = { type: 'enabled', budget_tokens: 2_000 }
+    expect(bound({ max_tokens: 5_000, thinking }).output?.min_tokens).toBe(2_001)
+    expect(bound({ max_tokens: 1_500, thinking }).output?.min_tokens).toBe(1_500)
+    expect(bound({ thinking: { type: 'adaptive' } }).output?.min_tokens).toBe(1)
+  })
+
+  test('is written only where it is smaller than the client’s', () => {
+    expect(editMessage(BODY, null)).toEqual([])
+    expect(editMessage(BODY, 1_000)).toEqual([])
+    expect(editMessage(BODY, 999)).toEqual([{ field: 'max_tokens', value: 999 }])
+  })
+})
+
+describe('the input bound', () => {
+  test('is the bytes, and 1,000 more for tools and for each that Anthropic describes itself', () => {
+    expect(bound({}).input_tokens).toBe(size(BODY))
+    const tools = [
+      { name: 'a', input_schema: {} },
+      { type: 'custom' },
+      { type: 'bash_20250124' },
+      { type: 'computer_20250124' },
+    ]
+    expect(bound({ tools })).toMatchObject({
+      input_tokens: size({ ...BODY, tools }) + 3_000,
+      open_input: null,
+      unbounded: null,
+    })
+  })
+
+  test('takes 5,000 for an inline image, in place of its bytes, also inside a tool result', () => {
+    const image = { type: 'image', source: { type: 'base64', media_type: 'image/png', data: 'A'.repeat(20_000) } }
+    const body = { ...BODY, ...user(image, { type: 'tool_result', content: [image] }) }
+    expect(bound(body)).toMatchObject({ input_tokens: size(body) - 2 * 15_000, open_input: null })
+  })
+
+  test('is bytes for text, thinking, tool use, plain documents and search results', () => {
+    const content = [
+      { type: 'text', text: 'a' },
+      { type: 'thinking', thinking: 'b', signature: 'c' },
+      { type: 'tool_use', id: 'd', name: 'e', input: {} },
+      { type: 'tool_result', content: 'f' },
+      { type: 'tool_result' },
+      { type: 'document', source: { type: 'text', data: 'g' } },
+      { type: 'document', source: { type: 'content', content: [{ type: 'text', text: 'h' }] } },
+      { type: 'search_result', source: 'i', content: [{ type: 'text', text: 'j' }] },
+    ]
+    expect(bound({ ...user(...content), system: [{ type: 'text', text: 'k' }] }).open_input).toBeNull()
+  })
+
+  test.each([
+    ['an image by URL', { type: 'image', source: { type: 'url', url: 'https://example.com' } }],
+    ['an image by file', { type: 'image', source: { type: 'file', file_id: 'a' } }],
+    ['a PDF', { type: 'document', source: { type: 'base64', media_type: 'application/pdf', data: 'AA' } }],
+    ['a document by URL', { type: 'document', source: { type: 'url', url: 'https://example.com' } }],
+    ['a container upload', { type: 'container_upload', file_id: 'a' }],
+    ['something new', { type: 'hologram' }],
+    ['no object', 'text'],
+    ['an image by URL in a result', { type: 'tool_result', content: [{ type: 'image', source: { type: 'url' } }] }],
+    ['a PDF in a document', { type: 'document', source: { type: 'content', content: [{ type: 'document' }] } }],
+  ])('is open for %s', (_, block) => {
+    expect(bound(user({ type: 'text', text: 'a' }, block)).open_input).toMatch(/^messages\[0\]\.content\[1\]/)
+  })
+
+  test('is open for toolsets, messages and systems that are not understood', () => {
+    expect(bound({ tools: [{ type: 'computer_toolset_20260801' }] }).open_input).toBe('tools[0]')
+    expect(bound({ messages: [7] }).open_input).toBe('messages[0]')
+    expect(bound({ system: { a: 1 } }).open_input).toBe('system')
+  })
+
+  test('survives nesting of any depth', () => {
+    let block: JsonObject = { type: 'text', text: 'a' }
+    for (let depth = 0; depth < 20_000; depth++) block = { type: 'tool_result', content: [block] }
+    const read = readMessageBound({ ...BODY, ...user(block) }, 100)
+    expect(read).toMatchObject({ open_input: null })
+  })
+})
+
+describe('what nothing bounds is named', () => {
+  test.each([
+    [{ tools: [{ type: 'web_search_20250305', name: 'web_search' }] }, 'tools[0]'],
+    [{ tools: [{ name: 'a' }, { type: 'code_execution_20250825' }] }, 'tools[1]'],
+    [{ tools: [{ type: 'web_fetch_20250910' }] }, 'tools[0]'],
+    [{ tools: [{ type: 'mcp_toolset' }] }, 'tools[0]'],
+    [{ tools: [{ type: 'something_new' }] }, 'tools[0]'],
+    [{ tools: ['bash_20250124'] }, 'tools[0]'],
+    [{ mcp_servers: [{ url: 'https://example.com' }] }, 'mcp_servers'],
+    [{ container: 'c' }, 'container'],
+    [{ fallbacks: 'default' }, 'fallbacks'],
+    [{ compaction: { type: 'summarize' } }, 'compaction'],
+    [{ thread: { type: 'continue' } }, 'thread'],
+    [{ context_management: { edits: [{ type: 'compact_20260112' }] } }, 'context_management'],
+    [{ a_new_field: true }, 'a_new_field'],
+  ])('%j', (extra, name) => {
+    expect(bound(extra).unbounded).toBe(name)
+  })
+
+  test('not so for fields that ask for nothing, or clear the context', () => {
+    const context_management = { edits: [{ type: 'clear_tool_uses_20250919' }] }
+    expect(bound({ mcp_servers: [], container: null, context_management }).unbounded).toBeNull()
+  })
+})
+
+test('cache writes are bounded by the longest time to live, wherever it hides', () => {
+  const cached = (cache_control: unknown) =>
+    user({ type: 'tool_result', content: [{ type: 'text', text: 'a', cache_control }] })
+  expect(bound({}).cache_write).toBe('none')
+  expect(bound(cached(null)).cache_write).toBe('none')
+  expect(bound(cached({ type: 'ephemeral' })).cache_write).toBe('5m')
+  expect(bound(cached({ type: 'ephemeral', ttl: '1h' })).cache_write).toBe('1h')
+  expect(bound(cached({ type: 'ephemeral', ttl: '24h' })).cache_write).toBe('1h')
+  expect(bound({ cache_control: { type: 'ephemeral' }, ...cached({ type: 'ephemeral', ttl: '1h' }) }).cache_write).toBe(
+    '1h',
+  )
+  expect(bound({ tools: [{ name: 'a', cache_control: { type: 'ephemeral' } }] }).cache_write).toBe('5m')
+})
+
+test.each([
+  [{}, 'us'],
+  [{ inference_geo: 'global' }, null],
+  [{ inference_geo: 'global', speed: 'fast' }, 'fast'],
+  [{ speed: 'fast' }, 'fast_us'],
+  [{ speed: 'ludicrous' }, 'fast_us'],
+  [{ speed: 'standard', inference_geo: 'us' }, 'us'],
+])('%j may cost as much as %s', (extra, tier) => {
+  expect(bound(extra).service_tier).toBe(tier)
+})

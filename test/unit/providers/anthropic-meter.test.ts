@@ -1,0 +1,190 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { anthropic } from '../../../src/providers/anthropic.ts'
+import { readMessageUsage } from '../../../src/providers/anthropic-meter.ts'
+import type { Operation } from '../../../src/providers/dialect.ts'
+import { meterOnce, readings, vector } from './replay.ts'
+
+const messages = anthropic.operations.find(({ name }) => name === 'messages') as Operation
+const BODY = { model: 'claude-sonnet-4-5', max_tokens: 100 }
+const event = (value: { type: string; [key: string]: unknown }) =>
+  `event: ${value.type}\ndata: ${JSON.stringify(value)}\n\n`
+const START = event({ type: 'message_start', message: { model: 'm', usage: { input_tokens: 10, output_tokens: 1 } } })
+const STOP = event({ type: 'message_stop' })
+const finish = (usage: object) => event({ type: 'message_delta', delta: { stop_reason: 'end_turn' }, usage })
+const streamed = (...chunks: string[]) => meterOnce(messages, BODY, true, ...chunks)
+
+describe('recorded streams read alike at every chunk boundary', () => {
+  test('a whole one: the split of cache writes from its start, the output from its end, nothing added up', () => {
+    expect(readings(messages, BODY, true, vector('anthropic-message'))).toEqual([
+      {
+        usage: {
+          input_tokens: 10 + 300 + 50,
+          cached_input_tokens: 50,
+          cache_write_5m_tokens: 100,
+          cache_write_1h_tokens: 200,
+          audio_input_tokens: 0,
+          output_tokens: 12,
+          reasoning_tokens: 0,
+          audio_output_tokens: 0,
+          web_search_requests: 2,
+        },
+        complete: true,
+        seen_output_bytes: 'text'.length + 'text_delta'.length + 7,
+        may_hide_output: false,
+        response_model: 'claude-sonnet-4-5-20250929',
+        service_tier: 'standard',
+        error_class: null,
+      },
+    ])
+  })
+
+  test('one with an error inside: what its start said of usage is not what is billed', () => {
+    expect(readings(messages, BODY, true, vector('anthropic-error'))).toEqual([
+      expect.objectContaining({ complete: false, usage: null, error_class: 'upstream_overloaded' }),
+    ])
+  })
+})
+
+describe('a stream', () => {
+  test('that is cut before it told why it stopped has no usage', () => {
+    expect(streamed(START, event({ type: 'message_delta', delta: {}, usage: { output_tokens: 5 } }))).toMatchObject({
+      complete: false,
+      usage: null,
+    })
+  })
+
+  test('that is cut before its last event has usage and is not complete', () => {
+    expect(streamed(START, finish({ output_tokens: 5 }))).toMatchObject({
+      complete: false,
+      usage: { output_tokens: 5 },
+    })
+  })
+
+  test('overwrites with what is not null, and never adds', () => {
+    const deltas = [finish({ output_tokens: 5 }), finish({ output_tokens: 9, input_tokens: null }), STOP]
+    expect(streamed(START, ...deltas).usage).toMatchObject({ input_tokens: 10, output_tokens: 9 })
+  })
+
+  test('that thinks may hide output', () => {
+    const thought = event({ type: 'content_block_start', index: 0, content_block: { type: 'thinking', thinking: '' } })
+    expect(streamed(START, thought, STOP).may_hide_output).toBe(true)
+  })
+
+  test('without any usage is complete and unknown', () => {
+    expect(streamed(event({ type: 'message_start', message: {} }), STOP)).toMatchObject({ complete: true, usage: null })
+  })
+
+  test('of anything at all throws nothing', () => {
+    const noise = fc.oneof(
+      fc.uint8Array(),
+      fc.json().map((json) => new TextEncoder().encode(`data: ${json}\n\n`)),
+      fc
+        .tuple(
+          fc.constantFrom(
+            'message_start',
+            'message_delta',
+            'content_block_start',
+            'content_block_delta',
+            'error',
+            'message_stop',
+          ),
+          fc.jsonValue(),
+        )
+        .map(([type, value]) =>
+          new TextEncoder().encode(event({ type, message: value, delta: value, usage: value, error: value })),
+        ),
+    )
+    fc.assert(
+      fc.property(fc.array(noise), fc.boolean(), (chunks, stream) => {
+        meterOnce(messages, BODY, stream, ...chunks)
+      }),
+    )
+  })
+})
+
+describe('a JSON answer', () => {
+  const ANSWER = {
+    type: 'message',
+    model: 'claude-sonnet-4-5-20250929',
+    content: [{ type: 'text', text: 'Hi' }],
+    usage: { input_tokens: 3, output_tokens: 2, service_tier: 'standard' },
+  }
+  const answered = (answer: object, body: object = {}) =>
+    meterOnce(messages, { ...BODY, ...body }, false, JSON.stringify({ ...ANSWER, ...answer }))
+
+  test('is read whole', () => {
+    expect(readings(messages, BODY, false, new TextEncoder().encode(JSON.stringify(ANSWER)))).toEqual([
+      expect.objectContaining({
+        usage: expect.objectContaining({ input_tokens: 3, output_tokens: 2 }),
+        complete: true,
+        service_tier: 'standard',
+        response_model: ANSWER.model,
+      }),
+    ])
+  })
+
+  test('that is an error is not complete', () => {
+    expect(answered({ type: 'error', usage: null, error: { type: 'rate_limit_error' } })).toMatchObject({
+      complete: false,
+      usage: null,
+      error_class: 'upstream_rate_limited',
+    })
+  })
+
+  test('names the tier that multiplies its price', () => {
+    const tier = (extra: object) => answered({ usage: { ...ANSWER.usage, ...extra } }).service_tier
+    expect(tier({ speed: 'fast', inference_geo: 'us' })).toBe('fast_us')
+    expect(tier({ speed: 'fast', inference_geo: 'global' })).toBe('fast')
+    expect(tier({ speed: 'standard', inference_geo: 'us' })).toBe('us')
+    expect(tier({ service_tier: 'batch' })).toBe('batch')
+  })
+
+  test.each([
+    [{}, false],
+    [{ thinking: { type: 'enabled', budget_tokens: 2_000 } }, true],
+    [{ thinking: { type: 'adaptive' } }, true],
+    [{ model: 'claude-next' }, true],
+    [{ model: 'claude-next', thinking: { type: 'disabled' } }, false],
+  ])('to %j may hide output: %s', (body, hides) => {
+    expect(answered({}, body).may_hide_output).toBe(hides)
+  })
+})
+
+describe('usage', () => {
+  test('counts cache writes that nobody split at the time to live that was asked for', () => {
+    const usage = { input_tokens: 1, output_tokens: 1, cache_creation_input_tokens: 100 }
+    expect(readMessageUsage(usage, '5m')).toMatchObject({
+      input_tokens: 101,
+      cache_write_5m_tokens: 100,
+      cache_write_1h_tokens: 0,
+    })
+    expect(readMessageUsage(usage, '1h')).toMatchObject({
+      input_tokens: 101,
+      cache_write_5m_tokens: 0,
+      cache_write_1h_tokens: 100,
+    })
+  })
+
+  test('adds runs of the model that the totals leave out', () => {
+    const iterations = [
+      { type: 'message', input_tokens: 10, output_tokens: 5 },
+      { type: 'compaction', input_tokens: 1_000, output_tokens: 200, cache_read_input_tokens: null },
+    ]
+    expect(readMessageUsage({ input_tokens: 10, output_tokens: 5, iterations }, '5m')).toMatchObject({
+      input_tokens: 1_010,
+      output_tokens: 205,
+    })
+  })
+
+  test.each([
+    [{}],
+    [{ input_tokens: 1 }],
+    [{ input_tokens: -1, output_tokens: 1 }],
+    [{ input_tokens: 1, output_tokens: '1' }],
+    [{ input_tokens: 1, output_tokens: 1, cache_read_input_tokens: 0.5 }],
+    [{ input_tokens: 1, output_tokens: 1, cache_creation: { ephemeral_1h_input_tokens: -1 } }],
+  ])('%j is unknown', (usage) => {
+    expect(readMessageUsage(usage, '5m')).toBeNull()
+  })
+})

@@ -1,0 +1,232 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import type { Operation } from '../../../src/providers/dialect.ts'
+import { openai } from '../../../src/providers/openai.ts'
+import { readChatUsage } from '../../../src/providers/openai-meter.ts'
+import { meterOnce, readings, vector } from './replay.ts'
+
+const chat = openai.operations.find(({ name }) => name === 'chat_completions') as Operation
+const BODY = { model: 'gpt-4o-mini', stream: true }
+const chunk = (value: unknown) => `data: ${JSON.stringify(value)}\n\n`
+const delta = (content: string, index = 0) => chunk({ choices: [{ index, delta: { content }, finish_reason: null }] })
+const finish = (index = 0) => chunk({ choices: [{ index, delta: {}, finish_reason: 'stop' }] })
+const USAGE = { prompt_tokens: 5, completion_tokens: 7, total_tokens: 12 }
+
+describe('recorded streams read alike at every chunk boundary', () => {
+  test('a whole one', () => {
+    expect(readings(chat, BODY, true, vector('openai-chat'))).toEqual([
+      {
+        usage: {
+          input_tokens: 120,
+          cached_input_tokens: 64,
+          cache_write_5m_tokens: 0,
+          cache_write_1h_tokens: 0,
+          audio_input_tokens: 0,
+          output_tokens: 9,
+          reasoning_tokens: 0,
+          audio_output_tokens: 0,
+          web_search_requests: 0,
+        },
+        complete: true,
+        seen_output_bytes: 'assistant'.length + 12,
+        may_hide_output: false,
+        response_model: 'gpt-4o-mini-2024-07-18',
+        service_tier: 'default',
+        error_class: null,
+      },
+    ])
+  })
+
+  test('one with CRLF and no [DONE] is complete: every choice finished', () => {
+    expect(readings(chat, BODY, true, vector('openai-crlf-no-done'))).toEqual([
+      expect.objectContaining({
+        complete: true,
+        usage: expect.objectContaining({ input_tokens: 8, output_tokens: 1 }),
+      }),
+    ])
+  })
+
+  test('one with an error inside', () => {
+    expect(readings(chat, BODY, true, vector('openai-error'))).toEqual([
+      expect.objectContaining({ complete: false, usage: null, error_class: 'upstream_error', seen_output_bytes: 2 }),
+    ])
+  })
+})
+
+describe('a stream', () => {
+  const streamed = (body: object, ...chunks: string[]) => meterOnce(chat, { ...BODY, ...body }, true, ...chunks)
+
+  test('that is cut is not complete, whatever it said of usage so far', () => {
+    const cut = streamed(
+      {},
+      chunk({ choices: [{ index: 0, delta: { content: 'a' }, finish_reason: null }], usage: USAGE }),
+    )
+    expect(cut).toMatchObject({ complete: false, usage: null, seen_output_bytes: 1 })
+  })
+
+  test('is complete only when every choice has finished', () => {
+    expect(streamed({ n: 2 }, finish(0)).complete).toBe(false)
+    expect(streamed({ n: 2 }, finish(0), finish(0)).complete).toBe(false)
+    expect(streamed({ n: 2 }, finish(0), finish(1)).complete).toBe(true)
+    expect(streamed({ n: 2 }, delta('a'), 'data: [DONE]\n\n').complete).toBe(true)
+  })
+
+  test('repeating its usage is charged the last one, never the sum', () => {
+    const usage = (completion_tokens: number) =>
+      chunk({ choices: [{ index: 0, delta: {} }], usage: { prompt_tokens: 5, completion_tokens } })
+    expect(streamed({}, usage(1), usage(7), finish(), chunk({ choices: [], usage: null })).usage).toMatchObject({
+      input_tokens: 5,
+      output_tokens: 7,
+    })
+  })
+
+  test('whose usage came is charged it, though the rest was lost', () => {
+    expect(streamed({}, delta('a'), chunk({ choices: [], usage: USAGE })).usage).toMatchObject({ output_tokens: 7 })
+  })
+
+  test('counts the bytes of all that was generated', () => {
+    const calls = chunk({
+      choices: [{ index: 0, delta: { tool_calls: [{ id: 'c1', function: { name: 'f', arguments: 'ü' } }] } }],
+    })
+    expect(streamed({}, calls).seen_output_bytes).toBe(2 + 1 + 2)
+  })
+
+  test('with an unreadable event is not complete', () => {
+    expect(streamed({}, delta('a'), 'data: {"choices"\n\n', finish(), 'data: [DONE]\n\n').complete).toBe(false)
+  })
+
+  test('with an event too large to read is unknown, and throws nothing', () => {
+    const large = `data: ${'x'.repeat(5 * 2 ** 20)}`
+    expect(streamed({}, large, large, '\n\n', chunk({ choices: [], usage: USAGE }))).toMatchObject({
+      complete: false,
+      usage: null,
+    })
+  })
+
+  test('of anything at all throws nothing', () => {
+    const noise = fc.oneof(
+      fc.uint8Array(),
+      fc.string().map((text) => new TextEncoder().encode(`data: ${text}\n\n`)),
+      fc.json().map((json) => new TextEncoder().encode(`data: ${json}\n\n`)),
+      fc.jsonValue().map((usage) => new TextEncoder().encode(chunk({ choices: [], usage, error: usage }))),
+      fc
+        .jsonValue()
+        .map((one) => new TextEncoder().encode(chunk({ choices: [one, { delta: one, finish_reason: one }] }))),
+    )
+    fc.assert(
+      fc.property(fc.array(noise), fc.boolean(), (chunks, stream) => {
+        meterOnce(chat, BODY, stream, ...chunks)
+      }),
+    )
+  })
+})
+
+describe('a JSON answer', () => {
+  const answered = (answer: unknown, body: object = {}) =>
+    meterOnce(chat, { model: 'gpt-4o', ...body }, false, JSON.stringify(answer))
+  const choices = [{ index: 0, message: { role: 'assistant', content: 'Hi' }, finish_reason: 'stop' }]
+
+  test('is read whole', () => {
+    const bytes = new TextEncoder().encode(
+      JSON.stringify({ model: 'gpt-4o-2024-08-06', service_tier: 'flex', choices, usage: USAGE }),
+    )
+    expect(readings(chat, { model: 'gpt-4o' }, false, bytes)).toEqual([
+      expect.objectContaining({
+        usage: expect.objectContaining({ input_tokens: 5, output_tokens: 7 }),
+        complete: true,
+        response_model: 'gpt-4o-2024-08-06',
+        service_tier: 'flex',
+      }),
+    ])
+  })
+
+  test('that is cut, an error, or no JSON is not complete', () => {
+    expect(meterOnce(chat, {}, false, '{"choices":[],"usage":{"prompt_to')).toMatchObject({
+      complete: false,
+      usage: null,
+    })
+    expect(answered({ error: { type: 'rate_limit_error' } })).toMatchObject({
+      complete: false,
+      error_class: 'upstream_rate_limited',
+    })
+    expect(meterOnce(chat, {}, false, '<html>')).toMatchObject({ complete: false, usage: null })
+  })
+
+  test('over 16 MiB is unknown', () => {
+    const piece = new Uint8Array(2 ** 20).fill(0x20)
+    const json = JSON.stringify({ choices, usage: USAGE })
+    expect(meterOnce(chat, {}, false, ...Array(15).fill(piece), json).usage).not.toBeNull()
+    expect(meterOnce(chat, {}, false, ...Array(16).fill(piece), json)).toMatchObject({ complete: false, usage: null })
+  })
+
+  test.each([
+    ['gpt-3.5-turbo', false],
+    ['gpt-4o', false],
+    ['gpt-4.1-mini', false],
+    ['gpt-4o-audio-preview', true],
+    ['gpt-5', true],
+    ['o3', true],
+    ['anything-new', true],
+  ])('of %s may hide output: %s', (model, hides) => {
+    expect(answered({ choices }, { model }).may_hide_output).toBe(hides)
+  })
+
+  test('that names no tier was served at the standard one, unless the client asked for priority', () => {
+    expect(answered({ choices }).service_tier).toBeNull()
+    expect(answered({ choices }, { service_tier: 'priority' }).service_tier).toBe('priority')
+    expect(answered({ choices, service_tier: 'default' }, { service_tier: 'priority' }).service_tier).toBe('default')
+  })
+})
+
+describe('usage', () => {
+  test('of every kind', () => {
+    expect(
+      readChatUsage({
+        prompt_tokens: 100,
+        completion_tokens: 50,
+        total_tokens: 150,
+        prompt_tokens_details: { cached_tokens: 20, cache_write_tokens: 30, audio_tokens: 10 },
+        completion_tokens_details: { reasoning_tokens: 40, audio_tokens: 5 },
+      }),
+    ).toEqual({
+      input_tokens: 100,
+      cached_input_tokens: 20,
+      cache_write_5m_tokens: 30,
+      cache_write_1h_tokens: 0,
+      audio_input_tokens: 10,
+      output_tokens: 50,
+      reasoning_tokens: 40,
+      audio_output_tokens: 5,
+      web_search_requests: 0,
+    })
+  })
+
+  test('with null or missing details is known', () => {
+    const details = { prompt_tokens_details: null, completion_tokens_details: { reasoning_tokens: null } }
+    expect(readChatUsage({ ...USAGE, ...details })).toMatchObject({
+      input_tokens: 5,
+      output_tokens: 7,
+      reasoning_tokens: 0,
+    })
+  })
+
+  test('with reasoning on top of the completion takes the total', () => {
+    expect(readChatUsage({ prompt_tokens: 10, completion_tokens: 5, total_tokens: 45 })?.output_tokens).toBe(35)
+  })
+
+  test.each([
+    [null],
+    [[]],
+    [{}],
+    [{ prompt_tokens: 1 }],
+    [{ prompt_tokens: '1', completion_tokens: 1 }],
+    [{ prompt_tokens: -1, completion_tokens: 1 }],
+    [{ prompt_tokens: 1.5, completion_tokens: 1 }],
+    [{ prompt_tokens: 1, completion_tokens: 2 ** 53 }],
+    [{ ...USAGE, prompt_tokens_details: { cached_tokens: -5 } }],
+    [{ ...USAGE, prompt_tokens_details: { cached_tokens: 6 } }],
+    [{ ...USAGE, completion_tokens_details: { audio_tokens: 'many' } }],
+  ])('%j is unknown', (usage) => {
+    expect(readChatUsage(usage)).toBeNull()
+  })
+})

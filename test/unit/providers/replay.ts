@@ -1,0 +1,29 @@
+// Replays a recorded answer through a meter in every chunking that cuts it once, and byte by byte.
+
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { JsonObject, Metered, Operation } from '../../../src/providers/dialect.ts'
+
+export const vector = (name: string): Uint8Array => readFileSync(join(import.meta.dirname, 'vectors', `${name}.txt`))
+
+export function meterOnce(
+  operation: Operation,
+  body: JsonObject,
+  stream: boolean,
+  ...chunks: (Uint8Array | string)[]
+): Metered {
+  const meter = operation.meter(body, stream)
+  for (const chunk of chunks) meter.push(typeof chunk === 'string' ? new TextEncoder().encode(chunk) : chunk)
+  return meter.end()
+}
+
+/** What each chunking read, once for every different reading. */
+export function readings(operation: Operation, body: JsonObject, stream: boolean, bytes: Uint8Array): Metered[] {
+  const seen = new Map<string, Metered>()
+  const note = (metered: Metered) => seen.set(JSON.stringify(metered), metered)
+  for (let at = 0; at <= bytes.length; at++) {
+    note(meterOnce(operation, body, stream, bytes.subarray(0, at), bytes.subarray(at)))
+  }
+  note(meterOnce(operation, body, stream, ...[...bytes].map((byte) => new Uint8Array([byte]))))
+  return [...seen.values()]
+}
