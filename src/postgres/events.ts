@@ -1,0 +1,63 @@
+// Usage events as they are read back.
+
+import { and, desc, eq, gte, lt, or } from 'drizzle-orm'
+import type { Outcome, UsageSource } from '../../durable-objects/ledger/types.ts'
+import type { Database } from './client.ts'
+import { isAfter, type Page, type PageRequest, pageOf } from './pages.ts'
+import { type UsageEventRow, usageEvents } from './schema.ts'
+
+/** All that are set must hold. */
+export interface EventFilter {
+  user_id?: string | undefined
+  key_id?: string | undefined
+  provider?: string | undefined
+  operation?: string | undefined
+  /** As asked for or as answered. */
+  model?: string | undefined
+  outcome?: Outcome | undefined
+  usage_source?: UsageSource | undefined
+  job_id?: string | undefined
+  batch_id?: string | undefined
+  session_id?: string | undefined
+  /** Inclusive. */
+  from?: Date | undefined
+  /** Exclusive. */
+  to?: Date | undefined
+}
+
+const SAME = [
+  'user_id',
+  'key_id',
+  'provider',
+  'operation',
+  'outcome',
+  'usage_source',
+  'job_id',
+  'batch_id',
+  'session_id',
+] as const
+
+const equals = (name: (typeof SAME)[number], value: string | undefined) =>
+  value === undefined ? undefined : eq(usageEvents[name], value)
+
+/** Newest first. */
+export async function listEvents(db: Database, page: PageRequest, filter: EventFilter): Promise<Page<UsageEventRow>> {
+  const { model, from, to } = filter
+  const rows = await db
+    .select()
+    .from(usageEvents)
+    .where(
+      and(
+        ...SAME.map((name) => equals(name, filter[name])),
+        model === undefined
+          ? undefined
+          : or(eq(usageEvents.request_model, model), eq(usageEvents.response_model, model)),
+        from && gte(usageEvents.occurred_at, from),
+        to && lt(usageEvents.occurred_at, to),
+        isAfter(usageEvents.occurred_at, usageEvents.id, page),
+      ),
+    )
+    .orderBy(desc(usageEvents.occurred_at), desc(usageEvents.id))
+    .limit(page.limit + 1)
+  return pageOf(rows, page.limit, (row) => row.occurred_at)
+}

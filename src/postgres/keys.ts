@@ -1,0 +1,102 @@
+// API keys in Postgres. Each change bumps the user's version in the same transaction.
+
+import { and, desc, eq, sql } from 'drizzle-orm'
+import type { KeyScope } from '../../durable-objects/ledger/types.ts'
+import type { Database } from './client.ts'
+import { isAfter, type Page, type PageRequest, pageOf } from './pages.ts'
+import { type ApiKeyRow, apiKeys } from './schema.ts'
+import { bumpVersion } from './users.ts'
+
+/** Active keys of one user: all of them are in the snapshot of its ledger. */
+export const MOST_ACTIVE_KEYS = 100
+
+export interface NewKey {
+  id: string
+  user_id: string
+  name: string
+  last_four: string
+  scopes: KeyScope[]
+  expires_at: Date | null
+}
+
+/**
+ * Inserts nothing where the user has as many active keys as it may, `ending` not counted. The columns are in the table's
+ * order. A statement after `bumpVersion` sees every key that a racing batch has made.
+ */
+const insertKey = (db: Database, key: NewKey, ending: string | null) =>
+  db
+    .insert(apiKeys)
+    .select(
+      sql`select ${key.id}::uuid, ${key.user_id}::uuid, ${key.name}::text, ${key.last_four}::text,
+        array(select json_array_elements_text(${JSON.stringify(key.scopes)}::json)),
+        ${key.expires_at?.toISOString() ?? null}::timestamptz, null::timestamptz, now()
+      where ${MOST_ACTIVE_KEYS} > (
+        select count(*) from api_keys where user_id = ${key.user_id}::uuid and id is distinct from ${ending}::uuid
+          and (expires_at is null or expires_at > now()) and (revoked_at is null or revoked_at > now())
+      )`,
+    )
+    .returning()
+
+/** Null: the user has as many active keys as it may. @throws what `missingUser` knows. */
+export async function createKey(db: Database, key: NewKey): Promise<ApiKeyRow | null> {
+  const [, rows] = await db.batch([bumpVersion(db, key.user_id), insertKey(db, key, null)])
+  return rows[0] ?? null
+}
+
+export async function findKey(db: Database, userId: string, id: string): Promise<ApiKeyRow | null> {
+  const [row] = await db
+    .select()
+    .from(apiKeys)
+    .where(and(eq(apiKeys.user_id, userId), eq(apiKeys.id, id)))
+  return row ?? null
+}
+
+export async function listKeys(db: Database, userId: string, page: PageRequest): Promise<Page<ApiKeyRow>> {
+  const rows = await db
+    .select()
+    .from(apiKeys)
+    .where(and(eq(apiKeys.user_id, userId), isAfter(apiKeys.created_at, apiKeys.id, page)))
+    .orderBy(desc(apiKeys.created_at), desc(apiKeys.id))
+    .limit(page.limit + 1)
+  return pageOf(rows, page.limit, (row) => row.created_at)
+}
+
+/** Repeating it changes nothing. False: the user has no such key. @throws what `missingUser` knows. */
+export async function revokeKey(db: Database, userId: string, id: string): Promise<boolean> {
+  const [, rows] = await db.batch([
+    bumpVersion(db, userId),
+    db
+      .update(apiKeys)
+      .set({ revoked_at: sql`least(revoked_at, now())` })
+      .where(and(eq(apiKeys.user_id, userId), eq(apiKeys.id, id)))
+      .returning({ id: apiKeys.id }),
+  ])
+  return rows.length > 0
+}
+
+/**
+ * Makes `successor` and ends the key `id` after `grace_seconds`, unless it ends before.
+ * Null: the user has as many active keys as it may, and nothing is changed. @throws what `missingUser` knows.
+ */
+export async function rotateKey(
+  db: Database,
+  id: string,
+  successor: NewKey,
+  grace_seconds: number,
+): Promise<ApiKeyRow | null> {
+  const [, rows] = await db.batch([
+    bumpVersion(db, successor.user_id),
+    insertKey(db, successor, grace_seconds === 0 ? id : null),
+    db
+      .update(apiKeys)
+      .set({ revoked_at: sql`least(revoked_at, now() + make_interval(secs => ${grace_seconds}))` })
+      .where(
+        and(
+          eq(apiKeys.user_id, successor.user_id),
+          eq(apiKeys.id, id),
+          sql`exists (select 1 from api_keys where id = ${successor.id}::uuid)`,
+        ),
+      ),
+  ])
+  return rows[0] ?? null
+}

@@ -1,0 +1,157 @@
+// Migrations up, down and their status. No I/O of its own: the files and the database come in as arguments. Each
+// migration and its row in `tollgate_migrations` are one transaction, so that one that fails leaves nothing behind.
+
+/** One step, as `migrations/<name>.sql` and `<name>.down.sql` hold it. */
+export interface Migration {
+  /** Sorts by its number: `0000_tollgate`. */
+  name: string
+  up: string
+  down: string
+}
+
+export interface Statement {
+  text: string
+  params?: string[]
+}
+
+export interface MigrationDatabase {
+  query(statement: Statement): Promise<Record<string, unknown>[]>
+  /** All of it or nothing. */
+  transaction(statements: Statement[]): Promise<void>
+}
+
+export interface MigrationStatus {
+  name: string
+  /** ISO 8601; null where it is still to come. */
+  applied_at: string | null
+}
+
+export class MigrationError extends Error {
+  override readonly name = 'MigrationError'
+}
+
+const BREAKPOINT = '--> statement-breakpoint'
+// Any constant does, as long as everybody who migrates takes the same.
+const LOCK: Statement = { text: 'select pg_advisory_xact_lock(7450317)' }
+const CREATE_TABLE: Statement = {
+  text: `create table if not exists tollgate_migrations (
+    name text primary key, checksum text not null, applied_at timestamptz(3) not null default now())`,
+}
+const LIST_APPLIED: Statement = {
+  text: `select name, checksum, to_char(applied_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as applied_at
+    from tollgate_migrations order by name`,
+}
+
+/**
+ * Applies what is still to come, in order.
+ * @returns the names of what this run applied.
+ * @throws {MigrationError} where what was applied is not what is here; the database's error where a migration fails.
+ */
+export async function up(database: MigrationDatabase, migrations: Migration[]): Promise<string[]> {
+  const done: string[] = []
+  for (const { name, applied_at } of await status(database, migrations)) {
+    const migration = migrations.find((one) => one.name === name)
+    if (applied_at !== null || !migration) continue
+    // The row goes first: after a racing run has done the same migration, it is what fails.
+    const claim = {
+      text: 'insert into tollgate_migrations (name, checksum) values ($1, $2)',
+      params: [name, await checksum(migration)],
+    }
+    const applied = await attempt(database, [LOCK, claim, ...statementsOf(migration.up)], async () =>
+      isApplied(database, name),
+    )
+    if (applied) done.push(name)
+  }
+  return done
+}
+
+/**
+ * Takes back the newest `steps` migrations.
+ * @returns the names of what this run took back, newest first.
+ * @throws as `up` does.
+ */
+export async function down(database: MigrationDatabase, migrations: Migration[], steps: number): Promise<string[]> {
+  const done: string[] = []
+  const applied = (await status(database, migrations)).filter((one) => one.applied_at !== null).reverse()
+  for (const { name } of applied.slice(0, steps)) {
+    const migration = migrations.find((one) => one.name === name)
+    if (!migration) continue
+    // Divides by zero where a racing run has taken it back already.
+    const unclaim = {
+      text: 'with gone as (delete from tollgate_migrations where name = $1 returning 1) select 1 / count(*) from gone',
+      params: [name],
+    }
+    const reverted = await attempt(
+      database,
+      [LOCK, unclaim, ...statementsOf(migration.down)],
+      async () => !(await isApplied(database, name)),
+    )
+    if (reverted) done.push(name)
+  }
+  return done
+}
+
+/**
+ * Every migration and when it was applied, in order.
+ * @throws {MigrationError} where what was applied is not what is here.
+ */
+export async function status(database: MigrationDatabase, migrations: Migration[]): Promise<MigrationStatus[]> {
+  const applied = await listApplied(database)
+  for (const [index, [name, row]] of [...applied].entries()) {
+    const migration = migrations.find((one) => one.name === name)
+    if (!migration)
+      throw new MigrationError(
+        `The database has ${name}, which is not here: it belongs to another version of Tollgate.`,
+      )
+    if (migration !== migrations[index])
+      throw new MigrationError(`${name} was applied, but ${migrations[index]?.name} before it was not.`)
+    if (row.checksum !== (await checksum(migration)))
+      throw new MigrationError(`${name} has changed since it was applied. Write a new migration instead.`)
+  }
+  return migrations.map(({ name }) => ({ name, applied_at: applied.get(name)?.applied_at ?? null }))
+}
+
+/** False where a racing run has done the same meanwhile. */
+async function attempt(
+  database: MigrationDatabase,
+  statements: Statement[],
+  isDone: () => Promise<boolean>,
+): Promise<boolean> {
+  try {
+    await database.transaction(statements)
+    return true
+  } catch (error) {
+    if (await isDone()) return false
+    throw error
+  }
+}
+
+async function listApplied(
+  database: MigrationDatabase,
+): Promise<Map<string, { checksum: string; applied_at: string }>> {
+  // Racing runs of "create if not exists" fail, hence the lock.
+  await database.transaction([LOCK, CREATE_TABLE])
+  const rows = await database.query(LIST_APPLIED)
+  return new Map(
+    rows.map((row) => [String(row.name), { checksum: String(row.checksum), applied_at: String(row.applied_at) }]),
+  )
+}
+
+async function isApplied(database: MigrationDatabase, name: string): Promise<boolean> {
+  const rows = await database.query({ text: 'select 1 from tollgate_migrations where name = $1', params: [name] })
+  return rows.length > 0
+}
+
+function statementsOf(script: string): Statement[] {
+  return script
+    .split(BREAKPOINT)
+    .map((text) => ({ text: text.trim() }))
+    .filter(({ text }) => text !== '')
+}
+
+/** Of the way up, whatever line ends a checkout gave it. */
+async function checksum({ up: script }: Migration): Promise<string> {
+  const bytes = new TextEncoder().encode(script.replaceAll('\r\n', '\n'))
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes))
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('')
+}

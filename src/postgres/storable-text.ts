@@ -1,0 +1,6 @@
+// Postgres stores neither NUL nor lone surrogates, and others choose some of what is stored (a model's name, a claim).
+
+/** The same text with U+FFFD for what Postgres would refuse. */
+export function storableText(text: string): string {
+  return text.toWellFormed().replaceAll('\0', '\uFFFD')
+}

@@ -1,0 +1,115 @@
+// Writes usage events to Postgres, at least once: repeating an event changes nothing, a higher revision replaces a lower.
+
+import { getTableColumns, sql } from 'drizzle-orm'
+import type { UsageEvent } from '../../durable-objects/ledger/types.ts'
+import { type Database, isDataError, sqlState, violatedConstraint } from './client.ts'
+import { usageEvents } from './schema.ts'
+import { storableText } from './storable-text.ts'
+
+/** Rows of one call to `writeEvents`. */
+export const MOST_EVENTS = 100
+
+/** Postgres refuses the data itself: sending it again will not help. Says nothing of the values. */
+export class EventRejected extends Error {
+  override readonly name = 'EventRejected'
+  readonly sql_state: string
+
+  constructor(sqlState: string, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.sql_state = sqlState
+  }
+}
+
+const CHECK_VIOLATION = '23514'
+
+const columns = Object.values(getTableColumns(usageEvents)).map(({ name }) => name)
+// The events go as one JSON parameter, so that the statement's text never changes and costs no time to build.
+const INSERT_EVENTS = sql.raw(`insert into usage_events (${columns.join(', ')})
+select ${columns.join(', ')} from json_populate_recordset(null::usage_events, `)
+const REPLACE_LOWER_REVISION = sql.raw(`)
+on conflict (id, occurred_at) do update set ${columns.map((name) => `${name} = excluded.${name}`).join(', ')}
+where usage_events.revision < excluded.revision`)
+
+/**
+ * One insert of at most 100 events: all of them or none.
+ * @throws {EventRejected} where Postgres refuses the data of at least one; anything else thrown means "try later".
+ */
+export async function writeEvents(db: Database, events: UsageEvent[]): Promise<void> {
+  if (events.length === 0) return
+  if (events.length > MOST_EVENTS) throw new RangeError(`At most ${MOST_EVENTS} events at once, not ${events.length}.`)
+  const rows = newestRevisions(events).map(rowOf)
+  try {
+    await insert(db, rows)
+  } catch (error) {
+    if (!wantsPartition(error)) throw rejected(error)
+    await ensurePartitions(db, rows)
+    await insert(db, rows).catch((second) => {
+      throw rejected(second)
+    })
+  }
+}
+
+async function insert(db: Database, rows: EventRow[]): Promise<void> {
+  await db.execute(sql`${INSERT_EVENTS}${JSON.stringify(rows)}::json${REPLACE_LOWER_REVISION}`)
+}
+
+async function ensurePartitions(db: Database, rows: EventRow[]): Promise<void> {
+  const months = [...new Set(rows.map(({ occurred_at }) => `${occurred_at.slice(0, 7)}-01T00:00:00Z`))]
+  await db.execute(
+    sql`select ensure_usage_events_partition(month::timestamptz) from json_array_elements_text(${JSON.stringify(months)}::json) month`,
+  )
+}
+
+/** A row without a partition is a violated check that has no name. */
+function wantsPartition(error: unknown): boolean {
+  return sqlState(error) === CHECK_VIOLATION && !violatedConstraint(error)
+}
+
+/** One statement cannot change a row twice. */
+function newestRevisions(events: UsageEvent[]): UsageEvent[] {
+  const newest = new Map<string, UsageEvent>()
+  for (const event of events) {
+    const known = newest.get(event.id)
+    if (!known || known.revision < event.revision) newest.set(event.id, event)
+  }
+  return [...newest.values()]
+}
+
+type EventRow = Omit<UsageEvent, 'occurred_at' | 'settled_at'> & { occurred_at: string; settled_at: string }
+
+function rowOf(event: UsageEvent): EventRow {
+  return storable({
+    ...event,
+    occurred_at: new Date(event.occurred_at).toISOString(),
+    settled_at: new Date(event.settled_at).toISOString(),
+    latency_ms: rounded(event.latency_ms),
+    time_to_first_byte_ms: rounded(event.time_to_first_byte_ms),
+  })
+}
+
+/** Clocks may have fractions. */
+const rounded = (ms: number | null) => (ms === null ? null : Math.round(ms))
+
+/** A client that sends a NUL as a model's name must not lose us the event. */
+function storable<T>(value: T): T
+function storable(value: unknown): unknown {
+  if (typeof value === 'string') return storableText(value)
+  if (Array.isArray(value)) return value.map(storable)
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([key, entry]) => [storableText(key), storable(entry)]))
+}
+
+function rejected(error: unknown): unknown {
+  if (!isDataError(error)) return error
+  const state = sqlState(error) ?? ''
+  return new EventRejected(state, `Postgres refuses a usage event (SQLSTATE ${state}): ${messageWithoutValues(error)}`)
+}
+
+/** Postgres quotes what it was given, and drizzle repeats all of it. */
+function messageWithoutValues(error: unknown): string {
+  let last = error
+  while (last instanceof Error && last.cause !== undefined) last = last.cause
+  const message = last instanceof Error ? last.message : ''
+  const column = last instanceof Error && 'column' in last && last.column ? ` (column ${last.column})` : ''
+  return message.replace(/".*"/s, '"..."') + column
+}

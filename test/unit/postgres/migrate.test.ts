@@ -1,0 +1,182 @@
+import { execFile } from 'node:child_process'
+import { afterAll, beforeEach, describe, expect, test } from 'vitest'
+import { migrateDown, migrateUp, openMigrationDatabase, readMigrations } from '../../../src/local/migrations.ts'
+import { down, type Migration, type MigrationDatabase, status, up } from '../../../src/postgres/migrate.ts'
+import { openTestDatabase } from '../../support/postgres.ts'
+
+const test_database = await openTestDatabase({ migrated: false })
+const connection = { databaseUrl: test_database.databaseUrl, databaseHttpUrl: test_database.databaseHttpUrl }
+const database: MigrationDatabase = openMigrationDatabase(connection)
+afterAll(() => test_database.close())
+
+const one: Migration = {
+  name: '0000_one',
+  up: 'create table one (id int primary key);\n--> statement-breakpoint\ninsert into one values (1)',
+  down: 'drop table one',
+}
+const two: Migration = { name: '0001_two', up: 'alter table one add name text', down: 'alter table one drop name' }
+const broken: Migration = {
+  name: '0002_broken',
+  up: 'create table half (id int)--> statement-breakpoint\nselect 1 / 0',
+  down: 'drop table half',
+}
+
+async function tables(): Promise<string[]> {
+  const rows = await database.query({
+    text: `select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') order by 1`,
+  })
+  return rows.map(({ relname }) => String(relname))
+}
+
+describe('any migrations', () => {
+  beforeEach(() => database.transaction([{ text: 'drop table if exists tollgate_migrations, one, half' }]))
+
+  test('are applied in order, once', async () => {
+    expect(await up(database, [one])).toEqual(['0000_one'])
+    expect(await up(database, [one, two])).toEqual(['0001_two'])
+    expect(await up(database, [one, two])).toEqual([])
+    expect(await status(database, [one, two])).toEqual([
+      { name: '0000_one', applied_at: expect.stringMatching(/^\d{4}-.*T.*\.\d{3}Z$/) },
+      { name: '0001_two', applied_at: expect.any(String) },
+    ])
+  })
+
+  test('one that fails leaves nothing behind, and what went before it stays', async () => {
+    await expect(up(database, [one, two, broken])).rejects.toThrow('division by zero')
+    expect(await tables()).toEqual(['one', 'tollgate_migrations'])
+    expect((await status(database, [one, two, broken])).map(({ applied_at }) => applied_at !== null)).toEqual([
+      true,
+      true,
+      false,
+    ])
+    expect(await up(database, [one, two, { ...broken, up: 'create table half (id int)' }])).toEqual(['0002_broken'])
+  })
+
+  test('a way back that fails leaves the migration applied', async () => {
+    const stuck = { ...one, down: 'drop table one--> statement-breakpoint\nselect 1 / 0' }
+    await up(database, [stuck])
+    await expect(down(database, [stuck], 1)).rejects.toThrow('division by zero')
+    expect(await tables()).toEqual(['one', 'tollgate_migrations'])
+    expect((await status(database, [stuck]))[0]?.applied_at).not.toBeNull()
+  })
+
+  test('go back newest first, as many steps as asked for', async () => {
+    await up(database, [one, two])
+    expect(await down(database, [one, two], 1)).toEqual(['0001_two'])
+    expect(await up(database, [one, two])).toEqual(['0001_two'])
+    expect(await down(database, [one, two], 9)).toEqual(['0001_two', '0000_one'])
+    expect(await tables()).toEqual(['tollgate_migrations'])
+    expect(await down(database, [one, two], 1)).toEqual([])
+  })
+
+  test('racing runs apply each migration once, and all of them succeed', async () => {
+    const runs = await Promise.all(Array.from({ length: 5 }, () => up(database, [one, two])))
+    expect(runs.flat().sort()).toEqual(['0000_one', '0001_two'])
+    const backs = await Promise.all(Array.from({ length: 5 }, () => down(database, [one, two], 2)))
+    expect(backs.flat().sort()).toEqual(['0000_one', '0001_two'])
+  })
+
+  test('one that was changed after it was applied is refused by name', async () => {
+    await up(database, [one])
+    await expect(up(database, [{ ...one, up: `${one.up} ` }])).rejects.toThrow('0000_one has changed')
+    await expect(up(database, [{ ...one, up: one.up.replaceAll('\n', '\r\n') }, two])).resolves.toEqual(['0001_two'])
+  })
+
+  test('one that is not here, or that came too late, is refused by name', async () => {
+    await up(database, [one, two])
+    await expect(up(database, [one])).rejects.toThrow('The database has 0001_two')
+    await expect(up(database, [one, { ...one, name: '0000_zero' }, two])).rejects.toThrow(
+      '0001_two was applied, but 0000_zero before it was not',
+    )
+  })
+})
+
+describe("Tollgate's own migrations", () => {
+  beforeEach(() => database.transaction([{ text: 'drop table if exists tollgate_migrations, one, half' }]))
+
+  test('go up, down and up again with data in place', async () => {
+    const names = (await readMigrations()).map(({ name }) => name)
+    expect(await migrateUp(connection)).toEqual(names)
+    await database.transaction([
+      { text: `insert into users (id, name) values ('00000000-0000-0000-0000-000000000001', 'Ada')` },
+      { text: `insert into caps (user_id, cap_type, limit_requests) select id, 'daily', 1 from users` },
+      {
+        text: `insert into api_keys (id, user_id, name, last_four, scopes) select id, id, 'k', 'abcd', '{call}' from users`,
+      },
+      { text: `insert into default_caps (cap_type, limit_tokens) values ('total', 5)` },
+      {
+        text: 'insert into usage_events select * from json_populate_record(null::usage_events, $1)',
+        params: [JSON.stringify(bareEvent)],
+      },
+    ])
+    expect(await migrateUp(connection)).toEqual([])
+    expect(await database.query({ text: 'select name from users' })).toEqual([{ name: 'Ada' }])
+
+    expect(await migrateDown(connection, names.length)).toEqual(names.toReversed())
+    expect(await tables()).toEqual(['tollgate_migrations'])
+    const functions = `select proname from pg_proc where pronamespace = 'public'::regnamespace`
+    expect(await database.query({ text: functions })).toEqual([])
+
+    expect(await migrateUp(connection)).toEqual(names)
+    expect(await database.query({ text: 'select count(*)::int as count from users' })).toEqual([{ count: 0 }])
+    await migrateDown(connection, names.length)
+  })
+
+  test('the command says what it did', async () => {
+    const env = { DATABASE_URL: connection.databaseUrl, DATABASE_HTTP_URL: connection.databaseHttpUrl }
+    expect(await run([], env)).toMatchObject({ code: 0, stdout: 'Applied 0000_tollgate.\n' })
+    expect(await run(['status'], env)).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^0000_\w+ {2}applied 2/),
+    })
+    expect(await run(['down', '1'], env)).toMatchObject({ code: 0, stdout: 'Took back 0000_tollgate.\n' })
+  })
+
+  test('the command says what is missing, without a stack', async () => {
+    const nowhere = { DATABASE_URL: connection.databaseUrl, DATABASE_HTTP_URL: 'http://127.0.0.1:1/sql' }
+    const [unset, wrong, unreachable] = await Promise.all([
+      run([], {}),
+      run(['sideways'], {}),
+      run(['status'], nowhere),
+    ])
+    expect(unset).toMatchObject({ code: 1, stderr: expect.stringMatching(/^Set DATABASE_URL.*\n$/) })
+    expect(wrong).toMatchObject({ code: 1, stderr: expect.stringMatching(/^Usage:.*\n$/) })
+    expect(unreachable).toMatchObject({ code: 1, stderr: expect.stringMatching(/^Error connecting.*\n$/) })
+  })
+})
+
+function run(args: string[], env: Record<string, string>): Promise<{ code: unknown; stdout: string; stderr: string }> {
+  const options = { env: { PATH: process.env.PATH, ...env } }
+  return new Promise((resolve) =>
+    execFile(process.execPath, ['src/local/migrate.ts', ...args], options, (error, stdout, stderr) =>
+      resolve({ code: error ? error.code : 0, stdout, stderr }),
+    ),
+  )
+}
+
+const bareEvent = {
+  id: '00000000-0000-0000-0000-00000000000e',
+  occurred_at: new Date().toISOString(),
+  settled_at: new Date().toISOString(),
+  user_id: '00000000-0000-0000-0000-000000000001',
+  provider: 'openai',
+  operation: 'chat_completions',
+  method: 'POST',
+  path: '/v1/chat/completions',
+  stream: false,
+  outcome: 'settled',
+  usage_source: 'reported',
+  overrun: false,
+  revision: 0,
+  requests: 1,
+  input_tokens: 1,
+  cached_input_tokens: 0,
+  cache_write_5m_tokens: 0,
+  cache_write_1h_tokens: 0,
+  audio_input_tokens: 0,
+  output_tokens: 1,
+  reasoning_tokens: 0,
+  audio_output_tokens: 0,
+  web_search_requests: 0,
+  cost_nano_usd: 1,
+}

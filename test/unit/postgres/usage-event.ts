@@ -1,0 +1,50 @@
+// A usage event to start from.
+
+import type { UsageEvent } from '../../../durable-objects/ledger/types.ts'
+
+export function usageEvent(fields: Partial<UsageEvent>): UsageEvent {
+  const occurred_at = fields.occurred_at ?? Date.now()
+  return {
+    id: crypto.randomUUID(),
+    occurred_at,
+    settled_at: occurred_at + 5,
+    user_id: '00000000-0000-7000-8000-0000000000aa',
+    key_id: null,
+    provider: 'openai',
+    operation: 'chat_completions',
+    method: 'POST',
+    path: '/v1/chat/completions',
+    request_model: null,
+    response_model: null,
+    stream: false,
+    job_id: null,
+    batch_id: null,
+    session_id: null,
+    metadata: null,
+    status: null,
+    latency_ms: null,
+    time_to_first_byte_ms: null,
+    requests: 1,
+    input_tokens: 0,
+    cached_input_tokens: 0,
+    cache_write_5m_tokens: 0,
+    cache_write_1h_tokens: 0,
+    audio_input_tokens: 0,
+    output_tokens: 0,
+    reasoning_tokens: 0,
+    audio_output_tokens: 0,
+    web_search_requests: 0,
+    service_tier: null,
+    cost_nano_usd: 0,
+    priced_as: null,
+    price_source: null,
+    clamped_output_tokens: null,
+    error_class: null,
+    provider_request_id: null,
+    outcome: 'settled',
+    usage_source: 'reported',
+    overrun: false,
+    revision: 0,
+    ...fields,
+  }
+}

@@ -1,0 +1,191 @@
+import { sql } from 'drizzle-orm'
+import { afterAll, afterEach, expect, test } from 'vitest'
+import type { UsageEvent } from '../../../durable-objects/ledger/types.ts'
+import { openDatabase } from '../../../src/postgres/client.ts'
+import { listEvents } from '../../../src/postgres/events.ts'
+import { EventRejected, MOST_EVENTS, writeEvents } from '../../../src/postgres/usage-writer.ts'
+import { openTestDatabase } from '../../support/postgres.ts'
+import { usageEvent } from './usage-event.ts'
+
+const { db, server, close, databaseUrl } = await openTestDatabase()
+afterAll(close)
+afterEach(async () => {
+  server.hooks.beforeQuery = async () => undefined
+  server.hooks.afterQuery = async () => undefined
+  await db.execute(sql`delete from usage_events`)
+})
+
+async function stored(id: string) {
+  const { rows } = await listEvents(db, { limit: 100, after: null }, {})
+  return rows.filter((row) => row.id === id)
+}
+
+async function countAll(): Promise<number> {
+  const { rows } = await db.execute<{ count: number }>(sql`select count(*)::int as count from usage_events`)
+  return rows[0]?.count ?? -1
+}
+
+test('an event comes back as it was written, every field of it', async () => {
+  const event = usageEvent({
+    key_id: crypto.randomUUID(),
+    request_model: 'gpt-5',
+    response_model: `gpt-5-'; drop table usage_events; --`,
+    status: 200,
+    latency_ms: 1234.4,
+    time_to_first_byte_ms: 99.5,
+    input_tokens: 11,
+    cached_input_tokens: 2,
+    cache_write_5m_tokens: 3,
+    cache_write_1h_tokens: 4,
+    audio_input_tokens: 5,
+    output_tokens: 6,
+    reasoning_tokens: 7,
+    audio_output_tokens: 8,
+    web_search_requests: 9,
+    service_tier: 'default',
+    cost_nano_usd: Number.MAX_SAFE_INTEGER,
+    priced_as: 'openai/gpt-5',
+    price_source: 'genai-prices',
+    clamped_output_tokens: 10,
+    error_class: 'upstream_rate_limited',
+    provider_request_id: 'req_1',
+    job_id: 'job "1"',
+    batch_id: '\\',
+    session_id: '🚦',
+    metadata: { team: 'a', nested: { list: [1, null, 'x'] } },
+    overrun: true,
+  })
+  await writeEvents(db, [event])
+  const { occurred_at, settled_at, ...rest } = event
+  expect(await stored(event.id)).toEqual([
+    {
+      ...rest,
+      occurred_at: new Date(occurred_at),
+      settled_at: new Date(settled_at),
+      latency_ms: 1234,
+      time_to_first_byte_ms: 100,
+    },
+  ])
+})
+
+test('writing a batch again, also after its answer was lost, changes nothing', async () => {
+  const events = Array.from({ length: MOST_EVENTS }, () => usageEvent({ cost_nano_usd: 7 }))
+  server.hooks.afterQuery = async () => {
+    server.hooks.afterQuery = async () => undefined
+    throw new Error('the answer is lost')
+  }
+  await expect(writeEvents(db, events)).rejects.not.toBeInstanceOf(EventRejected)
+  await writeEvents(db, events)
+  await writeEvents(db, events.toReversed())
+  const { rows } = await db.execute(
+    sql`select count(*)::int as count, sum(cost_nano_usd)::int as cost from usage_events`,
+  )
+  expect(rows).toEqual([{ count: MOST_EVENTS, cost: 7 * MOST_EVENTS }])
+})
+
+test('a higher revision replaces a lower one, and never the other way round, in one call or in several', async () => {
+  const charged = usageEvent({ outcome: 'expired', usage_source: 'hold', cost_nano_usd: 500, revision: 0 })
+  const corrected: UsageEvent = {
+    ...charged,
+    outcome: 'settled',
+    usage_source: 'reported',
+    cost_nano_usd: 20,
+    revision: 1,
+  }
+  const expected = [expect.objectContaining({ revision: 1, cost_nano_usd: 20, outcome: 'settled' })]
+
+  await writeEvents(db, [charged])
+  await writeEvents(db, [corrected])
+  await writeEvents(db, [charged])
+  expect(await stored(charged.id)).toEqual(expected)
+
+  const other = crypto.randomUUID()
+  await writeEvents(db, [
+    { ...corrected, id: other },
+    { ...charged, id: other },
+    { ...charged, id: other },
+  ])
+  expect(await stored(other)).toEqual(expected)
+})
+
+test('months that have no partition get one, at their borders too, also from racing writers', async () => {
+  const instants = [
+    '2031-02-01T00:00:00.000Z',
+    '2031-02-28T23:59:59.999Z',
+    '2031-03-01T00:00:00.000Z',
+    '2032-12-31T23:59:59.999Z',
+  ]
+  const batches = Array.from({ length: 4 }, () =>
+    instants.map((at) => usageEvent({ occurred_at: Date.parse(at), settled_at: Date.parse(at) })),
+  )
+  await Promise.all(batches.map((batch) => writeEvents(db, batch)))
+  expect(await countAll()).toBe(16)
+  const { rows } = await db.execute(sql`
+    select tableoid::regclass::text as partition, count(*)::int as count from usage_events group by 1 order by 1`)
+  expect(rows).toEqual([
+    { partition: 'usage_events_2031_02', count: 8 },
+    { partition: 'usage_events_2031_03', count: 4 },
+    { partition: 'usage_events_2032_12', count: 4 },
+  ])
+})
+
+test('the migration makes the partitions of this month and the next', async () => {
+  let queries = 0
+  server.hooks.beforeQuery = async () => {
+    queries += 1
+  }
+  const now = new Date()
+  const nextMonth = Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + 1, 1)
+  await writeEvents(db, [usageEvent({ occurred_at: Date.now() }), usageEvent({ occurred_at: nextMonth })])
+  expect(queries).toBe(1)
+})
+
+test('what Postgres cannot store as text does not lose the event', async () => {
+  const event = usageEvent({ request_model: 'a\0b\ud800', metadata: { 'k\0': ['\udfff'] } })
+  await writeEvents(db, [event])
+  expect(await stored(event.id)).toMatchObject([
+    { request_model: 'a\uFFFDb\uFFFD', metadata: { 'k\uFFFD': ['\uFFFD'] } },
+  ])
+})
+
+test.each([
+  ['a number too large', { cost_nano_usd: 1e20 }, '22003'],
+  ['a fraction of a token', { input_tokens: 1.5 }, '22P02'],
+  ['an id that is none', { id: 'secret-value' }, '22P02'],
+  ['nothing where something must be', { provider: null as unknown as string }, '23502'],
+])(
+  '%s is rejected with its SQLSTATE and without its value, and the rest of the batch is not written',
+  async (_, fault, state) => {
+    const batch = [usageEvent({}), usageEvent({ metadata: { prompt: 'secret-value' }, ...fault })]
+    const error = await writeEvents(db, batch).catch((thrown) => thrown)
+    expect(error).toBeInstanceOf(EventRejected)
+    expect(error).toMatchObject({ sql_state: state, message: expect.stringContaining(state) })
+    expect(error.message).not.toMatch(/secret-value|1\.5|1e\+?20|100000/)
+    expect(await countAll()).toBe(0)
+  },
+)
+
+test('a database that is away, or not migrated, means try later', async () => {
+  const away = openDatabase({ DATABASE_URL: databaseUrl, DATABASE_HTTP_URL: 'http://127.0.0.1:1/sql' })
+  await expect(writeEvents(away, [usageEvent({})])).rejects.not.toBeInstanceOf(EventRejected)
+
+  await db.execute(sql`alter table usage_events rename to elsewhere`)
+  try {
+    await expect(writeEvents(db, [usageEvent({})])).rejects.not.toBeInstanceOf(EventRejected)
+  } finally {
+    await db.execute(sql`alter table elsewhere rename to usage_events`)
+  }
+})
+
+test('no events need no query, and too many are a bug', async () => {
+  server.hooks.beforeQuery = async () => {
+    throw new Error('a query was made')
+  }
+  await writeEvents(db, [])
+  await expect(
+    writeEvents(
+      db,
+      Array.from({ length: MOST_EVENTS + 1 }, () => usageEvent({})),
+    ),
+  ).rejects.toThrow(RangeError)
+})
