@@ -3,11 +3,11 @@
 import { Hono } from 'hono'
 import { v7 as newId } from 'uuid'
 import type { LedgerOf } from '../durable-objects/ledger/types.ts'
+import { openApiRoutes } from './admin/openapi.ts'
 import { adminRoutes } from './admin/routes.ts'
 import { createJwtVerifier } from './auth/jwt.ts'
 import { createKeyRing } from './auth/keys.ts'
 import type { Config } from './config.ts'
-import { GatewayFault } from './errors.ts'
 import { gateway } from './gateway/gateway.ts'
 import { authenticate, requireAdmin } from './middleware/authenticate.ts'
 import { requestId } from './middleware/request-id.ts'
@@ -16,6 +16,7 @@ import { createPriceBook } from './pricing/price-book.ts'
 import { problemResponse } from './problem.ts'
 import { anthropic } from './providers/anthropic.ts'
 import { openai } from './providers/openai.ts'
+import { answerThrown } from './rest/app.ts'
 import { usageRoutes } from './usage/routes.ts'
 
 export interface AppOptions {
@@ -34,22 +35,22 @@ export function createApp({ config, ledgerOf }: AppOptions) {
     anthropic: { base_url: config.ANTHROPIC_BASE_URL, credential: config.ANTHROPIC_API_KEY },
   }
 
-  const app = new Hono()
+  const app = new Hono<{ Variables: { request_id: string } }>()
   app.use(requestId(newId))
   app.route('/openai', gateway({ ...services, dialect: openai, upstream: upstream.openai }))
   app.route('/anthropic', gateway({ ...services, dialect: anthropic, upstream: upstream.anthropic }))
+  const admin = adminRoutes({ db, ledgerOf, keys, now: Date.now, newId })
+  const usage = usageRoutes({ db, ledgerOf })
   app.use('/admin/*', requireAdmin({ adminToken: config.ADMIN_TOKEN, jwt }))
-  app.route('/admin', adminRoutes({ db, ledgerOf, keys, now: Date.now, newId }))
-  app.use('/usage/*', authenticate({ keys, jwt }))
-  app.route('/usage', usageRoutes({ db, ledgerOf }))
+  app.route('/admin', admin)
+  app.use('/usage/*', authenticate({ keys, jwt, scope: 'usage' }))
+  app.route('/usage', usage)
+  app.route('/', openApiRoutes({ admin, usage }))
   app.get('/', (c) => c.json({ name: 'tollgate', openapi: '/openapi.json' }))
-  app.notFound((c) =>
-    problemResponse({ code: 'not_found', message: `There is no ${c.req.method} ${c.req.path} here.` }),
-  )
-  app.onError((error) => {
-    if (error instanceof GatewayFault) return problemResponse(error.error)
-    console.error(JSON.stringify({ message: 'unexpected', error: String(error), stack: error.stack }))
-    return problemResponse({ code: 'internal_error', message: 'Something went wrong inside Tollgate.' })
+  app.notFound((c) => {
+    const message = `There is no ${c.req.method} ${c.req.path} here.`
+    return problemResponse({ code: 'not_found', message }, c.get('request_id'))
   })
+  app.onError(answerThrown)
   return app
 }

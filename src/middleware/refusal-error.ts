@@ -65,7 +65,7 @@ function capFacts(
 
 function capMessage({ cap_type, limit_type, current_usage, limit }: LimitState, asked: number, cap: CapFacts): string {
   const show = (amount: number) => (limit_type === 'cost' ? `$${usdOfNanoUsd(amount)}` : `${amount} ${limit_type}`)
-  const used = `The ${cap_type} ${limit_type} cap of ${show(limit)} is exceeded: ${show(current_usage)} used or in flight`
+  const used = `The ${cap_type} ${limit_type} cap of ${show(limit)} is reached: ${show(current_usage)} used or in flight`
   const needed = `and this call needs up to ${show(asked)}.`
   if (cap.reset_time) return `${used}, ${needed} The cap resets at ${cap.reset_time}.`
   return asked > limit ? `${used}, ${needed} It can never fit.` : `${used}, ${needed} This cap does not reset.`

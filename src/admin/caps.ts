@@ -1,0 +1,144 @@
+// /admin/users/{id}/caps: a user's caps, and how full they are.
+
+import { createRoute, z } from '@hono/zod-openapi'
+import { GatewayFault } from '../errors.ts'
+import { changeCap, createCap, deleteCap, findCap, isSecondCap, isUnlimitedCap, listCaps } from '../postgres/caps.ts'
+import { findUser } from '../postgres/users.ts'
+import { limitsOfChangedCap, limitsOfNewCap } from '../rest/amounts.ts'
+import { answers, notFound, problems, restApp, takes } from '../rest/app.ts'
+import { capSchema, capType, capView, onExceed } from '../rest/caps.ts'
+import { id, noQuery } from '../rest/fields.ts'
+import { statusSchema, statusView, userStatus } from '../rest/status.ts'
+import { changeAndPush } from './change.ts'
+import type { AdminDeps } from './deps.ts'
+
+export const capSettings = z.strictObject({
+  limits: limitsOfNewCap,
+  on_exceed: onExceed.default('clamp'),
+  is_active: z.boolean().default(true),
+})
+
+export const newCapSchema = capSettings.extend({ cap_type: capType })
+
+export const capChangeSchema = z.strictObject({
+  limits: limitsOfChangedCap.optional().openapi({ description: 'Those that are named change; null takes one away.' }),
+  on_exceed: onExceed.optional(),
+  is_active: z.boolean().optional(),
+})
+
+export const userStatusSchema = statusSchema
+  .extend({
+    version: z.int().openapi({ description: 'Of the configuration that the ledger enforces.' }),
+    status: z.enum(['active', 'suspended', 'deleted']),
+    outbox: z
+      .object({ waiting: z.int(), rejected: z.int() })
+      .openapi({ description: 'Usage events that are not yet in the database, and those that it rejected.' }),
+  })
+  .openapi('UserCapsStatus')
+
+const user = z.object({ id })
+const userAndCap = z.object({ id, cap_id: id })
+
+const create = createRoute({
+  method: 'post',
+  path: '/users/{id}/caps',
+  summary: 'Create a cap',
+  request: { params: user, body: takes(newCapSchema) },
+  responses: { 201: answers(capSchema, 'The cap'), ...problems(400, 404, 409, 413, 415, 503) },
+})
+const list = createRoute({
+  method: 'get',
+  path: '/users/{id}/caps',
+  summary: 'List the caps of a user',
+  request: { params: user, query: noQuery },
+  responses: { 200: answers(z.object({ data: z.array(capSchema) }), 'All caps'), ...problems(400, 404, 503) },
+})
+const status = createRoute({
+  method: 'get',
+  path: '/users/{id}/caps/status',
+  summary: 'How full the caps of a user are, as they are enforced',
+  request: { params: user, query: noQuery },
+  responses: { 200: answers(userStatusSchema, 'Active caps'), ...problems(400, 404, 503) },
+})
+const get = createRoute({
+  method: 'get',
+  path: '/users/{id}/caps/{cap_id}',
+  summary: 'Get a cap',
+  request: { params: userAndCap, query: noQuery },
+  responses: { 200: answers(capSchema, 'The cap'), ...problems(400, 404, 503) },
+})
+const change = createRoute({
+  method: 'patch',
+  path: '/users/{id}/caps/{cap_id}',
+  summary: 'Change a cap',
+  request: { params: userAndCap, body: takes(capChangeSchema) },
+  responses: { 200: answers(capSchema, 'The cap as changed'), ...problems(400, 404, 409, 413, 415, 503) },
+})
+const remove = createRoute({
+  method: 'delete',
+  path: '/users/{id}/caps/{cap_id}',
+  summary: 'Delete a cap',
+  request: { params: userAndCap },
+  responses: { 204: { description: 'Deleted' }, ...problems(400, 404, 409, 503) },
+})
+
+export function capRoutes(deps: AdminDeps) {
+  const { db, newId } = deps
+  return restApp()
+    .openapi(create, async (c) => {
+      const user_id = c.req.valid('param').id
+      const { cap_type, limits, on_exceed, is_active } = c.req.valid('json')
+      const row = await changeAndPush(
+        deps,
+        user_id,
+        () => createCap(db, { id: newId(), user_id, cap_type, ...limits, on_exceed, is_active }),
+        (error) => (isSecondCap(error) ? secondCap(cap_type) : null),
+      )
+      if (!row) throw notFound('cap')
+      return c.json(capView(row), 201)
+    })
+    .openapi(list, async (c) => {
+      const userId = c.req.valid('param').id
+      if (!(await findUser(db, userId))) throw notFound('user')
+      return c.json({ data: (await listCaps(db, userId)).map(capView) }, 200)
+    })
+    .openapi(status, async (c) => {
+      const ledger = await userStatus(deps, c.req.valid('param').id)
+      const { version, status, outbox } = ledger
+      return c.json({ ...statusView(ledger), version, status, outbox }, 200)
+    })
+    .openapi(get, async (c) => {
+      const { id: userId, cap_id } = c.req.valid('param')
+      const row = await findCap(db, userId, cap_id)
+      if (!row) throw notFound('cap')
+      return c.json(capView(row), 200)
+    })
+    .openapi(change, async (c) => {
+      const { id: userId, cap_id } = c.req.valid('param')
+      const { limits, ...settings } = c.req.valid('json')
+      const row = await changeAndPush(
+        deps,
+        userId,
+        () => changeCap(db, userId, cap_id, { ...limits, ...settings }),
+        (error) => (isUnlimitedCap(error) ? unlimitedCap() : null),
+      )
+      if (!row) throw notFound('cap')
+      return c.json(capView(row), 200)
+    })
+    .openapi(remove, async (c) => {
+      const { id: userId, cap_id } = c.req.valid('param')
+      if (!(await changeAndPush(deps, userId, () => deleteCap(db, userId, cap_id)))) throw notFound('cap')
+      return c.body(null, 204)
+    })
+}
+
+function secondCap(type: string): GatewayFault {
+  const message = `The user has a ${type} cap already. Change that one.`
+  return new GatewayFault({ code: 'conflict', message, field: 'cap_type' })
+}
+
+function unlimitedCap(): GatewayFault {
+  const fault = { field: 'limits', message: 'must leave at least one limit' }
+  const message = `${fault.field}: ${fault.message}. Delete the cap or set is_active to false instead.`
+  return new GatewayFault({ code: 'invalid_request', message, field: fault.field, errors: [fault] })
+}

@@ -1,0 +1,34 @@
+// The story of every change of a user: commit, then bring into force, then answer.
+
+import { GatewayFault } from '../errors.ts'
+import { missingUser } from '../postgres/users.ts'
+import { notFound } from '../rest/app.ts'
+import { type Deps, pushSnapshot } from '../rest/in-force.ts'
+
+/**
+ * Runs a change that begins with `bumpVersion` and returns its result once the ledger has it. A change that the database
+ * refused is pushed too: it may be the repetition of one that was saved but did not come into force.
+ * @throws {GatewayFault} `not_found` and `conflict` (a deleted user), `not_yet_in_force`, and what `refusalOf` makes of
+ * the database's error.
+ */
+export async function changeAndPush<T>(
+  deps: Deps,
+  userId: string,
+  change: () => Promise<T>,
+  refusalOf: (error: unknown) => GatewayFault | null = () => null,
+): Promise<T> {
+  let result: T
+  try {
+    result = await change()
+  } catch (error) {
+    const missing = missingUser(error)
+    if (missing === 'unknown') throw notFound('user')
+    if (missing === 'deleted') throw new GatewayFault({ code: 'conflict', message: 'The user is deleted.' })
+    const refusal = refusalOf(error)
+    if (!refusal) throw error
+    await pushSnapshot(deps, userId)
+    throw refusal
+  }
+  await pushSnapshot(deps, userId)
+  return result
+}

@@ -1,0 +1,12 @@
+// What the admin routes are made of.
+
+import type { Deps } from '../rest/in-force.ts'
+
+export interface AdminDeps extends Deps {
+  /** Signs a key's text; the same ids give the same text. */
+  keys: { issue(userId: string, keyId: string): Promise<string> }
+  /** Milliseconds since the epoch. */
+  now: () => number
+  /** A UUIDv7. */
+  newId: () => string
+}

@@ -1,0 +1,153 @@
+// /admin/users/{id}/keys: create (the only time that the key is shown), list, revoke, rotate.
+
+import { createRoute, z } from '@hono/zod-openapi'
+import { KEY_SCOPES } from '../../durable-objects/ledger/types.ts'
+import { GatewayFault } from '../errors.ts'
+import { createKey, findKey, listKeys, MOST_ACTIVE_KEYS, type NewKey, revokeKey, rotateKey } from '../postgres/keys.ts'
+import type { ApiKeyRow } from '../postgres/schema.ts'
+import { findUser } from '../postgres/users.ts'
+import { answers, notFound, problems, restApp, takes } from '../rest/app.ts'
+import { encodeCursor, id, instant, name, nextCursor, pageQuery, pageRequest } from '../rest/fields.ts'
+import { changeAndPush } from './change.ts'
+import type { AdminDeps } from './deps.ts'
+
+const LONGEST_GRACE_SECONDS = 7 * 86_400
+
+const scopes = z.array(z.enum(KEY_SCOPES)).min(1).max(KEY_SCOPES.length)
+
+export const keySchema = z
+  .object({
+    id: z.guid(),
+    user_id: z.guid(),
+    name: z.string(),
+    last_four: z.string(),
+    scopes,
+    status: z.enum(['active', 'expired', 'revoked']),
+    expires_at: z.iso.datetime().nullable(),
+    revoked_at: z.iso
+      .datetime()
+      .nullable()
+      .openapi({ description: 'Ahead where a rotated key is still in its grace.' }),
+    created_at: z.iso.datetime(),
+  })
+  .openapi('Key')
+
+export const shownKeySchema = keySchema
+  .extend({ key: z.string().openapi({ description: 'Shown this once.' }) })
+  .openapi('ShownKey')
+
+export const newKeySchema = z.strictObject({
+  name,
+  scopes: scopes.transform((list) => [...new Set(list)]).default([...KEY_SCOPES]),
+  expires_at: instant.optional(),
+})
+
+export const rotationSchema = z.strictObject({ grace_seconds: z.int().min(0).max(LONGEST_GRACE_SECONDS).default(0) })
+
+const user = z.object({ id })
+const userAndKey = z.object({ id, key_id: id })
+
+const create = createRoute({
+  method: 'post',
+  path: '/users/{id}/keys',
+  summary: 'Create a key',
+  request: { params: user, body: takes(newKeySchema) },
+  responses: { 201: answers(shownKeySchema, 'The key, shown this once'), ...problems(400, 404, 409, 413, 415, 503) },
+})
+const list = createRoute({
+  method: 'get',
+  path: '/users/{id}/keys',
+  summary: 'List the keys of a user, newest first',
+  request: { params: user, query: z.strictObject(pageQuery) },
+  responses: {
+    200: answers(z.object({ data: z.array(keySchema), next_cursor: nextCursor }), 'A page'),
+    ...problems(400, 404, 503),
+  },
+})
+const revoke = createRoute({
+  method: 'delete',
+  path: '/users/{id}/keys/{key_id}',
+  summary: 'Revoke a key',
+  request: { params: userAndKey },
+  responses: { 204: { description: 'Revoked, or revoked before' }, ...problems(400, 404, 409, 503) },
+})
+const rotate = createRoute({
+  method: 'post',
+  path: '/users/{id}/keys/{key_id}/rotate',
+  summary: 'Make a key like this one, which ends now or after a grace',
+  request: { params: userAndKey, body: { ...takes(rotationSchema), required: false } },
+  responses: {
+    201: answers(shownKeySchema, 'The new key, shown this once'),
+    ...problems(400, 404, 409, 413, 415, 503),
+  },
+})
+
+export function keyRoutes(deps: AdminDeps) {
+  const { db, keys, now, newId } = deps
+
+  const keyView = (row: ApiKeyRow) => ({
+    ...row,
+    status: statusOf(row, now()),
+    expires_at: row.expires_at?.toISOString() ?? null,
+    revoked_at: row.revoked_at?.toISOString() ?? null,
+    created_at: row.created_at.toISOString(),
+  })
+
+  /** Signs a new key, lets `save` commit it, and shows it once the ledger knows it. */
+  async function issued(
+    userId: string,
+    like: Pick<NewKey, 'name' | 'scopes' | 'expires_at'>,
+    save: (key: NewKey) => Promise<ApiKeyRow | null>,
+  ) {
+    const keyId = newId()
+    const key = await keys.issue(userId, keyId)
+    const { name, scopes, expires_at } = like
+    const row = await changeAndPush(deps, userId, () =>
+      save({ id: keyId, user_id: userId, name, last_four: key.slice(-4), scopes, expires_at }),
+    )
+    if (!row) {
+      const message = `A user may have ${MOST_ACTIVE_KEYS} active keys. Revoke one first.`
+      throw new GatewayFault({ code: 'conflict', message })
+    }
+    return { ...keyView(row), key }
+  }
+
+  return restApp()
+    .openapi(create, async (c) => {
+      const { expires_at = null, ...fields } = c.req.valid('json')
+      if (expires_at && expires_at.getTime() <= now()) throw pastExpiry()
+      return c.json(await issued(c.req.valid('param').id, { ...fields, expires_at }, (key) => createKey(db, key)), 201)
+    })
+    .openapi(list, async (c) => {
+      const userId = c.req.valid('param').id
+      if (!(await findUser(db, userId))) throw notFound('user')
+      const { rows, next } = await listKeys(db, userId, pageRequest(c.req.valid('query')))
+      return c.json({ data: rows.map(keyView), next_cursor: encodeCursor(next) }, 200)
+    })
+    .openapi(revoke, async (c) => {
+      const { id: userId, key_id } = c.req.valid('param')
+      if (!(await changeAndPush(deps, userId, () => revokeKey(db, userId, key_id)))) throw notFound('key')
+      return c.body(null, 204)
+    })
+    .openapi(rotate, async (c) => {
+      const { id: userId, key_id } = c.req.valid('param')
+      const { grace_seconds = 0 } = c.req.valid('json')
+      const old = await findKey(db, userId, key_id)
+      if (!old) throw notFound('key')
+      // A revoked key may be rotated: the answer to its rotation may have been lost.
+      if (old.expires_at && old.expires_at.getTime() <= now())
+        throw new GatewayFault({ code: 'conflict', message: 'The key has expired. Create a new one.' })
+      return c.json(await issued(userId, old, (key) => rotateKey(db, key_id, key, grace_seconds)), 201)
+    })
+}
+
+function pastExpiry(): GatewayFault {
+  const fault = { field: 'expires_at', message: 'must lie in the future' }
+  const { field, message } = fault
+  return new GatewayFault({ code: 'invalid_request', message: `${field}: ${message}`, field, errors: [fault] })
+}
+
+function statusOf({ expires_at, revoked_at }: ApiKeyRow, now: number) {
+  if (revoked_at && revoked_at.getTime() <= now) return 'revoked' as const
+  return expires_at && expires_at.getTime() <= now ? ('expired' as const) : ('active' as const)
+}

@@ -1,0 +1,35 @@
+// GET /openapi.json: the OpenAPI 3.1 document of the REST routes, made of the schemas that validate.
+
+import { OpenAPIHono } from '@hono/zod-openapi'
+import { Hono } from 'hono'
+import type { usageRoutes } from '../usage/routes.ts'
+import type { adminRoutes } from './routes.ts'
+
+const INFO = { title: 'Tollgate', version: '1', description: 'Users, keys, caps and usage of the gateway.' }
+
+export interface RestRoutes {
+  admin: ReturnType<typeof adminRoutes>
+  usage: ReturnType<typeof usageRoutes>
+}
+
+/**
+ * @example
+ * ```ts
+ * app.route('/', openApiRoutes({ admin, usage }))
+ * ```
+ */
+export function openApiRoutes({ admin, usage }: RestRoutes): Hono {
+  const rest = new OpenAPIHono()
+  rest.route('/admin', admin)
+  rest.route('/usage', usage)
+  rest.openAPIRegistry.registerComponent('securitySchemes', 'bearer', {
+    type: 'http',
+    scheme: 'bearer',
+    description: 'Under /admin the admin token or a JWT with the admin role, under /usage a key or a JWT.',
+  })
+  let document: object | undefined
+  return new Hono().get('/openapi.json', (c) => {
+    document ??= rest.getOpenAPI31Document({ openapi: '3.1.0', info: INFO, security: [{ bearer: [] }] })
+    return c.json(document)
+  })
+}

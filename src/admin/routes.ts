@@ -1,0 +1,50 @@
+// The REST routes under /admin. Who may call them is decided before they are reached.
+
+import { bodyLimit } from 'hono/body-limit'
+import { GatewayFault } from '../errors.ts'
+import { problemResponse } from '../problem.ts'
+import { restApp } from '../rest/app.ts'
+import { capRoutes } from './caps.ts'
+import { defaultCapRoutes } from './default-caps.ts'
+import type { AdminDeps } from './deps.ts'
+import { eventRoutes } from './events.ts'
+import { keyRoutes } from './keys.ts'
+import { userRoutes } from './users.ts'
+
+const MOST_BODY_BYTES = 64 * 1024
+
+/**
+ * Users, keys, caps, default caps and usage events. When a change has been answered, it is in force.
+ *
+ * @example
+ * ```ts
+ * app.use('/admin/*', requireAdmin({ adminToken: env.ADMIN_TOKEN, jwt: null }))
+ * app.route('/admin', adminRoutes({ db, ledgerOf, keys, now: Date.now, newId }))
+ * ```
+ */
+export function adminRoutes(deps: AdminDeps) {
+  const app = restApp()
+  app.use(
+    bodyLimit({
+      maxSize: MOST_BODY_BYTES,
+      onError: () => {
+        throw new GatewayFault({
+          code: 'payload_too_large',
+          message: `The body has more than ${MOST_BODY_BYTES} bytes.`,
+        })
+      },
+    }),
+  )
+  app.route('/', userRoutes(deps))
+  app.route('/', keyRoutes(deps))
+  app.route('/', capRoutes(deps))
+  app.route('/', defaultCapRoutes(deps))
+  app.route('/', eventRoutes(deps))
+  app.all('*', (c) =>
+    problemResponse(
+      { code: 'not_found', message: `There is no ${c.req.method} ${c.req.path} here.` },
+      c.get('request_id'),
+    ),
+  )
+  return app
+}

@@ -1,0 +1,42 @@
+// Errors of the REST routes as problem documents (RFC 9457). Pure.
+
+import { ERROR_STATUS, type ErrorCode, type GatewayError } from './errors.ts'
+
+/** Every field of a problem document but `detail` and `status` is there for programs. */
+export interface Problem {
+  type: string
+  title: string
+  status: number
+  detail: string
+  code: ErrorCode
+  field?: string
+  errors?: { field: string; message: string }[]
+  cap?: GatewayError['cap']
+  request_id?: string
+}
+
+/** `{ type, title, status, detail, code, field?, errors?, cap?, request_id? }` as `application/problem+json`. */
+export function problemResponse(error: GatewayError, requestId?: string): Response {
+  const { code, message, field, errors, cap } = error
+  const status = ERROR_STATUS[code]
+  const problem: Problem = {
+    type: `urn:tollgate:problem:${code}`,
+    title: titleOf(code),
+    status,
+    detail: message,
+    code,
+    ...(field !== undefined && { field }),
+    ...(errors && { errors }),
+    ...(cap && { cap }),
+    ...(requestId !== undefined && { request_id: requestId }),
+  }
+  const headers = new Headers({ 'content-type': 'application/problem+json', 'cache-control': 'no-store' })
+  if (status === 401) headers.set('www-authenticate', 'Bearer')
+  if (typeof cap?.retry_after_seconds === 'number') headers.set('retry-after', String(cap.retry_after_seconds))
+  return new Response(JSON.stringify(problem), { status, headers })
+}
+
+function titleOf(code: ErrorCode): string {
+  const words = code.replaceAll('_', ' ')
+  return words.charAt(0).toUpperCase() + words.slice(1)
+}

@@ -1,0 +1,93 @@
+// What every REST route has in common: strict validation that names the fields, and problem documents for all errors.
+
+import { OpenAPIHono, z } from '@hono/zod-openapi'
+import type { Context } from 'hono'
+import { ERROR_STATUS, type GatewayError, GatewayFault } from '../errors.ts'
+import { problemResponse } from '../problem.ts'
+import { gatewayErrorOf } from './thrown.ts'
+
+export interface RestEnv<Variables extends object> {
+  Variables: Variables & { request_id?: string }
+}
+
+/** An app whose routes answer invalid requests and exceptions with problem documents. */
+export function restApp<Variables extends object = object>(): OpenAPIHono<RestEnv<Variables>> {
+  const app = new OpenAPIHono<RestEnv<Variables>>({
+    defaultHook: (result, c) => {
+      if (!result.success) return problemResponse(invalidRequest(result.error), c.get('request_id'))
+    },
+  })
+  app.onError(answerThrown)
+  return app
+}
+
+/** Whatever was thrown, as a problem document. */
+export function answerThrown(thrown: unknown, c: Context): Response {
+  const error = gatewayErrorOf(thrown)
+  if (ERROR_STATUS[error.code] >= 500) logFault(error, thrown)
+  return problemResponse(error, c.get('request_id'))
+}
+
+/** Every fault by its field; the first one is the document's own `field` and `detail`. */
+function invalidRequest(error: z.ZodError): GatewayError {
+  const errors = error.issues.flatMap((issue) => {
+    const path = pathOf(issue.path)
+    if (issue.code !== 'unrecognized_keys') return [{ field: path, message: issue.message }]
+    return issue.keys.map((key) => ({ field: pathOf([...issue.path, key]), message: 'is not a known field' }))
+  })
+  const [first] = errors
+  const message = first ? `${first.field || 'The request'}: ${first.message}` : 'The request is not valid.'
+  return { code: 'invalid_request', message, ...(first && { field: first.field }), errors }
+}
+
+/** `limits.requests`, `scopes[1]`. */
+function pathOf(path: PropertyKey[]): string {
+  return path.reduce<string>((text, part) => {
+    if (typeof part === 'number') return `${text}[${part}]`
+    return text === '' ? String(part) : `${text}.${String(part)}`
+  }, '')
+}
+
+/** The innermost cause alone: outer ones may repeat the values of a statement. */
+function logFault(error: GatewayError, thrown: unknown): void {
+  let cause = thrown
+  while (cause instanceof Error && cause.cause !== undefined) cause = cause.cause
+  const stack = error.code === 'internal_error' && cause instanceof Error ? cause.stack : undefined
+  console.error(JSON.stringify({ message: error.message, code: error.code, cause: String(cause), stack }))
+}
+
+export const notFound = (what: string) => new GatewayFault({ code: 'not_found', message: `There is no such ${what}.` })
+
+export const problemSchema = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    code: z.string(),
+    field: z.string().optional(),
+    errors: z.array(z.object({ field: z.string(), message: z.string() })).optional(),
+    request_id: z.string().optional(),
+  })
+  .openapi('Problem')
+
+/** A JSON answer in a route's `responses`. */
+export const answers = <S extends z.ZodType>(schema: S, description: string) => ({
+  description,
+  content: { 'application/json': { schema } },
+})
+
+/** A required JSON body in a route's `request`. */
+export const takes = <S extends z.ZodType>(schema: S) => ({
+  required: true,
+  content: { 'application/json': { schema } },
+})
+
+/** Documents the errors of a route; handlers throw them. */
+export const problems = <Status extends number>(...statuses: Status[]) =>
+  Object.fromEntries(
+    statuses.map((status) => [
+      status,
+      { description: 'A problem document', content: { 'application/problem+json': { schema: problemSchema } } },
+    ]),
+  )

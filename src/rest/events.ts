@@ -1,0 +1,95 @@
+// Usage events as the API shows and filters them.
+
+import { z } from '@hono/zod-openapi'
+import { OUTCOMES, USAGE_SOURCES } from '../../durable-objects/ledger/types.ts'
+import type { Page } from '../postgres/pages.ts'
+import type { UsageEventRow } from '../postgres/schema.ts'
+import { centsOfNanoUsd, usdOfNanoUsd } from '../pricing/money.ts'
+import { encodeCursor, id, instant, nextCursor, pageQuery, text } from './fields.ts'
+
+const label = text(512).optional()
+
+/** Query of a user's own events. */
+export const ownEventsQuery = z.strictObject({
+  key_id: id.optional(),
+  provider: label,
+  operation: label,
+  model: label.openapi({ description: 'As asked for or as answered.' }),
+  outcome: z.enum(OUTCOMES).optional(),
+  usage_source: z.enum(USAGE_SOURCES).optional(),
+  job_id: label,
+  batch_id: label,
+  session_id: label,
+  from: instant.optional().openapi({ description: 'Inclusive.' }),
+  to: instant.optional().openapi({ description: 'Exclusive.' }),
+  ...pageQuery,
+})
+
+/** Query of everybody's events. */
+export const eventsQuery = ownEventsQuery.extend({ user_id: id.optional() })
+
+const tokens = z.int()
+const optionalText = z.string().nullable()
+
+export const eventSchema = z
+  .object({
+    id: z.guid(),
+    occurred_at: z.iso.datetime(),
+    settled_at: z.iso.datetime(),
+    user_id: z.guid(),
+    key_id: z.guid().nullable(),
+    provider: z.string(),
+    operation: z.string(),
+    method: z.string(),
+    path: z.string(),
+    request_model: optionalText,
+    response_model: optionalText,
+    stream: z.boolean(),
+    status: z.int().nullable(),
+    outcome: z.enum(OUTCOMES),
+    usage_source: z.enum(USAGE_SOURCES),
+    error_class: optionalText,
+    overrun: z.boolean(),
+    revision: z.int(),
+    latency_ms: z.int().nullable(),
+    time_to_first_byte_ms: z.int().nullable(),
+    requests: z.int(),
+    input_tokens: tokens,
+    cached_input_tokens: tokens,
+    cache_write_5m_tokens: tokens,
+    cache_write_1h_tokens: tokens,
+    audio_input_tokens: tokens,
+    output_tokens: tokens,
+    reasoning_tokens: tokens,
+    audio_output_tokens: tokens,
+    web_search_requests: z.int(),
+    clamped_output_tokens: tokens.nullable(),
+    cost_nano_usd: z.int(),
+    cost_cents: z.number(),
+    cost_usd: z.number(),
+    priced_as: optionalText,
+    price_source: optionalText,
+    service_tier: optionalText,
+    provider_request_id: optionalText,
+    job_id: optionalText,
+    batch_id: optionalText,
+    session_id: optionalText,
+    metadata: z.record(z.string(), z.unknown()).nullable(),
+  })
+  .openapi('UsageEvent')
+
+export const eventsSchema = z.object({ data: z.array(eventSchema), next_cursor: nextCursor })
+
+export function eventsView({ rows, next }: Page<UsageEventRow>) {
+  return { data: rows.map(eventView), next_cursor: encodeCursor(next) }
+}
+
+function eventView(row: UsageEventRow) {
+  return {
+    ...row,
+    occurred_at: row.occurred_at.toISOString(),
+    settled_at: row.settled_at.toISOString(),
+    cost_cents: centsOfNanoUsd(row.cost_nano_usd),
+    cost_usd: usdOfNanoUsd(row.cost_nano_usd),
+  }
+}

@@ -1,0 +1,79 @@
+// The kinds of fields that requests are made of. Pure but for `Intl`, which knows the time zones.
+
+import { z } from '@hono/zod-openapi'
+import { isTimeZone } from '../../durable-objects/ledger/windows.ts'
+import type { PageRequest, Position } from '../postgres/pages.ts'
+
+// What `timestamptz` and ISO 8601's four digits both can say.
+const LATEST_MS = Date.parse('9999-12-31T23:59:59.999Z')
+
+/** One to `most` characters that Postgres can store. */
+export const text = (most: number) =>
+  z
+    .string()
+    .min(1)
+    .max(most)
+    .refine((value) => value.isWellFormed() && !value.includes('\0'), 'must not contain NUL or lone surrogates')
+
+export const name = text(200)
+export const email = z.email().max(320)
+
+/** In lower case, as Postgres and the names of ledgers have it. */
+export const id = z.guid().toLowerCase().openapi({ format: 'uuid' })
+
+export const timeZone = text(64).refine(isTimeZone, 'must be an IANA time zone').openapi({ example: 'Europe/Berlin' })
+
+/** ISO 8601 with `Z` or an offset. */
+export const instant = z.iso
+  .datetime({ offset: true })
+  .refine(isStorable, 'must lie between 1970 and 9999')
+  .transform((value) => new Date(value))
+
+function isStorable(value: string): boolean {
+  const ms = Date.parse(value)
+  return ms >= 0 && ms <= LATEST_MS
+}
+
+const cursor = z
+  .string()
+  .max(200)
+  .transform((value, context): Position => {
+    const position = decodeCursor(value)
+    if (position) return position
+    context.addIssue({ code: 'custom', message: 'must be a next_cursor as it was given' })
+    return z.NEVER
+  })
+
+/** Of routes that take no query parameters: a misspelt filter must not look like a filter. */
+export const noQuery = z.strictObject({})
+
+/** Query parameters of every list. */
+export const pageQuery = {
+  limit: z.coerce.number().int().min(1).max(100).default(50),
+  cursor: cursor.optional(),
+}
+
+export const nextCursor = z.string().nullable().openapi({ description: 'For `cursor`; null on the last page.' })
+
+export function pageRequest(query: { limit: number; cursor?: Position | undefined }): PageRequest {
+  return { limit: query.limit, after: query.cursor ?? null }
+}
+
+/** Opaque to clients; of use in URLs as it is. */
+export function encodeCursor(position: Position | null): string | null {
+  if (!position) return null
+  return btoa(`${position.at_ms} ${position.id}`).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
+}
+
+function decodeCursor(value: string): Position | null {
+  if (!/^[\w-]+$/.test(value)) return null
+  try {
+    const parts = /^(\d{1,15}) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/.exec(
+      atob(value.replaceAll('-', '+').replaceAll('_', '/')),
+    )
+    if (!parts?.[1] || !parts[2] || Number(parts[1]) > LATEST_MS) return null
+    return { at_ms: Number(parts[1]), id: parts[2] }
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,66 @@
+// The REST routes under /usage: callers read their own caps and usage. The ledger says whether they still may.
+
+import { createRoute, z } from '@hono/zod-openapi'
+import { listCaps } from '../postgres/caps.ts'
+import { listEvents } from '../postgres/events.ts'
+import { problemResponse } from '../problem.ts'
+import { answers, problems, restApp } from '../rest/app.ts'
+import { capSchema, capView } from '../rest/caps.ts'
+import { eventsSchema, eventsView, ownEventsQuery } from '../rest/events.ts'
+import { noQuery, pageRequest } from '../rest/fields.ts'
+import type { Deps } from '../rest/in-force.ts'
+import { callerStatus, statusSchema, statusView, type UsageCaller } from '../rest/status.ts'
+
+const caps = createRoute({
+  method: 'get',
+  path: '/caps',
+  summary: 'List your caps',
+  request: { query: noQuery },
+  responses: { 200: answers(z.object({ data: z.array(capSchema) }), 'All caps'), ...problems(401, 403, 503) },
+})
+const status = createRoute({
+  method: 'get',
+  path: '/caps/status',
+  summary: 'How full your caps are, as they are enforced',
+  request: { query: noQuery },
+  responses: { 200: answers(statusSchema, 'Active caps'), ...problems(401, 403, 503) },
+})
+const events = createRoute({
+  method: 'get',
+  path: '/events',
+  summary: 'List your usage events, newest first',
+  request: { query: ownEventsQuery },
+  responses: { 200: answers(eventsSchema, 'A page'), ...problems(400, 401, 403, 503) },
+})
+
+/**
+ * Expects `c.var.caller` from `authenticate`.
+ *
+ * @example
+ * ```ts
+ * app.use('/usage/*', authenticate({ keys, jwt: null }))
+ * app.route('/usage', usageRoutes({ db, ledgerOf }))
+ * ```
+ */
+export function usageRoutes(deps: Deps) {
+  const { db } = deps
+  const app = restApp<{ caller: UsageCaller }>()
+    .openapi(caps, async (c) => {
+      await callerStatus(deps, c.var.caller)
+      return c.json({ data: (await listCaps(db, c.var.caller.user_id)).map(capView) }, 200)
+    })
+    .openapi(status, async (c) => c.json(statusView(await callerStatus(deps, c.var.caller)), 200))
+    .openapi(events, async (c) => {
+      const { limit, cursor, ...filter } = c.req.valid('query')
+      await callerStatus(deps, c.var.caller)
+      const { user_id } = c.var.caller
+      return c.json(eventsView(await listEvents(db, pageRequest({ limit, cursor }), { ...filter, user_id })), 200)
+    })
+  app.all('*', (c) =>
+    problemResponse(
+      { code: 'not_found', message: `There is no ${c.req.method} ${c.req.path} here.` },
+      c.get('request_id'),
+    ),
+  )
+  return app
+}

@@ -1,0 +1,117 @@
+// The REST routes over a real database and ledgers that only remember what they are told.
+
+import type { CapStatus, LedgerOf, LedgerRpc, Refusal, Snapshot } from '../../../durable-objects/ledger/types.ts'
+import { openApiRoutes } from '../../../src/admin/openapi.ts'
+import { adminRoutes } from '../../../src/admin/routes.ts'
+import { restApp } from '../../../src/rest/app.ts'
+import type { UsageCaller } from '../../../src/rest/status.ts'
+import { usageRoutes } from '../../../src/usage/routes.ts'
+import { openTestDatabase } from '../../support/postgres.ts'
+
+export interface Answer {
+  status: number
+  headers: Headers
+  // biome-ignore lint/suspicious/noExplicitAny: tests read answers as plain data
+  body: any
+}
+
+export async function openRest() {
+  const test_database = await openTestDatabase()
+  const { db } = test_database
+  /** What each ledger was told last, by user. */
+  const configs = new Map<string, Snapshot>()
+  const faults = { configure: 0, status: 0 }
+  const usage: Record<string, Pick<CapStatus, 'current_usage' | 'held' | 'refused'>> = {}
+  const clock = { now: Date.now }
+
+  const ledgerOf: LedgerOf = (subject) => ledger(subject)
+
+  function ledger(subject: string): LedgerRpc {
+    const unused = () => Promise.reject(new Error('not for REST'))
+    return {
+      reserve: unused,
+      settle: unused,
+      configure: async (snapshot) => {
+        if (faults.configure-- > 0) throw new Error('the ledger is away')
+        const known = configs.get(subject)
+        if (!known || known.version <= snapshot.version) configs.set(subject, snapshot)
+      },
+      status: async (caller) => {
+        if (faults.status-- > 0) throw new Error('the ledger is away')
+        const config = configs.get(subject)
+        if (!config) return { refusal: { reason: 'no_config' } }
+        const refusal = caller && refusalOf(config, caller.key_id, caller.scope)
+        if (refusal) return { refusal }
+        const { version, status, time_zone } = config
+        const nothing = { requests: 0, tokens: 0, cost: 0 }
+        const caps = config.caps.map(({ id, cap_type, limits }) => ({
+          cap_id: id,
+          cap_type,
+          limits,
+          ...(usage[cap_type] ?? { current_usage: nothing, held: nothing, refused: 0 }),
+          window_start: cap_type === 'total' ? null : Date.UTC(2030, 0, 1),
+          reset_at: cap_type === 'total' ? null : Date.UTC(2030, 0, 2),
+        }))
+        return { version, status, time_zone, caps, outbox: { waiting: 2, rejected: 1 } }
+      },
+    }
+  }
+
+  const admin = adminRoutes({
+    db,
+    ledgerOf,
+    keys: { issue: async (userId, keyId) => `tg_${userId}${keyId}` },
+    now: () => clock.now(),
+    newId: () => crypto.randomUUID(),
+  })
+  const ownUsage = usageRoutes({ db, ledgerOf })
+  const app = restApp<{ caller: UsageCaller }>()
+  app.use('*', async (c, next) => {
+    c.set('request_id', 'req-1')
+    const caller = c.req.header('x-test-caller')
+    if (caller) c.set('caller', JSON.parse(caller))
+    await next()
+  })
+  app.route('/admin', admin)
+  app.route('/usage', ownUsage)
+  app.route('/', openApiRoutes({ admin, usage: ownUsage }))
+
+  async function send(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<Answer> {
+    const init: RequestInit = { method, headers }
+    if (body !== undefined) {
+      init.body = typeof body === 'string' ? body : JSON.stringify(body)
+      init.headers = { 'content-type': 'application/json', ...headers }
+    }
+    const response = await app.request(path, init)
+    const text = await response.text()
+    return { status: response.status, headers: response.headers, body: text === '' ? null : JSON.parse(text) }
+  }
+
+  return {
+    ...test_database,
+    configs,
+    faults,
+    usage,
+    clock,
+    app,
+    send,
+    newUser: async (fields: object = {}): Promise<string> =>
+      (await send('POST', '/admin/users', { name: 'Ada', ...fields })).body.id,
+    /** Sends as this user would, with one of its keys or as a JWT. */
+    sendAs: (caller: UsageCaller, path: string) =>
+      send('GET', path, undefined, { 'x-test-caller': JSON.stringify(caller) }),
+  }
+}
+
+function refusalOf(config: Snapshot, keyId: string | null, scope: string): Refusal | null {
+  if (config.status !== 'active') return { reason: config.status }
+  if (keyId === null) return null
+  const key = config.keys.find(({ id }) => id === keyId)
+  if (!key) return { reason: 'unknown_key' }
+  return key.scopes.some((one) => one === scope) ? null : { reason: 'missing_scope', scope: 'usage' }
+}

@@ -1,0 +1,154 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { writeEvents } from '../../../src/postgres/usage-writer.ts'
+import { usageEvent } from '../postgres/usage-event.ts'
+import { openRest } from './rest-fixture.ts'
+
+const { db, send, sendAs, newUser, configs, close } = await openRest()
+afterAll(close)
+
+const [ada, bob] = [await newUser(), await newUser()]
+const keyOf = async (userId: string, scopes?: string[]) =>
+  (await send('POST', `/admin/users/${userId}/keys`, { name: 'k', ...(scopes && { scopes }) })).body.id as string
+const [adasKey, bobsKey] = [await keyOf(ada), await keyOf(bob)]
+const asAda = { user_id: ada, key_id: adasKey }
+
+const AT = Date.now()
+const SQL = `x' or '1'='1`
+const adasEvents = [
+  usageEvent({ user_id: ada, key_id: adasKey, occurred_at: AT, cost_nano_usd: 12_345_678, metadata: { team: 'a' } }),
+  usageEvent({ user_id: ada, occurred_at: AT - 1_000, provider: 'anthropic', operation: 'messages', job_id: 'j1' }),
+  usageEvent({ user_id: ada, occurred_at: AT - 2_000, request_model: 'gpt-5', outcome: 'released', batch_id: 'b1' }),
+  usageEvent({ user_id: ada, occurred_at: AT - 3_000, response_model: 'gpt-5', usage_source: 'hold', session_id: SQL }),
+]
+const bobsEvents = Array.from({ length: 25 }, () =>
+  usageEvent({ user_id: bob, key_id: bobsKey, occurred_at: AT - 500 }),
+)
+beforeAll(() => writeEvents(db, [...adasEvents, ...bobsEvents]))
+
+const idsOf = (answer: { body: { data: { id: string }[] } }) => answer.body.data.map(({ id }) => id)
+const ids = (...indexes: number[]) => indexes.map((index) => adasEvents[index]?.id)
+
+test('an event is shown whole, newest first, its cost in three units', async () => {
+  const { body } = await send('GET', `/admin/usage/events?user_id=${ada}`)
+  expect(idsOf({ body })).toEqual(ids(0, 1, 2, 3))
+  const event = adasEvents[0]
+  expect(body.data[0]).toEqual({
+    ...event,
+    occurred_at: new Date(AT).toISOString(),
+    settled_at: new Date(AT + 5).toISOString(),
+    cost_cents: 1.2345678,
+    cost_usd: 0.012345678,
+  })
+})
+
+describe('each filter finds its events', () => {
+  test.each([
+    ['key_id=KEY', [0]],
+    ['provider=anthropic', [1]],
+    ['operation=messages', [1]],
+    ['model=gpt-5', [2, 3]],
+    ['outcome=released', [2]],
+    ['usage_source=hold', [3]],
+    ['job_id=j1', [1]],
+    ['batch_id=b1', [2]],
+    [`session_id=${encodeURIComponent(SQL)}`, [3]],
+    [`job_id=${encodeURIComponent(SQL)}`, []],
+    [`from=${new Date(AT - 1_000).toISOString()}`, [0, 1]],
+    [`to=${new Date(AT - 1_000).toISOString()}`, [2, 3]],
+    ['from=2020-01-01T00:00:00%2B02:00&outcome=settled&provider=openai', [0, 3]],
+  ])('%s', async (filter, found) => {
+    const query = filter.replace('KEY', adasKey)
+    expect(idsOf(await sendAs(asAda, `/usage/events?${query}`))).toEqual(ids(...found))
+    expect(idsOf(await send('GET', `/admin/usage/events?user_id=${ada}&${query}`))).toEqual(ids(...found))
+  })
+})
+
+test.each([
+  ['user_id=1', 'user_id'],
+  ['outcome=lost', 'outcome'],
+  ['usage_source=x', 'usage_source'],
+  ['from=yesterday', 'from'],
+  ['from=0000-01-01T00:00:00Z', 'from'],
+  ['model=%00', 'model'],
+  ['job_id=', 'job_id'],
+  ['cursor=abc', 'cursor'],
+  ['order=asc', 'order'],
+])('GET /admin/usage/events?%s names the fault', async (query, field) => {
+  expect(await send('GET', `/admin/usage/events?${query}`)).toMatchObject({ status: 400, body: { field } })
+})
+
+test('pages are complete and without repeats under equal timestamps', async () => {
+  const seen: string[] = []
+  let cursor: string | null = ''
+  while (cursor !== null) {
+    const { body } = await send('GET', `/admin/usage/events?limit=7${cursor && `&cursor=${cursor}`}`)
+    seen.push(...idsOf({ body }))
+    cursor = body.next_cursor
+  }
+  expect(seen).toHaveLength(29)
+  expect([...seen].sort()).toEqual([...adasEvents, ...bobsEvents].map(({ id }) => id).sort())
+})
+
+describe('a caller', () => {
+  test('reads its own caps, status and events, and nobody else reads them', async () => {
+    const cap = (await send('POST', `/admin/users/${ada}/caps`, { cap_type: 'daily', limits: { tokens: 5 } })).body
+    expect((await sendAs(asAda, '/usage/caps')).body).toEqual({ data: [cap] })
+    const status = await sendAs(asAda, '/usage/caps/status')
+    expect(status.body).toMatchObject({ time_zone: 'UTC', data: [{ id: cap.id, percentage_used: { tokens: 0 } }] })
+    expect(status.body).not.toHaveProperty('outbox')
+
+    const asBob = { user_id: bob, key_id: bobsKey }
+    expect((await sendAs(asBob, '/usage/caps')).body).toEqual({ data: [] })
+    expect((await sendAs(asBob, `/usage/events?key_id=${adasKey}`)).body.data).toEqual([])
+    expect((await sendAs(asBob, '/usage/events')).body.data).toHaveLength(25)
+    const { body } = await send('GET', '/admin/usage/events?limit=1')
+    expect(idsOf(await sendAs(asBob, `/usage/events?limit=100&cursor=${body.next_cursor}`))).not.toContain(ids(1)[0])
+  })
+
+  test('cannot name another user, anywhere', async () => {
+    for (const path of ['/usage/events', '/usage/caps', '/usage/caps/status'])
+      expect(await sendAs(asAda, `${path}?user_id=${bob}`)).toMatchObject({ status: 400, body: { field: 'user_id' } })
+  })
+
+  test('with a revoked key, without the scope, suspended or deleted is refused on every route', async () => {
+    const user_id = await newUser()
+    const [revoked, callOnly] = [await keyOf(user_id), await keyOf(user_id, ['call'])]
+    await send('DELETE', `/admin/users/${user_id}/keys/${revoked}`)
+    const answersOf = (key_id: string | null) =>
+      Promise.all(
+        ['/usage/events', '/usage/caps', '/usage/caps/status'].map(
+          async (path) => (await sendAs({ user_id, key_id }, path)).status,
+        ),
+      )
+    expect(await answersOf(revoked)).toEqual([401, 401, 401])
+    expect(await answersOf(callOnly)).toEqual([403, 403, 403])
+    expect(await answersOf(null)).toEqual([200, 200, 200])
+    await send('POST', `/admin/users/${user_id}/suspend`)
+    expect(await answersOf(null)).toEqual([403, 403, 403])
+    await send('DELETE', `/admin/users/${user_id}`)
+    expect(new Set(await answersOf(null))).not.toContain(200)
+  })
+
+  test('that its ledger does not know yet is looked up once', async () => {
+    const user_id = await newUser()
+    expect((await sendAs({ user_id, key_id: null }, '/usage/caps/status')).status).toBe(200)
+    expect(configs.get(user_id)?.version).toBe(1)
+  })
+
+  test('with a JWT for a new subject becomes a user with the default caps', async () => {
+    await send('PUT', '/admin/default-caps/daily', { limits: { requests: 3 } })
+    const caller = {
+      user_id: crypto.randomUUID(),
+      key_id: null,
+      jwt: { issuer: 'https://id', subject: 's', name: 'S' },
+    }
+    expect((await sendAs(caller, '/usage/caps')).body.data).toMatchObject([{ limits: { requests: 3 } }])
+    expect((await send('GET', `/admin/users/${caller.user_id}`)).body).toMatchObject({ name: 'S', subject: 's' })
+  })
+
+  test('whom nobody knows is a 401 problem', async () => {
+    const answer = await sendAs({ user_id: crypto.randomUUID(), key_id: crypto.randomUUID() }, '/usage/events')
+    expect(answer).toMatchObject({ status: 401, body: { code: 'unauthenticated', status: 401 } })
+    expect(answer.headers.get('www-authenticate')).toBe('Bearer')
+  })
+})

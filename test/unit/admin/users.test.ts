@@ -1,0 +1,239 @@
+import { afterAll, describe, expect, test } from 'vitest'
+import { openRest } from './rest-fixture.ts'
+
+const { send, newUser, configs, faults, server, db, close } = await openRest()
+afterAll(close)
+
+const NOBODY = '00000000-0000-7000-8000-000000000000'
+const SQL = `'; drop table users; -- " \\ $1 %s`
+
+test('a user is created, read and listed', async () => {
+  const created = await send('POST', '/admin/users', {
+    name: SQL,
+    email: 'ada@example.com',
+    time_zone: 'Europe/Berlin',
+  })
+  expect(created.status).toBe(201)
+  expect(created.body).toEqual({
+    id: expect.any(String),
+    name: SQL,
+    email: 'ada@example.com',
+    issuer: null,
+    subject: null,
+    time_zone: 'Europe/Berlin',
+    status: 'active',
+    created_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*\.\d{3}Z$/),
+    updated_at: expect.any(String),
+  })
+  expect((await send('GET', `/admin/users/${created.body.id.toUpperCase()}`)).body).toEqual(created.body)
+  expect((await send('GET', '/admin/users?limit=1')).body.data).toEqual([created.body])
+  expect((await send('POST', '/admin/users', { name: 'B' })).body).toMatchObject({ email: null, time_zone: 'UTC' })
+})
+
+test('a change is in the ledger before it is answered', async () => {
+  const id = await newUser()
+  const changed = await send('PATCH', `/admin/users/${id}`, { time_zone: 'America/New_York', email: null })
+  expect(changed).toMatchObject({ status: 200, body: { id, name: 'Ada', time_zone: 'America/New_York' } })
+  expect(configs.get(id)).toMatchObject({ version: 2, time_zone: 'America/New_York', status: 'active' })
+
+  expect(await send('POST', `/admin/users/${id}/suspend`)).toMatchObject({ status: 200, body: { status: 'suspended' } })
+  expect(configs.get(id)).toMatchObject({ version: 3, status: 'suspended' })
+  expect(await send('POST', `/admin/users/${id}/activate`)).toMatchObject({ status: 200, body: { status: 'active' } })
+  expect(configs.get(id)).toMatchObject({ version: 4, status: 'active' })
+})
+
+test('a ledger is found by the id in lower case, however the admin writes it', async () => {
+  const id = await newUser()
+  await send('POST', `/admin/users/${id.toUpperCase()}/suspend`)
+  expect(configs.get(id)?.status).toBe('suspended')
+  expect(configs.has(id.toUpperCase())).toBe(false)
+})
+
+test('deleting a user ends its keys at once and can be repeated; nothing else can be done with it', async () => {
+  const id = await newUser()
+  await send('POST', `/admin/users/${id}/keys`, { name: 'k' })
+  expect(configs.get(id)?.keys).toHaveLength(1)
+  expect(await send('DELETE', `/admin/users/${id}`)).toMatchObject({ status: 204, body: null })
+  expect(configs.get(id)).toMatchObject({ status: 'deleted', keys: [] })
+  expect((await send('DELETE', `/admin/users/${id}`)).status).toBe(204)
+  expect((await send('GET', `/admin/users/${id}`)).body.status).toBe('deleted')
+  for (const [method, path, body] of [
+    ['PATCH', '', { name: 'B' }],
+    ['POST', '/activate', undefined],
+    ['POST', '/keys', { name: 'k' }],
+    ['POST', '/caps', { cap_type: 'daily', limits: { requests: 1 } }],
+  ] as const)
+    expect(await send(method, `/admin/users/${id}${path}`, body)).toMatchObject({
+      status: 409,
+      body: { code: 'conflict' },
+    })
+  expect(configs.get(id)?.status).toBe('deleted')
+})
+
+test('a change that the ledger does not hear of is a 503 that says it is saved, and repeating it brings it into force', async () => {
+  const id = await newUser()
+  faults.configure = 3
+  const failed = await send('POST', `/admin/users/${id}/suspend`)
+  expect(failed).toMatchObject({ status: 503, body: { code: 'not_yet_in_force', request_id: 'req-1' } })
+  expect(failed.body.detail).toMatch(/saved and not yet in force/)
+  expect((await send('GET', `/admin/users/${id}`)).body.status).toBe('suspended')
+  expect(configs.get(id)?.status).not.toBe('suspended')
+  expect((await send('POST', `/admin/users/${id}/suspend`)).status).toBe(200)
+  expect(configs.get(id)?.status).toBe('suspended')
+
+  faults.configure = 2
+  expect((await send('POST', `/admin/users/${id}/activate`)).status).toBe(200)
+  faults.configure = 3
+  expect((await send('DELETE', `/admin/users/${id}`)).body.code).toBe('not_yet_in_force')
+  expect((await send('DELETE', `/admin/users/${id}`)).status).toBe(204)
+  expect(configs.get(id)?.status).toBe('deleted')
+})
+
+test('a database that is down is a 503, and nothing is half done', async () => {
+  const id = await newUser()
+  await server.pause()
+  try {
+    for (const [method, path, body] of [
+      ['POST', '/admin/users', { name: 'B' }],
+      ['GET', '/admin/users', undefined],
+      ['PATCH', `/admin/users/${id}`, { name: 'B' }],
+      ['DELETE', `/admin/users/${id}`, undefined],
+      ['POST', `/admin/users/${id}/caps`, { cap_type: 'daily', limits: { tokens: 1 } }],
+    ] as const)
+      expect(await send(method, path, body)).toMatchObject({ status: 503, body: { code: 'database_unavailable' } })
+  } finally {
+    await server.resume()
+  }
+  expect((await send('GET', `/admin/users/${id}`)).body).toMatchObject({ name: 'Ada', status: 'active' })
+})
+
+test('pages are complete and without repeats, also where users were created in the same millisecond', async () => {
+  const ids = await Promise.all(Array.from({ length: 11 }, () => newUser({ name: 'same' })))
+  await db.execute(`update users set created_at = '2020-01-01' where name = 'same'`)
+  await send('POST', `/admin/users/${ids[0]}/suspend`)
+  const seen: string[] = []
+  let cursor: string | null = ''
+  while (cursor !== null) {
+    const { body } = await send('GET', `/admin/users?limit=2&status=active${cursor && `&cursor=${cursor}`}`)
+    seen.push(...body.data.map((user: { id: string }) => user.id))
+    cursor = body.next_cursor
+  }
+  expect(seen.filter((id) => ids.includes(id)).sort()).toEqual(ids.slice(1).sort())
+  expect(new Set(seen).size).toBe(seen.length)
+})
+
+describe('what is not valid names its field', () => {
+  test.each([
+    ['no name', {}, 'name'],
+    ['an empty name', { name: '' }, 'name'],
+    ['a long name', { name: 'x'.repeat(201) }, 'name'],
+    ['a name of another type', { name: 1 }, 'name'],
+    ['NUL', { name: 'a\0' }, 'name'],
+    ['a lone surrogate', { name: '\ud800' }, 'name'],
+    ['an email that is none', { name: 'A', email: SQL }, 'email'],
+    ['a long email', { name: 'A', email: `${'x'.repeat(320)}@example.com` }, 'email'],
+    ['a time zone that is none', { name: 'A', time_zone: SQL }, 'time_zone'],
+    ['a time zone without daylight saving', { name: 'A', time_zone: '+01:00' }, 'time_zone'],
+    ['an unknown field', { name: 'A', status: 'deleted' }, 'status'],
+    ['not an object', [], ''],
+    ['null', null, ''],
+  ])('%s', async (_, body, field) => {
+    const answer = await send('POST', '/admin/users', body)
+    expect(answer).toMatchObject({ status: 400, body: { code: 'invalid_request', field, errors: [{ field }] } })
+    expect(answer.headers.get('content-type')).toBe('application/problem+json')
+  })
+
+  test('every field at fault at once', async () => {
+    const { body } = await send('POST', '/admin/users', { name: '', time_zone: 'Mars', a: 1, b: 2 })
+    expect(body).toMatchObject({ status: 400, title: 'Invalid request', type: 'urn:tollgate:problem:invalid_request' })
+    expect(body.errors.map(({ field }: { field: string }) => field).sort()).toEqual(['a', 'b', 'name', 'time_zone'])
+  })
+
+  test.each([
+    ['?limit=0', 'limit'],
+    ['?limit=101', 'limit'],
+    ['?limit=1.5', 'limit'],
+    ['?limit=', 'limit'],
+    ['?limit=1&limit=2', 'limit'],
+    ['?status=gone', 'status'],
+    ['?cursor=', 'cursor'],
+    ['?cursor=!!', 'cursor'],
+    [`?cursor=${btoa("1 '; drop table users").replaceAll('=', '')}`, 'cursor'],
+    [`?cursor=${btoa(`999999999999999 ${NOBODY}`).replaceAll('=', '')}`, 'cursor'],
+    ['?name=Ada', 'name'],
+  ])('GET /admin/users%s', async (query, field) => {
+    expect(await send('GET', `/admin/users${query}`)).toMatchObject({ status: 400, body: { field } })
+  })
+
+  test('an id that is none', async () => {
+    expect(await send('GET', `/admin/users/${encodeURIComponent(SQL)}`)).toMatchObject({
+      status: 400,
+      body: { field: 'id' },
+    })
+    expect((await send('GET', `/admin/users/${NOBODY}?x=1`)).body.field).toBe('x')
+  })
+
+  test('malformed JSON, another content type, a large body', async () => {
+    expect(await send('POST', '/admin/users', '{"name":')).toMatchObject({
+      status: 400,
+      body: { code: 'invalid_request' },
+    })
+    const text = await send('POST', '/admin/users', '{"name":"A"}', { 'content-type': 'text/plain' })
+    expect(text).toMatchObject({ status: 415, body: { code: 'unsupported_media_type', field: 'content-type' } })
+    expect(
+      (await send('POST', '/admin/users', 'name=A', { 'content-type': 'application/x-www-form-urlencoded' })).status,
+    ).toBe(415)
+    expect((await send('POST', '/admin/users')).status).toBe(400)
+    const large = await send('POST', '/admin/users', { name: 'x'.repeat(64 * 1024) })
+    expect(large).toMatchObject({ status: 413, body: { code: 'payload_too_large' } })
+  })
+})
+
+test('nobody and nothing is a 404', async () => {
+  for (const [method, path, body] of [
+    ['GET', `/admin/users/${NOBODY}`, undefined],
+    ['PATCH', `/admin/users/${NOBODY}`, { name: 'B' }],
+    ['POST', `/admin/users/${NOBODY}/suspend`, undefined],
+    ['DELETE', `/admin/users/${NOBODY}`, undefined],
+    ['GET', `/admin/users/${NOBODY}/keys`, undefined],
+    ['POST', `/admin/users/${NOBODY}/keys`, { name: 'k' }],
+    ['GET', `/admin/users/${NOBODY}/caps`, undefined],
+    ['GET', `/admin/users/${NOBODY}/caps/status`, undefined],
+    ['POST', `/admin/users/${NOBODY}/caps`, { cap_type: 'daily', limits: { tokens: 1 } }],
+    ['GET', '/admin/nothing', undefined],
+    ['GET', '/usage/nothing', undefined],
+  ] as const)
+    expect(await send(method, path, body), `${method} ${path}`).toMatchObject({
+      status: 404,
+      body: { code: 'not_found' },
+    })
+  expect(configs.has(NOBODY)).toBe(false)
+})
+
+test('the OpenAPI 3.1 document has every route and its schemas', async () => {
+  const { body } = await send('GET', '/openapi.json')
+  expect(body.openapi).toBe('3.1.0')
+  expect(Object.keys(body.paths).sort()).toEqual([
+    '/admin/default-caps',
+    '/admin/default-caps/{cap_type}',
+    '/admin/usage/events',
+    '/admin/users',
+    '/admin/users/{id}',
+    '/admin/users/{id}/activate',
+    '/admin/users/{id}/caps',
+    '/admin/users/{id}/caps/status',
+    '/admin/users/{id}/caps/{cap_id}',
+    '/admin/users/{id}/keys',
+    '/admin/users/{id}/keys/{key_id}',
+    '/admin/users/{id}/keys/{key_id}/rotate',
+    '/admin/users/{id}/suspend',
+    '/usage/caps',
+    '/usage/caps/status',
+    '/usage/events',
+  ])
+  expect(Object.keys(body.components.schemas)).toEqual(
+    expect.arrayContaining(['User', 'Key', 'Cap', 'CapStatus', 'UsageEvent', 'Problem']),
+  )
+  const newUserSchema = body.paths['/admin/users'].post.requestBody.content['application/json'].schema
+  expect(newUserSchema).toMatchObject({ additionalProperties: false, required: ['name'] })
+})
