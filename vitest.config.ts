@@ -8,5 +8,6 @@ export default defineConfig({
     hookTimeout: 60_000,
     // Two cores: every file may start a workerd and a Postgres of its own.
     maxWorkers: 2,
+    silent: 'passed-only',
   },
 })
