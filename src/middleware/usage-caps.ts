@@ -92,7 +92,10 @@ export function usageCaps<E extends { Variables: UsageCapsVariables }>(
 
     let end: CallEnd | Promise<CallEnd> = { usage: null, usage_source: 'reported' }
     const report: Hold['report'] = (reported) => {
-      end = reported
+      end = Promise.resolve(reported).catch((error) => {
+        logFault('a report of usage failed', asked.request_id, error)
+        return { usage: null }
+      })
     }
     c.set('hold', { admission: decision, report })
     await next()
@@ -118,10 +121,11 @@ function withFields(response: Response, fields: Record<string, string>): Respons
 function toAsk<E extends { Variables: UsageCapsVariables }>(c: Context<E>, asked: CallAsk): Ask {
   const { request_id, caller } = c.var as UsageCapsVariables
   const { requests = 1, input_tokens = 0, input_cost_nano_usd = 0, output = null, draft } = asked
-  for (const [name, amount] of Object.entries({ requests, input_tokens, input_cost_nano_usd })) {
-    if (amount !== null && !(Number.isSafeInteger(amount) && amount >= 0)) {
-      throw new TypeError(`usageCaps: ask.${name} must be a whole number of at least 0, not ${amount}`)
-    }
+  checkAsk('', { requests, input_tokens, input_cost_nano_usd })
+  if (output) {
+    const { choices, ...amounts } = output
+    checkAsk('output.', amounts)
+    checkAsk('output.', { choices }, 1)
   }
   return {
     request_id,
@@ -148,17 +152,40 @@ function toAsk<E extends { Variables: UsageCapsVariables }>(c: Context<E>, asked
   }
 }
 
+/** A negative ask would make room instead of taking it. */
+function checkAsk(path: string, amounts: Record<string, number | null>, least = 0): void {
+  for (const [name, amount] of Object.entries(amounts)) {
+    if (amount === null || (isCount(amount) && amount >= least)) continue
+    throw new TypeError(`usageCaps: ask.${path}${name} must be a whole number of at least ${least}, not ${amount}`)
+  }
+}
+
+const isCount = (amount: unknown) => Number.isSafeInteger(amount) && Number(amount) >= 0
+
 function toSettlement(ask: Ask, { hold, reserved_at }: Admission, end: CallEnd, seen: Partial<EventFacts>): Settlement {
-  const { outcome = 'settled', usage, usage_source, facts } = end
-  const nothing = { requests: ask.requests, input_tokens: 0, output_tokens: 0, cost_nano_usd: 0 }
+  const { outcome = 'settled', facts } = end
+  const usage = end.usage && amountReported(ask, end.usage)
+  const usage_source = end.usage && !usage ? 'hold' : end.usage_source
   return {
     request_id: ask.request_id,
     reserved_at,
     outcome,
-    usage: usage && { ...nothing, ...usage },
+    usage,
     hold,
     usage_source: usage_source ?? (usage ? 'reported' : 'hold'),
     draft: ask.draft,
     facts: { ...NO_FACTS, ...seen, ...facts },
   }
+}
+
+/** Null, and so the hold, for what is no amount: a report can never refund. */
+function amountReported({ requests, request_id }: Ask, usage: Partial<Amount>): Amount | null {
+  const amount = { requests, input_tokens: 0, output_tokens: 0, cost_nano_usd: 0, ...usage }
+  if (Object.values(amount).every(isCount)) return amount
+  logFault('a report of usage is no amount', request_id, JSON.stringify(usage))
+  return null
+}
+
+function logFault(message: string, request_id: string, error: unknown): void {
+  console.error(JSON.stringify({ message, request_id, error: String(error) }))
 }

@@ -1,0 +1,280 @@
+// The middleware on routes that are no LLM calls: a plain Hono app, a ledger in this process.
+
+import { Hono } from 'hono'
+import { v7 as newId } from 'uuid'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { Ledger } from '../../durable-objects/ledger/ledger.ts'
+import type { Amount, Cap, LedgerRpc, Snapshot, UsageEvent } from '../../durable-objects/ledger/types.ts'
+import { requestId } from '../../src/middleware/request-id.ts'
+import { type CallAsk, type CallEnd, type UsageCapsVariables, usageCaps } from '../../src/middleware/usage-caps.ts'
+import { amount, cap, snapshot } from '../support/ledger-fixtures.ts'
+import { nodeSql } from '../support/node-sql.ts'
+import { parseOne } from '../support/structured-fields.ts'
+
+const USER = '0190a000-0000-7000-8000-000000000001'
+const KEY = '0190a000-0000-7000-8000-00000000000a'
+
+let ledger: Ledger
+let events: UsageEvent[]
+let app: Hono<{ Variables: UsageCapsVariables }>
+let background: Promise<unknown>[]
+let thrown: unknown
+
+const inProcess: LedgerRpc = {
+  reserve: async (ask) => ledger.reserve(ask, Date.now()),
+  settle: async (settlement) => ledger.settle(settlement, Date.now()),
+  configure: async (config) => ledger.configure(config, Date.now()),
+  status: async () => ({ refusal: { reason: 'unreachable' } }),
+}
+const ledgerOf = (subject: string): LedgerRpc => {
+  expect(subject).toBe(USER)
+  return inProcess
+}
+
+beforeEach(() => {
+  events = []
+  background = []
+  thrown = undefined
+  ledger = new Ledger(nodeSql(), { hold_ttl_ms: 60_000, emit: (event) => events.push(event) })
+  app = new Hono<{ Variables: UsageCapsVariables }>()
+  app.use(requestId(newId))
+  app.use(async (c, next) => {
+    c.set('caller', { user_id: USER, key_id: KEY })
+    await next()
+  })
+  app.onError((error, c) => {
+    thrown = error
+    return c.text('a fault', 500)
+  })
+})
+
+const allow = (limits: Cap['limits'], more: Partial<Snapshot> = {}) =>
+  ledger.configure(
+    snapshot([cap('daily', limits)], { keys: [{ id: KEY, expires_at: null, scopes: ['call'] }], ...more }),
+    0,
+  )
+
+const context = {
+  waitUntil: (work: Promise<unknown>) => void background.push(work),
+  passThroughOnException: () => undefined,
+  props: {},
+}
+
+/** A call, and all that goes on after its answer. */
+async function post(path: string): Promise<Response> {
+  const response = await app.request(path, { method: 'POST' }, {}, context)
+  for (const work of background.splice(0)) await work
+  return response
+}
+
+const used = () => ledger.status(Date.now())?.caps[0]?.current_usage
+
+/** A route that asks and ends like that. */
+function route(ask: number | CallAsk | undefined, end?: () => CallEnd | Promise<CallEnd>): void {
+  const options = ask === undefined ? {} : { ask: typeof ask === 'number' ? ask : () => ask }
+  app.post('/work', usageCaps({ ledgerOf, ...options }), (c) => {
+    if (end) c.var.hold.report(end())
+    return c.text('done')
+  })
+}
+
+const ALL = { input_tokens: 70, output_tokens: 5, cost_nano_usd: 9 }
+const ASKED = { input_tokens: 100, cost_nano_usd: 50 }
+
+describe('a call costs', () => {
+  test('one request where nothing is said', async () => {
+    allow({ requests: 2 })
+    route(undefined)
+    const statuses = [await post('/work'), await post('/work'), await post('/work')].map(({ status }) => status)
+    expect(statuses).toEqual([200, 200, 429])
+    expect(used()).toEqual({ requests: 2, tokens: 0, cost: 0 })
+  })
+
+  test('as many requests as the route says', async () => {
+    allow({ requests: 12 })
+    route(5)
+    const statuses = [await post('/work'), await post('/work'), await post('/work')].map(({ status }) => status)
+    expect(statuses).toEqual([200, 200, 429])
+    expect(events.map(({ requests }) => requests)).toEqual([5, 5])
+  })
+
+  test.each<[string, () => CallEnd | Promise<CallEnd>, Partial<Amount>]>([
+    ['what is reported', () => ({ usage: ALL }), ALL],
+    ['what a promise reports later', async () => ({ usage: { input_tokens: 70 } }), { input_tokens: 70 }],
+    ['fewer requests, where that is reported', () => ({ usage: { requests: 1 } }), { requests: 1 }],
+    ['what was asked, where usage is unknown', () => ({ usage: null }), ASKED],
+    ['what was asked, where the report fails', () => Promise.reject(new Error('no report')), ASKED],
+  ])('%s', async (_, end, charged) => {
+    allow({ requests: 100, tokens: 1_000, cost: 1_000 })
+    route({ requests: 2, input_tokens: 100, input_cost_nano_usd: 50 }, end)
+    expect((await post('/work')).status).toBe(200)
+    expect(events).toMatchObject([{ ...amount({ requests: 2 }), ...charged, outcome: 'settled' }])
+    const { requests = 2, input_tokens = 0, output_tokens = 0, cost_nano_usd = 0 } = charged
+    expect(used()).toEqual({ requests, tokens: input_tokens + output_tokens, cost: cost_nano_usd })
+  })
+
+  test('what was asked, where the handler reports nothing', async () => {
+    allow({ tokens: 1_000 })
+    route({ input_tokens: 100 })
+    await post('/work')
+    expect(events).toMatchObject([{ input_tokens: 100, usage_source: 'reported', status: 200 }])
+  })
+
+  test('what was asked, where the handler throws', async () => {
+    allow({ tokens: 1_000 })
+    app.post('/work', usageCaps({ ledgerOf, ask: () => ({ input_tokens: 100 }) }), () => {
+      throw new Error('a bug')
+    })
+    expect((await post('/work')).status).toBe(500)
+    expect(String(thrown)).toBe('Error: a bug')
+    expect(events).toMatchObject([{ requests: 1, input_tokens: 100, outcome: 'settled', status: 500 }])
+    expect(used()).toEqual({ requests: 1, tokens: 100, cost: 0 })
+  })
+
+  test('nothing, where the call is released', async () => {
+    allow({ requests: 1 })
+    route(1, () => ({ outcome: 'released', usage: null }))
+    for (const expected of [200, 200, 200]) expect((await post('/work')).status).toBe(expected)
+    expect(used()).toEqual({ requests: 0, tokens: 0, cost: 0 })
+    expect(events.map(({ outcome, requests }) => [outcome, requests])).toEqual([
+      ['released', 0],
+      ['released', 0],
+      ['released', 0],
+    ])
+  })
+
+  test('its hold, until a promised report is there', async () => {
+    allow({ requests: 10 })
+    const { promise, resolve } = Promise.withResolvers<CallEnd>()
+    route(5, () => promise)
+    const answer = await app.request('/work', { method: 'POST' }, {}, context)
+    expect([answer.status, used()?.requests, events.length]).toEqual([200, 5, 0])
+    resolve({ usage: { requests: 1 } })
+    await Promise.all(background)
+    expect([used()?.requests, events.length]).toEqual([1, 1])
+  })
+})
+
+test('racing calls never exceed the cap', async () => {
+  allow({ requests: 10 })
+  route(3)
+  const answers = await Promise.all(
+    Array.from({ length: 8 }, () => app.request('/work', { method: 'POST' }, {}, context)),
+  )
+  await Promise.all(background)
+  expect(answers.filter(({ status }) => status === 200)).toHaveLength(3)
+  expect(used()?.requests).toBe(9)
+})
+
+test('the handler may see what was granted, and the event says what the route drafted', async () => {
+  allow({ tokens: 150 })
+  const output = { max_tokens: 100, min_tokens: 10, choices: 1, nano_usd_per_mtok: 0 }
+  const draft = { provider: 'house', operation: 'summaries', job_id: 'job-1' }
+  app.post('/work', usageCaps({ ledgerOf, ask: () => ({ input_tokens: 100, output, draft }) }), (c) =>
+    c.json(c.var.hold.admission),
+  )
+  const response = await post('/work')
+  expect(await response.json()).toMatchObject({ granted_output_tokens: 50, clamped: true })
+  expect(events).toMatchObject([
+    { ...draft, user_id: USER, key_id: KEY, id: response.headers.get('x-tollgate-request-id') },
+  ])
+})
+
+describe('a refusal', () => {
+  test('is a problem document with the facts of the cap and the RateLimit fields', async () => {
+    allow({ requests: 4 })
+    route(3)
+    await post('/work')
+    const refused = await post('/work')
+    expect(refused.status).toBe(429)
+    expect(refused.headers.get('content-type')).toBe('application/problem+json')
+    const { cap: facts, ...problem } = (await refused.json()) as { cap: { retry_after_seconds: number } }
+    expect(problem).toMatchObject({ status: 429, code: 'cap_exceeded', type: 'urn:tollgate:problem:cap_exceeded' })
+    expect(facts).toMatchObject({ cap_type: 'daily', limit_type: 'requests', current_usage: 3, limit: 4, requested: 3 })
+    expect(refused.headers.get('retry-after')).toBe(String(facts.retry_after_seconds))
+    expect(parseOne(refused.headers.get('ratelimit'))).toMatchObject({ value: 'daily-requests', params: { r: 1 } })
+    expect(parseOne(refused.headers.get('ratelimit-policy')).params).toEqual({ q: 4, w: 86_400 })
+  })
+
+  test('runs no handler and makes no event', async () => {
+    allow({ requests: 0 })
+    let ran = false
+    app.post('/work', usageCaps({ ledgerOf }), (c) => {
+      ran = true
+      return c.text('done')
+    })
+    expect((await post('/work')).status).toBe(429)
+    expect([ran, events]).toEqual([false, []])
+  })
+
+  test('looks as the route wants it', async () => {
+    allow({ requests: 0 })
+    const refuse = () => new Response('come back later', { status: 402 })
+    app.post('/work', usageCaps({ ledgerOf, refuse }), (c) => c.text('done'))
+    const refused = await post('/work')
+    expect([refused.status, await refused.text()]).toEqual([402, 'come back later'])
+    expect(refused.headers.get('ratelimit')).not.toBeNull()
+  })
+
+  test.each([
+    ['a suspended user', 403, { status: 'suspended' as const }],
+    ['an unknown key', 401, { keys: [] }],
+  ])('%s', async (_, status, more) => {
+    allow({ requests: 1 }, more)
+    route(1)
+    expect((await post('/work')).status).toBe(status)
+  })
+})
+
+describe('a ledger that does not know its user', () => {
+  test('refuses', async () => {
+    route(1)
+    expect((await post('/work')).status).toBe(503)
+  })
+
+  test('is asked again where the app could tell it', async () => {
+    const provision = async () => {
+      allow({ requests: 1 })
+      return true
+    }
+    app.post('/work', usageCaps({ ledgerOf, provision }), (c) => c.text('done'))
+    expect([(await post('/work')).status, (await post('/work')).status]).toEqual([200, 429])
+  })
+})
+
+describe('an ask that no ledger could hold throws and names its field', () => {
+  test.each<[string, number | CallAsk, string]>([
+    ['requests', -1, 'ask.requests'],
+    ['requests', 1.5, 'ask.requests'],
+    ['input_tokens', { input_tokens: Number.NaN }, 'ask.input_tokens'],
+    ['input_cost_nano_usd', { input_cost_nano_usd: 2 ** 53 }, 'ask.input_cost_nano_usd'],
+    [
+      'output.max_tokens',
+      { output: { max_tokens: -5, min_tokens: 0, choices: 1, nano_usd_per_mtok: 0 } },
+      'ask.output.max_tokens',
+    ],
+    [
+      'output.choices',
+      { output: { max_tokens: 5, min_tokens: 0, choices: 0.5, nano_usd_per_mtok: 0 } },
+      'ask.output.choices',
+    ],
+  ])('%s', async (_, ask, field) => {
+    allow({ requests: 10 })
+    route(ask)
+    expect((await post('/work')).status).toBe(500)
+    expect(thrown).toBeInstanceOf(TypeError)
+    expect(String(thrown)).toContain(field)
+    expect([used()?.requests, events]).toEqual([0, []])
+  })
+})
+
+test.each([Number.NaN, -70, 0.5, Number.POSITIVE_INFINITY])(
+  'a report of %s tokens is no usage: what was asked is charged',
+  async (input_tokens) => {
+    allow({ tokens: 1_000 })
+    route({ input_tokens: 100 }, () => ({ usage: { input_tokens } }))
+    expect((await post('/work')).status).toBe(200)
+    expect(used()).toEqual({ requests: 1, tokens: 100, cost: 0 })
+    expect(events).toMatchObject([{ input_tokens: 100, usage_source: 'hold' }])
+  },
+)
