@@ -1,6 +1,7 @@
 // Events that wait to be written to Postgres, in order, at least once. They leave the table only when Postgres has them,
 // or when Postgres refuses the event itself: then it is set aside, still visible, and blocks nothing behind it.
 
+import { rootCause } from '../src/errors.ts'
 import { EventRejected } from '../src/postgres/usage-writer.ts'
 import type { Sql } from './ledger/sql.ts'
 import type { UsageEvent } from './ledger/types.ts'
@@ -89,7 +90,11 @@ export class Outbox {
       this.#failures += 1
       this.#retryAt = this.#options.now() + delay * (0.5 + this.#options.random() / 2)
       console.warn(
-        JSON.stringify({ message: 'usage events wait for Postgres', error: String(error), retry_in_ms: delay }),
+        JSON.stringify({
+          message: 'usage events wait for Postgres',
+          error: String(rootCause(error)),
+          retry_in_ms: delay,
+        }),
       )
     }
   }

@@ -5,6 +5,7 @@
 
 import { DurableObject } from 'cloudflare:workers'
 import { parseConfig } from '../src/config.ts'
+import { rootCause } from '../src/errors.ts'
 import { openDatabase } from '../src/postgres/client.ts'
 import { loadSnapshot } from '../src/postgres/snapshots.ts'
 import { writeEvents } from '../src/postgres/usage-writer.ts'
@@ -103,7 +104,9 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
       const snapshot = await loadSnapshot(this.#database, userId)
       if (snapshot) this.#ledger.configure(snapshot, Date.now())
     } catch (error) {
-      console.warn(JSON.stringify({ message: 'a ledger could not refresh its snapshot', error: String(error) }))
+      console.warn(
+        JSON.stringify({ message: 'a ledger could not refresh its snapshot', error: String(rootCause(error)) }),
+      )
     }
   }
 

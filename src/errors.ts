@@ -61,6 +61,13 @@ export class GatewayFault extends Error {
   }
 }
 
+/** What to log of an exception: outer ones repeat a statement with all its values, the innermost cause does not. */
+export function rootCause(error: unknown): unknown {
+  let cause = error
+  while (cause instanceof Error && cause.cause !== undefined) cause = cause.cause
+  return cause
+}
+
 export function isGatewayError(value: object): value is GatewayError {
   return 'code' in value && 'message' in value && typeof value.code === 'string' && value.code in ERROR_STATUS
 }

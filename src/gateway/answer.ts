@@ -11,6 +11,8 @@ import type { UsageChunkFilter } from './usage-chunk-filter.ts'
 /** How long an answer is read on after its client has gone: a little less than the platform's 30 seconds. */
 const READ_ON_MS = 25_000
 
+const BLANK_LINES = new TextEncoder().encode('\n\n')
+
 export type Cut = 'upstream_cut' | 'upstream_timeout' | 'client_gone'
 
 export interface AnswerEnd {
@@ -86,7 +88,11 @@ async function pump(
 
   const metered = meter.end()
   const endsBadly = cut !== null || (!metered.complete && metered.error_class === null)
-  if (endsBadly && errorEvent) await write(errorEvent(cut))
+  if (endsBadly && errorEvent) {
+    // The last event may have been cut inside: what follows must not become a part of it.
+    await write(BLANK_LINES)
+    await write(errorEvent(cut))
+  }
   if (endsBadly && !errorEvent && cut !== null) await writer.abort(new Error(cut)).catch(ignore)
   else await writer.close().catch(ignore)
 

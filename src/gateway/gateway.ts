@@ -15,7 +15,7 @@ import { usageCaps } from '../middleware/usage-caps.ts'
 import type { Database } from '../postgres/client.ts'
 import type { PriceBook } from '../pricing/price-book.ts'
 import type { Dialect } from '../providers/dialect.ts'
-import type { GatewayEnv } from './call.ts'
+import type { Call, GatewayEnv } from './call.ts'
 import { forward } from './forward.ts'
 import { parse } from './parse.ts'
 import { provision } from './provision.ts'
@@ -53,7 +53,7 @@ export function gateway(options: GatewayOptions): Hono<GatewayEnv> {
         ledgerOf,
         ask: (c) => ({ ...c.var.call.quote, draft: c.var.call.draft }),
         provision: (c) => provision({ db, ledgerOf }, c.var.caller),
-        refuse: (c, error) => errorAnswer(error, c.var.request_id),
+        refuse: (c, error) => errorAnswer(withField(error, c.var.call), c.var.request_id),
       }),
       forward({ dialect, operation, config, upstream, errorAnswer }),
     )
@@ -69,4 +69,11 @@ export function gateway(options: GatewayOptions): Hono<GatewayEnv> {
     return errorAnswer({ code: 'internal_error', message }, c.var.request_id)
   })
   return app
+}
+
+/** The ledger knows only that nothing bounds the input; which field is to blame the call knows. */
+function withField(error: GatewayError, { bound, quote }: Call): GatewayError {
+  const field = quote.input_tokens === null ? (bound?.unbounded ?? bound?.open_input) : null
+  if (error.code !== 'unbounded_request' || !field) return error
+  return { ...error, message: `${error.message} At fault is ${field}.`, field }
 }

@@ -36,6 +36,7 @@ async function readCall(
   const started_at = Date.now()
   const { caller } = c.var
   const request = c.req.raw
+  const target = targetOf(request.url, dialect.provider)
   const headers = accepted(readCallHeaders(request.headers))
   const credential = caller.brings_own_key ? dialect.readCredential(request.headers) : upstream.credential
   if (!credential) {
@@ -49,7 +50,7 @@ async function readCall(
   const model = bound?.model ?? body?.value.model
   return {
     started_at,
-    target: targetOf(request.url, dialect.provider),
+    target,
     body,
     bound,
     price,
@@ -76,8 +77,26 @@ async function readBody(request: Request): Promise<JsonBody> {
   return accepted(parseJsonBody(accepted(await readJsonBytes(request))))
 }
 
-/** What is below the provider's prefix goes on as it came: the URL parser has already resolved every dot segment. */
+const PATH_AS_SENT = /^[a-z]+:\/\/[^/]*([^?#]*)/i
+/** Separators in disguise: the provider may see two segments where the router saw one. */
+const ENCODED_SEPARATOR = /%(2f|5c|25|00)/i
+
+/**
+ * What is below the provider's prefix, as it came. The router matched the path as it was sent and decoded; the URL parser
+ * resolves `..`, `%2e` and backslashes. Where the two differ, `/openai/v1/models/..\files` would reach the provider as
+ * another operation, and what is left of `/%6Fpenai/` or of `..\..\..\xxxxxx.evil.example` would end in the upstream's
+ * host, with the credential.
+ */
 function targetOf(url: string, provider: string): string {
+  // Two hosts, say: workerd builds the URL of whatever was sent.
+  if (!URL.canParse(url)) {
+    throw new GatewayFault({ code: 'invalid_header', message: 'host is not valid.', field: 'host' })
+  }
   const { pathname, search } = new URL(url)
-  return pathname.slice(provider.length + 1) + search
+  const prefix = `/${provider}`
+  const isLiteral = PATH_AS_SENT.exec(url)?.[1] === pathname && pathname.startsWith(`${prefix}/`)
+  if (!isLiteral || ENCODED_SEPARATOR.test(pathname)) {
+    throw new GatewayFault({ code: 'not_found', message: `There is no ${pathname} here.` })
+  }
+  return pathname.slice(prefix.length) + search
 }

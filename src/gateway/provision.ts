@@ -1,7 +1,7 @@
 // A ledger that knows nothing of its user: tells it, from Postgres. The only time that a call waits for the database.
 
 import type { LedgerOf } from '../../durable-objects/ledger/types.ts'
-import { GatewayFault } from '../errors.ts'
+import { GatewayFault, rootCause } from '../errors.ts'
 import type { CallerIdentity } from '../middleware/authenticate.ts'
 import type { Database } from '../postgres/client.ts'
 import { loadSnapshot } from '../postgres/snapshots.ts'
@@ -26,7 +26,7 @@ export async function provision(
     return true
   } catch (error) {
     if (error instanceof GatewayFault) throw error
-    console.error(JSON.stringify({ message: 'could not provision a ledger', error: String(error) }))
+    console.error(JSON.stringify({ message: 'could not provision a ledger', error: String(rootCause(error)) }))
     return false
   }
 }

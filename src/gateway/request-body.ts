@@ -4,7 +4,10 @@ import type { GatewayError } from '../errors.ts'
 
 export const MAX_BODY_BYTES = 20 * 1024 * 1024
 
-/** The body's bytes, at most `MAX_BODY_BYTES`, or why not. Reads no further than the limit. */
+/** Of a body that is too large, so much is read and forgotten: a client that is still sending hears no answer. */
+const MAX_FORGOTTEN_BYTES = 80 * 1024 * 1024
+
+/** The body's bytes, at most `MAX_BODY_BYTES`, or why not. Keeps no more than the limit in memory. */
 export async function readJsonBytes(request: Request): Promise<Uint8Array | GatewayError> {
   const type = request.headers.get('content-type')?.split(';')[0]?.trim().toLowerCase()
   if (type !== 'application/json') {
@@ -16,8 +19,8 @@ export async function readJsonBytes(request: Request): Promise<Uint8Array | Gate
     const message = 'The body must not be compressed: it could not be metered.'
     return { code: 'unsupported_media_type', message, field: 'content-encoding' }
   }
-  if (Number(request.headers.get('content-length') ?? 0) > MAX_BODY_BYTES) return tooLarge
-  return readWithin(request.body, MAX_BODY_BYTES)
+  const announced = Number(request.headers.get('content-length') ?? 0)
+  return readWithin(request.body, announced > MAX_BODY_BYTES ? 0 : MAX_BODY_BYTES)
 }
 
 const tooLarge: GatewayError = {
@@ -34,9 +37,11 @@ async function readWithin(
   let length = 0
   for await (const chunk of stream) {
     length += chunk.length
-    if (length > limit) return tooLarge
-    chunks.push(chunk)
+    if (length <= limit) chunks.push(chunk)
+    else chunks.length = 0
+    if (length > limit + MAX_FORGOTTEN_BYTES) break
   }
+  if (length > limit) return tooLarge
   const [only] = chunks
   if (only && chunks.length === 1) return only
   const bytes = new Uint8Array(length)

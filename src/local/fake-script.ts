@@ -96,10 +96,11 @@ export async function play(script: Script, request: IncomingMessage, response: S
     if (gone.signal.aborted) return 'client_gone'
     const bytes = bytesOf(step)
     if (bytes) {
-      const drained = response.write(bytes)
+      // Listened for at once: it may come within the turn below.
+      const drained = response.write(bytes) || new Promise((resolve) => response.once('drain', resolve))
       // A turn of the event loop between writes, so that each leaves on its own.
       await new Promise((resolve) => setImmediate(resolve))
-      if (!drained) await Promise.race([new Promise((resolve) => response.once('drain', resolve)), clientGone])
+      if (drained !== true) await Promise.race([drained, clientGone])
     } else if (typeof step === 'object' && 'act' in step) {
       if (step.act === 'send_headers') response.flushHeaders()
       if (step.act === 'hang') await clientGone

@@ -2,7 +2,7 @@
 
 import { OpenAPIHono, z } from '@hono/zod-openapi'
 import type { Context } from 'hono'
-import { ERROR_STATUS, type GatewayError, GatewayFault } from '../errors.ts'
+import { ERROR_STATUS, type GatewayError, GatewayFault, rootCause } from '../errors.ts'
 import { problemResponse } from '../problem.ts'
 import { gatewayErrorOf } from './thrown.ts'
 
@@ -48,10 +48,8 @@ function pathOf(path: PropertyKey[]): string {
   }, '')
 }
 
-/** The innermost cause alone: outer ones may repeat the values of a statement. */
 function logFault(error: GatewayError, thrown: unknown): void {
-  let cause = thrown
-  while (cause instanceof Error && cause.cause !== undefined) cause = cause.cause
+  const cause = rootCause(thrown)
   const stack = error.code === 'internal_error' && cause instanceof Error ? cause.stack : undefined
   console.error(JSON.stringify({ message: error.message, code: error.code, cause: String(cause), stack }))
 }
