@@ -16,6 +16,8 @@ export interface Gateway {
   provider: FakeProvider
   postgres: TestDatabase
   admin: Admin
+  /** The folder of the ledgers. */
+  storage: string
   /** Ends workerd at once, as kill -9 would, and starts it again on the same storage. */
   restart(): Promise<void>
   /** Puts a user's ledger out of memory. */
@@ -36,9 +38,11 @@ export interface Admin {
 export interface GatewayOptions {
   reply?: Reply
   vars?: Record<string, string>
+  /** Takes what the worker logs, which is otherwise printed. */
+  onLog?: (message: string) => void
 }
 
-export async function startGateway({ reply, vars = {} }: GatewayOptions = {}): Promise<Gateway> {
+export async function startGateway({ reply, vars = {}, onLog }: GatewayOptions = {}): Promise<Gateway> {
   const [postgres, provider, storage] = await Promise.all([
     openTestDatabase(),
     startFakeProvider(reply ? { reply } : {}),
@@ -52,6 +56,7 @@ export async function startGateway({ reply, vars = {} }: GatewayOptions = {}): P
     durableObjects: { USAGE_LEDGER: { className: 'UsageLedger', useSQLite: true } },
     resourcePersistencePath: storage,
     unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
+    ...(onLog && { handleStructuredLogs: ({ message }: { message: string }) => onLog(message) }),
     bindings: {
       DATABASE_URL: postgres.databaseUrl,
       DATABASE_HTTP_URL: postgres.databaseHttpUrl,
@@ -70,6 +75,7 @@ export async function startGateway({ reply, vars = {} }: GatewayOptions = {}): P
     provider,
     postgres,
     admin: adminOf(() => gateway.url),
+    storage,
     async restart() {
       await miniflare.dispose()
       miniflare = new Miniflare(options)

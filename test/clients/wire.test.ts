@@ -1,0 +1,153 @@
+// The answer's bytes on their way to the client: however they are cut, coded and read, they arrive exactly and at once.
+
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { inGzip, inPieces, json, type Script, withCrlf, without } from '../../src/local/fake-script.ts'
+import {
+  answerWith,
+  bodyOf,
+  bytesOf,
+  eventsOf,
+  GENEROUS,
+  lastRequest,
+  onlyEvent,
+  type Provider,
+  post,
+  type User,
+} from '../support/client-calls.ts'
+import { eventually, type Gateway, startGateway } from '../support/gateway.ts'
+
+const MEGABYTE = 1_000_000
+
+let gateway: Gateway
+let user: User
+beforeAll(async () => {
+  gateway = await startGateway()
+  user = await gateway.admin.user()
+})
+afterEach(() => {
+  gateway.provider.reply = undefined
+  gateway.provider.requests.length = 0
+})
+afterAll(() => gateway.close())
+
+/** What the client must get: all but the usage chunk where only Tollgate asked for it. */
+const wanted = (script: Script, dropsUsage: boolean) =>
+  bytesOf(dropsUsage ? without(script, '"usage":{') : script).toString()
+
+describe.each([
+  ['openai', 'the client asked for usage', { stream_options: { include_usage: true } }, false],
+  ['openai', 'only Tollgate asked for usage', {}, true],
+  ['anthropic', 'as it is', {}, false],
+] as const)('%s stream, %s', (provider, _, more, dropsUsage) => {
+  const body = bodyOf(provider, { stream: true, ...more })
+
+  test.each([
+    ['LF', (script: Script) => script],
+    ['CRLF', withCrlf],
+  ])('with %s and cut into pieces of any size arrives exactly, and its usage is read', async (_, lineEnds) => {
+    const { id, key } = await gateway.admin.user(GENEROUS)
+    const sizes = [1, 2, 3, 5, 64, 1_000, MEGABYTE]
+    for (const size of sizes) {
+      let sent = ''
+      gateway.provider.reply = (_, usual) => {
+        const script = lineEnds(usual())
+        sent = wanted(script, dropsUsage)
+        return inPieces(script, size)
+      }
+      const answer = await post(gateway, provider, key, body)
+      expect(await answer.text(), `in pieces of ${size}`).toBe(sent)
+    }
+    const events = await eventually(
+      () => eventsOf(gateway, id),
+      (found) => found.length === sizes.length,
+    )
+    const usages = events.map(({ usage_source, output_tokens, error_class }) => [
+      usage_source,
+      output_tokens,
+      error_class,
+    ])
+    expect(usages).toEqual(sizes.map(() => ['reported', 10, null]))
+  })
+
+  test('the first chunk is with the client before the provider sends the second', async () => {
+    const { id, key } = await gateway.admin.user()
+    const { promise: clientHasFirst, resolve: release } = Promise.withResolvers<void>()
+    const { last } = answerWith(gateway, (usual) => ({
+      ...usual,
+      steps: [...usual.steps.slice(0, 1), { until: clientHasFirst }, ...usual.steps.slice(1)],
+    }))
+
+    const answer = await post(gateway, provider, key, body)
+    const reader = answer.body?.getReader()
+    const first = await reader?.read()
+    release()
+    let text = new TextDecoder().decode(first?.value)
+    expect(text).toBe(last().steps[0])
+    for (let next = await reader?.read(); next && !next.done; next = await reader?.read())
+      text += new TextDecoder().decode(next.value)
+
+    expect(text).toBe(wanted(last(), dropsUsage))
+    const { latency_ms, time_to_first_byte_ms } = await onlyEvent(gateway, id)
+    expect(time_to_first_byte_ms).toBeLessThanOrEqual(latency_ms ?? 0)
+  })
+
+  test('several megabytes arrive exactly, at a reader that is slow too', async () => {
+    const { id, key } = await gateway.admin.user()
+    const { last } = answerWith(gateway, (usual) => {
+      const at = usual.steps.findIndex((step) => typeof step === 'string' && step.includes('Hello'))
+      const big = String(usual.steps[at]).replace('Hello', 'é日😀'.repeat(10_000))
+      return { ...usual, steps: usual.steps.toSpliced(at, 1, ...Array.from({ length: 40 }, () => big)) }
+    })
+
+    const answer = await post(gateway, provider, key, body)
+    const chunks: Uint8Array[] = []
+    for await (const chunk of answer.body ?? []) {
+      chunks.push(chunk)
+      await new Promise((resolve) => setTimeout(resolve, 1))
+    }
+
+    const got = Buffer.concat(chunks)
+    expect(got.length).toBeGreaterThan(3 * MEGABYTE)
+    expect(got.equals(Buffer.from(wanted(last(), dropsUsage)))).toBe(true)
+    expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'reported', output_tokens: 10 })
+  })
+})
+
+describe.each(['openai', 'anthropic'] satisfies Provider[])('%s', (provider) => {
+  test('a compressed answer, although none was asked for, is read and passed as plain text', async () => {
+    for (const stream of [false, true]) {
+      const { id, key } = await gateway.admin.user()
+      let plain = ''
+      answerWith(gateway, (usual) => {
+        plain = wanted(usual, provider === 'openai' && stream)
+        return inGzip(usual)
+      })
+      const answer = await post(gateway, provider, key, bodyOf(provider, { stream }))
+      expect(await answer.text()).toBe(plain)
+      expect(answer.headers.get('content-encoding')).toBeNull()
+      expect(new Headers(lastRequest(gateway).headers).get('accept-encoding')).toBe('identity')
+      expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'reported', output_tokens: 10 })
+    }
+  })
+
+  test('a JSON answer of several megabytes is exact and metered', async () => {
+    const { id, key } = await gateway.admin.user()
+    const { last } = answerWith(gateway, (usual) => ({
+      ...usual,
+      steps: [String(usual.steps[0]).replace('Hello', 'é日😀'.repeat(MEGABYTE / 2))],
+    }))
+    const answer = await post(gateway, provider, key, bodyOf(provider))
+    expect(Buffer.from(await answer.arrayBuffer()).equals(bytesOf(last()))).toBe(true)
+    expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'reported', output_tokens: 10 })
+  })
+
+  test('a redirect is passed on, not followed: the credential stays with the host that was configured', async () => {
+    gateway.provider.reply = () => json({}, 307, { location: 'http://127.0.0.1:1/elsewhere' })
+    const answer = await fetch(`${gateway.url}/${provider}/v1/models`, {
+      headers: { authorization: `Bearer ${user.key}`, 'anthropic-version': '2023-06-01' },
+      redirect: 'manual',
+    })
+    expect(answer.status).toBe(307)
+    expect(gateway.provider.requests).toHaveLength(1)
+  })
+})

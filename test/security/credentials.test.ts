@@ -1,0 +1,198 @@
+// Forged credentials: refused at the door, before any ledger, provider or table hears of them.
+
+import { readdir } from 'node:fs/promises'
+import { SignJWT, UnsecuredJWT } from 'jose'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createKeyRing } from '../../src/auth/keys.ts'
+import { bodyOf, eventsOf, post, type User } from '../support/client-calls.ts'
+import { ADMIN_TOKEN, type Gateway, KEY_SIGNING_SECRET, startGateway } from '../support/gateway.ts'
+
+const ISSUER = 'https://id.example'
+const SECRET = 'a-shared-jwt-secret-for-tests-0123456789'
+const jwtSecret = new TextEncoder().encode(SECRET)
+
+let gateway: Gateway
+let user: User
+beforeAll(async () => {
+  gateway = await startGateway({ vars: { JWT_HS256_SECRET: SECRET, JWT_ISSUER: ISSUER, JWT_AUDIENCE: 'tollgate' } })
+  user = await gateway.admin.user([{ cap_type: 'daily', limits: { requests: 100 } }])
+})
+afterAll(() => gateway.close())
+
+/** How many ledgers there are, active or not: each has a file of its own. */
+async function ledgers(): Promise<number> {
+  const files = await readdir(gateway.storage, { recursive: true })
+  return files.filter((file) => file.endsWith('.sqlite') && !file.endsWith('metadata.sqlite')).length
+}
+
+async function users(): Promise<number> {
+  const { rows } = await gateway.postgres.database.query({ query: 'select count(*) from users', params: [] })
+  return Number(rows[0]?.[0])
+}
+
+/** Every way to use a credential; all must refuse it with the same status. */
+async function statusesOf(credential: string): Promise<number[]> {
+  const bearer = { authorization: `Bearer ${credential}` }
+  const answers = await Promise.all([
+    post(gateway, 'openai', credential, bodyOf('openai')),
+    post(gateway, 'anthropic', credential, bodyOf('anthropic')),
+    post(gateway, 'openai', 'sk-own', bodyOf('openai'), { headers: { 'x-tollgate-key': credential } }),
+    fetch(`${gateway.url}/openai/v1/models`, { headers: bearer }),
+    fetch(`${gateway.url}/usage/caps`, { headers: bearer }),
+    fetch(`${gateway.url}/usage/caps/status`, { headers: bearer }),
+    fetch(`${gateway.url}/usage/events`, { headers: bearer }),
+  ])
+  return answers.map(({ status }) => status)
+}
+
+async function refusedEverywhere(credential: string) {
+  const before = [await ledgers(), await users()]
+  expect(new Set(await statusesOf(credential)), credential).toEqual(new Set([401]))
+  expect([await ledgers(), await users()]).toEqual(before)
+  expect(gateway.provider.requests).toHaveLength(0)
+}
+
+describe('keys', () => {
+  const forger = createKeyRing(['some-other-signing-secret-0123456789-0123456789'])
+  const flip = (key: string, at: number) => {
+    const bytes = Buffer.from(key.slice(3), 'base64url')
+    bytes[at] = (bytes[at] ?? 0) ^ 1
+    return `tg_${bytes.toString('base64url')}`
+  }
+
+  test('signed with a foreign secret are refused and create no ledger', async () => {
+    expect(await ledgers()).toBeGreaterThan(0)
+    await refusedEverywhere(await forger.issue(crypto.randomUUID(), crypto.randomUUID()))
+    await refusedEverywhere(await forger.issue(user.id, crypto.randomUUID()))
+  })
+
+  test('with any byte changed are refused and create no ledger', async () => {
+    for (const at of [0, 1, 8, 16, 17, 32, 33, 52]) await refusedEverywhere(flip(user.key, at))
+  })
+
+  test('truncated, lengthened or respelled are refused and create no ledger', async () => {
+    const { key } = user
+    const respelled = key.slice(0, -1) + (key.endsWith('A') ? 'B' : 'A')
+    for (const bad of [key.slice(0, -1), key.slice(0, 20), 'tg_', `${key}A`, `${key}=`, key.toUpperCase(), respelled])
+      await refusedEverywhere(bad)
+  })
+
+  test('that are not Tollgate’s are refused', async () => {
+    for (const bad of ['sk-fake', 'sk-ant-fake', ADMIN_TOKEN, KEY_SIGNING_SECRET, "' or 1=1 --", '*', 'null'])
+      await refusedEverywhere(bad)
+  })
+
+  test('genuine, of a user who does not exist, are refused before the provider hears of them', async () => {
+    const key = await createKeyRing([KEY_SIGNING_SECRET]).issue(crypto.randomUUID(), crypto.randomUUID())
+    expect(new Set(await statusesOf(key))).toEqual(new Set([401]))
+    expect(gateway.provider.requests).toHaveLength(0)
+  })
+
+  test('genuine, of another user than the key’s own, are refused', async () => {
+    const other = await gateway.admin.user()
+    const { data } = await gateway.admin.call<{ data: { id: string }[] }>('GET', `/admin/users/${other.id}/keys`)
+    const mixed = await createKeyRing([KEY_SIGNING_SECRET]).issue(user.id, data[0]?.id ?? '')
+    expect(new Set(await statusesOf(mixed))).toEqual(new Set([401]))
+    expect(await eventsOf(gateway, user.id)).toEqual([])
+  })
+
+  test('two at once are refused: nobody is billed for another', async () => {
+    const other = await gateway.admin.user()
+    const answer = await post(gateway, 'anthropic', user.key, bodyOf('anthropic'), {
+      headers: { 'x-api-key': other.key },
+    })
+    expect(answer.status).toBe(400)
+    expect(gateway.provider.requests).toHaveLength(0)
+  })
+})
+
+describe('JWTs', () => {
+  const claims = { sub: 'someone', name: 'Someone', role: 'tollgate-admin' }
+  const now = Math.floor(Date.now() / 1_000)
+  const jwt = (more: object = {}, alg = 'HS256') =>
+    new SignJWT({ ...claims, iss: ISSUER, aud: 'tollgate', exp: now + 600, ...more }).setProtectedHeader({ alg })
+  const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url')
+
+  test.each([
+    ['expired', () => jwt({ exp: now - 60 }).sign(jwtSecret)],
+    ['not yet valid', () => jwt({ nbf: now + 600 }).sign(jwtSecret)],
+    ['without an expiry', () => jwt({ exp: undefined }).sign(jwtSecret)],
+    ['without a subject', () => jwt({ sub: undefined }).sign(jwtSecret)],
+    ['with a NUL in the subject', () => jwt({ sub: 'a\u0000b' }).sign(jwtSecret)],
+    ['of another issuer', () => jwt({ iss: 'https://evil.example' }).sign(jwtSecret)],
+    ['for another audience', () => jwt({ aud: 'elsewhere' }).sign(jwtSecret)],
+    ['signed with HS512', () => jwt({}, 'HS512').sign(new Uint8Array(64).fill(7))],
+    ['signed with another secret', () => jwt().sign(new TextEncoder().encode('another-secret-0123456789-0123456789'))],
+    ['signed with the key signing secret', () => jwt().sign(new TextEncoder().encode(KEY_SIGNING_SECRET))],
+    ['unsigned', async () => new UnsecuredJWT({ ...claims, iss: ISSUER, aud: 'tollgate', exp: now + 600 }).encode()],
+    [
+      'with alg none and a signature',
+      async () =>
+        `${encode({ alg: 'none' })}.${encode({ ...claims, iss: ISSUER, aud: 'tollgate', exp: now + 600 })}.AAAA`,
+    ],
+    ['with changed claims', async () => (await jwt().sign(jwtSecret)).replace(/\.[^.]+\./, `.${encode(claims)}.`)],
+  ])('%s are refused everywhere and create neither user nor ledger', async (_, make) => {
+    const token = await make()
+    await refusedEverywhere(token)
+    const admin = await fetch(`${gateway.url}/admin/users`, { headers: { authorization: `Bearer ${token}` } })
+    expect(admin.status).toBe(401)
+  })
+
+  test('genuine ones call, under the default caps, as a user of their own', async () => {
+    await gateway.admin.call('PUT', '/admin/default-caps/daily', { limits: { requests: 1 } })
+    const token = await jwt({ role: undefined }).sign(jwtSecret)
+    const statuses = []
+    for (let call = 0; call < 2; call++) statuses.push((await post(gateway, 'openai', token, bodyOf('openai'))).status)
+    expect(statuses).toEqual([200, 429])
+    expect(JSON.stringify(gateway.provider.requests.at(-1)?.headers)).not.toContain(token)
+    gateway.provider.requests.length = 0
+  })
+})
+
+describe('/admin', () => {
+  const wrongToken = `${ADMIN_TOKEN.slice(0, -1)}X`
+  const paths = [
+    ['GET', '/admin/users'],
+    ['POST', '/admin/users'],
+    ['GET', '/admin/usage/events'],
+    ['PUT', '/admin/default-caps/daily'],
+    ['GET', '/admin/nowhere'],
+    ['GET', '/admin'],
+    ['GET', '//admin/users'],
+    ['GET', '/ADMIN/users'],
+    ['GET', '/%61dmin/users'],
+    ['GET', '/openai/../admin/users'],
+    ['GET', '/usage/%2e%2e/admin/users'],
+  ]
+  test.each([
+    ['no token', () => ({}), 401],
+    ['a wrong token of the same length', () => ({ authorization: `Bearer ${wrongToken}` }), 401],
+    ['half the token', () => ({ authorization: `Bearer ${ADMIN_TOKEN.slice(0, 10)}` }), 401],
+    ['the token as Basic', () => ({ authorization: `Basic ${btoa(`admin:${ADMIN_TOKEN}`)}` }), 401],
+    ['the token where keys go', () => ({ 'x-tollgate-key': ADMIN_TOKEN, 'x-api-key': ADMIN_TOKEN }), 401],
+    ['a user’s key', () => ({ authorization: `Bearer ${user.key}` }), 403],
+  ])('is closed to %s, whatever the path', async (_, headers, status) => {
+    const before = await users()
+    for (const [method, path] of paths) {
+      const answer = await fetch(gateway.url + path, {
+        method: method ?? 'GET',
+        headers: { 'content-type': 'application/json', ...headers() },
+        ...(method === 'GET' ? {} : { body: '{"name":"intruder","limits":{"requests":1}}' }),
+      })
+      expect([status, 404], path).toContain(answer.status)
+      expect(await answer.text(), path).not.toContain(user.id)
+    }
+    expect(await users()).toBe(before)
+  })
+
+  test('is closed to a user’s JWT, and open to one with the admin role', async () => {
+    const claims = { sub: 'boss', iss: ISSUER, aud: 'tollgate', exp: Math.floor(Date.now() / 1_000) + 600 }
+    const sign = (more: object) =>
+      new SignJWT({ ...claims, ...more }).setProtectedHeader({ alg: 'HS256' }).sign(jwtSecret)
+    const statusOf = async (token: string) =>
+      (await fetch(`${gateway.url}/admin/users`, { headers: { authorization: `Bearer ${token}` } })).status
+    expect(await statusOf(await sign({}))).toBe(403)
+    expect(await statusOf(await sign({ role: 'TOLLGATE-ADMIN', roles: ['user', 'tollgate-admin '] }))).toBe(403)
+    expect(await statusOf(await sign({ roles: ['user', 'tollgate-admin'] }))).toBe(200)
+  })
+})
