@@ -23,6 +23,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
   readonly #ledger: Ledger
   readonly #outbox: Outbox
   readonly #database
+  readonly #hold_ttl_ms
   #alarmAt: number | null = null
   #refreshAt = 0
 
@@ -37,8 +38,9 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
       now: Date.now,
       random: Math.random,
     })
+    this.#hold_ttl_ms = config.HOLD_TTL_SECONDS * 1_000
     this.#ledger = new Ledger(sql, {
-      hold_ttl_ms: config.HOLD_TTL_SECONDS * 1_000,
+      hold_ttl_ms: this.#hold_ttl_ms,
       emit: (event) => this.#outbox.append(event),
     })
     this.#scheduleRefresh()
@@ -49,7 +51,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
 
   async reserve(ask: Ask): Promise<Decision> {
     const decision = this.#ledger.reserve(ask, Date.now())
-    if (decision.admitted) this.#wakeBy(this.#ledger.nextExpiry())
+    if (decision.admitted) this.#wakeBy(decision.reserved_at + this.#hold_ttl_ms)
     if (Date.now() > this.#refreshAt) this.ctx.waitUntil(this.#refresh(ask.draft.user_id))
     return decision
   }

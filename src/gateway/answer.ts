@@ -6,6 +6,7 @@
 // A pump rather than `pipeThrough` or `tee`: it goes on when the client goes away, and it keeps backpressure.
 
 import type { Meter, Metered } from '../providers/dialect.ts'
+import type { SilenceWatch } from './silence.ts'
 import type { UsageChunkFilter } from './usage-chunk-filter.ts'
 
 /** How long an answer is read on after its client has gone: a little less than the platform's 30 seconds. */
@@ -27,8 +28,8 @@ export interface AnswerEnd {
 export interface AnswerOptions {
   meter: Meter
   filter: UsageChunkFilter | null
-  /** The longest silence between two chunks. */
-  idle_timeout_ms: number
+  /** Ends the upstream request when it falls silent. */
+  silence: SilenceWatch
   /** Ends the upstream request. */
   abort: () => void
   /** What tells the client that a stream ended badly; null for answers that are not streams: those are cut. */
@@ -41,6 +42,7 @@ export function passAnswer(
   options: AnswerOptions,
 ): { body: ReadableStream<Uint8Array> | null; ended: Promise<AnswerEnd> } {
   if (!upstream) {
+    options.silence.stop()
     const metered = options.meter.end()
     return { body: null, ended: Promise.resolve({ metered, cut: null, client_gone: false, first_byte_at: null }) }
   }
@@ -51,23 +53,22 @@ export function passAnswer(
 async function pump(
   reader: ReadableStreamDefaultReader<Uint8Array>,
   writer: WritableStreamDefaultWriter<Uint8Array>,
-  { meter, filter, idle_timeout_ms, abort, errorEvent }: AnswerOptions,
+  { meter, filter, silence, abort, errorEvent }: AnswerOptions,
 ): Promise<AnswerEnd> {
   let cut: Cut | null = null
   let readOn: ReturnType<typeof setTimeout> | null = null
   let first_byte_at: number | null = null
-  const stop = (reason: Cut) => {
-    cut ??= reason
+  let isOver = false
+  const giveUp = () => {
+    cut = 'client_gone'
     abort()
-    reader.cancel().catch(ignore)
   }
   const clientLeft = () => {
-    readOn ??= setTimeout(() => stop('client_gone'), READ_ON_MS)
+    if (!isOver) readOn ??= setTimeout(giveUp, READ_ON_MS)
   }
   const write = (bytes: Uint8Array) =>
     readOn === null && bytes.length > 0 ? writer.write(bytes).catch(clientLeft) : undefined
   writer.closed.catch(clientLeft)
-  const silence = watchSilence(idle_timeout_ms, () => stop('upstream_timeout'))
 
   try {
     for (;;) {
@@ -81,7 +82,7 @@ async function pump(
       await written
     }
   } catch {
-    cut ??= 'upstream_cut'
+    cut ??= silence.broken ? 'upstream_timeout' : 'upstream_cut'
   }
   silence.stop()
   if (filter) await write(filter.end())
@@ -93,34 +94,12 @@ async function pump(
     await write(BLANK_LINES)
     await write(errorEvent(cut))
   }
-  if (endsBadly && !errorEvent && cut !== null) await writer.abort(new Error(cut)).catch(ignore)
-  else await writer.close().catch(ignore)
-
+  isOver = true
   const client_gone = readOn !== null
   if (readOn !== null) clearTimeout(readOn)
+  if (endsBadly && !errorEvent && cut !== null) await writer.abort(new Error(cut)).catch(ignore)
+  else await writer.close().catch(ignore)
   return { metered, cut, client_gone, first_byte_at }
-}
-
-/** Calls `onSilence` when a read has waited too long. One timer an answer, not one a chunk. */
-function watchSilence(limit_ms: number, onSilence: () => void) {
-  let waitingSince: number | null = null
-  let timer = setTimeout(check, limit_ms)
-  function check() {
-    const waited = waitingSince === null ? 0 : Date.now() - waitingSince
-    if (waited >= limit_ms) return onSilence()
-    timer = setTimeout(check, limit_ms - waited)
-  }
-  return {
-    begin() {
-      waitingSince = Date.now()
-    },
-    end() {
-      waitingSince = null
-    },
-    stop() {
-      clearTimeout(timer)
-    },
-  }
 }
 
 /** For promises that are only told something: their other end is gone, and that is noticed elsewhere. */

@@ -11,6 +11,7 @@ import { endOfAnswer, endOfFailure } from './call-end.ts'
 import type { Upstream } from './gateway.ts'
 import { applyEdits } from './json-body.ts'
 import { boundToWrite } from './quote.ts'
+import { type SilenceWatch, watchSilence } from './silence.ts'
 import { answerHeaders, upstreamRequest } from './upstream-request.ts'
 import { createUsageChunkFilter } from './usage-chunk-filter.ts'
 
@@ -42,8 +43,10 @@ export function forward(options: ForwardOptions): Handler<GatewayEnv> {
     const body = call.body && applyEdits(call.body, edits)
 
     const controller = new AbortController()
-    const answered = await fetchAnswer(toRequest(c, options, body), controller, timeout_ms)
+    const silence = watchSilence(timeout_ms, () => controller.abort())
+    const answered = await fetchAnswer(toRequest(c, options, body), controller.signal, silence)
     if (!(answered instanceof Response)) {
+      silence.stop()
       const { error, was_sent } = answered
       const answer = errorAnswer(error, request_id)
       const failure = { status: answer.status, error_class: error.code, was_sent, now: Date.now() }
@@ -55,7 +58,7 @@ export function forward(options: ForwardOptions): Handler<GatewayEnv> {
     const { body: answer, ended } = passAnswer(answered.body, {
       meter: operation.meter(asked, isStream),
       filter: isStream && answered.ok && operation.dropsUsageChunk(asked) ? createUsageChunkFilter() : null,
-      idle_timeout_ms: timeout_ms,
+      silence,
       abort: () => controller.abort(),
       errorEvent: isStream && answered.ok ? (cut) => dialect.streamError(cutError(cut), request_id) : null,
     })
@@ -87,24 +90,20 @@ interface NoAnswer {
 }
 
 /** The provider's answer once its headers are here, or what went wrong before. */
-async function fetchAnswer(
-  request: Request,
-  controller: AbortController,
-  timeout_ms: number,
-): Promise<Response | NoAnswer> {
-  const timer = setTimeout(() => controller.abort(), timeout_ms)
+async function fetchAnswer(request: Request, signal: AbortSignal, silence: SilenceWatch): Promise<Response | NoAnswer> {
+  silence.begin()
   try {
-    return await fetch(request, { signal: controller.signal })
+    return await fetch(request, { signal })
   } catch (error) {
     console.warn(JSON.stringify({ message: 'no answer from upstream', error: String(error) }))
-    if (controller.signal.aborted) {
-      const message = `The provider did not answer within ${timeout_ms / 1_000} seconds.`
+    if (silence.broken) {
+      const message = 'The provider did not answer in time.'
       return { error: { code: 'upstream_timeout', message }, was_sent: true }
     }
     const message = 'The provider could not be reached.'
     return { error: { code: 'upstream_unreachable', message }, was_sent: await isReachable(request.url) }
   } finally {
-    clearTimeout(timer)
+    silence.end()
   }
 }
 

@@ -1,6 +1,7 @@
 // Reads a request's body within its limit, and refuses what could not be metered.
 
 import type { GatewayError } from '../errors.ts'
+import { concatBytes } from './json-body.ts'
 
 export const MAX_BODY_BYTES = 20 * 1024 * 1024
 
@@ -19,7 +20,8 @@ export async function readJsonBytes(request: Request): Promise<Uint8Array | Gate
     const message = 'The body must not be compressed: it could not be metered.'
     return { code: 'unsupported_media_type', message, field: 'content-encoding' }
   }
-  const announced = Number(request.headers.get('content-length') ?? 0)
+  const announced = Number(request.headers.get('content-length') ?? Number.NaN)
+  if (announced <= MAX_BODY_BYTES) return new Uint8Array(await request.arrayBuffer())
   return readWithin(request.body, announced > MAX_BODY_BYTES ? 0 : MAX_BODY_BYTES)
 }
 
@@ -41,14 +43,5 @@ async function readWithin(
     else chunks.length = 0
     if (length > limit + MAX_FORGOTTEN_BYTES) break
   }
-  if (length > limit) return tooLarge
-  const [only] = chunks
-  if (only && chunks.length === 1) return only
-  const bytes = new Uint8Array(length)
-  let offset = 0
-  for (const chunk of chunks) {
-    bytes.set(chunk, offset)
-    offset += chunk.length
-  }
-  return bytes
+  return length > limit ? tooLarge : concatBytes(chunks)
 }

@@ -1,6 +1,7 @@
 // Hard usage caps for any Hono route: reserve before the handler runs, settle at what it reports.
 
 import type { Context, MiddlewareHandler, Next } from 'hono'
+import { NOTHING } from '../../durable-objects/ledger/amounts.ts'
 import { NO_FACTS } from '../../durable-objects/ledger/no-facts.ts'
 import type {
   Admission,
@@ -88,7 +89,11 @@ export function usageCaps<E extends { Variables: UsageCapsVariables }>(
 
     const decision = await reserve(ledger, asked, async () => (await provision?.(c)) ?? false)
     const fields = rateLimitFields(decision.tightest, started_at)
-    if (!decision.admitted) return withFields(refuse(c, refusalError(decision.refusal)), fields)
+    if (!decision.admitted) {
+      if (decision.refusal.reason === 'unreachable')
+        c.executionCtx.waitUntil(settle(ledger, releaseOf(asked, started_at)))
+      return withFields(refuse(c, refusalError(decision.refusal)), fields)
+    }
 
     let end: CallEnd | Promise<CallEnd> = { usage: null, usage_source: 'reported' }
     const report: Hold['report'] = (reported) => {
@@ -102,7 +107,7 @@ export function usageCaps<E extends { Variables: UsageCapsVariables }>(
     const seen = { status: c.res.status, latency_ms: Date.now() - started_at }
     const ended = Promise.resolve(end).then((it) => toSettlement(asked, decision, it, seen))
     c.executionCtx.waitUntil(settle(ledger, ended))
-    c.res = withFields(c.res, fields)
+    withFields(c.res, fields)
   }
 
   return async function usageCaps(c, next) {
@@ -162,7 +167,19 @@ function checkAsk(path: string, amounts: Record<string, number | null>, least = 
 
 const isCount = (amount: unknown) => Number.isSafeInteger(amount) && Number(amount) >= 0
 
-function toSettlement(ask: Ask, { hold, reserved_at }: Admission, end: CallEnd, seen: Partial<EventFacts>): Settlement {
+/** The hold of a ledger that did not answer, should it have taken one. */
+async function releaseOf(ask: Ask, started_at: number): Promise<Settlement> {
+  const end: CallEnd = { outcome: 'released', usage: null, usage_source: 'reported' }
+  const seen = { status: 503, error_class: 'ledger_unavailable' }
+  return toSettlement(ask, { hold: NOTHING, reserved_at: started_at }, end, seen)
+}
+
+function toSettlement(
+  ask: Ask,
+  { hold, reserved_at }: Pick<Admission, 'hold' | 'reserved_at'>,
+  end: CallEnd,
+  seen: Partial<EventFacts>,
+): Settlement {
   const { outcome = 'settled', facts } = end
   const usage = end.usage && amountReported(ask, end.usage)
   const usage_source = end.usage && !usage ? 'hold' : end.usage_source
