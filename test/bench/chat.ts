@@ -1,0 +1,58 @@
+// The one call that the bench makes, as the client asks it and as the upstream answers it. OpenAI-shaped.
+
+const PROMPT_TOKENS = 180
+const COMPLETION_TOKENS = 40
+/** What the upstream reports for every call, and so what every event must say. */
+export const TOKENS_PER_CALL = PROMPT_TOKENS + COMPLETION_TOKENS
+
+export const MODES = ['json', 'stream'] as const
+export type Mode = (typeof MODES)[number]
+
+export const MARK_OF_STREAM = '"stream":true'
+
+export function requestBody(mode: Mode): string {
+  const system = 'You answer in one short paragraph, in plain words, and you say so when you do not know. '.repeat(6)
+  const messages = [
+    { role: 'system', content: system },
+    { role: 'user', content: 'Why does ice float on water, and what would be different if it did not?' },
+  ]
+  return JSON.stringify({ model: 'gpt-4o-mini', messages, max_tokens: 256, ...(mode === 'stream' && { stream: true }) })
+}
+
+const common = {
+  id: 'chatcmpl-bench',
+  created: 1_750_000_000,
+  model: 'gpt-4o-mini-2024-07-18',
+  service_tier: 'default',
+}
+const usage = {
+  prompt_tokens: PROMPT_TOKENS,
+  completion_tokens: COMPLETION_TOKENS,
+  total_tokens: TOKENS_PER_CALL,
+  prompt_tokens_details: { cached_tokens: 0, audio_tokens: 0 },
+  completion_tokens_details: { reasoning_tokens: 0, audio_tokens: 0 },
+}
+const pieces = Array.from({ length: COMPLETION_TOKENS }, (_, index) => ` word${index}`)
+const event = (fields: object) =>
+  `data: ${JSON.stringify({ ...common, object: 'chat.completion.chunk', usage: null, ...fields })}\n\n`
+const chunk = (delta: object, finish_reason: string | null = null) =>
+  event({ choices: [{ index: 0, delta, logprobs: null, finish_reason }] })
+
+export const JSON_ANSWER = JSON.stringify({
+  ...common,
+  object: 'chat.completion',
+  choices: [{ index: 0, message: { role: 'assistant', content: pieces.join('') }, finish_reason: 'stop' }],
+  usage,
+})
+
+/** One event a token. */
+export const STREAM_EVENTS = [
+  chunk({ role: 'assistant', content: '' }),
+  ...pieces.map((content) => chunk({ content })),
+  chunk({}, 'stop'),
+  event({ choices: [], usage }),
+  'data: [DONE]\n\n',
+]
+
+/** Whether an answer is whole, whoever passed it on. */
+export const END_OF_ANSWER: Record<Mode, string> = { json: '"finish_reason":"stop"', stream: 'data: [DONE]\n\n' }

@@ -1,0 +1,93 @@
+// A load generator of little weight: bare keep-alive sockets, one call at a time on each, every answer checked.
+
+import { once } from 'node:events'
+import { createConnection, type Socket } from 'node:net'
+
+export interface Load {
+  url: URL
+  /** Whole HTTP/1.1 requests, sent in turn. */
+  requests: Buffer[]
+  /** What a whole answer has in it. */
+  mark: string
+  concurrency: number
+  /** No call starts later than this. */
+  duration_ms: number
+  most_calls: number
+}
+
+export interface Measured {
+  calls: number
+  calls_per_second: number
+  p50_ms: number
+  p99_ms: number
+}
+
+export function httpRequest(url: URL, path: string, headers: Record<string, string>, body: string): Buffer {
+  const fields = {
+    host: url.host,
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(body),
+    ...headers,
+  }
+  const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`)
+  return Buffer.from(`POST ${path} HTTP/1.1\r\n${lines.join('')}\r\n${body}`)
+}
+
+/** Waits for every call that it started. @throws at the first answer that is not a whole 200. */
+export async function run({ url, requests, mark, concurrency, duration_ms, most_calls }: Load): Promise<Measured> {
+  const sockets = await Promise.all(Array.from({ length: concurrency }, () => connect(url)))
+  const latencies: number[] = []
+  let started = 0
+  const start = performance.now()
+  const caller = async (socket: Socket) => {
+    for (;;) {
+      const sent = performance.now()
+      const request = requests[started % requests.length]
+      if (!request || started >= most_calls || sent - start > duration_ms) return
+      started += 1
+      const answer = await exchange(socket, request)
+      latencies.push(performance.now() - sent)
+      if (!answer.startsWith('HTTP/1.1 200 ') || !answer.includes(mark)) throw new Error(`not a whole 200: ${answer}`)
+    }
+  }
+  try {
+    await Promise.all(sockets.map(caller))
+  } finally {
+    for (const socket of sockets) socket.destroy()
+  }
+  const calls_per_second = (latencies.length * 1000) / (performance.now() - start)
+  latencies.sort((a, b) => a - b)
+  const quantile = (share: number) => latencies[Math.ceil(latencies.length * share) - 1] ?? Number.NaN
+  return { calls: latencies.length, calls_per_second, p50_ms: quantile(0.5), p99_ms: quantile(0.99) }
+}
+
+async function connect({ hostname, port }: URL): Promise<Socket> {
+  const socket = createConnection({ host: hostname, port: Number(port), noDelay: true }).setEncoding('latin1')
+  await once(socket, 'connect')
+  return socket
+}
+
+function exchange(socket: Socket, request: Buffer): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let answer = ''
+    const done = (settle: () => void) => {
+      socket.off('data', onData).off('error', onEnd).off('close', onEnd)
+      settle()
+    }
+    const onData = (part: string) => {
+      answer += part
+      if (isComplete(answer)) done(() => resolve(answer))
+    }
+    const onEnd = () => done(() => reject(new Error(`the connection ended within an answer: ${answer}`)))
+    socket.on('data', onData).on('error', onEnd).on('close', onEnd)
+    socket.write(request)
+  })
+}
+
+/** The bodies have no CRLF of their own, so that a chunked one ends at the first `0` chunk. */
+function isComplete(answer: string): boolean {
+  const headEnd = answer.indexOf('\r\n\r\n')
+  if (headEnd === -1) return false
+  const length = /\r\ncontent-length: (\d+)\r\n/i.exec(answer.slice(0, headEnd + 2))?.[1]
+  return length === undefined ? answer.endsWith('\r\n0\r\n\r\n') : answer.length >= headEnd + 4 + Number(length)
+}

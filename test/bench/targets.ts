@@ -1,0 +1,107 @@
+// What is measured: the upstream itself, a bare pass-through worker, and Tollgate with one user and with many. Every part is
+// a process of its own, and no proxy stands before a worker.
+
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { convertV4MiniflareOptions, Miniflare, type V4MiniflareOptions } from 'miniflare'
+import buildWorker, { BUILT_WORKER } from '../support/build.ts'
+import { type Books, openBooks, type User } from './books.ts'
+import { type Mode, requestBody } from './chat.ts'
+import { httpRequest } from './load.ts'
+import { startChild, workerdPids } from './processes.ts'
+
+export const MANY_USERS = 200
+const ADMIN_TOKEN = 'admin-token-for-the-bench-only'
+const PROVIDER_KEY = 'sk-bench'
+const COMPATIBILITY_DATE = '2026-10-01'
+
+export interface Target {
+  name: string
+  url: URL
+  /** In turn, one a user. */
+  requests: Record<Mode, Buffer[]>
+  /** Of the workerd that serves it; null where none does or it cannot be told. */
+  worker_pid: number | null
+  /** Null where no events are written. */
+  books: Books | null
+}
+
+export interface Stage {
+  targets: Target[]
+  postgres_version: string
+  close(): Promise<void>
+}
+
+/** @param memory keeps the ledgers in /dev/shm instead of a temporary folder on disk. */
+export async function openStage({ memory }: { memory: boolean }): Promise<Stage> {
+  buildWorker()
+  const upstream = await startChild<{ url: string }>('upstream.ts')
+  const postgres = await startChild<{ databaseUrl: string; databaseHttpUrl: string; version: string }>('postgres.ts')
+  const storage = await mkdtemp(join(memory ? '/dev/shm' : tmpdir(), 'tollgate-bench-'))
+
+  const passThrough = await startWorker({
+    name: 'pass-through',
+    scriptPath: `${import.meta.dirname}/pass-through.js`,
+    bindings: { UPSTREAM: upstream.hello.url },
+  })
+  const tollgate = await startWorker({
+    name: 'tollgate',
+    scriptPath: BUILT_WORKER,
+    durableObjects: { USAGE_LEDGER: { className: 'UsageLedger', useSQLite: true } },
+    resourcePersistencePath: storage,
+    bindings: {
+      DATABASE_URL: postgres.hello.databaseUrl,
+      DATABASE_HTTP_URL: postgres.hello.databaseHttpUrl,
+      KEY_SIGNING_SECRETS: 'a-signing-secret-for-the-bench-only-0123456789',
+      ADMIN_TOKEN,
+      OPENAI_API_KEY: PROVIDER_KEY,
+      OPENAI_BASE_URL: upstream.hello.url,
+    },
+  })
+  const books = openBooks({ url: tollgate.url, adminToken: ADMIN_TOKEN, ...postgres.hello })
+  const users = await books.createUsers(1 + MANY_USERS)
+
+  const target = (name: string, worker: { url: URL; pid: number | null }, path: string, keys: string[]): Target => {
+    const requestsOf = (mode: Mode) =>
+      keys.map((key) => httpRequest(worker.url, path, { authorization: `Bearer ${key}` }, requestBody(mode)))
+    const requests = { json: requestsOf('json'), stream: requestsOf('stream') }
+    return { name, url: worker.url, requests, worker_pid: worker.pid, books: worker === tollgate ? books : null }
+  }
+  const keysOf = (some: User[]) => some.map(({ key }) => key)
+  const direct = { url: new URL(upstream.hello.url), pid: null }
+  return {
+    targets: [
+      target('direct', direct, '/v1/chat/completions', [PROVIDER_KEY]),
+      target('pass-through', passThrough, '/v1/chat/completions', [PROVIDER_KEY]),
+      target('Tollgate, 1 user', tollgate, '/openai/v1/chat/completions', keysOf(users.slice(0, 1))),
+      target(`Tollgate, ${MANY_USERS} users`, tollgate, '/openai/v1/chat/completions', keysOf(users.slice(1))),
+    ],
+    postgres_version: postgres.hello.version,
+    close: async () => {
+      await Promise.all([passThrough.close(), tollgate.close()])
+      await Promise.all([upstream.close(), postgres.close()])
+      await rm(storage, { recursive: true, force: true })
+    },
+  }
+}
+
+async function startWorker(options: Exclude<V4MiniflareOptions, { workers: unknown }>) {
+  const others = workerdPids()
+  const miniflare = new Miniflare(
+    convertV4MiniflareOptions({
+      modules: true,
+      compatibilityDate: COMPATIBILITY_DATE,
+      // Else a worker of Miniflare's own stands between the worker and the upstream.
+      stripCfConnectingIp: false,
+      unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
+      ...options,
+    }),
+  )
+  await miniflare.ready
+  return {
+    url: await miniflare.unsafeGetDirectURL(),
+    pid: workerdPids().find((pid) => !others.includes(pid)) ?? null,
+    close: () => miniflare.dispose(),
+  }
+}
