@@ -1,5 +1,6 @@
 // Events that wait to be written to Postgres, in order, at least once. They leave the table only when Postgres has them,
-// or when Postgres refuses the event itself: then it is set aside, still visible, and blocks nothing behind it.
+// or when Postgres refuses the event itself: then it is set aside, still visible, blocks nothing behind it, and is tried
+// again now and then: the fault may have been the table's.
 
 import { rootCause } from '../src/errors.ts'
 import { EventRejected } from '../src/postgres/usage-writer.ts'
@@ -12,6 +13,7 @@ const BATCH = 100
 const BATCHES_AT_ONCE = 200
 const FIRST_RETRY_MS = 1_000
 const LONGEST_RETRY_MS = 5 * 60 * 1_000
+const REJECTED_RETRY_MS = 60 * 60 * 1_000
 
 const DDL = `
   create table if not exists outbox (
@@ -24,6 +26,7 @@ const APPEND = 'insert into outbox (event) values (?)'
 const NEXT = 'select seq, event from outbox where rejection is null order by seq limit ?'
 const DELETE = 'delete from outbox where rejection is null and seq between ? and ?'
 const SET_ASIDE = 'update outbox set rejection = ? where seq = ?'
+const TRY_REJECTED_AGAIN = 'update outbox set rejection = null where rejection is not null'
 const COUNTS = `
   select count(*) filter (where rejection is null) as waiting, count(rejection) as rejected from outbox`
 
@@ -46,6 +49,7 @@ export class Outbox {
   #draining: Promise<void> | null = null
   #failures = 0
   #retryAt = 0
+  #retryRejectedAt = 0
 
   constructor(sql: Sql, options: OutboxOptions) {
     sql.all(DDL)
@@ -65,7 +69,9 @@ export class Outbox {
 
   /** When to try again; null where nothing waits. */
   nextAttempt(): number | null {
-    return this.#next(1).length === 0 ? null : Math.max(this.#retryAt, this.#options.now())
+    const { waiting, rejected } = this.counts()
+    if (waiting > 0) return Math.max(this.#retryAt, this.#options.now())
+    return rejected > 0 ? this.#retryRejectedAt : null
   }
 
   /** Writes what waits, unless a failure asks for patience. One drain runs at a time; never throws. */
@@ -79,6 +85,10 @@ export class Outbox {
 
   async #drain(): Promise<void> {
     try {
+      if (this.#options.now() >= this.#retryRejectedAt) {
+        this.#sql.all(TRY_REJECTED_AGAIN)
+        this.#retryRejectedAt = this.#options.now() + REJECTED_RETRY_MS
+      }
       for (let batches = 0; batches < BATCHES_AT_ONCE; batches++) {
         const rows = this.#next(BATCH)
         if (rows.length === 0) break

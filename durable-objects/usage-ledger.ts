@@ -79,12 +79,15 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
   /** The one alarm, for all duties. */
   override async alarm(): Promise<void> {
     this.#alarmAt = null
-    let expired = 0
-    do expired = this.#ledger.expire(Date.now())
-    while (expired > 0)
-    this.#ledger.prune(Date.now())
-    this.#wakeBy(this.#ledger.nextExpiry())
-    await this.#drain()
+    try {
+      let expired = 0
+      do expired = this.#ledger.expire(Date.now())
+      while (expired > 0)
+      this.#ledger.prune(Date.now())
+    } finally {
+      this.#wakeBy(this.#ledger.nextExpiry())
+      await this.#drain()
+    }
   }
 
   async #drain(): Promise<void> {

@@ -43,6 +43,12 @@ export function decide(limits: Limit[], ask: Ask, now: number): Fit {
 
 /** A token or cost cap can only hold what has a bound and a price. */
 function findUnmeasurable(limits: Limit[], ask: Ask): { refusal: Refusal; limit: LimitState } | null {
+  const costLimit = limits.find(({ limit_type }) => limit_type === 'cost')
+  const isUnpriced = ask.input_cost_nano_usd === null || ask.output?.nano_usd_per_mtok === null
+  // Said first: no other bound would help. Without a bound of the input there is no price to miss yet.
+  if (costLimit && isUnpriced && ask.input_tokens !== null) {
+    return { refusal: { reason: 'unpriced', cap_type: costLimit.cap_type }, limit: costLimit }
+  }
   for (const limit of limits) {
     if (limit.limit_type === 'requests') continue
     const { cap_type, limit_type } = limit
@@ -52,8 +58,6 @@ function findUnmeasurable(limits: Limit[], ask: Ask): { refusal: Refusal; limit:
     if (ask.output && ask.output.max_tokens === null) {
       return { refusal: { reason: 'unbounded', cap_type, limit_type, part: 'output' }, limit }
     }
-    const unpriced = ask.input_cost_nano_usd === null || ask.output?.nano_usd_per_mtok === null
-    if (limit_type === 'cost' && unpriced) return { refusal: { reason: 'unpriced', cap_type }, limit }
   }
   return null
 }

@@ -116,6 +116,8 @@ export class Ledger {
       if (known?.outcome === null) this.#counters.hold(reserved_at, hold, -1)
       this.#counters.charge(reserved_at, known?.outcome === 'expired' ? minus(usage, hold) : usage)
       this.#reservations.end(request_id, reserved_at, outcome, usage, now)
+      // Released though never held: the call was refused by a ledger that could not be heard.
+      if (!known && outcome === 'released') return
       this.#options.emit({
         ...draft,
         ...facts,
@@ -131,12 +133,10 @@ export class Ledger {
     })
   }
 
-  /** Charges the hold of calls that never came back. Returns how many; more may be due. */
+  /** Charges the hold of calls that never came back, each on its own. Returns how many; more may be due. */
   expire(now: number): number {
     const due = this.#reservations.expired(now)
-    this.#transaction(() => {
-      for (const row of due) this.#expireOne(row, now)
-    })
+    for (const row of due) this.#transaction(() => this.#expireOne(row, now))
     return due.length
   }
 

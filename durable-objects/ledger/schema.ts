@@ -12,8 +12,10 @@
 
 import type { Sql } from './sql.ts'
 import type { Amount, Outcome } from './types.ts'
+import { QUARTER_HOUR_MS } from './windows.ts'
 
-export const BUCKET_MS = 15 * 60 * 1000
+/** Every boundary of every window is a multiple of it. */
+const BUCKET_MS = QUARTER_HOUR_MS
 
 /** The row that holds usage older than any window. No call is ever admitted in January 1970. */
 export const FOLDED_BUCKET = 0

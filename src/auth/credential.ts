@@ -2,6 +2,7 @@
 // Pure. What is ambiguous is refused: guessing would bill one person for another, or hand a gateway key to a provider.
 
 import type { GatewayError } from '../errors.ts'
+import { readBearer } from '../providers/bearer.ts'
 import { isJwtShaped } from './jwt.ts'
 import { KEY_PREFIX } from './keys.ts'
 
@@ -19,12 +20,6 @@ export interface Credential {
 
 /** A dialect's way to its own credential (`Dialect.readCredential`); null where the request has none. */
 export type ReadCredential = (headers: Headers) => string | null
-
-/** `Authorization: Bearer ...` (RFC 6750); null where there is none. */
-export function readBearer(headers: Headers): string | null {
-  const [, token = null] = /^Bearer +(.*)$/i.exec(headers.get('authorization') ?? '') ?? []
-  return token
-}
 
 export function readGatewayCredential(
   headers: Headers,

@@ -98,7 +98,8 @@ async function pump(
   const client_gone = readOn !== null
   if (readOn !== null) clearTimeout(readOn)
   if (endsBadly && !errorEvent && cut !== null) await writer.abort(new Error(cut)).catch(ignore)
-  else await writer.close().catch(ignore)
+  // Not awaited: a slow reader must not keep a hold whose usage is known.
+  else writer.close().catch(ignore)
   return { metered, cut, client_gone, first_byte_at }
 }
 

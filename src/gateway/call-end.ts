@@ -11,7 +11,7 @@ import type { Call } from './call.ts'
 import { charge } from './charge.ts'
 
 /** Cloudflare's own words for an origin that took the request and then gave no answer it could pass on. */
-const MAYBE_BILLED = new Set([520, 524])
+export const MAYBE_BILLED = new Set([520, 524])
 
 /** The provider's answer, from its status to its last byte. */
 export interface Answered {
@@ -27,7 +27,7 @@ export function endOfAnswer(
   { status, provider_request_id, end, now }: Answered,
 ): CallEnd {
   const { metered, cut, first_byte_at } = end
-  const { usage, usage_source, kinds } = charge(metered, call.quote, call.price, admission.granted_output_tokens)
+  const { usage, usage_source, kinds } = charge(metered, call, admission.granted_output_tokens)
   const failed = status >= 400 && !MAYBE_BILLED.has(status) && metered.usage === null
   return {
     outcome: failed ? 'released' : 'settled',

@@ -5,7 +5,7 @@ import type { Amount, EventFacts, UsageSource } from '../../durable-objects/ledg
 import { costOf } from '../pricing/cost.ts'
 import { priceOf } from '../pricing/money.ts'
 import type { Price } from '../pricing/price.ts'
-import type { Metered } from '../providers/dialect.ts'
+import type { Bound, Metered } from '../providers/dialect.ts'
 import type { Quote } from './quote.ts'
 
 /** The kinds of tokens as an event keeps them. */
@@ -40,14 +40,17 @@ const NO_KINDS: TokenKinds = {
   web_search_requests: 0,
 }
 
-/**
- * @param price null for a model without one: no cost cap applies to such a call, and its cost is recorded as 0.
- * @param granted_output_tokens the bound of one answer that was written into the body; null where none was.
- */
+/** What is priced: `price` is null for a model without one, under no cost cap; its cost is recorded as 0. */
+export interface Quoted {
+  quote: Quote
+  price: Price | null
+  bound: Bound | null
+}
+
+/** @param granted_output_tokens the bound of one answer that the ledger granted; null where no cap needs one. */
 export function charge(
   metered: Metered,
-  quoted: Quote,
-  price: Price | null,
+  { quote, price, bound }: Quoted,
   granted_output_tokens: number | null,
 ): CallCharge {
   if (metered.usage) {
@@ -55,11 +58,12 @@ export function charge(
     const cost_nano_usd = price ? costOf(price, metered.usage, metered.service_tier) : 0
     return { usage: { requests: 1, input_tokens, output_tokens, cost_nano_usd }, usage_source: 'reported', kinds }
   }
-  if (quoted.output === null && quoted.input_tokens === 0) {
+  if (quote.output === null && quote.input_tokens === 0) {
     const usage = { requests: 1, input_tokens: 0, output_tokens: 0, cost_nano_usd: 0 }
     return { usage, usage_source: 'reported', kinds: NO_KINDS }
   }
-  const { input_tokens, output } = quoted
+  const { input_tokens, output } = quote
+  if (bound && (input_tokens === null || output?.max_tokens === null)) return chargeSeen(metered, quote, bound)
   if (!metered.complete || metered.may_hide_output || input_tokens === null || output === null) {
     return { usage: null, usage_source: 'hold', kinds: NO_KINDS }
   }
@@ -67,9 +71,25 @@ export function charge(
   const most = granted_output_tokens === null ? seen : granted_output_tokens * output.choices
   const output_tokens = Math.min(seen, most)
   const output_cost = priceOf([{ count: output_tokens, nano_usd_per_million: output.nano_usd_per_mtok ?? 0 }])
-  const cost_nano_usd = (quoted.input_cost_nano_usd ?? 0) + output_cost
+  const cost_nano_usd = (quote.input_cost_nano_usd ?? 0) + output_cost
   return {
     usage: { requests: 1, input_tokens, output_tokens, cost_nano_usd },
+    usage_source: 'estimated',
+    kinds: NO_KINDS,
+  }
+}
+
+/** No cap applied and nothing bounded the call, so there is no hold to charge: at least what went past is. */
+function chargeSeen(metered: Metered, { input_tokens, input_cost_nano_usd, output }: Quote, bound: Bound): CallCharge {
+  const seen = metered.seen_output_bytes
+  const output_cost = priceOf([{ count: seen, nano_usd_per_million: output?.nano_usd_per_mtok ?? 0 }])
+  return {
+    usage: {
+      requests: 1,
+      input_tokens: input_tokens ?? bound.input_tokens,
+      output_tokens: seen,
+      cost_nano_usd: (input_cost_nano_usd ?? 0) + output_cost,
+    },
     usage_source: 'estimated',
     kinds: NO_KINDS,
   }

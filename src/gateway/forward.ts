@@ -7,7 +7,7 @@ import type { CallEnd } from '../middleware/usage-caps.ts'
 import type { Dialect, Operation } from '../providers/dialect.ts'
 import { type AnswerEnd, type Cut, passAnswer } from './answer.ts'
 import type { GatewayEnv } from './call.ts'
-import { endOfAnswer, endOfFailure } from './call-end.ts'
+import { endOfAnswer, endOfFailure, MAYBE_BILLED } from './call-end.ts'
 import type { Upstream } from './gateway.ts'
 import { applyEdits } from './json-body.ts'
 import { boundToWrite } from './quote.ts'
@@ -65,6 +65,8 @@ export function forward(options: ForwardOptions): Handler<GatewayEnv> {
     hold.report(ended.then((end) => toCallEnd(c, dialect, answered, end)))
 
     const headers = answerHeaders(answered.headers)
+    // The hold is charged: a retry would pay twice.
+    if (MAYBE_BILLED.has(answered.status)) headers.set('x-should-retry', 'false')
     if (clamped) headers.set(CLAMPED_HEADER, `output_tokens=${granted_output_tokens}`)
     return new Response(answer, { status: answered.status, headers })
   }
@@ -120,7 +122,7 @@ async function isReachable(url: string): Promise<boolean> {
 }
 
 function toCallEnd(c: Context<GatewayEnv>, dialect: Dialect, answered: Response, end: AnswerEnd): CallEnd {
-  const provider_request_id = answered.headers.get(dialect.request_id_header)
+  const provider_request_id = answered.headers.get(dialect.request_id_header)?.slice(0, 200) ?? null
   const { call, hold } = c.var
   return endOfAnswer(call, hold.admission, { status: answered.status, provider_request_id, end, now: Date.now() })
 }

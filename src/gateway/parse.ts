@@ -6,6 +6,7 @@ import type { Config } from '../config.ts'
 import { accepted, GatewayFault } from '../errors.ts'
 import type { PriceBook } from '../pricing/price-book.ts'
 import type { Dialect, Operation } from '../providers/dialect.ts'
+import { isRefusal, readModel } from '../providers/fields.ts'
 import type { Call, GatewayEnv } from './call.ts'
 import { readCallHeaders } from './call-headers.ts'
 import type { Upstream } from './gateway.ts'
@@ -47,7 +48,9 @@ async function readCall(
   const body = operation.method === 'POST' ? await readBody(request) : null
   const bound = body && operation.readBound ? accepted(operation.readBound(body.value, body.bytes.length)) : null
   const price = bound?.model ? await prices.find(dialect.provider, bound.model) : null
-  const model = bound?.model ?? body?.value.model
+  // Unmetered calls may name a model too; whatever it is, it goes into the event.
+  const model = body?.value.model === undefined ? null : readModel(body.value)
+  if (isRefusal(model)) throw new GatewayFault(model)
   return {
     started_at,
     target,
@@ -65,8 +68,8 @@ async function readCall(
       provider: dialect.provider,
       operation: operation.name,
       method: request.method,
-      path: c.req.path,
-      request_model: typeof model === 'string' ? model : null,
+      path: c.req.path.slice(0, MAX_PATH_LENGTH),
+      request_model: model,
       stream: bound?.stream ?? false,
       ...headers,
     },
@@ -76,6 +79,9 @@ async function readCall(
 async function readBody(request: Request): Promise<JsonBody> {
   return accepted(parseJsonBody(accepted(await readJsonBytes(request))))
 }
+
+/** What an event keeps of a path. */
+const MAX_PATH_LENGTH = 500
 
 const PATH_AS_SENT = /^[a-z]+:\/\/[^/]*([^?#]*)/i
 /** Separators in disguise: the provider may see two segments where the router saw one. */

@@ -17,6 +17,8 @@ export interface QuoteOptions {
 
 /** An answer cut shorter than this is of no use to anyone. */
 const LEAST_USEFUL_TOKENS = 16
+/** Catalogues round windows down: 1,000,000 for 1,047,576. */
+const WINDOW_SLACK = 1.05
 /** No model answers more; keeps products with a price exact. */
 const MOST_TOKENS = 1_000_000_000
 
@@ -54,8 +56,9 @@ export function boundToWrite(
 
 function boundInput(bound: Bound, context_window: number | null): number | null {
   if (bound.unbounded !== null) return null
-  if (bound.open_input !== null) return context_window
-  return Math.min(bound.input_tokens, context_window ?? MOST_TOKENS)
+  const window = context_window === null ? null : Math.ceil(context_window * WINDOW_SLACK)
+  if (bound.open_input !== null) return window
+  return Math.min(bound.input_tokens, window ?? MOST_TOKENS)
 }
 
 function boundOutput(

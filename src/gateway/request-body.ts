@@ -15,6 +15,11 @@ export async function readJsonBytes(request: Request): Promise<Uint8Array | Gate
     const message = `The content type must be application/json, not ${type ?? 'absent'}.`
     return { code: 'unsupported_media_type', message, field: 'content-type' }
   }
+  const charset = /charset\s*=\s*"?([^";\s]+)/i.exec(request.headers.get('content-type') ?? '')?.[1]
+  if (charset && charset.toLowerCase() !== 'utf-8') {
+    const message = `The body must be UTF-8, not ${charset.slice(0, 40)}.`
+    return { code: 'unsupported_media_type', message, field: 'content-type' }
+  }
   const encoding = request.headers.get('content-encoding')
   if (encoding && encoding.toLowerCase() !== 'identity') {
     const message = 'The body must not be compressed: it could not be metered.'

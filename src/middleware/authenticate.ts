@@ -3,10 +3,11 @@
 import type { MiddlewareHandler } from 'hono'
 import { timingSafeEqual } from 'hono/utils/buffer'
 import type { Caller, KeyScope } from '../../durable-objects/ledger/types.ts'
-import { type ReadCredential, readBearer, readGatewayCredential } from '../auth/credential.ts'
+import { type ReadCredential, readGatewayCredential } from '../auth/credential.ts'
 import { isJwtShaped, type JwtClaims, type JwtRefusal, type JwtVerifier } from '../auth/jwt.ts'
 import { KEY_PREFIX, type KeyRefusal, type KeyRing } from '../auth/keys.ts'
 import { type GatewayError, GatewayFault } from '../errors.ts'
+import { readBearer } from '../providers/bearer.ts'
 
 export interface CallerIdentity extends Caller {
   user_id: string

@@ -1,21 +1,23 @@
 // Talking to a ledger over a network that may fail. Both verbs are idempotent on the request id, so both may be repeated.
+// Each try asks for the ledger anew: a Durable Object's stub stays broken once a call on it has failed.
 
-import type { Ask, Decision, LedgerRpc, Settlement } from '../../durable-objects/ledger/types.ts'
+import type { Ask, Decision, LedgerOf, Settlement } from '../../durable-objects/ledger/types.ts'
 
 /** Pauses between tries to settle. Should all fail, the hold expires and is charged: late, but not lost. */
 const SETTLE_PAUSES_MS = [100, 500, 2_000, 5_000]
 
 /** One hop in the good case. `provision` is asked when the ledger does not know its user; true: try again. */
-export async function reserve(ledger: LedgerRpc, ask: Ask, provision: () => Promise<boolean>): Promise<Decision> {
-  const decision = await tryReserve(ledger, ask)
+export async function reserve(ledgerOf: LedgerOf, ask: Ask, provision: () => Promise<boolean>): Promise<Decision> {
+  const decision = await tryReserve(ledgerOf, ask)
   const isUnknown = !decision.admitted && decision.refusal.reason === 'no_config'
-  return isUnknown && (await provision()) ? tryReserve(ledger, ask) : decision
+  return isUnknown && (await provision()) ? tryReserve(ledgerOf, ask) : decision
 }
 
 /** A ledger that cannot be reached refuses: nothing is forwarded that is not held. */
-async function tryReserve(ledger: LedgerRpc, ask: Ask): Promise<Decision> {
+async function tryReserve(ledgerOf: LedgerOf, ask: Ask): Promise<Decision> {
   try {
-    return await ledger.reserve(ask).catch(() => ledger.reserve(ask))
+    const once = () => ledgerOf(ask.draft.user_id).reserve(ask)
+    return await once().catch(once)
   } catch (error) {
     console.error(JSON.stringify({ message: 'a ledger could not be reached', error: String(error) }))
     return { admitted: false, refusal: { reason: 'unreachable' }, tightest: null }
@@ -23,11 +25,11 @@ async function tryReserve(ledger: LedgerRpc, ask: Ask): Promise<Decision> {
 }
 
 /** Never throws. */
-export async function settle(ledger: LedgerRpc, ended: Promise<Settlement>): Promise<void> {
+export async function settle(ledgerOf: LedgerOf, ended: Promise<Settlement>): Promise<void> {
   const settlement = await ended
   for (const pause of [...SETTLE_PAUSES_MS, null]) {
     try {
-      return await ledger.settle(settlement)
+      return await ledgerOf(settlement.draft.user_id).settle(settlement)
     } catch (error) {
       console.warn(
         JSON.stringify({ message: 'could not settle', request_id: settlement.request_id, error: String(error) }),

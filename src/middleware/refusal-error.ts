@@ -13,7 +13,7 @@ export function refusalError(refusal: Refusal): GatewayError {
     case 'unpriced':
       return {
         code: 'unpriced_model',
-        message: `This model has no price, so it cannot be used under a ${refusal.cap_type} cost cap.`,
+        message: `This model, or what this call asks of it, has no price, so it cannot be used under a ${refusal.cap_type} cost cap.`,
         field: 'model',
       }
     case 'unbounded':
@@ -64,9 +64,13 @@ function capFacts(
 }
 
 function capMessage({ cap_type, limit_type, current_usage, limit }: LimitState, asked: number, cap: CapFacts): string {
-  const show = (amount: number) => (limit_type === 'cost' ? `$${usdOfNanoUsd(amount)}` : `${amount} ${limit_type}`)
-  const used = `The ${cap_type} ${limit_type} cap of ${show(limit)} is reached: ${show(current_usage)} used or in flight`
-  const needed = `and this call needs up to ${show(asked)}.`
-  if (cap.reset_time) return `${used}, ${needed} The cap resets at ${cap.reset_time}.`
-  return asked > limit ? `${used}, ${needed} It can never fit.` : `${used}, ${needed} This cap does not reset.`
+  const show = (amount: number) => (limit_type === 'cost' ? `$${usdOfNanoUsd(amount)}` : String(amount))
+  const unit = limit_type === 'cost' ? '' : ` ${limit_type}`
+  const used = `${show(current_usage)} of ${show(limit)}${unit} are used or in flight, and it needs up to ${show(asked)}`
+  const then = cap.reset_time
+    ? `The cap resets at ${cap.reset_time}.`
+    : asked > limit
+      ? 'It can never fit.'
+      : 'This cap does not reset.'
+  return `The ${cap_type} ${limit_type} cap has no room for this call: ${used}. ${then}`
 }

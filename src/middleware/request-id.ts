@@ -1,15 +1,17 @@
 // Gives every request an id of Tollgate's own making, and every answer that id.
 
 import type { MiddlewareHandler } from 'hono'
+import { v7 } from 'uuid'
+import { withHeaders } from './answers.ts'
 
 export const REQUEST_ID_HEADER = 'x-tollgate-request-id'
 
 /** Sets `c.var.request_id`. The client never chooses it: it is what calls are counted by. */
-export function requestId(newId: () => string): MiddlewareHandler<{ Variables: { request_id: string } }> {
+export function requestId(newId: () => string = v7): MiddlewareHandler<{ Variables: { request_id: string } }> {
   return async function requestId(c, next) {
     const id = newId()
     c.set('request_id', id)
     await next()
-    c.res.headers.set(REQUEST_ID_HEADER, id)
+    c.res = withHeaders(c.res, { [REQUEST_ID_HEADER]: id })
   }
 }

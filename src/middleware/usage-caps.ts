@@ -9,6 +9,7 @@ import type {
   Ask,
   EventDraft,
   EventFacts,
+  KeyScope,
   LedgerOf,
   OutputAsk,
   Settlement,
@@ -16,6 +17,7 @@ import type {
 } from '../../durable-objects/ledger/types.ts'
 import type { GatewayError } from '../errors.ts'
 import { problemResponse } from '../problem.ts'
+import { keepAlive, withHeaders } from './answers.ts'
 import { reserve, settle } from './ledger-calls.ts'
 import { rateLimitFields } from './rate-limit-fields.ts'
 import { refusalError } from './refusal-error.ts'
@@ -49,7 +51,7 @@ export interface Hold {
 
 export interface UsageCapsVariables {
   request_id: string
-  caller: { user_id: string; key_id: string | null }
+  caller: { user_id: string; key_id: string | null; scope?: KeyScope }
   hold: Hold
 }
 
@@ -85,17 +87,15 @@ export function usageCaps<E extends { Variables: UsageCapsVariables }>(
   async function run(c: Context<E>, next: Next): Promise<Response | undefined> {
     const started_at = Date.now()
     const asked = toAsk(c, typeof ask === 'number' ? { requests: ask } : await ask(c))
-    const ledger = ledgerOf(asked.draft.user_id)
 
-    const decision = await reserve(ledger, asked, async () => (await provision?.(c)) ?? false)
+    const decision = await reserve(ledgerOf, asked, async () => (await provision?.(c)) ?? false)
     const fields = rateLimitFields(decision.tightest, started_at)
     if (!decision.admitted) {
-      if (decision.refusal.reason === 'unreachable')
-        c.executionCtx.waitUntil(settle(ledger, releaseOf(asked, started_at)))
-      return withFields(refuse(c, refusalError(decision.refusal)), fields)
+      if (decision.refusal.reason === 'unreachable') keepAlive(c, settle(ledgerOf, releaseOf(asked, started_at)))
+      return withHeaders(refuse(c, refusalError(decision.refusal)), fields)
     }
 
-    let end: CallEnd | Promise<CallEnd> = { usage: null, usage_source: 'reported' }
+    let end: CallEnd | Promise<CallEnd> | null = null
     const report: Hold['report'] = (reported) => {
       end = Promise.resolve(reported).catch((error) => {
         logFault('a report of usage failed', asked.request_id, error)
@@ -105,22 +105,22 @@ export function usageCaps<E extends { Variables: UsageCapsVariables }>(
     c.set('hold', { admission: decision, report })
     await next()
     const seen = { status: c.res.status, latency_ms: Date.now() - started_at }
-    const ended = Promise.resolve(end).then((it) => toSettlement(asked, decision, it, seen))
-    c.executionCtx.waitUntil(settle(ledger, ended))
-    withFields(c.res, fields)
+    // A handler that reports nothing has the price it asked for; one that throws may have used anything.
+    const unreported: CallEnd = { usage: null, usage_source: c.error ? 'hold' : 'reported' }
+    const ended = Promise.resolve(end ?? unreported).then((it) => toSettlement(asked, decision, it, seen))
+    keepAlive(c, settle(ledgerOf, ended))
+    c.res = withHeaders(c.res, fields)
   }
 
   return async function usageCaps(c, next) {
     const call = run(c, next)
     // Its client may leave at any moment; the call goes on to its end, so that its hold comes off at its real cost.
-    c.executionCtx.waitUntil(call.catch(() => undefined))
+    keepAlive(
+      c,
+      call.catch(() => undefined),
+    )
     return call
   }
-}
-
-function withFields(response: Response, fields: Record<string, string>): Response {
-  for (const [name, value] of Object.entries(fields)) response.headers.set(name, value)
-  return response
 }
 
 function toAsk<E extends { Variables: UsageCapsVariables }>(c: Context<E>, asked: CallAsk): Ask {
@@ -134,7 +134,7 @@ function toAsk<E extends { Variables: UsageCapsVariables }>(c: Context<E>, asked
   }
   return {
     request_id,
-    caller: { key_id: caller.key_id, scope: 'call' },
+    caller: { key_id: caller.key_id, scope: caller.scope ?? 'call' },
     requests,
     input_tokens,
     input_cost_nano_usd,

@@ -8,12 +8,15 @@ const MAX_TOKENS = 1_000_000_000
 /** A JSON answer longer than this is not kept for parsing: its usage is unknown. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
+const MAX_NAME_LENGTH = 200
+
 export function isObject(value: unknown): value is { [key: string]: unknown } {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
+/** A provider's name for something; longer ones are cut: what ends up in an event has a size. */
 export function stringOrNull(value: unknown): string | null {
-  return typeof value === 'string' ? value : null
+  return typeof value === 'string' ? value.slice(0, MAX_NAME_LENGTH) : null
 }
 
 /** Undefined where the text is not JSON. */

@@ -170,7 +170,9 @@ function readBlock(block: unknown, media: Media): null | 'open' | { content: unk
     media.added_tokens += INLINE_IMAGE_TOKENS - source.data.length
     return null
   }
-  if (block.type === 'document' && source.type === 'text') return null
+  // Citing splits a text into sentences, each with a mark of its own.
+  const isCited = isObject(block.citations) && block.citations.enabled === true
+  if (block.type === 'document' && source.type === 'text' && !isCited) return null
   if (block.type === 'document' && source.type === 'content') return { content: source.content }
   return 'open'
 }

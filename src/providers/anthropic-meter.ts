@@ -79,8 +79,10 @@ function blank(body: JsonObject): Metered {
 /** What Anthropic says of speed and place multiplies the price; its `priority` does not, commitments are paid apart. */
 function readUsage(usage: JsonObject, body: JsonObject, metered: Metered): void {
   metered.usage = readMessageUsage(usage, dearestCacheWrite(body) === '1h' ? '1h' : '5m')
-  metered.service_tier =
-    tierName(usage.speed === 'fast', usage.inference_geo === 'us') ?? stringOrNull(usage.service_tier)
+  // An answer that does not say is taken at its word of the request.
+  const speed = usage.speed ?? body.speed ?? 'standard'
+  const place = usage.inference_geo ?? body.inference_geo
+  metered.service_tier = tierName(speed !== 'standard', place === 'us') ?? stringOrNull(usage.service_tier)
 }
 
 function meterJson(body: JsonObject): Meter {

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
+import type { LedgerRpc } from '../../durable-objects/ledger/types.ts'
 import { type FakeProvider, type Reply, startFakeProvider } from '../../src/local/fake-provider.ts'
 import { BUILT_WORKER } from './build.ts'
 import { openTestDatabase, type TestDatabase } from './postgres.ts'
@@ -20,6 +21,8 @@ export interface Gateway {
   storage: string
   /** Ends workerd at once, as kill -9 would, and starts it again on the same storage. */
   restart(): Promise<void>
+  /** A user's ledger itself, as the worker calls it. */
+  ledgerOf(userId: string): Promise<LedgerRpc>
   /** Puts a user's ledger out of memory. */
   evict(userId: string): Promise<void>
   close(): Promise<void>
@@ -80,6 +83,10 @@ export async function startGateway({ reply, vars = {}, onLog }: GatewayOptions =
       await miniflare.dispose()
       miniflare = new Miniflare(options)
       gateway.url = await directUrl(miniflare)
+    },
+    async ledgerOf(userId) {
+      const namespace = await miniflare.getDurableObjectNamespace('USAGE_LEDGER')
+      return namespace.get(namespace.idFromName(userId)) as unknown as LedgerRpc
     },
     async evict(userId: string) {
       await miniflare.unsafeEvictDurableObject('tollgate', 'UsageLedger', { name: userId })

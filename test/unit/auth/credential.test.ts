@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { readBearer, readGatewayCredential } from '../../../src/auth/credential.ts'
+import { readGatewayCredential } from '../../../src/auth/credential.ts'
+import { readBearer } from '../../../src/providers/bearer.ts'
 
 const KEY = `tg_${'A'.repeat(71)}`
 const OTHER = `tg_${'B'.repeat(71)}`

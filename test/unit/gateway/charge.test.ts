@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { charge } from '../../../src/gateway/charge.ts'
 import type { Quote } from '../../../src/gateway/quote.ts'
-import type { Metered } from '../../../src/providers/dialect.ts'
+import type { Bound, Metered } from '../../../src/providers/dialect.ts'
 import { NO_USAGE, PRICE } from '../pricing/fixtures.ts'
 
 const METERED: Metered = {
@@ -13,16 +13,25 @@ const METERED: Metered = {
   service_tier: null,
   error_class: null,
 }
-const QUOTE: Quote = {
-  requests: 1,
-  input_tokens: 500,
-  input_cost_nano_usd: 1_000_000,
-  output: { max_tokens: 100, min_tokens: 16, choices: 1, nano_usd_per_mtok: 10_000_000_000 },
+const OUTPUT = { max_tokens: 100, min_tokens: 16, choices: 1, nano_usd_per_mtok: 10_000_000_000 }
+const QUOTE: Quote = { requests: 1, input_tokens: 500, input_cost_nano_usd: 1_000_000, output: OUTPUT }
+const BOUND: Bound = {
+  model: 'm',
+  stream: false,
+  input_tokens: 700,
+  open_input: null,
+  unbounded: null,
+  output: { max_tokens: null, min_tokens: 1, choices: 1 },
+  cache_write: 'none',
+  audio_input: false,
+  audio_output: false,
+  service_tier: null,
 }
+const CALL = { quote: QUOTE, price: PRICE, bound: BOUND }
 
 test('reported usage is charged exactly, by the tier that answered', () => {
   const usage = { ...NO_USAGE, input_tokens: 10, cached_input_tokens: 4, output_tokens: 5, reasoning_tokens: 3 }
-  const charged = charge({ ...METERED, usage, service_tier: 'flex' }, QUOTE, PRICE, 100)
+  const charged = charge({ ...METERED, usage, service_tier: 'flex' }, CALL, 100)
   expect(charged.usage).toEqual({
     requests: 1,
     input_tokens: 10,
@@ -34,24 +43,34 @@ test('reported usage is charged exactly, by the tier that answered', () => {
 })
 
 test('a whole answer without usage is charged its input bound and all that went past, at the worst rates', () => {
-  expect(charge(METERED, QUOTE, PRICE, 100)).toMatchObject({
+  expect(charge(METERED, CALL, 100)).toMatchObject({
     usage: { requests: 1, input_tokens: 500, output_tokens: 56, cost_nano_usd: 1_000_000 + 560_000 },
     usage_source: 'estimated',
   })
-  expect(charge(METERED, QUOTE, PRICE, 20).usage?.output_tokens).toBe(20)
+  expect(charge(METERED, CALL, 20).usage?.output_tokens).toBe(20)
 })
 
 test.each([
-  ['a cut answer', { ...METERED, complete: false }, QUOTE],
-  ['an answer that may hide output', { ...METERED, may_hide_output: true }, QUOTE],
-  ['an input that nothing bounds', METERED, { ...QUOTE, input_tokens: null }],
-])('%s is charged its hold', (_, metered, quoted) => {
-  expect(charge(metered, quoted, PRICE, 100)).toMatchObject({ usage: null, usage_source: 'hold' })
+  ['a cut answer', { ...METERED, complete: false }],
+  ['an answer that may hide output', { ...METERED, may_hide_output: true }],
+])('%s is charged its hold', (_, metered) => {
+  expect(charge(metered, CALL, 100)).toMatchObject({ usage: null, usage_source: 'hold' })
+})
+
+test.each([
+  ['input', { input_tokens: null, input_cost_nano_usd: null }, { input_tokens: 700 }],
+  ['output', { output: { ...OUTPUT, max_tokens: null } }, { input_tokens: 500 }],
+])('a cut call whose %s nothing bounds is charged what went past, for there is no hold', (_, unbounded, charged) => {
+  const call = { ...CALL, quote: { ...QUOTE, ...unbounded } }
+  expect(charge({ ...METERED, complete: false }, call, null)).toMatchObject({
+    usage: { requests: 1, output_tokens: 40, ...charged },
+    usage_source: 'estimated',
+  })
 })
 
 test('an operation without tokens is charged one request', () => {
   const free = { requests: 1, input_tokens: 0, input_cost_nano_usd: 0, output: null }
-  expect(charge({ ...METERED, complete: false }, free, null, null)).toMatchObject({
+  expect(charge({ ...METERED, complete: false }, { quote: free, price: null, bound: null }, null)).toMatchObject({
     usage: { requests: 1, input_tokens: 0, output_tokens: 0, cost_nano_usd: 0 },
     usage_source: 'reported',
   })

@@ -36,7 +36,7 @@ describe('the quote', () => {
 
   test('takes the context window where bytes do not bound the input, and says null where that is unknown', () => {
     const open = { ...BOUND, open_input: 'messages[0]' }
-    expect(quote(open, PRICE, NONE)).toMatchObject({ input_tokens: 100_000, input_cost_nano_usd: 400_000_000 })
+    expect(quote(open, PRICE, NONE)).toMatchObject({ input_tokens: 105_000, input_cost_nano_usd: 420_000_000 })
     expect(quote(open, { ...PRICE, context_window: null }, NONE)).toMatchObject({
       input_tokens: null,
       input_cost_nano_usd: null,
@@ -49,7 +49,7 @@ describe('the quote', () => {
   })
 
   test('is at most the context window', () => {
-    expect(quote({ ...BOUND, input_tokens: 10 ** 7 }, PRICE, NONE).input_tokens).toBe(100_000)
+    expect(quote({ ...BOUND, input_tokens: 10 ** 7 }, PRICE, NONE).input_tokens).toBe(105_000)
   })
 
   test('of a model without a price has amounts and no cost', () => {

@@ -63,7 +63,7 @@ describe('openai', () => {
     expect(read('Bearer sk-1')).toBe('sk-1')
     expect(read('bearer  sk-1 ')).toBe('sk-1')
     expect(read('Basic sk-1')).toBeNull()
-    expect(read('Bearer sk 1')).toBeNull()
+    expect(read('Bearer sk-1, Bearer sk-2')).toBe('sk-1, Bearer sk-2')
     expect(openai.readCredential(new Headers())).toBeNull()
     const headers = new Headers({ authorization: 'Bearer tg_1' })
     openai.setCredential(headers, 'sk-2')

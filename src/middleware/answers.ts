@@ -1,0 +1,22 @@
+// What middleware does to answers, whatever the handler returned and wherever it runs.
+
+import type { Context } from 'hono'
+
+/** The answer with these headers; a copy where its own cannot be changed, as of what `fetch` returned. */
+export function withHeaders(response: Response, headers: Record<string, string>): Response {
+  try {
+    for (const [name, value] of Object.entries(headers)) response.headers.set(name, value)
+    return response
+  } catch {
+    return withHeaders(new Response(response.body, response), headers)
+  }
+}
+
+/** Keeps the Worker alive until the work is done. Elsewhere nothing ends a promise early. */
+export function keepAlive(c: Context, work: Promise<unknown>): void {
+  try {
+    c.executionCtx.waitUntil(work)
+  } catch {
+    // Hono throws where the host has no ExecutionContext.
+  }
+}

@@ -1,0 +1,43 @@
+import { expect, test } from 'vitest'
+import type { LedgerOf, LedgerRpc } from '../../../durable-objects/ledger/types.ts'
+import { reserve, settle } from '../../../src/middleware/ledger-calls.ts'
+import { ask, settlement } from '../../support/ledger-fixtures.ts'
+
+const gone = () => Promise.reject(new Error('the object was reset'))
+const BROKEN: LedgerRpc = { reserve: gone, settle: gone, configure: gone, status: gone }
+
+/** Stubs that stay broken, as a Durable Object's do; each asking gives the next one. */
+function stubs(...list: Partial<LedgerRpc>[]): { ledgerOf: LedgerOf; asked: () => number } {
+  let asked = 0
+  const ledgerOf: LedgerOf = () => ({ ...BROKEN, ...list[Math.min(asked++, list.length - 1)] })
+  return { ledgerOf, asked: () => asked }
+}
+
+const never = () => Promise.resolve(false)
+
+test('a stub that broke is not used again: the next try asks for a new one', async () => {
+  const decision = { admitted: false, refusal: { reason: 'suspended' }, tightest: null } as const
+  const reserving = stubs({}, { reserve: async () => decision })
+  expect(await reserve(reserving.ledgerOf, ask('a'), never)).toEqual(decision)
+
+  const settled: string[] = []
+  const settling = stubs({}, {}, { settle: async ({ request_id }) => void settled.push(request_id) })
+  await settle(settling.ledgerOf, Promise.resolve(settlement('a', 0)))
+  expect(settled).toEqual(['a'])
+  expect(settling.asked()).toBe(3)
+})
+
+test('a ledger that does not answer refuses', async () => {
+  const { ledgerOf } = stubs({})
+  expect(await reserve(ledgerOf, ask('a'), never)).toMatchObject({
+    admitted: false,
+    refusal: { reason: 'unreachable' },
+  })
+})
+
+test('a ledger that does not know its user is asked again once it was told', async () => {
+  const unknown = { admitted: false, refusal: { reason: 'no_config' }, tightest: null } as const
+  const admitted = { admitted: false, refusal: { reason: 'deleted' }, tightest: null } as const
+  const { ledgerOf } = stubs({ reserve: async () => unknown }, { reserve: async () => admitted })
+  expect(await reserve(ledgerOf, ask('a'), () => Promise.resolve(true))).toEqual(admitted)
+})
