@@ -5,7 +5,6 @@ import { createApp } from './app.ts'
 import { type Config, ConfigError, parseConfig } from './config.ts'
 import { problemResponse } from './problem.ts'
 
-export { usageCaps } from './middleware/usage-caps.ts'
 export { UsageLedger }
 
 let app: ReturnType<typeof createApp> | undefined

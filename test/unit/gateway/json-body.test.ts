@@ -122,3 +122,10 @@ describe('editing', () => {
     )
   })
 })
+
+test('a body of a great many small values is refused before it is parsed; long strings are not counted', () => {
+  const many = new TextEncoder().encode(`{"messages":[${'[],'.repeat(300_000)}[]]}`)
+  expect(parseJsonBody(many)).toMatchObject({ code: 'invalid_request', message: expect.stringContaining('values') })
+  const long = new TextEncoder().encode(JSON.stringify({ text: ',[{\\"'.repeat(300_000) }))
+  expect(parseJsonBody(long)).toHaveProperty('members')
+})

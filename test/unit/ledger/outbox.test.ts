@@ -1,0 +1,114 @@
+// The outbox on node:sqlite: in order, at least once, and nothing stuck behind one bad event.
+
+import { beforeEach, expect, test } from 'vitest'
+import { NO_FACTS } from '../../../durable-objects/ledger/no-facts.ts'
+import type { UsageEvent } from '../../../durable-objects/ledger/types.ts'
+import { Outbox } from '../../../durable-objects/outbox.ts'
+import { EventRejected } from '../../../src/postgres/usage-writer.ts'
+import { amount, DRAFT } from '../../support/ledger-fixtures.ts'
+import { type NodeSql, nodeSql } from '../../support/node-sql.ts'
+
+const HOUR = 3_600_000
+
+let sql: NodeSql
+let now: number
+let written: string[]
+let write: (events: UsageEvent[]) => Promise<void>
+let outbox: Outbox
+
+const open = () => new Outbox(sql, { write: (events) => write(events), now: () => now, random: () => 0 })
+const deliver = async (events: UsageEvent[]) => void written.push(...events.map(({ id }) => id))
+const append = (...ids: string[]) => {
+  for (const id of ids) {
+    const end = { settled_at: 0, outcome: 'settled', usage_source: 'reported', overrun: false, revision: 0 } as const
+    outbox.append({ ...DRAFT, ...NO_FACTS, ...amount({}), ...end, id, occurred_at: 0 })
+  }
+}
+const many = (count: number) => Array.from({ length: count }, (_, index) => `e${index}`)
+
+beforeEach(() => {
+  sql = nodeSql()
+  now = HOUR * 1_000
+  written = []
+  write = deliver
+  outbox = open()
+})
+
+test('events leave in order, in batches of at most 100, and once', async () => {
+  const sizes: number[] = []
+  write = async (events) => {
+    sizes.push(events.length)
+    await deliver(events)
+  }
+  append(...many(250))
+  await Promise.all([outbox.drain(), outbox.drain()])
+  expect(sizes).toEqual([100, 100, 50])
+  expect(written).toEqual(many(250))
+  expect(outbox.counts()).toEqual({ waiting: 0, rejected: 0 })
+  expect(outbox.nextAttempt()).toBeNull()
+})
+
+test('what comes while a batch is out leaves after it', async () => {
+  write = async (events) => {
+    if (written.length === 0) append('late')
+    await deliver(events)
+  }
+  append('early')
+  await outbox.drain()
+  expect(written).toEqual(['early', 'late'])
+})
+
+test('Postgres down: nothing is lost, and the pauses grow to five minutes', async () => {
+  write = () => Promise.reject(new Error('down'))
+  append('a')
+  const pauses: number[] = []
+  for (let i = 0; i < 12; i++) {
+    await outbox.drain()
+    const next = outbox.nextAttempt() ?? 0
+    pauses.push(next - now)
+    now = next
+  }
+  expect(pauses.slice(0, 3)).toEqual([500, 1_000, 2_000])
+  expect(pauses.at(-1)).toBe(150_000)
+  write = deliver
+  await outbox.drain()
+  expect(written).toEqual(['a'])
+})
+
+test('while a failure asks for patience nobody is asked', async () => {
+  let asked = 0
+  write = () => {
+    asked += 1
+    return Promise.reject(new Error('down'))
+  }
+  append('a')
+  await outbox.drain()
+  await outbox.drain()
+  expect(asked).toBe(1)
+})
+
+test('an event that Postgres refuses is set aside alone, and tried again after an hour and after a restart', async () => {
+  let bad = new Set(['e3', 'e77'])
+  write = async (events) => {
+    if (events.some(({ id }) => bad.has(id))) throw new EventRejected('22003', 'out of range')
+    await deliver(events)
+  }
+  append(...many(120))
+  await outbox.drain()
+  expect(written).toEqual(many(120).filter((id) => !bad.has(id)))
+  expect(outbox.counts()).toEqual({ waiting: 0, rejected: 2 })
+  expect(outbox.nextAttempt()).toBe(now + HOUR)
+
+  now += HOUR - 1
+  await outbox.drain()
+  expect(outbox.counts().rejected).toBe(2)
+  now += 1
+  bad = new Set(['e77'])
+  await outbox.drain()
+  expect(written.at(-1)).toBe('e3')
+  bad = new Set()
+  outbox = open()
+  await outbox.drain()
+  expect(written).toHaveLength(120)
+  expect(outbox.counts()).toEqual({ waiting: 0, rejected: 0 })
+})
