@@ -23,12 +23,12 @@ const DDL = `
   )`
 const DDL_INDEX = 'create index if not exists outbox_waiting on outbox (seq) where rejection is null'
 const APPEND = 'insert into outbox (event) values (?)'
-const NEXT = 'select seq, event from outbox where rejection is null order by seq limit ?'
-const DELETE = 'delete from outbox where rejection is null and seq between ? and ?'
+const NEXT = 'select seq, event from outbox where rejection is null and seq > ? order by seq limit ?'
+const DELETE = 'delete from outbox where rejection is null and seq <= ?'
 const SET_ASIDE = 'update outbox set rejection = ? where seq = ?'
 const TRY_REJECTED_AGAIN = 'update outbox set rejection = null where rejection is not null'
 const COUNTS = `
-  select count(*) filter (where rejection is null) as waiting, count(rejection) as rejected from outbox`
+  select count(*) filter (where rejection is null and seq > ?) as waiting, count(rejection) as rejected from outbox`
 
 interface Row {
   seq: number
@@ -50,6 +50,8 @@ export class Outbox {
   #failures = 0
   #retryAt = 0
   #retryRejectedAt = 0
+  /** All up to here is delivered or set aside. Deleting it waits for the next write: a commit saved a call. */
+  #delivered = 0
 
   constructor(sql: Sql, options: OutboxOptions) {
     sql.all(DDL)
@@ -60,11 +62,21 @@ export class Outbox {
 
   /** Inside the transaction of the caller. */
   append(event: UsageEvent): void {
+    this.forgetDelivered()
     this.#sql.all(APPEND, JSON.stringify(event))
   }
 
+  /** Should it not happen before a restart, the events are sent once more, which changes nothing. */
+  forgetDelivered(): void {
+    if (this.#delivered === 0) return
+    this.#sql.all(DELETE, this.#delivered)
+    this.#delivered = 0
+  }
+
   counts(): { waiting: number; rejected: number } {
-    return this.#sql.all<{ waiting: number; rejected: number }>(COUNTS)[0] ?? { waiting: 0, rejected: 0 }
+    return (
+      this.#sql.all<{ waiting: number; rejected: number }>(COUNTS, this.#delivered)[0] ?? { waiting: 0, rejected: 0 }
+    )
   }
 
   /** When to try again; null where nothing waits. */
@@ -86,6 +98,7 @@ export class Outbox {
   async #drain(): Promise<void> {
     try {
       if (this.#options.now() >= this.#retryRejectedAt) {
+        this.forgetDelivered()
         this.#sql.all(TRY_REJECTED_AGAIN)
         this.#retryRejectedAt = this.#options.now() + REJECTED_RETRY_MS
       }
@@ -115,7 +128,7 @@ export class Outbox {
     if (!first || !last) return
     try {
       await this.#options.write(rows.map(({ event }) => JSON.parse(event)))
-      this.#sql.all(DELETE, first.seq, last.seq)
+      this.#delivered = last.seq
     } catch (error) {
       if (!(error instanceof EventRejected)) throw error
       if (rows.length === 1) {
@@ -130,6 +143,6 @@ export class Outbox {
   }
 
   #next(limit: number): Row[] {
-    return this.#sql.all<Row>(NEXT, limit)
+    return this.#sql.all<Row>(NEXT, this.#delivered, limit)
   }
 }

@@ -84,6 +84,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
       do expired = this.#ledger.expire(Date.now())
       while (expired > 0)
       this.#ledger.prune(Date.now())
+      this.#outbox.forgetDelivered()
     } finally {
       this.#wakeBy(this.#ledger.nextExpiry())
       await this.#drain()

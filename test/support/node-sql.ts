@@ -8,6 +8,8 @@ export class Crash extends Error {}
 export interface NodeSql extends Sql {
   /** The n-th statement from now (0: the next) throws `Crash`; null: none. */
   crashAfter(statements: number | null): void
+  /** Told how each transaction ended. */
+  onEnd: (committed: boolean) => void
   close(): void
 }
 
@@ -19,7 +21,8 @@ export function nodeSql(): NodeSql {
     if (left === 0) throw new Crash()
     left -= 1
   }
-  return {
+  const sql: NodeSql = {
+    onEnd: () => undefined,
     all<Row>(statement: string, ...bindings: SqlValue[]) {
       step()
       return database.prepare(statement).all(...bindings) as Row[]
@@ -30,9 +33,11 @@ export function nodeSql(): NodeSql {
         const result = body()
         step()
         database.exec('commit')
+        sql.onEnd(true)
         return result
       } catch (error) {
-        database.exec('rollback')
+        if (database.isTransaction) database.exec('rollback')
+        sql.onEnd(false)
         throw error
       }
     },
@@ -43,4 +48,5 @@ export function nodeSql(): NodeSql {
       database.close()
     },
   }
+  return sql
 }

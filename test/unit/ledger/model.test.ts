@@ -111,6 +111,7 @@ class Life {
 
   constructor(config: Snapshot) {
     this.config = config
+    this.sql.onEnd = (committed) => (committed ? this.commit() : this.rollBack())
     this.ledger = this.open()
     this.ledger.configure(config, this.now)
   }
@@ -123,27 +124,35 @@ class Life {
   run<T>(verb: () => T, crash: Crashing): T {
     this.sql.crashAfter(crash?.at ?? null)
     try {
-      return this.commit(verb())
+      return verb()
     } catch (error) {
       if (!(error instanceof Crash)) throw error
-      this.pending = []
       this.sql.crashAfter(null)
       if (crash?.dies) this.ledger = this.open()
       this.check()
-      return this.commit(verb())
+      return verb()
     } finally {
       this.sql.crashAfter(null)
     }
   }
 
-  commit<T>(result: T): T {
+  commit(): void {
     for (const event of this.pending) {
       const known = this.events.get(event.id)
       expect(known === undefined || known.revision < event.revision).toBe(true)
       this.events.set(event.id, event)
+      const call = this.calls.get(event.id)
+      if (call && event.outcome === 'expired') {
+        expect(call.reserved_at + HOLD_TTL_MS).toBeLessThanOrEqual(this.now)
+        expect(call.charged).toBeNull()
+        Object.assign(call, { charged: call.hold, expired: true })
+      }
     }
     this.pending = []
-    return result
+  }
+
+  rollBack(): void {
+    this.pending = []
   }
 
   /** What a cap's window holds, added up call by call. */
@@ -266,10 +275,8 @@ test('no cap is exceeded, and nothing is lost or counted twice, whatever happens
             break
           case 'expire':
             life.run(() => life.ledger.expire(life.now), crash)
-            for (const call of life.calls.values()) {
-              if (call.charged !== null || call.reserved_at + HOLD_TTL_MS > life.now) continue
-              call.charged = call.hold
-              call.expired = true
+            for (const { charged, reserved_at } of life.calls.values()) {
+              expect(charged !== null || reserved_at + HOLD_TTL_MS > life.now).toBe(true)
             }
             break
           case 'prune':

@@ -109,6 +109,7 @@ test('an event that Postgres refuses is set aside alone, and tried again after a
   bad = new Set()
   outbox = open()
   await outbox.drain()
-  expect(written).toHaveLength(120)
+  // What was delivered since the last write is sent once more.
+  expect(new Set(written)).toEqual(new Set(many(120)))
   expect(outbox.counts()).toEqual({ waiting: 0, rejected: 0 })
 })
