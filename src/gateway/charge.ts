@@ -24,21 +24,12 @@ export interface CallCharge {
   /** Null charges the hold. */
   usage: Amount | null
   usage_source: UsageSource
-  kinds: TokenKinds
+  /** What is left out is 0. */
+  kinds: Partial<TokenKinds>
 }
 
 /** Tokens of an answer that show in no string (its end, a tool call's frame). */
 const UNSEEN_TOKENS_PER_CHOICE = 16
-
-const NO_KINDS: TokenKinds = {
-  cached_input_tokens: 0,
-  cache_write_5m_tokens: 0,
-  cache_write_1h_tokens: 0,
-  audio_input_tokens: 0,
-  reasoning_tokens: 0,
-  audio_output_tokens: 0,
-  web_search_requests: 0,
-}
 
 /** What is priced: `price` is null for a model without one, under no cost cap; its cost is recorded as 0. */
 export interface Quoted {
@@ -60,12 +51,12 @@ export function charge(
   }
   if (quote.output === null && quote.input_tokens === 0) {
     const usage = { requests: 1, input_tokens: 0, output_tokens: 0, cost_nano_usd: 0 }
-    return { usage, usage_source: 'reported', kinds: NO_KINDS }
+    return { usage, usage_source: 'reported', kinds: {} }
   }
   const { input_tokens, output } = quote
   if (bound && (input_tokens === null || output?.max_tokens === null)) return chargeSeen(metered, quote, bound)
   if (!metered.complete || metered.may_hide_output || input_tokens === null || output === null) {
-    return { usage: null, usage_source: 'hold', kinds: NO_KINDS }
+    return { usage: null, usage_source: 'hold', kinds: {} }
   }
   const seen = metered.seen_output_bytes + UNSEEN_TOKENS_PER_CHOICE * output.choices
   const most = granted_output_tokens === null ? seen : granted_output_tokens * output.choices
@@ -75,7 +66,7 @@ export function charge(
   return {
     usage: { requests: 1, input_tokens, output_tokens, cost_nano_usd },
     usage_source: 'estimated',
-    kinds: NO_KINDS,
+    kinds: {},
   }
 }
 
@@ -91,6 +82,6 @@ function chargeSeen(metered: Metered, { input_tokens, input_cost_nano_usd, outpu
       cost_nano_usd: (input_cost_nano_usd ?? 0) + output_cost,
     },
     usage_source: 'estimated',
-    kinds: NO_KINDS,
+    kinds: {},
   }
 }
