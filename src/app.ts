@@ -13,10 +13,10 @@ import { authenticate, requireAdmin } from './middleware/authenticate.ts'
 import { requestId } from './middleware/request-id.ts'
 import { openDatabase } from './postgres/client.ts'
 import { createPriceBook } from './pricing/price-book.ts'
-import { problemResponse } from './problem.ts'
 import { anthropic } from './providers/anthropic.ts'
 import { openai } from './providers/openai.ts'
 import { answerThrown } from './rest/app.ts'
+import { answerNoRoute } from './rest/no-route.ts'
 import { usageRoutes } from './usage/routes.ts'
 
 export interface AppOptions {
@@ -43,14 +43,11 @@ export function createApp({ config, ledgerOf }: AppOptions) {
   const usage = usageRoutes({ db, ledgerOf })
   app.use('/admin/*', requireAdmin({ adminToken: config.ADMIN_TOKEN, jwt }))
   app.route('/admin', admin)
-  app.use('/usage/*', authenticate({ keys, jwt, scope: 'usage' }))
+  app.use('/usage/*', authenticate({ keys, jwt, scope: 'usage', readCredential: anthropic.readCredential }))
   app.route('/usage', usage)
   app.route('/', openApiRoutes({ admin, usage }))
   app.get('/', (c) => c.json({ name: 'tollgate', openapi: '/openapi.json' }))
-  app.notFound((c) => {
-    const message = `There is no ${c.req.method} ${c.req.path} here.`
-    return problemResponse({ code: 'not_found', message }, c.get('request_id'))
-  })
+  app.notFound(answerNoRoute(app))
   app.onError(answerThrown)
   return app
 }

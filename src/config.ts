@@ -8,6 +8,8 @@ const optional = <T extends z.ZodType>(schema: T) =>
   z.preprocess((value) => (value === '' ? undefined : value), schema.optional())
 const integer = (least: number, most: number) => z.coerce.number().int().min(least).max(most)
 
+const capStatusFault = 'must be 402, 403 or 429'
+
 const configSchema = z
   .object({
     /** Neon's connection string. */
@@ -36,7 +38,7 @@ const configSchema = z
     /** Output bound of calls that set none; unset: the model's maximum. */
     DEFAULT_MAX_OUTPUT_TOKENS: optional(integer(1, 10_000_000)),
     /** HTTP status of a call that a cap refuses, for every dialect; unset: the one its SDK does not retry. */
-    CAP_STATUS: optional(z.coerce.number().pipe(z.union([z.literal(402), z.literal(403), z.literal(429)]))),
+    CAP_STATUS: optional(z.coerce.number(capStatusFault).pipe(z.literal([402, 403, 429], capStatusFault))),
     /** After so long a call that never came back is charged its hold. */
     HOLD_TTL_SECONDS: integer(1, 86_400).default(1_200),
     /** How long a provider may take to its first byte, and between two chunks. */
@@ -55,7 +57,9 @@ export class ConfigError extends Error {
 
 /** @throws {ConfigError} naming every variable that is missing or wrong; never its value. */
 export function parseConfig(env: unknown): Config {
-  const parsed = configSchema.safeParse(env)
+  const parsed = configSchema.safeParse(env, {
+    error: ({ input }) => (input === undefined ? 'is required' : undefined),
+  })
   if (parsed.success) return parsed.data
   const faults = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
   throw new ConfigError(`Tollgate is not configured. ${faults.join('; ')}`)

@@ -18,15 +18,15 @@ export const capSettings = z.strictObject({
   is_active: z.boolean().default(true),
 })
 
-export const newCapSchema = capSettings.extend({ cap_type: capType })
+const newCapSchema = capSettings.extend({ cap_type: capType })
 
-export const capChangeSchema = z.strictObject({
-  limits: limitsOfChangedCap.optional().openapi({ description: 'Those that are named change; null takes one away.' }),
+const capChangeSchema = z.strictObject({
+  limits: limitsOfChangedCap.optional(),
   on_exceed: onExceed.optional(),
   is_active: z.boolean().optional(),
 })
 
-export const userStatusSchema = statusSchema
+const userStatusSchema = statusSchema
   .extend({
     version: z.int().openapi({ description: 'Of the configuration that the ledger enforces.' }),
     status: z.enum(['active', 'suspended', 'deleted']),
@@ -42,44 +42,56 @@ const userAndCap = z.object({ id, cap_id: id })
 const create = createRoute({
   method: 'post',
   path: '/users/{id}/caps',
+  operationId: 'createCap',
+  tags: ['caps'],
   summary: 'Create a cap',
   request: { params: user, body: takes(newCapSchema) },
-  responses: { 201: answers(capSchema, 'The cap'), ...problems(400, 404, 409, 413, 415, 503) },
+  responses: { 201: answers(capSchema, 'The cap'), ...problems(404, 409, 413, 415) },
 })
 const list = createRoute({
   method: 'get',
   path: '/users/{id}/caps',
+  operationId: 'listCaps',
+  tags: ['caps'],
   summary: 'List the caps of a user',
   request: { params: user, query: noQuery },
-  responses: { 200: answers(z.object({ data: z.array(capSchema) }), 'All caps'), ...problems(400, 404, 503) },
+  responses: { 200: answers(z.object({ data: z.array(capSchema) }), 'All caps'), ...problems(404) },
 })
 const status = createRoute({
   method: 'get',
   path: '/users/{id}/caps/status',
+  operationId: 'getCapsStatus',
+  tags: ['caps'],
   summary: 'How full the caps of a user are, as they are enforced',
   request: { params: user, query: noQuery },
-  responses: { 200: answers(userStatusSchema, 'Active caps'), ...problems(400, 404, 503) },
+  responses: { 200: answers(userStatusSchema, 'Active caps'), ...problems(404) },
 })
 const get = createRoute({
   method: 'get',
   path: '/users/{id}/caps/{cap_id}',
+  operationId: 'getCap',
+  tags: ['caps'],
   summary: 'Get a cap',
   request: { params: userAndCap, query: noQuery },
-  responses: { 200: answers(capSchema, 'The cap'), ...problems(400, 404, 503) },
+  responses: { 200: answers(capSchema, 'The cap'), ...problems(404) },
 })
 const change = createRoute({
   method: 'patch',
   path: '/users/{id}/caps/{cap_id}',
+  operationId: 'changeCap',
+  tags: ['caps'],
   summary: 'Change a cap',
   request: { params: userAndCap, body: takes(capChangeSchema) },
-  responses: { 200: answers(capSchema, 'The cap as changed'), ...problems(400, 404, 409, 413, 415, 503) },
+  responses: { 200: answers(capSchema, 'The cap as changed'), ...problems(404, 409, 413, 415) },
 })
 const remove = createRoute({
   method: 'delete',
   path: '/users/{id}/caps/{cap_id}',
+  operationId: 'deleteCap',
+  tags: ['caps'],
   summary: 'Delete a cap',
   request: { params: userAndCap },
-  responses: { 204: { description: 'Deleted' }, ...problems(400, 404, 409, 503) },
+  responses: { 204: { description: 'Deleted' }, ...problems(404, 409) },
 })
 
 export function capRoutes(deps: AdminDeps) {
@@ -116,10 +128,12 @@ export function capRoutes(deps: AdminDeps) {
     .openapi(change, async (c) => {
       const { id: userId, cap_id } = c.req.valid('param')
       const { limits, ...settings } = c.req.valid('json')
+      const fields = { ...limits, ...settings }
+      const changesNothing = Object.values(fields).every((value) => value === undefined)
       const row = await changeAndPush(
         deps,
         userId,
-        () => changeCap(db, userId, cap_id, { ...limits, ...settings }),
+        () => (changesNothing ? findCap(db, userId, cap_id) : changeCap(db, userId, cap_id, fields)),
         (error) => (isUnlimitedCap(error) ? unlimitedCap() : null),
       )
       if (!row) throw notFound('cap')

@@ -13,23 +13,29 @@ const params = z.object({ cap_type: capType })
 const list = createRoute({
   method: 'get',
   path: '/default-caps',
+  operationId: 'listDefaultCaps',
+  tags: ['default caps'],
   summary: 'List the caps that new users get',
   request: { query: noQuery },
-  responses: { 200: answers(z.object({ data: z.array(defaultCapSchema) }), 'All default caps'), ...problems(503) },
+  responses: { 200: answers(z.object({ data: z.array(defaultCapSchema) }), 'All default caps'), ...problems() },
 })
 const put = createRoute({
   method: 'put',
   path: '/default-caps/{cap_type}',
+  operationId: 'setDefaultCap',
+  tags: ['default caps'],
   summary: 'Set a cap that new users get; users that are there keep theirs',
   request: { params, body: takes(capSettings) },
-  responses: { 200: answers(defaultCapSchema, 'The default cap'), ...problems(400, 413, 415, 503) },
+  responses: { 200: answers(defaultCapSchema, 'The default cap'), ...problems(413, 415) },
 })
 const remove = createRoute({
   method: 'delete',
   path: '/default-caps/{cap_type}',
+  operationId: 'deleteDefaultCap',
+  tags: ['default caps'],
   summary: 'Delete a default cap',
   request: { params },
-  responses: { 204: { description: 'Deleted' }, ...problems(400, 404, 503) },
+  responses: { 204: { description: 'Deleted' }, ...problems(404) },
 })
 
 export function defaultCapRoutes({ db }: AdminDeps) {

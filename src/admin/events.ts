@@ -10,9 +10,11 @@ import type { AdminDeps } from './deps.ts'
 const list = createRoute({
   method: 'get',
   path: '/usage/events',
+  operationId: 'listEvents',
+  tags: ['usage'],
   summary: 'List usage events, newest first',
   request: { query: eventsQuery },
-  responses: { 200: answers(eventsSchema, 'A page'), ...problems(400, 503) },
+  responses: { 200: answers(eventsSchema, 'A page'), ...problems() },
 })
 
 export function eventRoutes({ db }: AdminDeps) {

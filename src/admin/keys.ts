@@ -1,4 +1,4 @@
-// /admin/users/{id}/keys: create (the only time that the key is shown), list, revoke, rotate.
+// /admin/users/{id}/keys: create (the only time that the key is shown), list, get, revoke, rotate.
 
 import { createRoute, z } from '@hono/zod-openapi'
 import { KEY_SCOPES } from '../../durable-objects/ledger/types.ts'
@@ -7,7 +7,8 @@ import { createKey, findKey, listKeys, MOST_ACTIVE_KEYS, type NewKey, revokeKey,
 import type { ApiKeyRow } from '../postgres/schema.ts'
 import { findUser } from '../postgres/users.ts'
 import { answers, notFound, problems, restApp, takes } from '../rest/app.ts'
-import { encodeCursor, id, instant, name, nextCursor, pageQuery, pageRequest } from '../rest/fields.ts'
+import { emptyBodyIsNone } from '../rest/empty-body.ts'
+import { encodeCursor, id, instant, name, nextCursor, noQuery, pageQuery, pageRequest } from '../rest/fields.ts'
 import { changeAndPush } from './change.ts'
 import type { AdminDeps } from './deps.ts'
 
@@ -15,7 +16,7 @@ const LONGEST_GRACE_SECONDS = 7 * 86_400
 
 const scopes = z.array(z.enum(KEY_SCOPES)).min(1).max(KEY_SCOPES.length)
 
-export const keySchema = z
+const keySchema = z
   .object({
     id: z.guid(),
     user_id: z.guid(),
@@ -32,17 +33,17 @@ export const keySchema = z
   })
   .openapi('Key')
 
-export const shownKeySchema = keySchema
+const shownKeySchema = keySchema
   .extend({ key: z.string().openapi({ description: 'Shown this once.' }) })
   .openapi('ShownKey')
 
-export const newKeySchema = z.strictObject({
+const newKeySchema = z.strictObject({
   name,
   scopes: scopes.transform((list) => [...new Set(list)]).default([...KEY_SCOPES]),
-  expires_at: instant.optional(),
+  expires_at: instant.nullish().openapi({ description: 'Null or absent: it does not expire.' }),
 })
 
-export const rotationSchema = z.strictObject({ grace_seconds: z.int().min(0).max(LONGEST_GRACE_SECONDS).default(0) })
+const rotationSchema = z.strictObject({ grace_seconds: z.int().min(0).max(LONGEST_GRACE_SECONDS).default(0) })
 
 const user = z.object({ id })
 const userAndKey = z.object({ id, key_id: id })
@@ -50,35 +51,53 @@ const userAndKey = z.object({ id, key_id: id })
 const create = createRoute({
   method: 'post',
   path: '/users/{id}/keys',
+  operationId: 'createKey',
+  tags: ['keys'],
   summary: 'Create a key',
   request: { params: user, body: takes(newKeySchema) },
-  responses: { 201: answers(shownKeySchema, 'The key, shown this once'), ...problems(400, 404, 409, 413, 415, 503) },
+  responses: { 201: answers(shownKeySchema, 'The key, shown this once'), ...problems(404, 409, 413, 415) },
 })
 const list = createRoute({
   method: 'get',
   path: '/users/{id}/keys',
+  operationId: 'listKeys',
+  tags: ['keys'],
   summary: 'List the keys of a user, newest first',
   request: { params: user, query: z.strictObject(pageQuery) },
   responses: {
     200: answers(z.object({ data: z.array(keySchema), next_cursor: nextCursor }), 'A page'),
-    ...problems(400, 404, 503),
+    ...problems(404),
   },
+})
+const get = createRoute({
+  method: 'get',
+  path: '/users/{id}/keys/{key_id}',
+  operationId: 'getKey',
+  tags: ['keys'],
+  summary: 'Get a key',
+  request: { params: userAndKey, query: noQuery },
+  responses: { 200: answers(keySchema, 'The key'), ...problems(404) },
 })
 const revoke = createRoute({
   method: 'delete',
   path: '/users/{id}/keys/{key_id}',
+  operationId: 'revokeKey',
+  tags: ['keys'],
   summary: 'Revoke a key',
   request: { params: userAndKey },
-  responses: { 204: { description: 'Revoked, or revoked before' }, ...problems(400, 404, 409, 503) },
+  responses: { 204: { description: 'Revoked, or revoked before' }, ...problems(404, 409) },
 })
 const rotate = createRoute({
   method: 'post',
   path: '/users/{id}/keys/{key_id}/rotate',
+  operationId: 'rotateKey',
+  tags: ['keys'],
   summary: 'Make a key like this one, which ends now or after a grace',
+  middleware: emptyBodyIsNone,
   request: { params: userAndKey, body: { ...takes(rotationSchema), required: false } },
   responses: {
     201: answers(shownKeySchema, 'The new key, shown this once'),
-    ...problems(400, 404, 409, 413, 415, 503),
+    ...problems(404, 409, 413, 415),
   },
 })
 
@@ -93,7 +112,7 @@ export function keyRoutes(deps: AdminDeps) {
     created_at: row.created_at.toISOString(),
   })
 
-  /** Signs a new key, lets `save` commit it, and shows it once the ledger knows it. */
+  /** Signs a new key, lets `save` commit it, and shows it once the ledger knows it. Null: `save` did not. */
   async function issued(
     userId: string,
     like: Pick<NewKey, 'name' | 'scopes' | 'expires_at'>,
@@ -105,24 +124,28 @@ export function keyRoutes(deps: AdminDeps) {
     const row = await changeAndPush(deps, userId, () =>
       save({ id: keyId, user_id: userId, name, last_four: key.slice(-4), scopes, expires_at }),
     )
-    if (!row) {
-      const message = `A user may have ${MOST_ACTIVE_KEYS} active keys. Revoke one first.`
-      throw new GatewayFault({ code: 'conflict', message })
-    }
-    return { ...keyView(row), key }
+    return row && { ...keyView(row), key }
   }
 
   return restApp()
     .openapi(create, async (c) => {
       const { expires_at = null, ...fields } = c.req.valid('json')
       if (expires_at && expires_at.getTime() <= now()) throw pastExpiry()
-      return c.json(await issued(c.req.valid('param').id, { ...fields, expires_at }, (key) => createKey(db, key)), 201)
+      const key = await issued(c.req.valid('param').id, { ...fields, expires_at }, (key) => createKey(db, key))
+      if (!key) throw tooManyKeys()
+      return c.json(key, 201)
     })
     .openapi(list, async (c) => {
       const userId = c.req.valid('param').id
       if (!(await findUser(db, userId))) throw notFound('user')
       const { rows, next } = await listKeys(db, userId, pageRequest(c.req.valid('query')))
       return c.json({ data: rows.map(keyView), next_cursor: encodeCursor(next) }, 200)
+    })
+    .openapi(get, async (c) => {
+      const { id: userId, key_id } = c.req.valid('param')
+      const row = await findKey(db, userId, key_id)
+      if (!row) throw notFound('key')
+      return c.json(keyView(row), 200)
     })
     .openapi(revoke, async (c) => {
       const { id: userId, key_id } = c.req.valid('param')
@@ -134,12 +157,17 @@ export function keyRoutes(deps: AdminDeps) {
       const { grace_seconds = 0 } = c.req.valid('json')
       const old = await findKey(db, userId, key_id)
       if (!old) throw notFound('key')
-      // A revoked key may be rotated: the answer to its rotation may have been lost.
-      if (old.expires_at && old.expires_at.getTime() <= now())
-        throw new GatewayFault({ code: 'conflict', message: 'The key has expired. Create a new one.' })
-      return c.json(await issued(userId, old, (key) => rotateKey(db, key_id, key, grace_seconds)), 201)
+      if (old.expires_at && old.expires_at.getTime() <= now()) throw conflict('The key has expired. Create a new one.')
+      const key = await issued(userId, old, (key) => rotateKey(db, key_id, key, grace_seconds))
+      if (key) return c.json(key, 201)
+      const isEnding = (await findKey(db, userId, key_id))?.revoked_at
+      throw isEnding ? conflict('The key is revoked (or already replaced). Create a new one.') : tooManyKeys()
     })
 }
+
+const conflict = (message: string) => new GatewayFault({ code: 'conflict', message })
+
+const tooManyKeys = () => conflict(`A user may have ${MOST_ACTIVE_KEYS} active keys. Revoke one first.`)
 
 function pastExpiry(): GatewayFault {
   const fault = { field: 'expires_at', message: 'must lie in the future' }

@@ -7,6 +7,22 @@ import type { adminRoutes } from './routes.ts'
 
 const INFO = { title: 'Tollgate', version: '1', description: 'Users, keys, caps and usage of the gateway.' }
 
+const SECURITY_SCHEMES = {
+  bearer: {
+    type: 'http',
+    scheme: 'bearer',
+    description:
+      '`Authorization: Bearer`. /admin: the admin token or a JWT with the admin role; /usage: a key or a JWT.',
+  },
+  'x-api-key': { type: 'apiKey', in: 'header', name: 'x-api-key', description: 'Under /usage: a key or a JWT.' },
+  'x-tollgate-key': {
+    type: 'apiKey',
+    in: 'header',
+    name: 'x-tollgate-key',
+    description: 'Under /usage: a key or a JWT.',
+  },
+} as const
+
 export interface RestRoutes {
   admin: ReturnType<typeof adminRoutes>
   usage: ReturnType<typeof usageRoutes>
@@ -22,11 +38,8 @@ export function openApiRoutes({ admin, usage }: RestRoutes): Hono {
   const rest = new OpenAPIHono()
   rest.route('/admin', admin)
   rest.route('/usage', usage)
-  rest.openAPIRegistry.registerComponent('securitySchemes', 'bearer', {
-    type: 'http',
-    scheme: 'bearer',
-    description: 'Under /admin the admin token or a JWT with the admin role, under /usage a key or a JWT.',
-  })
+  for (const [name, scheme] of Object.entries(SECURITY_SCHEMES))
+    rest.openAPIRegistry.registerComponent('securitySchemes', name, scheme)
   let document: object | undefined
   return new Hono().get('/openapi.json', (c) => {
     document ??= rest.getOpenAPI31Document({ openapi: '3.1.0', info: INFO, security: [{ bearer: [] }] })

@@ -2,7 +2,6 @@
 
 import { bodyLimit } from 'hono/body-limit'
 import { GatewayFault } from '../errors.ts'
-import { problemResponse } from '../problem.ts'
 import { restApp } from '../rest/app.ts'
 import { capRoutes } from './caps.ts'
 import { defaultCapRoutes } from './default-caps.ts'
@@ -40,11 +39,5 @@ export function adminRoutes(deps: AdminDeps) {
   app.route('/', capRoutes(deps))
   app.route('/', defaultCapRoutes(deps))
   app.route('/', eventRoutes(deps))
-  app.all('*', (c) =>
-    problemResponse(
-      { code: 'not_found', message: `There is no ${c.req.method} ${c.req.path} here.` },
-      c.get('request_id'),
-    ),
-  )
   return app
 }

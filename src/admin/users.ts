@@ -9,7 +9,7 @@ import { pushSnapshot } from '../rest/in-force.ts'
 import { changeAndPush } from './change.ts'
 import type { AdminDeps } from './deps.ts'
 
-export const userSchema = z
+const userSchema = z
   .object({
     id: z.guid(),
     name: z.string(),
@@ -23,13 +23,13 @@ export const userSchema = z
   })
   .openapi('User')
 
-export const newUserSchema = z.strictObject({
+const newUserSchema = z.strictObject({
   name,
   email: email.nullable().default(null),
   time_zone: timeZone.default('UTC'),
 })
 
-export const userChangeSchema = z.strictObject({
+const userChangeSchema = z.strictObject({
   name: name.optional(),
   email: email.nullable().optional(),
   time_zone: timeZone.optional(),
@@ -40,61 +40,77 @@ const params = z.object({ id })
 const create = createRoute({
   method: 'post',
   path: '/users',
+  operationId: 'createUser',
+  tags: ['users'],
   summary: 'Create a user with the default caps',
   request: { body: takes(newUserSchema) },
-  responses: { 201: answers(userSchema, 'The user'), ...problems(400, 413, 415, 503) },
+  responses: { 201: answers(userSchema, 'The user'), ...problems(413, 415) },
 })
 const list = createRoute({
   method: 'get',
   path: '/users',
+  operationId: 'listUsers',
+  tags: ['users'],
   summary: 'List users, newest first, deleted ones too',
   request: { query: z.strictObject({ status: z.enum(USER_STATUSES).optional(), ...pageQuery }) },
   responses: {
     200: answers(z.object({ data: z.array(userSchema), next_cursor: nextCursor }), 'A page'),
-    ...problems(400, 503),
+    ...problems(),
   },
 })
 const get = createRoute({
   method: 'get',
   path: '/users/{id}',
+  operationId: 'getUser',
+  tags: ['users'],
   summary: 'Get a user',
   request: { params, query: noQuery },
-  responses: { 200: answers(userSchema, 'The user'), ...problems(400, 404, 503) },
+  responses: { 200: answers(userSchema, 'The user'), ...problems(404) },
 })
 const change = createRoute({
   method: 'patch',
   path: '/users/{id}',
+  operationId: 'changeUser',
+  tags: ['users'],
   summary: 'Change a user',
   request: { params, body: takes(userChangeSchema) },
-  responses: { 200: answers(userSchema, 'The user as changed'), ...problems(400, 404, 409, 413, 415, 503) },
+  responses: { 200: answers(userSchema, 'The user as changed'), ...problems(404, 409, 413, 415) },
 })
 const suspend = createRoute({
   method: 'post',
   path: '/users/{id}/suspend',
+  operationId: 'suspendUser',
+  tags: ['users'],
   summary: 'Refuse all calls of a user',
   request: { params },
-  responses: { 200: answers(userSchema, 'The user as changed'), ...problems(400, 404, 409, 503) },
+  responses: { 200: answers(userSchema, 'The user as changed'), ...problems(404, 409) },
 })
 const activate = createRoute({
   method: 'post',
   path: '/users/{id}/activate',
+  operationId: 'activateUser',
+  tags: ['users'],
   summary: 'End a suspension',
   request: { params },
-  responses: { 200: answers(userSchema, 'The user as changed'), ...problems(400, 404, 409, 503) },
+  responses: { 200: answers(userSchema, 'The user as changed'), ...problems(404, 409) },
 })
 const remove = createRoute({
   method: 'delete',
   path: '/users/{id}',
+  operationId: 'deleteUser',
+  tags: ['users'],
   summary: 'Delete a user: keys end, usage events stay',
   request: { params },
-  responses: { 204: { description: 'Deleted, or deleted before' }, ...problems(400, 404, 503) },
+  responses: { 204: { description: 'Deleted, or deleted before' }, ...problems(404) },
 })
 
 export function userRoutes(deps: AdminDeps) {
   const { db } = deps
 
   async function changed(userId: string, fields: UserChange) {
-    const row = await changeAndPush(deps, userId, () => changeUser(db, userId, fields))
+    const old = await findUser(db, userId)
+    const change = () => (old && isAlready(old, fields) ? Promise.resolve(old) : changeUser(db, userId, fields))
+    const row = await changeAndPush(deps, userId, change)
     if (!row) throw notFound('user')
     return userView(row)
   }
@@ -127,6 +143,13 @@ export function userRoutes(deps: AdminDeps) {
       await pushSnapshot(deps, userId)
       return c.body(null, 204)
     })
+}
+
+/** Whether a change would change nothing. Of a deleted user nothing can be changed. */
+function isAlready(user: UserRow, fields: UserChange): boolean {
+  if (user.status === 'deleted') return false
+  const { name = user.name, email = user.email, time_zone = user.time_zone, status = user.status } = fields
+  return name === user.name && email === user.email && time_zone === user.time_zone && status === user.status
 }
 
 function userView({ version: _, ...row }: UserRow) {

@@ -20,22 +20,28 @@ export interface NewKey {
 }
 
 /**
- * Inserts nothing where the user has as many active keys as it may, `ending` not counted. The columns are in the table's
- * order. A statement after `bumpVersion` sees every key that a racing batch has made.
+ * Inserts nothing where the user has as many active keys as it may, one that ends now not counted, or where the key to
+ * replace was revoked or replaced before. The columns are in the table's order. A statement after `bumpVersion` sees
+ * what a racing batch has done.
  */
-const insertKey = (db: Database, key: NewKey, ending: string | null) =>
-  db
+function insertKey(db: Database, key: NewKey, replaced: { id: string; ends_now: boolean } | null) {
+  const replacedId = replaced?.id ?? null
+  const endingId = replaced?.ends_now ? replaced.id : null
+  return db
     .insert(apiKeys)
     .select(
       sql`select ${key.id}::uuid, ${key.user_id}::uuid, ${key.name}::text, ${key.last_four}::text,
         array(select json_array_elements_text(${JSON.stringify(key.scopes)}::json)),
         ${key.expires_at?.toISOString() ?? null}::timestamptz, null::timestamptz, now()
       where ${MOST_ACTIVE_KEYS} > (
-        select count(*) from api_keys where user_id = ${key.user_id}::uuid and id is distinct from ${ending}::uuid
+        select count(*) from api_keys where user_id = ${key.user_id}::uuid and id is distinct from ${endingId}::uuid
           and (expires_at is null or expires_at > now()) and (revoked_at is null or revoked_at > now())
-      )`,
+      ) and (${replacedId}::uuid is null or exists (
+        select from api_keys where user_id = ${key.user_id}::uuid and id = ${replacedId}::uuid and revoked_at is null
+      ))`,
     )
     .returning()
+}
 
 /** Null: the user has as many active keys as it may. @throws what `missingUser` knows. */
 export async function createKey(db: Database, key: NewKey): Promise<ApiKeyRow | null> {
@@ -75,8 +81,8 @@ export async function revokeKey(db: Database, userId: string, id: string): Promi
 }
 
 /**
- * Makes `successor` and ends the key `id` after `grace_seconds`, unless it ends before.
- * Null: the user has as many active keys as it may, and nothing is changed. @throws what `missingUser` knows.
+ * Makes `successor` and ends the key `id` after `grace_seconds`. Null, and no key is changed: `id` was revoked or
+ * replaced before, or the user has as many active keys as it may. @throws what `missingUser` knows.
  */
 export async function rotateKey(
   db: Database,
@@ -86,10 +92,10 @@ export async function rotateKey(
 ): Promise<ApiKeyRow | null> {
   const [, rows] = await db.batch([
     bumpVersion(db, successor.user_id),
-    insertKey(db, successor, grace_seconds === 0 ? id : null),
+    insertKey(db, successor, { id, ends_now: grace_seconds === 0 }),
     db
       .update(apiKeys)
-      .set({ revoked_at: sql`least(revoked_at, now() + make_interval(secs => ${grace_seconds}))` })
+      .set({ revoked_at: sql`now() + make_interval(secs => ${grace_seconds})` })
       .where(
         and(
           eq(apiKeys.user_id, successor.user_id),

@@ -15,29 +15,32 @@ const cents = z
   .openapi({ description: 'US cents; may be fractional.' })
 const usd = z.number().min(0).max(MOST_USD)
 
-const newLimits = z.strictObject({
-  requests: count.optional(),
-  tokens: count.optional(),
-  cost_cents: cents.optional(),
-  cost_usd: usd.optional(),
-})
-const changedLimits = z.strictObject({
+const limits = z.strictObject({
   requests: count.nullish(),
   tokens: count.nullish(),
   cost_cents: cents.nullish(),
   cost_usd: usd.nullish(),
 })
 
-type Limits = z.output<typeof changedLimits>
+type Limits = z.output<typeof limits>
 type LimitColumns = Pick<CapSettings, 'limit_requests' | 'limit_tokens' | 'limit_cost_nano_usd'>
 
-/** The limits of a new cap: at least one, and the cost in cents or in dollars. */
-export const limitsOfNewCap = newLimits
-  .refine((limits) => Object.values(limits).some((limit) => limit !== undefined), 'must have at least one limit')
+/** The limits of a new cap: at least one, and the cost in cents or in dollars. Null is as absent. */
+export const limitsOfNewCap = limits
+  .transform(withoutNulls)
+  .refine((given) => Object.keys(given).length > 0, 'must have at least one limit')
   .transform(toColumns)
+  .openapi({ description: 'At least one limit; null is as absent. cost_cents or cost_usd, not both.' })
 
 /** Limits that replace those of a cap; null takes one away. */
-export const limitsOfChangedCap = changedLimits.transform(toColumns)
+export const limitsOfChangedCap = limits.transform(toColumns).openapi({
+  description:
+    'What is named changes, null takes it away, at least one limit must stay. cost_cents or cost_usd, not both.',
+})
+
+function withoutNulls(given: Limits): Limits {
+  return Object.fromEntries(Object.entries(given).filter(([, limit]) => typeof limit === 'number'))
+}
 
 function toColumns({ requests, tokens, cost_cents, cost_usd }: Limits, context: z.RefinementCtx): LimitColumns {
   const columns = { limit_requests: requests, limit_tokens: tokens }

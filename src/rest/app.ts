@@ -4,6 +4,7 @@ import { OpenAPIHono, z } from '@hono/zod-openapi'
 import type { Context } from 'hono'
 import { ERROR_STATUS, type GatewayError, GatewayFault, rootCause } from '../errors.ts'
 import { problemResponse } from '../problem.ts'
+import { invalidRequest } from './invalid-request.ts'
 import { gatewayErrorOf } from './thrown.ts'
 
 export interface RestEnv<Variables extends object> {
@@ -14,7 +15,11 @@ export interface RestEnv<Variables extends object> {
 export function restApp<Variables extends object = object>(): OpenAPIHono<RestEnv<Variables>> {
   const app = new OpenAPIHono<RestEnv<Variables>>({
     defaultHook: (result, c) => {
-      if (!result.success) return problemResponse(invalidRequest(result.error), c.get('request_id'))
+      if (!result.success)
+        return problemResponse(
+          invalidRequest(result.error, 'data' in result ? result.data : undefined),
+          c.get('request_id'),
+        )
     },
   })
   app.onError(answerThrown)
@@ -26,26 +31,6 @@ export function answerThrown(thrown: unknown, c: Context): Response {
   const error = gatewayErrorOf(thrown)
   if (ERROR_STATUS[error.code] >= 500) logFault(error, thrown)
   return problemResponse(error, c.get('request_id'))
-}
-
-/** Every fault by its field; the first one is the document's own `field` and `detail`. */
-function invalidRequest(error: z.ZodError): GatewayError {
-  const errors = error.issues.flatMap((issue) => {
-    const path = pathOf(issue.path)
-    if (issue.code !== 'unrecognized_keys') return [{ field: path, message: issue.message }]
-    return issue.keys.map((key) => ({ field: pathOf([...issue.path, key]), message: 'is not a known field' }))
-  })
-  const [first] = errors
-  const message = first ? `${first.field || 'The request'}: ${first.message}` : 'The request is not valid.'
-  return { code: 'invalid_request', message, ...(first && { field: first.field }), errors }
-}
-
-/** `limits.requests`, `scopes[1]`. */
-function pathOf(path: PropertyKey[]): string {
-  return path.reduce<string>((text, part) => {
-    if (typeof part === 'number') return `${text}[${part}]`
-    return text === '' ? String(part) : `${text}.${String(part)}`
-  }, '')
 }
 
 function logFault(error: GatewayError, thrown: unknown): void {
@@ -81,10 +66,12 @@ export const takes = <S extends z.ZodType>(schema: S) => ({
   content: { 'application/json': { schema } },
 })
 
-/** Documents the errors of a route; handlers throw them. */
-export const problems = <Status extends number>(...statuses: Status[]) =>
+const PROBLEMS_OF_EVERY_ROUTE = [400, 401, 403, 503]
+
+/** Documents the errors of a route, those that every route has included; handlers throw them. */
+export const problems = (...statuses: number[]) =>
   Object.fromEntries(
-    statuses.map((status) => [
+    [...PROBLEMS_OF_EVERY_ROUTE, ...statuses].map((status) => [
       status,
       { description: 'A problem document', content: { 'application/problem+json': { schema: problemSchema } } },
     ]),

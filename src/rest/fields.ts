@@ -7,25 +7,27 @@ import type { PageRequest, Position } from '../postgres/pages.ts'
 // What `timestamptz` and ISO 8601's four digits both can say.
 const LATEST_MS = Date.parse('9999-12-31T23:59:59.999Z')
 
-/** One to `most` characters that Postgres can store. */
-export const text = (most: number) =>
-  z
-    .string()
-    .min(1)
-    .max(most)
+const storable = (string: z.ZodString, most: number) =>
+  string
+    .min(1, 'must not be empty')
+    .max(most, `must have at most ${most} characters`)
     .refine((value) => value.isWellFormed() && !value.includes('\0'), 'must not contain NUL or lone surrogates')
 
-export const name = text(200)
+/** One to `most` characters that Postgres can store. */
+export const text = (most: number) => storable(z.string(), most)
+
+/** Without the white space around it. */
+export const name = storable(z.string().trim(), 200)
 export const email = z.email().max(320)
 
 /** In lower case, as Postgres and the names of ledgers have it. */
-export const id = z.guid().toLowerCase().openapi({ format: 'uuid' })
+export const id = z.guid('must be a UUID').toLowerCase().openapi({ format: 'uuid' })
 
 export const timeZone = text(64).refine(isTimeZone, 'must be an IANA time zone').openapi({ example: 'Europe/Berlin' })
 
 /** ISO 8601 with `Z` or an offset. */
 export const instant = z.iso
-  .datetime({ offset: true })
+  .datetime({ offset: true, error: 'must be an ISO 8601 date and time with Z or an offset' })
   .refine(isStorable, 'must lie between 1970 and 9999')
   .transform((value) => new Date(value))
 
@@ -47,9 +49,12 @@ const cursor = z
 /** Of routes that take no query parameters: a misspelt filter must not look like a filter. */
 export const noQuery = z.strictObject({})
 
+const MOST_ROWS = 100
+const rowsFault = `must be a whole number from 1 to ${MOST_ROWS}`
+
 /** Query parameters of every list. */
 export const pageQuery = {
-  limit: z.coerce.number().int().min(1).max(100).default(50),
+  limit: z.coerce.number(rowsFault).int(rowsFault).min(1, rowsFault).max(MOST_ROWS, rowsFault).default(50),
   cursor: cursor.optional(),
 }
 

@@ -29,6 +29,7 @@ export async function pushSnapshot({ db, ledgerOf }: Deps, userId: string): Prom
       cause = error
     }
   }
-  const message = 'The change is saved and not yet in force. Repeat the request until it succeeds; that is safe.'
+  const message =
+    'The change is saved and not yet in force. Repeat the request until it is not a 503: that brings it into force.'
   throw new GatewayFault({ code: 'not_yet_in_force', message }, { cause })
 }

@@ -3,7 +3,6 @@
 import { createRoute, z } from '@hono/zod-openapi'
 import { listCaps } from '../postgres/caps.ts'
 import { listEvents } from '../postgres/events.ts'
-import { problemResponse } from '../problem.ts'
 import { answers, problems, restApp } from '../rest/app.ts'
 import { capSchema, capView } from '../rest/caps.ts'
 import { eventsSchema, eventsView, ownEventsQuery } from '../rest/events.ts'
@@ -11,26 +10,38 @@ import { noQuery, pageRequest } from '../rest/fields.ts'
 import type { Deps } from '../rest/in-force.ts'
 import { callerStatus, statusSchema, statusView, type UsageCaller } from '../rest/status.ts'
 
+/** Where callers put their credential; the names are those of the document's security schemes. */
+const callerSecurity = [{ bearer: [] }, { 'x-api-key': [] }, { 'x-tollgate-key': [] }]
+
 const caps = createRoute({
   method: 'get',
   path: '/caps',
+  operationId: 'listOwnCaps',
+  tags: ['usage'],
+  security: callerSecurity,
   summary: 'List your caps',
   request: { query: noQuery },
-  responses: { 200: answers(z.object({ data: z.array(capSchema) }), 'All caps'), ...problems(401, 403, 503) },
+  responses: { 200: answers(z.object({ data: z.array(capSchema) }), 'All caps'), ...problems() },
 })
 const status = createRoute({
   method: 'get',
   path: '/caps/status',
+  operationId: 'getOwnCapsStatus',
+  tags: ['usage'],
+  security: callerSecurity,
   summary: 'How full your caps are, as they are enforced',
   request: { query: noQuery },
-  responses: { 200: answers(statusSchema, 'Active caps'), ...problems(401, 403, 503) },
+  responses: { 200: answers(statusSchema, 'Active caps'), ...problems() },
 })
 const events = createRoute({
   method: 'get',
   path: '/events',
+  operationId: 'listOwnEvents',
+  tags: ['usage'],
+  security: callerSecurity,
   summary: 'List your usage events, newest first',
   request: { query: ownEventsQuery },
-  responses: { 200: answers(eventsSchema, 'A page'), ...problems(400, 401, 403, 503) },
+  responses: { 200: answers(eventsSchema, 'A page'), ...problems() },
 })
 
 /**
@@ -44,7 +55,7 @@ const events = createRoute({
  */
 export function usageRoutes(deps: Deps) {
   const { db } = deps
-  const app = restApp<{ caller: UsageCaller }>()
+  return restApp<{ caller: UsageCaller }>()
     .openapi(caps, async (c) => {
       await callerStatus(deps, c.var.caller)
       return c.json({ data: (await listCaps(db, c.var.caller.user_id)).map(capView) }, 200)
@@ -56,11 +67,4 @@ export function usageRoutes(deps: Deps) {
       const { user_id } = c.var.caller
       return c.json(eventsView(await listEvents(db, pageRequest({ limit, cursor }), { ...filter, user_id })), 200)
     })
-  app.all('*', (c) =>
-    problemResponse(
-      { code: 'not_found', message: `There is no ${c.req.method} ${c.req.path} here.` },
-      c.get('request_id'),
-    ),
-  )
-  return app
 }

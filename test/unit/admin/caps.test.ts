@@ -52,7 +52,15 @@ test('limits merge: those named change, null takes one away, and one must stay',
   })
   expect(await send('PATCH', path, { is_active: false })).toMatchObject({ status: 200, body: { is_active: false } })
   expect(configs.get(id)?.caps).toEqual([])
-  expect((await send('PATCH', path, {})).status).toBe(200)
+  const version = configs.get(id)?.version
+  for (const nothing of [{}, { limits: {} }]) expect((await send('PATCH', path, nothing)).status).toBe(200)
+  expect(configs.get(id)?.version).toBe(version)
+})
+
+test('null is no limit in a new cap too', async () => {
+  const id = await newUser()
+  const { body } = await newCap(id, { limits: { requests: null, tokens: 5, cost_cents: null, cost_usd: 1 } })
+  expect(body.limits).toEqual({ requests: null, tokens: 5, cost_cents: 100, cost_usd: 1 })
 })
 
 test('racing changes of different limits all stay', async () => {
@@ -127,7 +135,7 @@ describe('what is not valid names its field', () => {
     [{ limits: { requests: 1.5 } }, 'limits.requests'],
     [{ limits: { tokens: '5' } }, 'limits.tokens'],
     [{ limits: { tokens: 2 ** 53 } }, 'limits.tokens'],
-    [{ limits: { tokens: null } }, 'limits.tokens'],
+    [{ limits: { tokens: null } }, 'limits'],
     [{ limits: { cost_cents: 1, cost_usd: 1 } }, 'limits.cost_usd'],
     [{ limits: { cost_cents: 0.000_000_01 } }, 'limits.cost_cents'],
     [{ limits: { cost_usd: 1e-10 } }, 'limits.cost_usd'],

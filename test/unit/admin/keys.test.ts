@@ -72,15 +72,55 @@ test('a rotated key ends at once, or after its grace', async () => {
   })
 })
 
-test('a rotation whose answer was lost can be repeated', async () => {
+test('a rotation that did not come into force does so when it is repeated, which makes no second successor', async () => {
   const id = await newUser()
   const { body } = await send('POST', `/admin/users/${id}/keys`, { name: 'k' })
+  const rotate = () => send('POST', `/admin/users/${id}/keys/${body.id}/rotate`, {})
   faults.configure = 3
-  expect((await send('POST', `/admin/users/${id}/keys/${body.id}/rotate`, {})).body.code).toBe('not_yet_in_force')
-  const again = await send('POST', `/admin/users/${id}/keys/${body.id}/rotate`, {})
-  expect(again.status).toBe(201)
-  expect(activeKeys(id)).toContain(again.body.id)
+  expect((await rotate()).body.code).toBe('not_yet_in_force')
+  expect(activeKeys(id)).toEqual([body.id])
+  expect(await rotate()).toMatchObject({ status: 409, body: { code: 'conflict' } })
+  expect(activeKeys(id)).toHaveLength(1)
   expect(activeKeys(id)).not.toContain(body.id)
+})
+
+test('a key that is revoked, or in its grace, is not rotated into another', async () => {
+  const id = await newUser()
+  const path = `/admin/users/${id}/keys`
+  const [revoked, replaced] = [
+    (await send('POST', path, { name: 'a' })).body,
+    (await send('POST', path, { name: 'b' })).body,
+  ]
+  await send('DELETE', `${path}/${revoked.id}`)
+  await send('POST', `${path}/${replaced.id}/rotate`, { grace_seconds: 60 })
+  const before = activeKeys(id)
+  expect(before).toHaveLength(2)
+  for (const key of [revoked, replaced])
+    for (const grace_seconds of [0, 60])
+      expect(await send('POST', `${path}/${key.id}/rotate`, { grace_seconds })).toMatchObject({
+        status: 409,
+        body: { code: 'conflict', detail: 'The key is revoked (or already replaced). Create a new one.' },
+      })
+  expect(activeKeys(id)).toEqual(before)
+  expect((await send('GET', path)).body.data).toHaveLength(3)
+})
+
+test.each(['', undefined])(
+  'the body of a rotation may be left out, also where it is labelled as JSON (%j)',
+  async (body) => {
+    const id = await newUser()
+    const key = (await send('POST', `/admin/users/${id}/keys`, { name: 'k' })).body
+    expect((await send('POST', `/admin/users/${id}/keys/${key.id}/rotate`, body)).status).toBe(201)
+  },
+)
+
+test('a key is read by its id, without the key itself', async () => {
+  const id = await newUser()
+  const { key: _, ...key } = (await send('POST', `/admin/users/${id}/keys`, { name: ' k\n', expires_at: null })).body
+  expect(key).toMatchObject({ name: 'k', expires_at: null })
+  expect(await send('GET', `/admin/users/${id}/keys/${key.id}`)).toMatchObject({ status: 200, body: key })
+  expect((await send('GET', `/admin/users/${id}/keys/${key.id}`)).body).not.toHaveProperty('key')
+  expect((await send('GET', `/admin/users/${id}/keys/${crypto.randomUUID()}`)).status).toBe(404)
 })
 
 test('more than 100 active keys are a conflict, until one is revoked', async () => {
@@ -107,6 +147,7 @@ test("another user's key is a 404 and stays as it is", async () => {
   const [ada, bob] = [await newUser(), await newUser()]
   const { body } = await send('POST', `/admin/users/${ada}/keys`, { name: 'k' })
   expect((await send('DELETE', `/admin/users/${bob}/keys/${body.id}`)).status).toBe(404)
+  expect((await send('GET', `/admin/users/${bob}/keys/${body.id}`)).status).toBe(404)
   expect((await send('POST', `/admin/users/${bob}/keys/${body.id}/rotate`, {})).status).toBe(404)
   expect((await send('GET', `/admin/users/${bob}/keys`)).body.data).toEqual([])
   expect(activeKeys(ada)).toEqual([body.id])
@@ -114,6 +155,7 @@ test("another user's key is a 404 and stays as it is", async () => {
 
 test.each([
   [{}, 'name'],
+  [{ name: ' \t' }, 'name'],
   [{ name: 'k', scopes: [] }, 'scopes'],
   [{ name: 'k', scopes: ['call', 'admin'] }, 'scopes[1]'],
   [{ name: 'k', expires_at: 'tomorrow' }, 'expires_at'],

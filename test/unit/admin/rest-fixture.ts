@@ -4,6 +4,7 @@ import type { CapStatus, LedgerOf, LedgerRpc, Refusal, Snapshot } from '../../..
 import { openApiRoutes } from '../../../src/admin/openapi.ts'
 import { adminRoutes } from '../../../src/admin/routes.ts'
 import { restApp } from '../../../src/rest/app.ts'
+import { answerNoRoute } from '../../../src/rest/no-route.ts'
 import type { UsageCaller } from '../../../src/rest/status.ts'
 import { usageRoutes } from '../../../src/usage/routes.ts'
 import { openTestDatabase } from '../../support/postgres.ts'
@@ -75,6 +76,7 @@ export async function openRest() {
   app.route('/admin', admin)
   app.route('/usage', ownUsage)
   app.route('/', openApiRoutes({ admin, usage: ownUsage }))
+  app.notFound(answerNoRoute(app))
 
   async function send(
     method: string,

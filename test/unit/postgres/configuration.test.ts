@@ -132,7 +132,7 @@ test('racing requests make no more active keys than a user may have', async () =
   expect((await loadSnapshot(db, user_id))?.keys).toHaveLength(MOST_ACTIVE_KEYS)
 })
 
-test('a rotated key lives until its grace or its own expiry ends, and no later by rotating again', async () => {
+test('a rotated key lives until its grace or its own expiry ends, and has one successor also under a race', async () => {
   const user_id = await newUser()
   const soon = new Date(Date.now() + 30_000)
   const [key, brief] = [newKey(user_id), newKey(user_id, soon)]
@@ -145,10 +145,16 @@ test('a rotated key lives until its grace or its own expiry ends, and no later b
   const end = await expiryOf(key.id)
   expect(Math.abs(Number(end) - Date.now() - 60_000)).toBeLessThan(10_000)
   expect(await expiryOf(brief.id)).toBe(soon.getTime())
-  await rotateKey(db, key.id, newKey(user_id), 3_600)
-  expect(await expiryOf(key.id)).toBe(end)
-  await rotateKey(db, key.id, newKey(user_id), 0)
-  expect(await expiryOf(key.id)).toBeUndefined()
+  for (const grace_seconds of [3_600, 0]) {
+    expect(await rotateKey(db, key.id, newKey(user_id), grace_seconds)).toBeNull()
+    expect(await expiryOf(key.id)).toBe(end)
+  }
+  const raced = newKey(user_id)
+  await createKey(db, raced)
+  const successors = await Promise.all([60, 0, 60, 0].map((grace) => rotateKey(db, raced.id, newKey(user_id), grace)))
+  expect(successors.filter((one) => one !== null)).toHaveLength(1)
+  await revokeKey(db, user_id, brief.id)
+  expect(await rotateKey(db, brief.id, newKey(user_id), 60)).toBeNull()
 })
 
 test('racing provisions of one subject make one user with the default caps, and repeating brings no cap back', async () => {

@@ -1,0 +1,40 @@
+// What a schema found wrong with a request, as the client reads it: one message a field. Pure.
+
+import type { z } from '@hono/zod-openapi'
+import type { GatewayError } from '../errors.ts'
+
+/** Each field at fault; the first is the document's own `field` and `detail`. `input` is what was validated. */
+export function invalidRequest(error: z.ZodError, input: unknown): GatewayError {
+  // Checks after a failed one say the same in other words: the first of a field stands for all.
+  const faults = new Map<string, string>()
+  for (const issue of error.issues)
+    for (const [field, message] of faultsOf(issue, input)) if (!faults.has(field)) faults.set(field, message)
+
+  if (faults.has('')) return { code: 'invalid_request', message: 'The body must be a JSON object.' }
+  const errors = [...faults].map(([field, message]) => ({ field, message }))
+  const [first] = errors
+  if (!first) return { code: 'invalid_request', message: 'The request is not valid.' }
+  return { code: 'invalid_request', message: `${first.field}: ${first.message}`, field: first.field, errors }
+}
+
+function faultsOf(issue: z.core.$ZodIssue, input: unknown): [string, string][] {
+  if (issue.code === 'unrecognized_keys')
+    return issue.keys.map((key) => [pathOf([...issue.path, key]), 'is not a known field'])
+  const isMissing = issue.code !== 'custom' && issue.path.length > 0 && valueAt(input, issue.path) === undefined
+  return [[pathOf(issue.path), isMissing ? 'is required' : issue.message]]
+}
+
+function valueAt(input: unknown, path: PropertyKey[]): unknown {
+  return path.reduce<unknown>(
+    (value, part) => (typeof value === 'object' && value !== null ? Reflect.get(value, part) : undefined),
+    input,
+  )
+}
+
+/** `limits.requests`, `scopes[1]`. */
+function pathOf(path: PropertyKey[]): string {
+  return path.reduce<string>((text, part) => {
+    if (typeof part === 'number') return `${text}[${part}]`
+    return text === '' ? String(part) : `${text}.${String(part)}`
+  }, '')
+}

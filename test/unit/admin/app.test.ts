@@ -1,0 +1,63 @@
+// The app as it is deployed, with a ledger that knows one user, and a database that nobody asks.
+
+import { expect, test } from 'vitest'
+import type { LedgerRpc } from '../../../durable-objects/ledger/types.ts'
+import { createApp } from '../../../src/app.ts'
+import { createKeyRing } from '../../../src/auth/keys.ts'
+import { parseConfig } from '../../../src/config.ts'
+
+const SECRET = 'a-signing-secret-of-32-characters'
+const ENV = {
+  DATABASE_URL: 'postgresql://nobody@localhost/none',
+  KEY_SIGNING_SECRETS: SECRET,
+  ADMIN_TOKEN: 'an-admin-token-of-24-chars',
+}
+const unused = () => Promise.reject(new Error('not for this'))
+const ledger: LedgerRpc = {
+  reserve: unused,
+  settle: unused,
+  configure: unused,
+  status: async () => ({
+    version: 1,
+    status: 'active',
+    time_zone: 'UTC',
+    caps: [],
+    outbox: { waiting: 0, rejected: 0 },
+  }),
+}
+const app = createApp({ config: parseConfig(ENV), ledgerOf: () => ledger })
+const key = await createKeyRing([SECRET]).issue(crypto.randomUUID(), crypto.randomUUID())
+
+test.each([
+  ['authorization', `Bearer ${key}`],
+  ['x-api-key', key],
+  ['x-tollgate-key', key],
+])('/usage takes a key in %s', async (header, value) => {
+  const answer = await app.request('/usage/caps/status', { headers: { [header]: value } })
+  expect([answer.status, await answer.json()]).toEqual([200, { time_zone: 'UTC', data: [] }])
+})
+
+test('two keys that differ are refused, whichever headers carry them', async () => {
+  const other = await createKeyRing([SECRET]).issue(crypto.randomUUID(), crypto.randomUUID())
+  const headers = { authorization: `Bearer ${other}`, 'x-api-key': key }
+  expect((await app.request('/usage/caps/status', { headers })).status).toBe(400)
+})
+
+test('who may not call is told so before which methods a path has', async () => {
+  const put = (headers: HeadersInit) => app.request('/admin/users', { method: 'PUT', headers })
+  expect((await put({})).status).toBe(401)
+  const answer = await put({ authorization: `Bearer ${ENV.ADMIN_TOKEN}` })
+  expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'POST, GET, HEAD'])
+  expect((await app.request('/nothing')).status).toBe(404)
+})
+
+test.each([
+  [{ ...ENV, CAP_STATUS: '500' }, 'CAP_STATUS: must be 402, 403 or 429'],
+  [{ ...ENV, CAP_STATUS: 'abc' }, 'CAP_STATUS: must be 402, 403 or 429'],
+  [{ ...ENV, ADMIN_TOKEN: undefined }, 'ADMIN_TOKEN: is required'],
+])('a wrong configuration is named, case %#', (env, fault) => {
+  expect(() => parseConfig(env)).toThrow(`Tollgate is not configured. ${fault}`)
+})
+test.each(['402', '403', '429'])('CAP_STATUS may be %s', (CAP_STATUS) => {
+  expect(parseConfig({ ...ENV, CAP_STATUS }).CAP_STATUS).toBe(Number(CAP_STATUS))
+})

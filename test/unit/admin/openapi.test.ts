@@ -1,0 +1,127 @@
+import { z } from '@hono/zod-openapi'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { writeEvents } from '../../../src/postgres/usage-writer.ts'
+import { usageEvent } from '../postgres/usage-event.ts'
+import { openRest } from './rest-fixture.ts'
+
+const { db, send, sendAs, newUser, close } = await openRest()
+afterAll(close)
+
+const document = (await send('GET', '/openapi.json')).body
+
+interface Operation {
+  operationId: string
+  tags: string[]
+  security?: object[]
+  responses: Record<string, { content?: Record<string, { schema: object }> }>
+}
+
+const operations = Object.entries<Record<string, Operation>>(document.paths).flatMap(([path, methods]) =>
+  Object.entries(methods).map(([method, operation]) => ({ method: method.toUpperCase(), path, ...operation })),
+)
+
+test('the OpenAPI 3.1 document has every route and its schemas', async () => {
+  expect(document.openapi).toBe('3.1.0')
+  expect(Object.keys(document.paths).sort()).toEqual([
+    '/admin/default-caps',
+    '/admin/default-caps/{cap_type}',
+    '/admin/usage/events',
+    '/admin/users',
+    '/admin/users/{id}',
+    '/admin/users/{id}/activate',
+    '/admin/users/{id}/caps',
+    '/admin/users/{id}/caps/status',
+    '/admin/users/{id}/caps/{cap_id}',
+    '/admin/users/{id}/keys',
+    '/admin/users/{id}/keys/{key_id}',
+    '/admin/users/{id}/keys/{key_id}/rotate',
+    '/admin/users/{id}/suspend',
+    '/usage/caps',
+    '/usage/caps/status',
+    '/usage/events',
+  ])
+  expect(Object.keys(document.components.schemas)).toEqual(
+    expect.arrayContaining(['User', 'Key', 'Cap', 'CapStatus', 'UsageEvent', 'Problem']),
+  )
+  const newUserSchema = document.paths['/admin/users'].post.requestBody.content['application/json'].schema
+  expect(newUserSchema).toMatchObject({ additionalProperties: false, required: ['name'] })
+})
+
+describe('every operation', () => {
+  test.each(operations)('$method $path says who may not call it, its name and its group', (operation) => {
+    expect(Object.keys(operation.responses)).toEqual(expect.arrayContaining(['400', '401', '403', '503']))
+    expect(operation.operationId).toMatch(
+      /^(list|get|create|change|set|delete|suspend|activate|revoke|rotate)[A-Z]\w+$/,
+    )
+    expect(['users', 'keys', 'caps', 'default caps', 'usage']).toContain(operation.tags[0])
+    expect(operation.tags).toHaveLength(1)
+    if (operation.path.startsWith('/usage/'))
+      expect(operation.security).toEqual([{ bearer: [] }, { 'x-api-key': [] }, { 'x-tollgate-key': [] }])
+  })
+
+  test('has a name of its own', () => {
+    expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(operations.length)
+  })
+})
+
+test('the document names the headers that carry credentials, and what the types of limits cannot say', () => {
+  const { bearer, ...headers } = document.components.securitySchemes
+  expect(bearer).toMatchObject({ scheme: 'bearer', description: expect.stringContaining('Authorization: Bearer') })
+  for (const name of ['x-api-key', 'x-tollgate-key']) expect(headers[name]).toMatchObject({ in: 'header', name })
+  for (const [path, method] of [
+    ['/admin/users/{id}/caps', 'post'],
+    ['/admin/users/{id}/caps/{cap_id}', 'patch'],
+    ['/admin/default-caps/{cap_type}', 'put'],
+  ] as const) {
+    const { limits } = document.paths[path][method].requestBody.content['application/json'].schema.properties
+    expect(limits.description, path).toMatch(/at least one limit/i)
+    expect(limits.description, path).toContain('cost_cents or cost_usd, not both')
+  }
+})
+
+describe('what routes answer is what the document says', () => {
+  const $defs = JSON.parse(JSON.stringify(document.components.schemas).replaceAll('#/components/schemas/', '#/$defs/'))
+  const ids: Record<string, string> = {}
+  beforeAll(async () => {
+    ids.user = await newUser({ email: 'ada@example.com' })
+    ids.key = (await send('POST', `/admin/users/${ids.user}/keys`, { name: 'k' })).body.id
+    const cap = { cap_type: 'daily', limits: { tokens: 5, cost_usd: 1 } }
+    ids.cap = (await send('POST', `/admin/users/${ids.user}/caps`, cap)).body.id
+    await writeEvents(db, [usageEvent({ user_id: ids.user, occurred_at: Date.now(), metadata: { team: 'a' } })])
+  })
+
+  test.each([
+    ['POST', '/admin/users', { name: 'B' }],
+    ['POST', '/admin/users', {}],
+    ['GET', '/admin/users', undefined],
+    ['GET', '/admin/users/{id}', undefined],
+    ['PATCH', '/admin/users/{id}', { name: 'C' }],
+    ['POST', '/admin/users/{id}/keys', { name: 'k' }],
+    ['GET', '/admin/users/{id}/keys', undefined],
+    ['GET', '/admin/users/{id}/keys/{key_id}', undefined],
+    ['POST', '/admin/users/{id}/keys/{key_id}/rotate', undefined],
+    ['POST', '/admin/users/{id}/keys/{key_id}/rotate', undefined],
+    ['GET', '/admin/users/{id}/caps', undefined],
+    ['GET', '/admin/users/{id}/caps/status', undefined],
+    ['GET', '/admin/users/{id}/caps/{cap_id}', undefined],
+    ['PUT', '/admin/default-caps/{cap_type}', { limits: { requests: 1 } }],
+    ['GET', '/admin/default-caps', undefined],
+    ['GET', '/admin/usage/events', undefined],
+    ['GET', '/usage/caps', undefined],
+    ['GET', '/usage/caps/status', undefined],
+    ['GET', '/usage/events', undefined],
+  ])('%s %s %j', async (method, path, body) => {
+    const url = path
+      .replace('{id}', `${ids.user}`)
+      .replace('{key_id}', `${ids.key}`)
+      .replace('{cap_id}', `${ids.cap}`)
+      .replace('{cap_type}', 'weekly')
+    const asUser = { user_id: `${ids.user}`, key_id: null }
+    const answer = path.startsWith('/usage') ? await sendAs(asUser, url) : await send(method, url, body)
+    const operation = operations.find((one) => one.method === method && one.path === path)
+    const content = operation?.responses[answer.status]?.content?.[`${answer.headers.get('content-type')}`]
+    if (!content) throw new Error(`${answer.status} as ${answer.headers.get('content-type')} is not in the document`)
+    const schema = JSON.parse(JSON.stringify(content.schema).replaceAll('#/components/schemas/', '#/$defs/'))
+    expect(z.fromJSONSchema({ ...schema, $defs }).parse(answer.body)).toEqual(answer.body)
+  })
+})
