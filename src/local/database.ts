@@ -4,6 +4,7 @@
 import { mkdir } from 'node:fs/promises'
 import { PGlite } from '@electric-sql/pglite'
 import pg from 'pg'
+import { StartFault } from './start-fault.ts'
 
 export interface Query {
   query: string
@@ -31,6 +32,19 @@ export interface LocalDatabase {
 /** With `url` a Postgres server, else PGlite in the folder `dataDir`, else PGlite in memory. */
 export async function openDatabase(options: { url?: string; dataDir?: string } = {}): Promise<LocalDatabase> {
   return options.url === undefined ? openPGlite(options.dataDir) : openServer(options.url)
+}
+
+/** As `openDatabase`. @throws {StartFault} where the database does not answer. */
+export async function openAnsweringDatabase(options: { url?: string; dataDir?: string }): Promise<LocalDatabase> {
+  const database = await openDatabase(options)
+  try {
+    await database.query({ query: 'select 1', params: [] })
+    return database
+  } catch (cause) {
+    await database.close()
+    const { message = '', code = '' } = cause as { message?: string; code?: string }
+    throw new StartFault(`Postgres does not answer: ${message || code}`, { cause })
+  }
 }
 
 // Statements that would leave a transaction open, or end the batch's own, for whoever uses the connection next.

@@ -20,9 +20,13 @@ export function makeSecrets(): LocalSecrets {
   }
 }
 
-/** Whether a provider's calls go to the fake: they do until its real key is in `.dev.vars`. */
-export function usesFakeProvider(devVars: Vars): boolean {
-  return !devVars.OPENAI_API_KEY || !devVars.ANTHROPIC_API_KEY
+/** Each provider's name and where its calls go: to the fake until its real key is in `.dev.vars`. */
+export function providersOf(devVars: Vars): { name: string; is: 'real' | 'fake' }[] {
+  const { OPENAI_API_KEY, ANTHROPIC_API_KEY } = devVars
+  return [
+    { name: 'OpenAI', is: OPENAI_API_KEY ? 'real' : 'fake' },
+    { name: 'Anthropic', is: ANTHROPIC_API_KEY ? 'real' : 'fake' },
+  ]
 }
 
 /** Every variable of the worker. What the operator wrote wins, but for where the local database answers. */

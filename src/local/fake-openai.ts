@@ -5,6 +5,8 @@ import { json, type Script } from './fake-script.ts'
 import { type Body, isBody, lastUserText, promptTokens, randomId, type Said, say } from './fake-text.ts'
 
 export const OPENAI_CREDENTIAL = 'sk-fake'
+/** Stands for the key of a caller who brings one. */
+const OWN_CREDENTIAL = /^sk-own/
 
 const MODELS = ['gpt-4o', 'gpt-4o-mini', 'gpt-4.1', 'gpt-4.1-mini', 'o4-mini']
 /** An alias answers with the name of its snapshot. */
@@ -28,14 +30,21 @@ function route(method: string, path: string, authorization: string | undefined, 
       401,
       `You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY).`,
     )
-  if (authorization !== `Bearer ${OPENAI_CREDENTIAL}`)
+  const credential = authorization.slice('Bearer '.length)
+  if (credential !== OPENAI_CREDENTIAL && !OWN_CREDENTIAL.test(credential))
     return refusal(401, 'Incorrect API key provided: sk-****.', { code: 'invalid_api_key' })
   if (method === 'GET' && path === '/v1/models') return json({ object: 'list', data: MODELS.map(model) })
+  if (method === 'GET' && path.startsWith('/v1/models/')) return oneModel(path.slice('/v1/models/'.length))
   if (method === 'POST' && path === '/v1/chat/completions') return complete(bytes)
   return refusal(404, `Invalid URL (${method} ${path})`)
 }
 
 const model = (id: string) => ({ id, object: 'model', created: 1721172741, owned_by: 'system' })
+
+function oneModel(id: string): Script {
+  if (MODELS.includes(id) || Object.values(SNAPSHOTS).includes(id)) return json(model(id))
+  return refusal(404, `The model '${id}' does not exist`, { param: 'model', code: 'model_not_found' })
+}
 
 /** OpenAI's error envelope. */
 function refusal(status: number, message: string, { param = null, code = null }: Fault = {}): Script {

@@ -4,9 +4,10 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { parseEnv } from 'node:util'
-import { openDatabase } from './database.ts'
+import { openAnsweringDatabase } from './database.ts'
+import { databaseFingerprint, requirePostgresUrl } from './database-url.ts'
 import { createDemoUser, type DemoUser, isUsable } from './demo-user.ts'
-import { formatEnvFile, type LocalSecrets, makeSecrets, usesFakeProvider, type Vars, workerVars } from './dev-vars.ts'
+import { formatEnvFile, type LocalSecrets, makeSecrets, providersOf, type Vars, workerVars } from './dev-vars.ts'
 import { startFakeProvider } from './fake-provider.ts'
 import { lockFolder } from './folder-lock.ts'
 import { migrateUp } from './migrations.ts'
@@ -23,24 +24,24 @@ const FOLDER = join(ROOT, '.tollgate')
 const DEV_JSON = join(FOLDER, 'dev.json')
 
 async function start(running: Running): Promise<WranglerDev> {
-  const ports = await choosePorts(process.env)
   await mkdir(FOLDER, { recursive: true, mode: 0o700 })
+  // Before the ports: those of a Tollgate that runs here already are taken too.
   running.push(await lockFolder(FOLDER))
+  const ports = await choosePorts(process.env)
   await rm(DEV_JSON, { force: true })
   const devVars = parseEnv((await readIfThere(join(ROOT, '.dev.vars'))) ?? '') as Vars
   const secrets: LocalSecrets = await keep('secrets.json', async () => makeSecrets())
 
   const serverUrl = process.env.DATABASE_URL || devVars.DATABASE_URL
-  const database = await openDatabase(serverUrl ? { url: serverUrl } : { dataDir: join(FOLDER, 'postgres') })
+  if (serverUrl) requirePostgresUrl(serverUrl)
+  const database = await openAnsweringDatabase(serverUrl ? { url: serverUrl } : { dataDir: join(FOLDER, 'postgres') })
   running.push(() => database.close())
-  await database.query({ query: 'select 1', params: [] }).catch((cause) => {
-    throw new StartFault(`Postgres does not answer: ${cause.message || cause.code}`, { cause })
-  })
   const neon = await serveNeonHttp(database, { port: ports.database })
   running.push(() => neon.close())
   await migrateUp({ databaseUrl: neon.databaseUrl, databaseHttpUrl: neon.url })
 
-  const fake = usesFakeProvider(devVars) ? await startFakeProvider({ port: ports.provider }) : null
+  const providers = providersOf(devVars)
+  const fake = providers.some(({ is }) => is === 'fake') ? await startFakeProvider({ port: ports.provider }) : null
   if (fake) running.push(() => fake.close())
   const fakeProviderUrl = fake?.url ?? null
 
@@ -54,22 +55,26 @@ async function start(running: Running): Promise<WranglerDev> {
 
   const adminToken = vars.ADMIN_TOKEN ?? ''
   const create = () => createDemoUser(wrangler.url, adminToken)
-  const demo: DemoUser = await keep('demo.json', create, (kept) => isUsable(wrangler.url, adminToken, kept))
+  const demoFile = serverUrl ? `demo-${databaseFingerprint(serverUrl)}.json` : 'demo.json'
+  const demo: DemoUser = await keep(demoFile, create, (kept) => isUsable(wrangler.url, adminToken, kept))
 
   const { url } = wrangler
   const databaseUrl = serverUrl || neon.databaseUrl
   const devJson = { url, adminToken, demoKey: demo.key, databaseUrl, databaseHttpUrl: neon.url, fakeProviderUrl }
   await writePrivate(DEV_JSON, `${JSON.stringify(devJson, null, 2)}\n`)
-  console.log(greeting(devJson, Boolean(serverUrl)))
+  const postgres = serverUrl ? 'the server of DATABASE_URL' : relative(ROOT, join(FOLDER, 'postgres'))
+  console.log(greeting(devJson, { postgres, providers: providers.map(({ name, is }) => `${name} ${is}`).join(', ') }))
   return wrangler
 }
 
-function greeting({ url, demoKey, fakeProviderUrl }: Record<string, string | null>, ownServer: boolean): string {
-  const postgres = ownServer ? 'the server of DATABASE_URL' : relative(ROOT, join(FOLDER, 'postgres'))
+function greeting(
+  { url, demoKey, fakeProviderUrl }: Record<string, string | null>,
+  { postgres, providers }: { postgres: string; providers: string },
+): string {
   const body = '{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hello"}]}'
   return `Tollgate   ${url}
 Postgres   ${postgres}
-Provider   ${fakeProviderUrl ? `fake, at ${fakeProviderUrl} (real keys go into .dev.vars)` : 'real (.dev.vars)'}
+Providers  ${providers}${fakeProviderUrl ? ` (${fakeProviderUrl}; real keys go into .dev.vars)` : ''}
 Admin      token in ${relative(ROOT, DEV_JSON)}
 Demo key   ${demoKey}
 Log        ${relative(ROOT, join(FOLDER, 'wrangler.log'))}

@@ -69,14 +69,18 @@ export function startWrangler(options: { port: number; envFile: string; folder: 
   }
 }
 
-/** @throws with wrangler's output where it ends first, cannot build the worker, or never answers. */
+/**
+ * @throws with wrangler's output where it ends first, cannot build the worker, or never answers; with the worker's own
+ *   words where a variable is wrong.
+ */
 export async function untilAnswers(wrangler: WranglerDev): Promise<void> {
   let ended = false
   void wrangler.exited.then(() => {
     ended = true
   })
   const deadline = Date.now() + READY_WITHIN_MS
-  while (!(await answers(wrangler.url))) {
+  let response = await ask(wrangler.url)
+  while (!response) {
     if (ended) throw new StartFault(`wrangler dev ended:\n${await wrangler.lastOutput()}`)
     // It would wait for the source to change.
     const failed = (await wrangler.lastOutput()).includes('Build failed')
@@ -84,14 +88,17 @@ export async function untilAnswers(wrangler: WranglerDev): Promise<void> {
     if (failed || Date.now() > deadline) {
       throw new StartFault(`wrangler dev does not answer:\n${await wrangler.lastOutput()}`)
     }
+    response = await ask(wrangler.url)
   }
+  if (response.status !== 503 || response.headers.get('content-type') !== 'application/problem+json') return
+  const { code, detail } = (await response.json()) as { code: string; detail: string }
+  if (code === 'not_configured') throw new StartFault(detail)
 }
 
-async function answers(url: string): Promise<boolean> {
+async function ask(url: string): Promise<Response | null> {
   try {
-    await fetch(url, { signal: AbortSignal.timeout(2_000) })
-    return true
+    return await fetch(url, { signal: AbortSignal.timeout(2_000) })
   } catch {
-    return false
+    return null
   }
 }

@@ -322,6 +322,34 @@ it('takes either header for Anthropic, and no foreign credential beside it', asy
   expect(await status({ authorization: 'Bearer tg_leaked', 'x-api-key': 'sk-ant-fake' })).toBe(401)
 })
 
+it('takes a caller’s own key, and never a Tollgate key', async () => {
+  const openaiStatus = async (key: string) =>
+    (await fetch(`${provider.url}/v1/models`, { headers: { authorization: `Bearer ${key}` } })).status
+  const anthropicStatus = async (headers: Record<string, string>) =>
+    (await fetch(`${provider.url}/v1/models`, { headers: { 'anthropic-version': '2026-10-21', ...headers } })).status
+  expect(await openaiStatus('sk-own-key-of-ada')).toBe(200)
+  expect(await anthropicStatus({ 'x-api-key': 'sk-ant-own-key-of-ada' })).toBe(200)
+  for (const key of ['tg_sk-own', 'sk-other', 'sk-fake2', '']) expect(await openaiStatus(key), key).toBe(401)
+  expect(await anthropicStatus({ 'x-api-key': 'tg_sk-ant-own' })).toBe(401)
+  expect(await anthropicStatus({ 'x-api-key': 'sk-ant-own', authorization: 'Bearer sk-ant-fake' })).toBe(401)
+})
+
+it('tells of one model, and answers 404 as each provider does for one that it does not have', async () => {
+  for (const id of ['gpt-4o-mini', 'gpt-4o-mini-2024-07-18'])
+    expect(await openai.models.retrieve(id)).toMatchObject({ id, object: 'model' })
+  const id = 'claude-haiku-4-5-20251001'
+  expect(await anthropic.models.retrieve(id)).toMatchObject({ id, type: 'model' })
+  expect(await failure(openai.models.retrieve('gpt-0'))).toMatchObject({
+    status: 404,
+    code: 'model_not_found',
+    param: 'model',
+  })
+  expect(await failure(anthropic.models.retrieve('claude-0'))).toMatchObject({
+    status: 404,
+    error: { type: 'error', error: { type: 'not_found_error', message: 'model: claude-0' } },
+  })
+})
+
 it('refuses calls without a credential', async () => {
   for (const path of ['/v1/chat/completions', '/v1/messages', '/v1/models'])
     expect((await fetch(provider.url + path, { method: path === '/v1/models' ? 'GET' : 'POST' })).status).toBe(401)

@@ -13,6 +13,7 @@ import { startFakeProvider } from '../../../src/local/fake-provider.ts'
 import { lockFolder } from '../../../src/local/folder-lock.ts'
 import { choosePorts } from '../../../src/local/ports.ts'
 import { openSql } from '../../../src/postgres/client.ts'
+import { freshDatabase } from './fresh-database.ts'
 
 const here = import.meta.dirname
 let project: string
@@ -97,6 +98,7 @@ describe('npm start', { timeout: 120_000 }, () => {
     const output = await first.output
     expect(output).toContain(`curl ${dev.url}/openai/v1/chat/completions`)
     expect(output).toContain(dev.demoKey)
+    expect(output).toContain(`OpenAI fake, Anthropic real (${dev.fakeProviderUrl}`)
     expect(output.trim().split('\n').length).toBeLessThan(15)
     for (const url of [dev.url, dev.databaseHttpUrl, dev.fakeProviderUrl]) expect(await isOpen(url)).toBe(false)
 
@@ -131,6 +133,41 @@ describe('npm start', { timeout: 120_000 }, () => {
     },
   )
 
+  it('says that it runs in this folder already, whichever ports are asked for', async () => {
+    const first = start()
+    const dev = await started(first)
+    const expected = `Tollgate already runs in this folder (process ${first.child.pid}).\n`
+    for (const port of ['0', new URL(dev.url ?? '').port]) {
+      const second = start({ TOLLGATE_PORT: port })
+      expect(await second.code).toBe(1)
+      expect(await second.output).toBe(expected)
+    }
+    expect(await stop(first)).toBe(0)
+  })
+
+  it('says which variable the worker refuses, and leaves nothing running', async () => {
+    await writeFile(join(project, '.dev.vars'), 'CAP_STATUS=500\n')
+    const { worker } = await choosePorts({ TOLLGATE_PORT: '0' })
+    const refused = start({ TOLLGATE_PORT: String(worker) })
+    expect(await refused.code).toBe(1)
+    expect(await refused.output).toBe('Tollgate is not configured. CAP_STATUS: wrong\n')
+    expect(await isOpen(`http://127.0.0.1:${worker}`)).toBe(false)
+    await rm(join(project, '.dev.vars'))
+  })
+
+  it.skipIf(!process.env.TEST_DATABASE_URL)('remembers the demo user of every database', async () => {
+    const own = await freshDatabase()
+    const keys: (string | undefined)[] = []
+    for (const DATABASE_URL of ['', own.url, '', own.url]) {
+      const one = start({ DATABASE_URL })
+      keys.push((await started(one)).demoKey)
+      expect(await stop(one)).toBe(0)
+    }
+    expect(keys.slice(2)).toEqual(keys.slice(0, 2))
+    expect(keys[0]).not.toBe(keys[1])
+    await own.drop()
+  })
+
   it('shows at once why a worker does not build', async () => {
     await writeFile(join(project, 'worker.js'), `import './missing.js'\n`)
     const broken = start()
@@ -149,6 +186,12 @@ describe('npm start', { timeout: 120_000 }, () => {
     const refused = start({ DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/none' })
     expect(await refused.code).toBe(1)
     expect(await refused.output).toMatch(/^Postgres does not answer: .*\n$/)
+  })
+
+  it.each(['nonsense', 'mysql://x/y'])('says in one line that DATABASE_URL=%s is no Postgres', async (DATABASE_URL) => {
+    const refused = start({ DATABASE_URL })
+    expect(await refused.code).toBe(1)
+    expect(await refused.output).toBe('DATABASE_URL must start with postgresql://\n')
   })
 })
 

@@ -129,7 +129,7 @@ describe("Tollgate's own migrations", () => {
       code: 0,
       stdout: expect.stringMatching(/^0000_\w+ {2}applied 2/),
     })
-    expect(await run(['down', '1'], env)).toMatchObject({ code: 0, stdout: 'Took back 0000_tollgate.\n' })
+    expect(await run(['down', '1', '--force'], env)).toMatchObject({ code: 0, stdout: 'Took back 0000_tollgate.\n' })
   })
 
   test('the command says what is missing, without a stack', async () => {

@@ -1,0 +1,36 @@
+// Before `npm start` and `npm test`: runs `npm ci` where node_modules is not, whole, what package-lock.json says. npm
+// writes node_modules/.package-lock.json as the last step of an install, so an interrupted one has none. Node's own
+// modules only, and nothing newer than Node 20: nothing else may be there yet.
+
+const { spawnSync } = require('node:child_process')
+const { existsSync, readFileSync } = require('node:fs')
+const { delimiter, join } = require('node:path')
+
+if (!isInstalled()) {
+  // npm itself must not run on the Node in node_modules, which it is about to replace.
+  const path = (process.env.PATH ?? '').split(delimiter)
+  process.env.PATH = path.filter((folder) => !folder.endsWith(join('node_modules', '.bin'))).join(delimiter)
+  const npm = spawnSync('npm ci --no-audit --no-fund --loglevel=error', { stdio: 'inherit', shell: true })
+  process.exitCode = npm.status ?? 1
+}
+
+function isInstalled() {
+  const wanted = readPackages('package-lock.json')
+  const installed = readPackages('node_modules/.package-lock.json')
+  if (!wanted || !installed) return false
+  return Object.entries(wanted).every(([folder, { version, integrity, optional }]) => {
+    if (folder === '') return true
+    const found = installed[folder]
+    // What is optional is absent on the platforms that it is not for.
+    if (!found) return optional === true
+    return found.version === version && found.integrity === integrity && existsSync(join(folder, 'package.json'))
+  })
+}
+
+function readPackages(file) {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')).packages ?? null
+  } catch {
+    return null // Not there, or cut off in the middle: to be installed either way.
+  }
+}

@@ -1,0 +1,89 @@
+// The script before `npm start` and `npm test`, in a folder of its own, with an `npm` that only says how it was called.
+
+import { execFile } from 'node:child_process'
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+
+const SCRIPT = resolve(import.meta.dirname, '../../../src/local/ensure-installed.cjs')
+const INSTALLS = 'npm ci --no-audit --no-fund --loglevel=error\n'
+const A = { version: '1.0.0', integrity: 'sha512-a' }
+const LOCK = {
+  '': { name: 'project' },
+  'node_modules/a': A,
+  'node_modules/a/node_modules/b': { version: '2.0.0', integrity: 'sha512-b' },
+  'node_modules/only-for-windows': { version: '3.0.0', integrity: 'sha512-w', optional: true },
+}
+const { '': _, 'node_modules/only-for-windows': __, ...INSTALLED } = LOCK
+
+let folder: string
+let bin: string
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'tollgate-installed-'))
+  bin = join(folder, 'bin')
+  await mkdir(bin)
+  await npmThat('exit 0')
+})
+afterAll(() => rm(folder, { recursive: true }))
+beforeEach(async () => {
+  await rm(join(folder, 'node_modules'), { recursive: true, force: true })
+  await write('package-lock.json', { packages: LOCK })
+  await write('node_modules/.package-lock.json', { packages: INSTALLED })
+  await write('node_modules/a/package.json', {})
+  await write('node_modules/a/node_modules/b/package.json', {})
+})
+
+async function npmThat(ends: string): Promise<void> {
+  await writeFile(join(bin, 'npm'), `#!/bin/sh\necho "npm $*"\n${ends}\n`)
+  await chmod(join(bin, 'npm'), 0o755)
+}
+async function write(file: string, content: unknown): Promise<void> {
+  await mkdir(dirname(join(folder, file)), { recursive: true })
+  await writeFile(join(folder, file), typeof content === 'string' ? content : JSON.stringify(content))
+}
+const remove = (file: string) => rm(join(folder, file), { recursive: true })
+function ensureInstalled(path = bin): Promise<{ code: unknown; output: string }> {
+  const options = { cwd: folder, env: { PATH: `${path}:/usr/bin:/bin` } }
+  return new Promise((done) =>
+    execFile(process.execPath, [SCRIPT], options, (error, stdout, stderr) =>
+      done({ code: error ? error.code : 0, output: stdout + stderr }),
+    ),
+  )
+}
+
+describe.skipIf(process.platform === 'win32')('before npm start and npm test', () => {
+  it('says and does nothing where everything is installed', async () => {
+    expect(await ensureInstalled()).toEqual({ code: 0, output: '' })
+  })
+
+  it.each<[string, () => Promise<void>]>([
+    ['node_modules is missing', () => remove('node_modules')],
+    ['node_modules is empty', () => remove('node_modules').then(() => mkdir(join(folder, 'node_modules')))],
+    ['an install was interrupted', () => remove('node_modules/.package-lock.json')],
+    ['npm’s record is cut off', () => write('node_modules/.package-lock.json', '{"packages":{')],
+    ['a package is gone', () => remove('node_modules/a/node_modules/b')],
+    ['a package is new', () => write('package-lock.json', { packages: { ...LOCK, 'node_modules/new': A } })],
+    [
+      'a package has another version',
+      () => write('package-lock.json', { packages: { ...LOCK, 'node_modules/a': { ...A, version: '1.0.1' } } }),
+    ],
+  ])('installs where %s', async (_name, happens) => {
+    await happens()
+    expect(await ensureInstalled()).toEqual({ code: 0, output: INSTALLS })
+  })
+
+  it('fails where the install fails', async () => {
+    await remove('node_modules')
+    await npmThat('exit 7')
+    expect(await ensureInstalled()).toEqual({ code: 7, output: INSTALLS })
+    await npmThat('exit 0')
+  })
+
+  it('does not install with what is about to be replaced', async () => {
+    await write('node_modules/.bin/npm', '#!/bin/sh\necho wrong npm\n')
+    await chmod(join(folder, 'node_modules/.bin/npm'), 0o755)
+    await remove('node_modules/a')
+    expect(await ensureInstalled(`${folder}/node_modules/.bin:${bin}`)).toEqual({ code: 0, output: INSTALLS })
+  })
+})

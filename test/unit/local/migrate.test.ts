@@ -1,0 +1,84 @@
+// `npm run migrate` as a process of its own.
+
+import { execFile } from 'node:child_process'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openTestDatabase, type TestDatabase } from '../../support/postgres.ts'
+import { freshDatabase } from './fresh-database.ts'
+
+interface Ended {
+  code: unknown
+  stdout: string
+  stderr: string
+}
+function migrate(args: string[], env: Record<string, string>): Promise<Ended> {
+  const options = { env: { PATH: process.env.PATH, ...env } }
+  return new Promise((resolve) =>
+    execFile(process.execPath, ['src/local/migrate.ts', ...args], options, (error, stdout, stderr) =>
+      resolve({ code: error ? error.code : 0, stdout, stderr }),
+    ),
+  )
+}
+
+describe('npm run migrate -- down', () => {
+  let postgres: TestDatabase
+  let env: Record<string, string>
+  const users = async () => (await postgres.database.query({ query: 'select name from users', params: [] })).rows
+  beforeAll(async () => {
+    postgres = await openTestDatabase()
+    env = { DATABASE_URL: postgres.databaseUrl, DATABASE_HTTP_URL: postgres.databaseHttpUrl }
+    const query = `insert into users (id, name, time_zone, status) values (gen_random_uuid(), 'Ada', 'UTC', 'active')`
+    await postgres.database.query({ query, params: [] })
+  })
+  afterAll(() => postgres.close())
+
+  it('drops nothing without --force, and says what would be lost', async () => {
+    const refused = await migrate(['down'], env)
+    expect(refused).toMatchObject({ code: 1, stdout: '' })
+    expect(refused.stderr).toMatch(
+      /^Taking back 0000_tollgate drops .* all data .*npm run migrate -- down 1 --force\n$/,
+    )
+    expect(await users()).toEqual([['Ada']])
+  })
+
+  it('takes nothing back where more is asked for than was applied, and says so', async () => {
+    const refused = await migrate(['down', '9', '--force'], env)
+    const stderr = 'down 9 is too much: migrations applied here: 1. Nothing has changed.\n'
+    expect(refused).toEqual({ code: 1, stdout: '', stderr })
+    expect(await users()).toEqual([['Ada']])
+  })
+
+  it('does it with --force', async () => {
+    const done = { code: 0, stdout: 'Took back 0000_tollgate.\n', stderr: '' }
+    expect(await migrate(['down', '--force'], env)).toEqual(done)
+    await expect(users()).rejects.toThrow('does not exist')
+  })
+})
+
+describe('npm run migrate', () => {
+  it('shows its usage for what it does not know, and --force is for down alone', async () => {
+    const wrong = ['up --force', 'up 2', 'status 1', 'down 0 --force', 'down 1 2 --force', '--help', '--force']
+    const env = { DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/none' }
+    const answers = await Promise.all(wrong.map((args) => migrate(args.split(' '), env)))
+    for (const { code, stderr } of answers) {
+      expect(code).toBe(1)
+      expect(stderr).toMatch(/^Usage: .*--force.*\n$/)
+    }
+  })
+
+  it('says in one line what is wrong with DATABASE_URL', async () => {
+    const stderrOf = async (DATABASE_URL: string) => (await migrate([], { DATABASE_URL })).stderr
+    for (const url of ['nonsense', 'mysql://x/y'])
+      expect(await stderrOf(url)).toBe('DATABASE_URL must start with postgresql://\n')
+    expect(await stderrOf('postgresql://nobody@127.0.0.1:1/none')).toMatch(/^Postgres does not answer: .*\n$/)
+  })
+
+  it.skipIf(!process.env.TEST_DATABASE_URL)('works on an ordinary Postgres server', async () => {
+    const { url, drop } = await freshDatabase()
+    const env = { DATABASE_URL: url }
+    expect(await migrate([], env)).toEqual({ code: 0, stdout: 'Applied 0000_tollgate.\n', stderr: '' })
+    expect(await migrate([], env)).toMatchObject({ code: 0, stdout: 'Nothing to do.\n' })
+    expect(await migrate(['status'], env)).toMatchObject({ code: 0, stdout: expect.stringMatching(/^0000_\w+ {2}app/) })
+    expect(await migrate(['down', '--force'], env)).toMatchObject({ code: 0, stdout: 'Took back 0000_tollgate.\n' })
+    await drop()
+  })
+})
