@@ -11,6 +11,8 @@ const SIGNED_BYTES = 1 + 16 + 16
 const SIGNATURE_BYTES = 20
 /** 53 bytes are 71 characters of base64url. */
 const SHAPE = /^tg_[A-Za-z0-9_-]{71}$/
+/** Keys that were verified are remembered, up to so many: their signature will not change. */
+const MAX_REMEMBERED = 1_000
 const PREFIX_BYTES = new TextEncoder().encode(KEY_PREFIX)
 
 export interface KeyClaims {
@@ -38,6 +40,7 @@ export interface KeyRing {
 export function createKeyRing(secrets: string[]): KeyRing {
   if (secrets.length === 0 || secrets.includes('')) throw new TypeError('a key ring needs secrets')
   let imported: CryptoKey[] | null = null
+  const verified = new Map<string, KeyClaims>()
 
   // What is kept is the keys, not the promise of them: a promise would belong to the request that made it.
   async function hmacKeys(): Promise<CryptoKey[]> {
@@ -58,6 +61,8 @@ export function createKeyRing(secrets: string[]): KeyRing {
     },
 
     async verify(key) {
+      const known = verified.get(key)
+      if (known) return known
       if (!SHAPE.test(key)) return { reason: 'malformed' }
       const encoded = key.slice(KEY_PREFIX.length)
       const bytes = decodeBase64url(encoded)
@@ -72,7 +77,10 @@ export function createKeyRing(secrets: string[]): KeyRing {
         if (equalInConstantTime(await sign(secret, signed), signature)) genuine = true
       }
       if (!genuine) return { reason: 'bad_signature' }
-      return { user_id: stringify(signed, 1), key_id: stringify(signed, 17) }
+      const claims = { user_id: stringify(signed, 1), key_id: stringify(signed, 17) }
+      if (verified.size >= MAX_REMEMBERED) verified.clear()
+      verified.set(key, claims)
+      return claims
     },
   }
 }

@@ -81,9 +81,12 @@ export function createUsageChunkFilter(): UsageChunkFilter {
   }
 }
 
+const decoder = new TextDecoder()
+
 function isUsageChunk(event: Uint8Array): boolean {
-  const text = new TextDecoder().decode(event)
-  if (!text.includes('"usage"')) return false
+  const text = decoder.decode(event)
+  // All other chunks say `"usage":null` where usage was asked for: they need no parsing.
+  if (!/"usage"\s*:\s*\{/.test(text)) return false
   const data = text
     .split(/\r\n|\n|\r/)
     .filter((line) => line.startsWith('data:'))

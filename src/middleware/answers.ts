@@ -2,6 +2,13 @@
 
 import type { Context } from 'hono'
 
+/** Puts headers on the answer of the handler. */
+export function setHeaders(c: Context, headers: Record<string, string>): void {
+  const answer = withHeaders(c.res, headers)
+  // Setting it makes Hono build the answer anew.
+  if (answer !== c.res) c.res = answer
+}
+
 /** The answer with these headers; a copy where its own cannot be changed, as of what `fetch` returned. */
 export function withHeaders(response: Response, headers: Record<string, string>): Response {
   try {

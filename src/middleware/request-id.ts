@@ -2,7 +2,7 @@
 
 import type { MiddlewareHandler } from 'hono'
 import { v7 } from 'uuid'
-import { withHeaders } from './answers.ts'
+import { setHeaders } from './answers.ts'
 
 export const REQUEST_ID_HEADER = 'x-tollgate-request-id'
 
@@ -12,6 +12,6 @@ export function requestId(newId: () => string = v7): MiddlewareHandler<{ Variabl
     const id = newId()
     c.set('request_id', id)
     await next()
-    c.res = withHeaders(c.res, { [REQUEST_ID_HEADER]: id })
+    setHeaders(c, { [REQUEST_ID_HEADER]: id })
   }
 }

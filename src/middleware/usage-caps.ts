@@ -17,7 +17,7 @@ import type {
 } from '../../durable-objects/ledger/types.ts'
 import type { GatewayError } from '../errors.ts'
 import { problemResponse } from '../problem.ts'
-import { keepAlive, withHeaders } from './answers.ts'
+import { keepAlive, setHeaders, withHeaders } from './answers.ts'
 import { reserve, settle } from './ledger-calls.ts'
 import { rateLimitFields } from './rate-limit-fields.ts'
 import { refusalError } from './refusal-error.ts'
@@ -109,7 +109,7 @@ export function usageCaps<E extends { Variables: UsageCapsVariables }>(
     const unreported: CallEnd = { usage: null, usage_source: c.error ? 'hold' : 'reported' }
     const ended = Promise.resolve(end ?? unreported).then((it) => toSettlement(asked, decision, it, seen))
     keepAlive(c, settle(ledgerOf, ended))
-    c.res = withHeaders(c.res, fields)
+    setHeaders(c, fields)
   }
 
   return async function usageCaps(c, next) {
