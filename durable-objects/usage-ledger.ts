@@ -18,6 +18,8 @@ import { Outbox } from './outbox.ts'
 const SNAPSHOT_FRESH_MS = 5 * 60 * 1_000
 /** Should the object die before its outbox is drained, the alarm takes over after so long. */
 const OUTBOX_GUARD_MS = 15_000
+/** When storage fails the alarm, which would else ring at once and again. */
+const TIDY_RETRY_MS = 10_000
 
 export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
   readonly #ledger: Ledger
@@ -85,10 +87,12 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
       while (expired > 0)
       this.#ledger.prune(Date.now())
       this.#outbox.forgetDelivered()
-    } finally {
       this.#wakeBy(this.#ledger.nextExpiry())
-      await this.#drain()
+    } catch (error) {
+      console.error(JSON.stringify({ message: 'a ledger could not tidy up', error: String(error) }))
+      this.#wakeBy(Date.now() + TIDY_RETRY_MS)
     }
+    await this.#drain()
   }
 
   async #drain(): Promise<void> {
