@@ -3,6 +3,7 @@
 import { bodyLimit } from 'hono/body-limit'
 import { GatewayFault } from '../errors.ts'
 import { restApp } from '../rest/app.ts'
+import { endedEarly } from '../rest/empty-body.ts'
 import { capRoutes } from './caps.ts'
 import { defaultCapRoutes } from './default-caps.ts'
 import type { AdminDeps } from './deps.ts'
@@ -23,17 +24,28 @@ const MOST_BODY_BYTES = 64 * 1024
  */
 export function adminRoutes(deps: AdminDeps) {
   const app = restApp()
-  app.use(
-    bodyLimit({
-      maxSize: MOST_BODY_BYTES,
-      onError: () => {
-        throw new GatewayFault({
-          code: 'payload_too_large',
-          message: `The body has more than ${MOST_BODY_BYTES} bytes.`,
-        })
-      },
-    }),
-  )
+  const limited = bodyLimit({
+    maxSize: MOST_BODY_BYTES,
+    onError: () => {
+      throw new GatewayFault({
+        code: 'payload_too_large',
+        message: `The body has more than ${MOST_BODY_BYTES} bytes.`,
+      })
+    },
+  })
+  app.use(async function limitBody(c, next) {
+    // What a GET carries nobody reads. Hono would copy it into a new request, and no GET may be made with a body.
+    if (c.req.method === 'GET' || c.req.method === 'HEAD') return next()
+    let isRead = false
+    try {
+      return await limited(c, () => {
+        isRead = true
+        return next()
+      })
+    } catch (error) {
+      throw isRead || error instanceof GatewayFault ? error : endedEarly(error)
+    }
+  })
   app.route('/', userRoutes(deps))
   app.route('/', keyRoutes(deps))
   app.route('/', capRoutes(deps))

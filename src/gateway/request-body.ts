@@ -25,6 +25,15 @@ export async function readJsonBytes(request: Request): Promise<Uint8Array | Gate
     const message = 'The body must not be compressed: it could not be metered.'
     return { code: 'unsupported_media_type', message, field: 'content-encoding' }
   }
+  try {
+    return await readWhole(request)
+  } catch {
+    // The client went away: nobody will read this, and it is no fault of Tollgate's to be logged.
+    return { code: 'invalid_request', message: 'The request body ended early.' }
+  }
+}
+
+async function readWhole(request: Request): Promise<Uint8Array | GatewayError> {
   const announced = Number(request.headers.get('content-length') ?? Number.NaN)
   if (announced <= MAX_BODY_BYTES) return new Uint8Array(await request.arrayBuffer())
   return readWithin(request.body, announced > MAX_BODY_BYTES ? 0 : MAX_BODY_BYTES)

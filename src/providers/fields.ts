@@ -40,7 +40,7 @@ export function readArray(body: JsonObject, name: string): unknown[] | GatewayEr
 export function unknownField(body: JsonObject, known: ReadonlySet<string>): string | null {
   for (const [name, value] of Object.entries(body)) {
     const asksNothing = value === null || (Array.isArray(value) && value.length === 0)
-    if (!known.has(name) && !asksNothing) return name
+    if (!known.has(name) && !asksNothing) return name || '""'
   }
   return null
 }

@@ -1,10 +1,14 @@
 // For routes whose body is optional: clients that label every request as JSON may still send nothing.
 
 import type { MiddlewareHandler } from 'hono'
+import { GatewayFault } from '../errors.ts'
 
 /** Takes the content type off a request that has no content. */
 export const emptyBodyIsNone: MiddlewareHandler = async function emptyBodyIsNone(c, next) {
-  if ((await c.req.text()) === '') {
+  const text = await c.req.text().catch((error) => {
+    throw endedEarly(error)
+  })
+  if (text === '') {
     const { url, method } = c.req
     const headers = new Headers(c.req.raw.headers)
     headers.delete('content-type')
@@ -12,3 +16,7 @@ export const emptyBodyIsNone: MiddlewareHandler = async function emptyBodyIsNone
   }
   await next()
 }
+
+/** The client went away, or closed its side, before it had sent what it announced. */
+export const endedEarly = (cause: unknown) =>
+  new GatewayFault({ code: 'invalid_request', message: 'The request body ended early.' }, { cause })
