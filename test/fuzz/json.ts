@@ -72,8 +72,15 @@ function applied(json: Json, { at, how, value, name }: Change): Json {
       if (how === 'drop') return []
       if (how === 'replace') return [[key, value]]
       if (how === 'rename') return [[name, child]]
-      if (how === 'add') return [[key, child], [name, value]] // biome-ignore format: a pair of pairs
-      return [[key, child], [`${RAW}again@${key}`, value]] // biome-ignore format: a pair of pairs
+      if (how === 'add')
+        return [
+          [key, child],
+          [name, value],
+        ]
+      return [
+        [key, child],
+        [`${RAW}again@${key}`, value],
+      ]
     })
     return Array.isArray(node) ? pairs.map(([, child]) => child) : Object.fromEntries(pairs)
   }

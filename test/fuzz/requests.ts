@@ -66,7 +66,13 @@ const credential = (surface: Route['surface']): fc.Arbitrary<Credential> => {
     if (place === 'x-api-key' && surface !== 'openai')
       return { headers: [['x-api-key', key]], good: true } satisfies Credential
     if (place === 'beside')
-      return { headers: [['x-tollgate-key', key], ['authorization', 'Bearer sk-own']], good: true } satisfies Credential // biome-ignore format: pairs
+      return {
+        headers: [
+          ['x-tollgate-key', key],
+          ['authorization', 'Bearer sk-own'],
+        ],
+        good: true,
+      } satisfies Credential
     return bearer(key, true)
   })
   return fc.oneof({ weight: 10, arbitrary: placed }, { weight: 1, arbitrary: bad })
