@@ -3,6 +3,7 @@
 
 import type { GatewayError } from '../errors.ts'
 import { readBearer } from '../providers/bearer.ts'
+import type { ReadCredential } from '../providers/dialect.ts'
 import { isJwtShaped } from './jwt.ts'
 import { KEY_PREFIX } from './keys.ts'
 
@@ -18,15 +19,12 @@ export interface Credential {
   brings_own_key: boolean
 }
 
-/** A dialect's way to its own credential (`Dialect.readCredential`); null where the request has none. */
-export type ReadCredential = (headers: Headers) => string | null
-
 export function readGatewayCredential(
-  headers: Headers,
+  { headers, url }: Pick<Request, 'headers' | 'url'>,
   readCredential: ReadCredential = readBearer,
 ): Credential | GatewayError {
   const own = headers.get(GATEWAY_KEY_HEADER)
-  const inProviderHeader = readCredential(headers)
+  const inProviderHeader = readCredential(headers, url)
   const value = own ?? inProviderHeader
   if (!value) return refuse('Send a Tollgate key where the client sends its API key, or in x-tollgate-key.')
   // `Headers` joins what was sent twice with a comma, which no credential contains.

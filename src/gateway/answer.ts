@@ -1,18 +1,15 @@
-// The provider's answer on its way to the client: bytes first, metering from the side, read to its end whatever happens.
+// The provider's answer on its way to the client. No answer is whole before its call is on record:
 //
-//   upstream -> (filter) -> client
-//        \-> meter
+//   a short JSON:  upstream -> meter -> settle -> client
+//   a stream:      upstream -> meter -> (filter) -> client, and settle before the bytes that end it
 //
 // A pump rather than `pipeThrough` or `tee`: it goes on when the client goes away, and it keeps backpressure.
 
-import type { Meter, Metered } from '../providers/dialect.ts'
+import type { Meter, Metered, StreamFilter } from '../providers/dialect.ts'
 import type { SilenceWatch } from './silence.ts'
-import type { UsageChunkFilter } from './usage-chunk-filter.ts'
 
 /** How long an answer is read on after its client has gone: a little less than the platform's 30 seconds. */
 const READ_ON_MS = 25_000
-
-const BLANK_LINES = new TextEncoder().encode('\n\n')
 
 export type Cut = 'upstream_cut' | 'upstream_timeout' | 'client_gone'
 
@@ -25,39 +22,49 @@ export interface AnswerEnd {
   first_byte_at: number | null
 }
 
-export interface AnswerOptions {
+/** An answer that is small enough to be kept, or null where it broke off. */
+export async function readWhole(answer: Response, silence: SilenceWatch): Promise<Uint8Array | null> {
+  silence.begin()
+  try {
+    return new Uint8Array(await answer.arrayBuffer())
+  } catch {
+    return null
+  } finally {
+    silence.end()
+  }
+}
+
+export interface PumpOptions {
   meter: Meter
-  filter: UsageChunkFilter | null
+  filter: StreamFilter | null
   /** Ends the upstream request when it falls silent. */
   silence: SilenceWatch
   /** Ends the upstream request. */
   abort: () => void
   /** What tells the client that a stream ended badly; null for answers that are not streams: those are cut. */
   errorEvent: ((cut: Cut | null) => Uint8Array) | null
+  /** Called once, with how the call ended; the client's last bytes wait for it. Must not reject. */
+  settle: (end: AnswerEnd) => Promise<void>
 }
 
-/** Returns at once: the body for the client, and a promise of how the answer ended, which never rejects. */
-export function passAnswer(
-  upstream: ReadableStream<Uint8Array> | null,
-  options: AnswerOptions,
-): { body: ReadableStream<Uint8Array> | null; ended: Promise<AnswerEnd> } {
-  if (!upstream) {
-    options.silence.stop()
-    const metered = options.meter.end()
-    return { body: null, ended: Promise.resolve({ metered, cut: null, client_gone: false, first_byte_at: null }) }
-  }
+/** Returns at once: the body for the client, and a promise that never rejects of all that is to be done for it. */
+export function pumpAnswer(
+  upstream: ReadableStream<Uint8Array>,
+  options: PumpOptions,
+): { body: ReadableStream<Uint8Array>; done: Promise<void> } {
   const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>()
-  return { body: readable, ended: pump(upstream.getReader(), writable.getWriter(), options) }
+  return { body: readable, done: pump(upstream.getReader(), writable.getWriter(), options) }
 }
 
 async function pump(
   reader: ReadableStreamDefaultReader<Uint8Array>,
   writer: WritableStreamDefaultWriter<Uint8Array>,
-  { meter, filter, silence, abort, errorEvent }: AnswerOptions,
-): Promise<AnswerEnd> {
+  { meter, filter, silence, abort, errorEvent, settle }: PumpOptions,
+): Promise<void> {
   let cut: Cut | null = null
   let readOn: ReturnType<typeof setTimeout> | null = null
   let first_byte_at: number | null = null
+  let metered: Metered | null = null
   let isOver = false
   const giveUp = () => {
     cut = 'client_gone'
@@ -68,6 +75,12 @@ async function pump(
   }
   const write = (bytes: Uint8Array) =>
     readOn === null && bytes.length > 0 ? writer.write(bytes).catch(clientLeft) : undefined
+  const settleOnce = async () => {
+    if (metered !== null) return metered
+    metered = meter.end()
+    await settle({ metered, cut, client_gone: readOn !== null, first_byte_at })
+    return metered
+  }
   writer.closed.catch(clientLeft)
 
   try {
@@ -77,9 +90,9 @@ async function pump(
       silence.end()
       if (done) break
       first_byte_at ??= Date.now()
-      const written = write(filter ? filter.push(value) : value)
-      meter.push(value)
-      await written
+      if (metered === null) meter.push(value)
+      if (meter.finished) await settleOnce()
+      await write(filter ? filter.push(value) : value)
     }
   } catch {
     cut ??= silence.broken ? 'upstream_timeout' : 'upstream_cut'
@@ -87,20 +100,14 @@ async function pump(
   silence.stop()
   if (filter) await write(filter.end())
 
-  const metered = meter.end()
-  const endsBadly = cut !== null || (!metered.complete && metered.error_class === null)
-  if (endsBadly && errorEvent) {
-    // The last event may have been cut inside: what follows must not become a part of it.
-    await write(BLANK_LINES)
-    await write(errorEvent(cut))
-  }
+  const { complete, error_class } = await settleOnce()
+  const endsBadly = !complete && (cut !== null || error_class === null)
+  if (endsBadly && errorEvent) await write(errorEvent(cut))
   isOver = true
-  const client_gone = readOn !== null
   if (readOn !== null) clearTimeout(readOn)
   if (endsBadly && !errorEvent && cut !== null) await writer.abort(new Error(cut)).catch(ignore)
-  // Not awaited: a slow reader must not keep a hold whose usage is known.
+  // Not awaited: a slow reader must not keep the call from ending.
   else writer.close().catch(ignore)
-  return { metered, cut, client_gone, first_byte_at }
 }
 
 /** For promises that are only told something: their other end is gone, and that is noticed elsewhere. */

@@ -28,8 +28,11 @@ export interface CallHeaders extends Pick<EventDraft, 'job_id' | 'batch_id' | 's
 }
 
 /** The call's own ids and metadata (null where it has none), or which header is wrong and why. */
-export function readCallHeaders(headers: Headers): CallHeaders | GatewayError {
-  for (const name of headers.keys()) {
+export function readCallHeaders(
+  headers: Headers,
+  names: Iterable<string> = headers.keys(),
+): CallHeaders | GatewayError {
+  for (const name of names) {
     if (name.startsWith(PREFIX) && !KNOWN_HEADERS.includes(name))
       return bad(name, `is not known here. Known are ${KNOWN_HEADERS.join(', ')}`)
   }

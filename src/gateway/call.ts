@@ -4,16 +4,21 @@ import type { EventDraft } from '../../durable-objects/ledger/types.ts'
 import type { CallerIdentity } from '../middleware/authenticate.ts'
 import type { Hold } from '../middleware/usage-caps.ts'
 import type { Price } from '../pricing/price.ts'
-import type { Bound } from '../providers/dialect.ts'
+import type { Asked, Bound } from '../providers/dialect.ts'
 import type { JsonBody } from './json-body.ts'
 import type { Quote } from './quote.ts'
 
 export interface Call {
   started_at: number
-  /** Path and query below the provider's prefix, as the client sent them. */
+  /** Path and query below the provider's prefix, as the client sent them, without a credential. */
   target: string
-  /** Null for methods without one. */
-  body: JsonBody | null
+  asked: Asked
+  /** What was sent; null for methods without a body. */
+  bytes: Uint8Array | null
+  /** The same where it is JSON. */
+  json: JsonBody | null
+  /** The client's headers, read once. */
+  headers: [name: string, value: string][]
   /** Null for operations that use no tokens. */
   bound: Bound | null
   /** Null where the model has no price. */

@@ -3,21 +3,24 @@
 import type { Context, Handler } from 'hono'
 import type { Config } from '../config.ts'
 import type { GatewayError } from '../errors.ts'
+import { keepAlive } from '../middleware/answers.ts'
 import type { CallEnd } from '../middleware/usage-caps.ts'
-import type { Dialect, Operation } from '../providers/dialect.ts'
-import { type AnswerEnd, type Cut, passAnswer } from './answer.ts'
+import type { AnswerHead, Dialect, Operation } from '../providers/dialect.ts'
+import { type AnswerEnd, type Cut, pumpAnswer, readWhole } from './answer.ts'
 import type { GatewayEnv } from './call.ts'
 import { endOfAnswer, endOfFailure, MAYBE_BILLED } from './call-end.ts'
 import type { Upstream } from './gateway.ts'
 import { applyEdits } from './json-body.ts'
 import { boundToWrite } from './quote.ts'
 import { type SilenceWatch, watchSilence } from './silence.ts'
-import { answerHeaders, upstreamRequest } from './upstream-request.ts'
-import { createUsageChunkFilter } from './usage-chunk-filter.ts'
+import { answerHeaders, type Outgoing, upstreamRequest } from './upstream-request.ts'
 
 export const CLAMPED_HEADER = 'tollgate-clamped'
 
 const PROBE_TIMEOUT_MS = 2_000
+
+/** A JSON answer up to this size is kept until its call is settled. */
+const MAX_WHOLE_BYTES = 1_048_576
 
 export interface ForwardOptions {
   dialect: Dialect
@@ -29,60 +32,116 @@ export interface ForwardOptions {
 }
 
 export function forward(options: ForwardOptions): Handler<GatewayEnv> {
-  const { dialect, operation, config, errorAnswer } = options
+  const { config } = options
   const timeout_ms = config.UPSTREAM_TIMEOUT_SECONDS * 1_000
 
   return async function forward(c) {
-    const { call, hold, request_id } = c.var
-    const { granted_output_tokens, clamped } = hold.admission
-    const asked = call.body?.value ?? {}
-    const edits = operation.edits(
-      asked,
-      boundToWrite(hold.admission, call.bound, config.DEFAULT_MAX_OUTPUT_TOKENS ?? null),
-    )
-    const body = call.body && applyEdits(call.body, edits)
-
     const controller = new AbortController()
-    const silence = watchSilence(timeout_ms, () => controller.abort())
-    const answered = await fetchAnswer(toRequest(c, options, body), controller.signal, silence)
+    const abort = () => controller.abort()
+    const silence = watchSilence(timeout_ms, abort)
+    const answered = await fetchAnswer(await toRequest(c, options), controller.signal, silence)
     if (!(answered instanceof Response)) {
       silence.stop()
-      const { error, was_sent } = answered
-      const answer = errorAnswer(error, request_id)
-      const failure = { status: answer.status, error_class: error.code, was_sent, now: Date.now() }
-      hold.report(endOfFailure(call, hold.admission, failure))
-      return answer
+      return failed(c, options, answered)
     }
 
-    const isStream = answered.headers.get('content-type')?.startsWith('text/event-stream') ?? false
-    const { body: answer, ended } = passAnswer(answered.body, {
-      meter: operation.meter(asked, isStream),
-      filter: isStream && answered.ok && operation.dropsUsageChunk(asked) ? createUsageChunkFilter() : null,
-      silence,
-      abort: () => controller.abort(),
-      errorEvent: isStream && answered.ok ? (cut) => dialect.streamError(cutError(cut), request_id) : null,
-    })
-    hold.report(ended.then((end) => toCallEnd(c, dialect, answered, end)))
-
-    const headers = answerHeaders(answered.headers)
-    // The hold is charged: a retry would pay twice.
-    if (MAYBE_BILLED.has(answered.status)) headers.set('x-should-retry', 'false')
-    if (clamped) headers.set(CLAMPED_HEADER, `output_tokens=${granted_output_tokens}`)
-    return new Response(answer, { status: answered.status, headers })
+    const head = headOf(answered)
+    const announced = Number(answered.headers.get('content-length') ?? Number.NaN)
+    if (answered.body === null || (head.format === 'json' && announced <= MAX_WHOLE_BYTES)) {
+      return passWhole(c, options, answered, head, silence)
+    }
+    return passStream(c, options, answered, head, silence, abort)
   }
 }
 
-function toRequest(c: Context<GatewayEnv>, { dialect, upstream }: ForwardOptions, body: Uint8Array | null): Request {
-  const { call, caller } = c.var
-  return upstreamRequest(dialect, {
+/** Short answers: settled before the client has a byte. */
+async function passWhole(
+  c: Context<GatewayEnv>,
+  options: ForwardOptions,
+  answered: Response,
+  head: AnswerHead,
+  silence: SilenceWatch,
+): Promise<Response> {
+  const bytes = await readWhole(answered, silence)
+  silence.stop()
+  const meter = options.operation.meter(c.var.call.asked, head)
+  if (bytes) meter.push(bytes)
+  const cut = bytes ? null : silence.broken ? 'upstream_timeout' : 'upstream_cut'
+  const end = { metered: meter.end(), cut, client_gone: false, first_byte_at: Date.now() } as const
+  await c.var.hold.settle(toCallEnd(c, options.dialect, answered, end))
+  if (cut) return options.errorAnswer(cutError(cut), c.var.request_id)
+  // A status such as 204 admits not even an empty body.
+  return toClient(c, answered, answered.body && bytes)
+}
+
+/** Everything else: byte by byte, settled before the last of them. */
+function passStream(
+  c: Context<GatewayEnv>,
+  { dialect, operation }: ForwardOptions,
+  answered: Response & { body: ReadableStream<Uint8Array> | null },
+  head: AnswerHead,
+  silence: SilenceWatch,
+  abort: () => void,
+): Response {
+  const { call, hold, request_id } = c.var
+  const isStream =
+    answered.ok && (head.format === 'sse' || head.format === 'eventstream' || operation.streams?.(call.asked) === true)
+  const streamError = operation.streamError ?? dialect.streamError
+  const end = Promise.withResolvers<CallEnd>()
+  const settled = hold.settle(end.promise)
+  const { body, done } = pumpAnswer(answered.body ?? new ReadableStream(), {
+    meter: operation.meter(call.asked, head),
+    filter: (isStream && operation.filter?.(call.asked)) || null,
+    silence,
+    abort,
+    errorEvent: isStream ? (cut) => streamError(cutError(cut), request_id) : null,
+    settle(how) {
+      end.resolve(toCallEnd(c, dialect, answered, how))
+      return settled
+    },
+  })
+  keepAlive(c, done)
+  return toClient(c, answered, body)
+}
+
+function toClient(c: Context<GatewayEnv>, answered: Response, body: BodyInit | null): Response {
+  const { clamped, granted_output_tokens } = c.var.hold.admission
+  const headers = answerHeaders(answered.headers)
+  // The hold is charged: a retry would pay twice.
+  if (MAYBE_BILLED.has(answered.status)) headers.set('x-should-retry', 'false')
+  if (clamped) headers.set(CLAMPED_HEADER, `output_tokens=${granted_output_tokens}`)
+  return new Response(body, { status: answered.status, headers })
+}
+
+async function failed(
+  c: Context<GatewayEnv>,
+  { errorAnswer }: ForwardOptions,
+  { error, was_sent }: NoAnswer,
+): Promise<Response> {
+  const { call, hold, request_id } = c.var
+  const answer = errorAnswer(error, request_id)
+  const failure = { status: answer.status, error_class: error.code, was_sent, now: Date.now() }
+  await hold.settle(endOfFailure(call, hold.admission, failure))
+  return answer
+}
+
+async function toRequest(
+  c: Context<GatewayEnv>,
+  { dialect, operation, config, upstream }: ForwardOptions,
+): Promise<Outgoing | Request> {
+  const { call, caller, hold } = c.var
+  const granted = boundToWrite(hold.admission, call.bound, config.DEFAULT_MAX_OUTPUT_TOKENS ?? null)
+  const edits = operation.edits?.(call.asked, granted) ?? []
+  const { url, init } = upstreamRequest(dialect, {
     base_url: upstream.base_url,
     target: call.target,
     method: c.req.method,
-    body,
-    client_headers: c.req.raw.headers,
+    body: call.json ? applyEdits(call.json, edits) : call.bytes,
+    client_headers: call.headers,
     credential: call.credential,
     brings_own_key: caller.brings_own_key,
   })
+  return dialect.sign ? dialect.sign(new Request(url, init), call.credential) : { url, init }
 }
 
 interface NoAnswer {
@@ -92,10 +151,15 @@ interface NoAnswer {
 }
 
 /** The provider's answer once its headers are here, or what went wrong before. */
-async function fetchAnswer(request: Request, signal: AbortSignal, silence: SilenceWatch): Promise<Response | NoAnswer> {
+async function fetchAnswer(
+  outgoing: Outgoing | Request,
+  signal: AbortSignal,
+  silence: SilenceWatch,
+): Promise<Response | NoAnswer> {
   silence.begin()
   try {
-    return await fetch(request, { signal })
+    if (outgoing instanceof Request) return await fetch(outgoing, { signal })
+    return await fetch(outgoing.url, { ...outgoing.init, signal })
   } catch (error) {
     console.warn(JSON.stringify({ message: 'no answer from upstream', error: String(error) }))
     if (silence.broken) {
@@ -103,7 +167,7 @@ async function fetchAnswer(request: Request, signal: AbortSignal, silence: Silen
       return { error: { code: 'upstream_timeout', message }, was_sent: true }
     }
     const message = 'The provider could not be reached.'
-    return { error: { code: 'upstream_unreachable', message }, was_sent: await isReachable(request.url) }
+    return { error: { code: 'upstream_unreachable', message }, was_sent: await isReachable(outgoing.url) }
   } finally {
     silence.end()
   }
@@ -121,15 +185,26 @@ async function isReachable(url: string): Promise<boolean> {
   )
 }
 
+function headOf({ status, headers }: Response): AnswerHead {
+  const type = headers.get('content-type')?.split(';')[0]?.trim().toLowerCase()
+  return { status, headers, format: (type && FORMATS[type]) || 'other' }
+}
+
+const FORMATS: Partial<Record<string, AnswerHead['format']>> = {
+  'application/json': 'json',
+  'text/event-stream': 'sse',
+  'application/vnd.amazon.eventstream': 'eventstream',
+}
+
 function toCallEnd(c: Context<GatewayEnv>, dialect: Dialect, answered: Response, end: AnswerEnd): CallEnd {
   const provider_request_id = answered.headers.get(dialect.request_id_header)?.slice(0, 200) ?? null
   const { call, hold } = c.var
   return endOfAnswer(call, hold.admission, { status: answered.status, provider_request_id, end, now: Date.now() })
 }
 
-/** What a client is told whose stream did not reach its end. */
+/** What a client is told whose answer did not reach its end. */
 function cutError(cut: Cut | null): GatewayError {
   return cut === 'upstream_timeout'
-    ? { code: 'upstream_timeout', message: 'The provider fell silent, so the stream was ended.' }
-    : { code: 'upstream_unreachable', message: 'The provider ended the stream early.' }
+    ? { code: 'upstream_timeout', message: 'The provider fell silent, so the answer was ended.' }
+    : { code: 'upstream_unreachable', message: 'The provider ended the answer early.' }
 }

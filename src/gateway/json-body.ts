@@ -2,6 +2,7 @@
 // the text, so that big integers, key order, escapes and whitespace reach the provider as the client sent them. Pure.
 
 import type { GatewayError } from '../errors.ts'
+import { concatBytes } from '../providers/bytes.ts'
 import type { Edit, JsonObject } from '../providers/dialect.ts'
 
 /** Deeper bodies overflow the stacks of recursive parsers further on (serde_json stops at 128). */
@@ -64,16 +65,6 @@ export function applyEdits(body: JsonBody, edits: Edit[]): Uint8Array {
   }
   parts.push(body.bytes.subarray(from))
   return concatBytes(parts)
-}
-
-export function concatBytes(parts: Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    whole.set(part, at)
-    at += part.length
-  }
-  return whole
 }
 
 /** Counts what opens or parts values, outside strings. The text may still be anything. */

@@ -5,14 +5,15 @@ import type { Context, MiddlewareHandler } from 'hono'
 import type { Config } from '../config.ts'
 import { accepted, GatewayFault } from '../errors.ts'
 import type { PriceBook } from '../pricing/price-book.ts'
-import type { Dialect, Operation } from '../providers/dialect.ts'
+import type { Asked, Dialect, JsonObject, Operation } from '../providers/dialect.ts'
 import { isRefusal, readModel } from '../providers/fields.ts'
 import type { Call, GatewayEnv } from './call.ts'
 import { readCallHeaders } from './call-headers.ts'
+import { readForm } from './form-body.ts'
 import type { Upstream } from './gateway.ts'
 import { type JsonBody, parseJsonBody } from './json-body.ts'
 import { quote } from './quote.ts'
-import { readJsonBytes } from './request-body.ts'
+import { readBody } from './request-body.ts'
 
 export interface ParseOptions {
   dialect: Dialect
@@ -37,24 +38,38 @@ async function readCall(
   const started_at = Date.now()
   const { caller } = c.var
   const request = c.req.raw
-  const target = targetOf(request.url, dialect.provider)
-  const headers = accepted(readCallHeaders(request.headers))
-  const credential = caller.brings_own_key ? dialect.readCredential(request.headers) : upstream.credential
+  const url = urlOf(request.url, dialect)
+  const headers = [...request.headers]
+  const said = accepted(
+    readCallHeaders(
+      request.headers,
+      headers.map(([name]) => name),
+    ),
+  )
+  const credential = caller.brings_own_key ? dialect.readCredential(request.headers, request.url) : upstream.credential
   if (!credential) {
     const message = `No API key for ${dialect.provider} is configured here. Bring yours beside x-tollgate-key.`
     throw new GatewayFault({ code: 'not_configured', message })
   }
+  if (dialect.credential_query && url.search) url.searchParams.delete(dialect.credential_query)
 
-  const body = operation.method === 'POST' ? await readBody(request) : null
-  const bound = body && operation.readBound ? accepted(operation.readBound(body.value, body.bytes.length)) : null
+  const { bytes, json, value } = await readContent(request, operation)
+  const asked: Asked = {
+    body: value,
+    bytes: bytes?.length ?? 0,
+    params: c.req.param() as Record<string, string>,
+    query: url.searchParams,
+    headers: request.headers,
+  }
+  const bound = operation.readBound ? accepted(operation.readBound(asked)) : null
   const price = bound?.model ? await prices.find(dialect.provider, bound.model) : null
-  // Unmetered calls may name a model too; whatever it is, it goes into the event.
-  const model = body?.value.model === undefined ? null : readModel(body.value)
-  if (isRefusal(model)) throw new GatewayFault(model)
   return {
     started_at,
-    target,
-    body,
+    target: url.pathname.slice(dialect.provider.length + 1) + url.search,
+    asked,
+    bytes,
+    json,
+    headers,
     bound,
     price,
     quote: quote(bound, price, {
@@ -69,15 +84,35 @@ async function readCall(
       operation: operation.name,
       method: request.method,
       path: c.req.path.slice(0, MAX_PATH_LENGTH),
-      request_model: model,
+      request_model: bound?.model ?? modelOf(value),
       stream: bound?.stream ?? false,
-      ...headers,
+      ...said,
     },
   }
 }
 
-async function readBody(request: Request): Promise<JsonBody> {
-  return accepted(parseJsonBody(accepted(await readJsonBytes(request))))
+/** Unmetered calls may name a model too; whatever it is, it goes into the event. */
+function modelOf(body: JsonObject): string | null {
+  const model = body.model === undefined ? null : readModel(body)
+  if (isRefusal(model)) throw new GatewayFault(model)
+  return model
+}
+
+interface Content {
+  bytes: Uint8Array | null
+  json: JsonBody | null
+  value: JsonObject
+}
+
+async function readContent(request: Request, { method, takes = 'json' }: Operation): Promise<Content> {
+  if (method !== 'POST') return { bytes: null, json: null, value: {} }
+  const bytes = accepted(await readBody(request, takes))
+  if (takes === 'form') {
+    const content_type = request.headers.get('content-type') ?? ''
+    return { bytes, json: null, value: accepted(await readForm(bytes, content_type)) }
+  }
+  const json = accepted(parseJsonBody(bytes))
+  return { bytes, json, value: json.value }
 }
 
 /** What an event keeps of a path. */
@@ -86,23 +121,21 @@ const MAX_PATH_LENGTH = 500
 const PATH_AS_SENT = /^[a-z]+:\/\/[^/]*([^?#]*)/i
 /** Separators in disguise: the provider may see two segments where the router saw one. */
 const ENCODED_SEPARATOR = /%(2f|5c|25|00)/i
+const ENCODED_TRICK = /%(5c|25|00)/i
 
 /**
- * What is below the provider's prefix, as it came. The router matched the path as it was sent and decoded; the URL parser
- * resolves `..`, `%2e` and backslashes. Where the two differ, `/openai/v1/models/..\files` would reach the provider as
- * another operation, and what is left of `/%6Fpenai/` or of `..\..\..\xxxxxx.evil.example` would end in the upstream's
- * host, with the credential.
+ * The URL as it came. The router matched the path as it was sent and decoded; the URL parser resolves `..`, `%2e` and
+ * backslashes. Where the two differ, `/openai/v1/models/..\files` would reach the provider as another operation, and what
+ * is left of `/%6Fpenai/` or of `..\..\..\xxxxxx.evil.example` would end in the upstream's host, with the credential.
  */
-function targetOf(url: string, provider: string): string {
+function urlOf(sent: string, { provider, encoded_slashes }: Dialect): URL {
   // Two hosts, say: workerd builds the URL of whatever was sent.
-  if (!URL.canParse(url)) {
-    throw new GatewayFault({ code: 'invalid_header', message: 'host is not valid.', field: 'host' })
-  }
-  const { pathname, search } = new URL(url)
-  const prefix = `/${provider}`
-  const isLiteral = PATH_AS_SENT.exec(url)?.[1] === pathname && pathname.startsWith(`${prefix}/`)
-  if (!isLiteral || ENCODED_SEPARATOR.test(pathname)) {
+  const url = URL.parse(sent)
+  if (!url) throw new GatewayFault({ code: 'invalid_header', message: 'host is not valid.', field: 'host' })
+  const { pathname } = url
+  const isLiteral = PATH_AS_SENT.exec(sent)?.[1] === pathname && pathname.startsWith(`/${provider}/`)
+  if (!isLiteral || (encoded_slashes ? ENCODED_TRICK : ENCODED_SEPARATOR).test(pathname)) {
     throw new GatewayFault({ code: 'not_found', message: `There is no ${pathname} here.` })
   }
-  return pathname.slice(prefix.length) + search
+  return url
 }

@@ -57,8 +57,8 @@ export function boundToWrite(
 function boundInput(bound: Bound, context_window: number | null): number | null {
   if (bound.unbounded !== null) return null
   const window = context_window === null ? null : Math.ceil(context_window * WINDOW_SLACK)
-  if (bound.open_input !== null) return window
-  return Math.min(bound.input_tokens, window ?? MOST_TOKENS)
+  const once = bound.open_input === null ? Math.min(bound.input_tokens, window ?? MOST_TOKENS) : window
+  return once === null ? null : Math.min(once * bound.rounds, MOST_TOKENS)
 }
 
 function boundOutput(

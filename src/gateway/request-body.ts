@@ -1,21 +1,25 @@
 // Reads a request's body within its limit, and refuses what could not be metered.
 
 import type { GatewayError } from '../errors.ts'
-import { concatBytes } from './json-body.ts'
+import { concatBytes } from '../providers/bytes.ts'
 
 export const MAX_BODY_BYTES = 20 * 1024 * 1024
 
 /** Of a body that is too large, so much is read and forgotten: a client that is still sending hears no answer. */
 const MAX_FORGOTTEN_BYTES = 80 * 1024 * 1024
 
+const CONTENT_TYPES = { json: 'application/json', form: 'multipart/form-data' }
+
 /** The body's bytes, at most `MAX_BODY_BYTES`, or why not. Keeps no more than the limit in memory. */
-export async function readJsonBytes(request: Request): Promise<Uint8Array | GatewayError> {
-  const type = request.headers.get('content-type')?.split(';')[0]?.trim().toLowerCase()
-  if (type !== 'application/json') {
-    const message = `The content type must be application/json, not ${type ?? 'absent'}.`
+export async function readBody(request: Request, takes: 'json' | 'form'): Promise<Uint8Array | GatewayError> {
+  const content_type = request.headers.get('content-type')
+  const expected = CONTENT_TYPES[takes]
+  const type = content_type?.split(';')[0]?.trim().toLowerCase()
+  if (type !== expected) {
+    const message = `The content type must be ${expected}, not ${type ?? 'absent'}.`
     return { code: 'unsupported_media_type', message, field: 'content-type' }
   }
-  const charset = /charset\s*=\s*"?([^";\s]+)/i.exec(request.headers.get('content-type') ?? '')?.[1]
+  const charset = /charset\s*=\s*"?([^";\s]+)/i.exec(content_type ?? '')?.[1]
   if (charset && charset.toLowerCase() !== 'utf-8') {
     const message = `The body must be UTF-8, not ${charset.slice(0, 40)}.`
     return { code: 'unsupported_media_type', message, field: 'content-type' }

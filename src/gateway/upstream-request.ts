@@ -9,12 +9,17 @@ export interface UpstreamRequest {
   target: string
   method: string
   body: Uint8Array | null
-  client_headers: Headers
+  client_headers: Iterable<[name: string, value: string]>
   credential: string
   brings_own_key: boolean
 }
 
-export function upstreamRequest(dialect: Dialect, call: UpstreamRequest): Request {
+export interface Outgoing {
+  url: string
+  init: RequestInit
+}
+
+export function upstreamRequest(dialect: Dialect, call: UpstreamRequest): Outgoing {
   const { base_url, target, method, body, client_headers, credential, brings_own_key } = call
   const forwarded = [...dialect.forwarded_headers, ...(brings_own_key ? dialect.own_key_headers : [])]
   const headers = new Headers()
@@ -24,7 +29,7 @@ export function upstreamRequest(dialect: Dialect, call: UpstreamRequest): Reques
   headers.set('accept-encoding', 'identity')
   dialect.setCredential(headers, credential)
   // A redirect would take the credential to a host that nobody configured.
-  return new Request(base_url + target, { method, headers, body: body as BodyInit | null, redirect: 'manual' })
+  return { url: base_url + target, init: { method, headers, body: body as BodyInit | null, redirect: 'manual' } }
 }
 
 function matches(pattern: string, name: string): boolean {
@@ -32,7 +37,7 @@ function matches(pattern: string, name: string): boolean {
 }
 
 /** Headers of one hop, of another body length, and what belongs to the operator's account. */
-const WITHHELD = new Set([
+const WITHHELD = [
   'connection',
   'content-encoding',
   'content-length',
@@ -43,11 +48,11 @@ const WITHHELD = new Set([
   'openai-organization',
   'openai-project',
   'anthropic-organization-id',
-])
+]
 
 /** The provider's headers as the client sees them. */
 export function answerHeaders(upstream: Headers): Headers {
-  const headers = new Headers()
-  for (const [name, value] of upstream) if (!WITHHELD.has(name)) headers.append(name, value)
+  const headers = new Headers(upstream)
+  for (const name of WITHHELD) headers.delete(name)
   return headers
 }

@@ -3,11 +3,12 @@
 import type { MiddlewareHandler } from 'hono'
 import { timingSafeEqual } from 'hono/utils/buffer'
 import type { Caller, KeyScope } from '../../durable-objects/ledger/types.ts'
-import { type ReadCredential, readGatewayCredential } from '../auth/credential.ts'
+import { readGatewayCredential } from '../auth/credential.ts'
 import { isJwtShaped, type JwtClaims, type JwtRefusal, type JwtVerifier } from '../auth/jwt.ts'
 import { KEY_PREFIX, type KeyRefusal, type KeyRing } from '../auth/keys.ts'
 import { type GatewayError, GatewayFault } from '../errors.ts'
 import { readBearer } from '../providers/bearer.ts'
+import type { ReadCredential } from '../providers/dialect.ts'
 
 export interface CallerIdentity extends Caller {
   user_id: string
@@ -52,7 +53,7 @@ export function authenticate(
   const { keys, jwt, readCredential = readBearer, scope = 'call' } = options
 
   return async function authenticate(c, next) {
-    const credential = readGatewayCredential(c.req.raw.headers, readCredential)
+    const credential = readGatewayCredential(c.req.raw, readCredential)
     if ('code' in credential) throw new GatewayFault(credential)
     const { brings_own_key } = credential
 

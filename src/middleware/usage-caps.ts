@@ -45,8 +45,10 @@ export interface CallEnd {
 
 export interface Hold {
   admission: Admission
-  /** Says what the call really used, now or when a promise resolves. The last report counts. */
+  /** Says what the call really used, now or when a promise resolves. The last report counts, once the handler returns. */
   report(end: CallEnd | Promise<CallEnd>): void
+  /** The same, not waiting for the handler: resolves when the call is on record, and never rejects. Reports are void then. */
+  settle(end: CallEnd | Promise<CallEnd>): Promise<void>
 }
 
 export interface UsageCapsVariables {
@@ -95,21 +97,34 @@ export function usageCaps<E extends { Variables: UsageCapsVariables }>(
       return withHeaders(refuse(c, refusalError(decision.refusal)), fields)
     }
 
-    let end: CallEnd | Promise<CallEnd> | null = null
-    const report: Hold['report'] = (reported) => {
-      end = Promise.resolve(reported).catch((error) => {
+    let reported: CallEnd | Promise<CallEnd> | null = null
+    let settled: Promise<void> | null = null
+    const settleAs = (end: CallEnd | Promise<CallEnd>, seen: Partial<EventFacts> = {}) => {
+      const known = Promise.resolve(end).catch((error): CallEnd => {
         logFault('a report of usage failed', asked.request_id, error)
         return { usage: null }
       })
+      settled = settle(
+        ledgerOf,
+        known.then((it) => toSettlement(asked, decision, it, seen)),
+      )
+      return settled
     }
-    c.set('hold', { admission: decision, report })
+    const hold: Hold = {
+      admission: decision,
+      report(end) {
+        reported = end
+      },
+      settle: (end) => settled ?? settleAs(end),
+    }
+    c.set('hold', hold)
     await next()
+    setHeaders(c, fields)
+    if (settled) return
     const seen = { status: c.res.status, latency_ms: Date.now() - started_at }
     // A handler that reports nothing has the price it asked for; one that throws may have used anything.
     const unreported: CallEnd = { usage: null, usage_source: c.error ? 'hold' : 'reported' }
-    const ended = Promise.resolve(end ?? unreported).then((it) => toSettlement(asked, decision, it, seen))
-    keepAlive(c, settle(ledgerOf, ended))
-    setHeaders(c, fields)
+    keepAlive(c, settleAs(reported ?? unreported, seen))
   }
 
   return async function usageCaps(c, next) {

@@ -113,6 +113,7 @@ export function priceOfEntry(
     web_search_nano_usd_per_million:
       nanoUsdOfUsd(usdAt(prices, 'web_searches_kcount', 0) ?? WEB_SEARCH_USD_PER_THOUSAND) * 1_000,
     request_nano_usd: Math.ceil(nanoUsdOfUsd(usdAt(prices, 'requests_kcount', 0) ?? 0) / 1_000),
+    unit_nano_usd: null,
     context_window: largestWindow(provider, entry, context_window),
     priced_as: entry,
     price_source: 'catalogue',

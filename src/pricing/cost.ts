@@ -22,9 +22,16 @@ export function costOf(price: Price, usage: TokenUsage, service_tier: string | n
     count,
     nano_usd_per_million: scale(nano_usd_per_million),
   }))
-  const searches = { count: usage.web_search_requests, nano_usd_per_million: price.web_search_nano_usd_per_million }
-  return priceOf([...tokens, searches]) + price.request_nano_usd
+  return (
+    priceOf([...tokens, searches(price, usage)]) + price.request_nano_usd + usage.units * (price.unit_nano_usd ?? 0)
+  )
 }
+
+/** The parts of a bound that have a price of their own. */
+export type PricedBound = Pick<
+  Bound,
+  'cache_write' | 'audio_input' | 'audio_output' | 'service_tier' | 'web_search_requests' | 'units'
+>
 
 export interface WorstCase {
   input_cost_nano_usd: number
@@ -35,11 +42,8 @@ export interface WorstCase {
  * The dearest that a call within its bound can be: input at the dearest kind that the body can cause, output by the
  * million. `input_tokens` is the bound after the context window. Null where the body can cause what has no price.
  */
-export function worstCase(
-  price: Price,
-  bound: Pick<Bound, 'cache_write' | 'audio_input' | 'audio_output' | 'service_tier'>,
-  input_tokens: number,
-): WorstCase | null {
+export function worstCase(price: Price, bound: PricedBound, input_tokens: number): WorstCase | null {
+  if (bound.units > 0 && price.unit_nano_usd === null) return null
   const scale = scaleOf(price, bound.service_tier)
   let input = 0
   let output = 0
@@ -57,8 +61,13 @@ export function worstCase(
     )
     output = Math.max(output, rates.output, bound.audio_output ? (rates.audio_output ?? 0) : 0)
   }
-  const input_cost = priceOf([{ count: input_tokens, nano_usd_per_million: scale(input) }])
-  return { input_cost_nano_usd: input_cost + price.request_nano_usd, output_nano_usd_per_mtok: scale(output) }
+  const input_cost = priceOf([{ count: input_tokens, nano_usd_per_million: scale(input) }, searches(price, bound)])
+  const fees = price.request_nano_usd + bound.units * (price.unit_nano_usd ?? 0)
+  return { input_cost_nano_usd: input_cost + fees, output_nano_usd_per_mtok: scale(output) }
+}
+
+function searches(price: Price, { web_search_requests }: Pick<TokenUsage, 'web_search_requests'>): Charge {
+  return { count: web_search_requests, nano_usd_per_million: price.web_search_nano_usd_per_million }
 }
 
 /** Rates apply to the whole request, by the length of its input. */

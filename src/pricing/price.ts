@@ -26,6 +26,8 @@ export interface Price {
   tier_percent: ReadonlyMap<string, number>
   web_search_nano_usd_per_million: number
   request_nano_usd: number
+  /** Of what is billed by the piece (`TokenUsage.units`); null where no price is known: such a call is unpriced. */
+  unit_nano_usd: number | null
   /** Most input tokens that the model takes; null where unknown. */
   context_window: number | null
   /** Which entry of which source was applied: kept on the event. */

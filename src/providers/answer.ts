@@ -1,5 +1,6 @@
 // What every dialect's meter shares: reading untrusted JSON and counting tokens and bytes. Pure, and never throws.
 
+import type { Bound, Metered, TokenUsage } from './dialect.ts'
 import { utf8Length, visit } from './text-bound.ts'
 
 /** More tokens than any model takes: a count above it is an error, not usage. Keeps money exact, too. */
@@ -9,6 +10,45 @@ const MAX_TOKENS = 1_000_000_000
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 const MAX_NAME_LENGTH = 200
+
+/** Where dialects begin to fill in what they read. */
+export const NO_USAGE: TokenUsage = Object.freeze({
+  input_tokens: 0,
+  cached_input_tokens: 0,
+  cache_write_5m_tokens: 0,
+  cache_write_1h_tokens: 0,
+  audio_input_tokens: 0,
+  output_tokens: 0,
+  reasoning_tokens: 0,
+  audio_output_tokens: 0,
+  web_search_requests: 0,
+  units: 0,
+})
+
+/** An answer of which nothing is known. */
+export const UNREAD: Omit<Metered, 'may_hide_output'> = Object.freeze({
+  usage: null,
+  complete: false,
+  seen_output_bytes: 0,
+  response_model: null,
+  service_tier: null,
+  error_class: null,
+  continues_as: null,
+  concluded: [],
+})
+
+/** The rarer parts of a bound, for calls that have none of them. */
+export const PLAIN_BOUND: Omit<Bound, 'model' | 'stream' | 'input_tokens' | 'output'> = Object.freeze({
+  open_input: null,
+  rounds: 1,
+  unbounded: null,
+  cache_write: 'none',
+  audio_input: false,
+  audio_output: false,
+  web_search_requests: 0,
+  units: 0,
+  service_tier: null,
+})
 
 export function isObject(value: unknown): value is { [key: string]: unknown } {
   return typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -1,7 +1,7 @@
 // What an Anthropic message can use at most, read from its body, and the edits that keep it there. Pure.
 
 import type { GatewayError } from '../errors.ts'
-import { isObject } from './answer.ts'
+import { isObject, PLAIN_BOUND } from './answer.ts'
 import type { Bound, Edit, JsonObject } from './dialect.ts'
 import {
   invalidField,
@@ -52,6 +52,7 @@ export function readMessageBound(body: JsonObject, bytes: number): Bound | Gatew
   const client = readTools(tools)
   const formatted = body.output_config || body.output_format ? TOOL_PREAMBLE_TOKENS : 0
   return {
+    ...PLAIN_BOUND,
     model,
     stream,
     input_tokens: tokensOfBody(body, bytes) + media.added_tokens + client.added_tokens + formatted,
@@ -60,8 +61,6 @@ export function readMessageBound(body: JsonObject, bytes: number): Bound | Gatew
     // A bound at or below the thinking budget would be a 400 from Anthropic.
     output: { max_tokens: maxTokens, min_tokens: Math.min(maxTokens, thinking + 1), choices: 1 },
     cache_write: dearestCacheWrite(body),
-    audio_input: false,
-    audio_output: false,
     service_tier: dearestTier(body),
   }
 }

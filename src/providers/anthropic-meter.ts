@@ -9,6 +9,7 @@ import {
   parseJsonOrUndefined,
   stringOrNull,
   tokenCount,
+  UNREAD,
 } from './answer.ts'
 import { dearestCacheWrite, tierName } from './anthropic-messages.ts'
 import type { JsonObject, Meter, Metered, TokenUsage } from './dialect.ts'
@@ -44,6 +45,7 @@ export function readMessageUsage(usage: JsonObject, asked_cache_write: '5m' | '1
     reasoning_tokens: tokenCount(details.thinking_tokens),
     audio_output_tokens: 0,
     web_search_requests: tokenCount(searches.web_search_requests),
+    units: 0,
   }
   return isWhole(read) ? read : null
 }
@@ -66,13 +68,8 @@ function blank(body: JsonObject): Metered {
   const thinking = isObject(body.thinking) ? body.thinking.type : undefined
   const asksNoThought = thinking === undefined && typeof body.model === 'string' && THINKS_WHEN_ASKED.test(body.model)
   return {
-    usage: null,
-    complete: false,
-    seen_output_bytes: 0,
+    ...UNREAD,
     may_hide_output: thinking !== 'disabled' && !asksNoThought,
-    response_model: null,
-    service_tier: null,
-    error_class: null,
   }
 }
 
@@ -139,6 +136,9 @@ function meterStream(body: JsonObject): Meter {
 
   return {
     push: sse.push,
+    get finished() {
+      return ended
+    },
     end() {
       sse.end()
       metered.complete = ended && !sse.broken && !unreadable && metered.error_class === null

@@ -6,15 +6,15 @@ import { meterMessage } from './anthropic-meter.ts'
 import { readBearer } from './bearer.ts'
 import type { Dialect, ErrorRendering, Operation } from './dialect.ts'
 import { refusalHeaders, unmetered } from './refusals.ts'
+import { sseError } from './sse.ts'
 
 const messages: Operation = {
   name: 'messages',
   method: 'POST',
   path: '/v1/messages',
-  readBound: readMessageBound,
-  edits: editMessage,
-  dropsUsageChunk: () => false,
-  meter: meterMessage,
+  readBound: ({ body, bytes }) => readMessageBound(body, bytes),
+  edits: ({ body }, granted_output_tokens) => editMessage(body, granted_output_tokens),
+  meter: ({ body }, { format }) => meterMessage(body, format === 'sse'),
 }
 
 export const anthropic: Dialect = {
@@ -51,8 +51,7 @@ export const anthropic: Dialect = {
     return Response.json(wireError(error, status, request_id), { status, headers })
   },
   streamError(error, request_id) {
-    const data = JSON.stringify(wireError(error, ERROR_STATUS[error.code], request_id))
-    return new TextEncoder().encode(`event: error\ndata: ${data}\n\n`)
+    return sseError(wireError(error, ERROR_STATUS[error.code], request_id), 'error')
   },
   // The API demands a bound from every client.
   maxOutputTokens: () => null,

@@ -5,7 +5,20 @@ import type { GatewayError } from '../errors.ts'
 
 export type JsonObject = { [key: string]: unknown }
 
-/** Every kind of token that a provider bills. `input_tokens` and `output_tokens` are totals; the others are parts. */
+/** A call as an operation reads it. Whatever is in here came from the client. */
+export interface Asked {
+  /** The JSON body, or the fields of a form (a file is `{ name, type, size }`); `{}` where the operation takes none. */
+  body: JsonObject
+  /** Size of the body. */
+  bytes: number
+  /** What the operation's path names, decoded: `model` of `/v1/models/:model`. */
+  params: Readonly<Record<string, string>>
+  /** Without credentials. */
+  query: URLSearchParams
+  headers: Headers
+}
+
+/** Everything that a provider bills. `input_tokens` and `output_tokens` are totals; the other tokens are parts. */
 export interface TokenUsage {
   input_tokens: number
   cached_input_tokens: number
@@ -16,17 +29,22 @@ export interface TokenUsage {
   reasoning_tokens: number
   audio_output_tokens: number
   web_search_requests: number
+  /** What is billed by the piece and is no token: seconds of audio, characters, images. The operation says which. */
+  units: number
 }
 
-/** The most that a call can use, read from its body before it is forwarded. */
+/** The most that a call can use, read from what was asked before it is forwarded. */
 export interface Bound {
+  /** What prices are found by. */
   model: string | null
   stream: boolean
   /** Upper bound in tokens from the bytes alone; what bytes do not bound is named below. */
   input_tokens: number
   /** Names what bytes do not bound (`messages[0].content[1].image_url`); the context window bounds it instead. */
   open_input: string | null
-  /** Names what nothing bounds (a hosted tool that loops); refused while a token or cost cap applies. */
+  /** How often the model may read its input: hosted tools make it go round. The bound of the input counts so often. */
+  rounds: number
+  /** Names what nothing bounds (a hosted tool without a limit); refused while a token or cost cap applies. */
   unbounded: string | null
   output: {
     /** What the client set, per choice; null where it set nothing. */
@@ -39,6 +57,10 @@ export interface Bound {
   cache_write: 'none' | '5m' | '1h'
   audio_input: boolean
   audio_output: boolean
+  /** Most searches that are billed one by one. */
+  web_search_requests: number
+  /** Most units, see `TokenUsage`. */
+  units: number
   /** Dearest service tier that may answer; null for the standard one. */
   service_tier: string | null
 }
@@ -63,12 +85,45 @@ export interface Metered {
   service_tier: string | null
   /** Provider's own error inside the answer, as a stable class; null where none. */
   error_class: string | null
+  /** The provider's id under which the call goes on (a background response, a batch); its hold waits until that ends. */
+  continues_as: string | null
+  /** Calls of before that this answer shows to have ended. */
+  concluded: readonly Concluded[]
+}
+
+/** How a call ended that had gone on at the provider. */
+export interface Concluded {
+  /** As in `continues_as`. */
+  id: string
+  /** Null: unknown, the hold is charged; nothing was used: all zeros. */
+  usage: TokenUsage | null
+  model: string | null
+  service_tier: string | null
+  error_class: string | null
+}
+
+/** How an answer begins: all that a meter knows beside its bytes. */
+export interface AnswerHead {
+  status: number
+  /** From the content type. `eventstream`: AWS's binary frames. */
+  format: 'json' | 'sse' | 'eventstream' | 'other'
+  headers: Headers
 }
 
 /** Reads usage from an answer as it goes past. Must never throw: what it cannot read is unknown usage. */
 export interface Meter {
   push(bytes: Uint8Array): void
+  /** True once a stream has reached its own end: what `end` says will not change any more. Left out: never before it. */
+  readonly finished?: boolean
   end(): Metered
+}
+
+/** Changes a stream on its way to the client. Must never throw. */
+export interface StreamFilter {
+  /** The bytes that may go to the client now; may be empty. */
+  push(chunk: Uint8Array): Uint8Array
+  /** What is left when the stream ends. */
+  end(): Uint8Array
 }
 
 export interface Operation {
@@ -77,14 +132,22 @@ export interface Operation {
   method: 'GET' | 'POST' | 'DELETE'
   /** Path below the provider's prefix, in Hono's pattern language: `/v1/chat/completions`. */
   path: string
+  /** What a POST carries. Default `json`. Only JSON can be edited. */
+  takes?: 'json' | 'form'
   /** Reads the bound, or says which field is wrong. Null for operations that use no tokens and cost nothing. */
-  readBound: ((body: JsonObject, bytes: number) => Bound | GatewayError) | null
+  readBound: ((asked: Asked) => Bound | GatewayError) | null
   /** The body's edits for metering (usage in streams) and for the granted output bound (null: leave it). */
-  edits(body: JsonObject, granted_output_tokens: number | null): Edit[]
-  /** Whether an SSE chunk that Tollgate itself asked for must be dropped from the client's stream. */
-  dropsUsageChunk(body: JsonObject): boolean
-  /** A meter for one answer; `body` is what was asked, `stream` whether the answer is an SSE stream. */
-  meter(body: JsonObject, stream: boolean): Meter
+  edits?: (asked: Asked, granted_output_tokens: number | null) => Edit[]
+  /** What must be taken out of the client's stream: a chunk that only Tollgate asked for, half a frame. */
+  filter?: (asked: Asked) => StreamFilter | null
+  /** A meter for one answer. */
+  meter(asked: Asked, head: AnswerHead): Meter
+  /** As the dialect's, where this operation's streams speak of errors in another way. */
+  streamError?: Dialect['streamError']
+  /** True for a stream whose content type does not say so (a JSON array that grows). */
+  streams?: (asked: Asked) => boolean
+  /** How long a call that goes on at the provider (`continues_as`) is held at most. */
+  continues_for_ms?: number
 }
 
 export interface Dialect {
@@ -98,16 +161,28 @@ export interface Dialect {
   /** Headers that choose an account; they reach the provider only beside a credential that the caller brought. */
   own_key_headers: string[]
   /** The provider's own credential, as the client's SDK sends it; null where it sends none. */
-  readCredential(headers: Headers): string | null
+  readCredential: ReadCredential
+  /** A query parameter that may carry the credential (`key`); it never reaches events, logs or the provider. */
+  credential_query?: string
+  /** True where ids in paths hold an encoded slash (an ARN). */
+  encoded_slashes?: boolean
   /** Puts the credential of the gateway on an upstream request. */
   setCredential(headers: Headers, credential: string): void
+  /** Signs the finished upstream request, where a credential is no header alone (AWS SigV4). */
+  sign?: (request: Request, credential: string) => Promise<Request>
   /** A refusal as this provider's SDK understands it: its typed error, one attempt. */
   errorResponse(error: GatewayError, request_id: string, options: ErrorRendering): Response
-  /** The provider's own error event, for a stream that ends badly after it has begun. */
+  /**
+   * The provider's own error event, for a stream that ends badly after it has begun. The last event may have been cut
+   * inside: what follows must not become a part of it.
+   */
   streamError(error: GatewayError, request_id: string): Uint8Array
   /** Default output bound of a model where the client sets none; null where the API demands one or none is known. */
   maxOutputTokens(model: string): number | null
 }
+
+/** A dialect's way to its own credential; null where the request has none. */
+export type ReadCredential = (headers: Headers, url: string) => string | null
 
 export interface ErrorRendering {
   /** The operator's choice of status for an exceeded cap; null for the dialect's own. */

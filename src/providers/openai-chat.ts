@@ -1,7 +1,7 @@
 // What an OpenAI chat completion can use at most, read from its body, and the edits that keep it there. Pure.
 
 import type { GatewayError } from '../errors.ts'
-import { isObject } from './answer.ts'
+import { isObject, PLAIN_BOUND } from './answer.ts'
 import type { Bound, Edit, JsonObject } from './dialect.ts'
 import {
   invalidField,
@@ -46,6 +46,7 @@ export function readChatBound(body: JsonObject, bytes: number): Bound | GatewayE
   const media = readMedia(body.messages)
   const preamble = tools.length > 0 || body.functions || body.response_format ? TOOL_PREAMBLE_TOKENS : 0
   return {
+    ...PLAIN_BOUND,
     model,
     stream,
     input_tokens: tokensOfBody(body, bytes) + media.added_tokens + preamble,

@@ -9,6 +9,7 @@ import {
   parseJsonOrUndefined,
   stringOrNull,
   tokenCount,
+  UNREAD,
 } from './answer.ts'
 import type { JsonObject, Meter, Metered, TokenUsage } from './dialect.ts'
 import { createSseReader } from './sse.ts'
@@ -38,20 +39,17 @@ export function readChatUsage(usage: unknown): TokenUsage | null {
     reasoning_tokens: tokenCount(output.reasoning_tokens),
     audio_output_tokens: tokenCount(output.audio_tokens),
     web_search_requests: 0,
+    units: 0,
   }
   return isWhole(read) && read.cached_input_tokens + read.cache_write_5m_tokens <= input_tokens ? read : null
 }
 
 function blank(body: JsonObject): Metered {
   return {
-    usage: null,
-    complete: false,
-    seen_output_bytes: 0,
+    ...UNREAD,
     may_hide_output: typeof body.model !== 'string' || !VISIBLE_OUTPUT.test(body.model) || isObject(body.audio),
-    response_model: null,
     // An answer that names no tier was served at the standard one, unless the client asked for a dearer one.
     service_tier: body.service_tier === 'priority' ? 'priority' : null,
-    error_class: null,
   }
 }
 
@@ -113,6 +111,9 @@ function meterStream(body: JsonObject): Meter {
 
   return {
     push: sse.push,
+    get finished() {
+      return done
+    },
     end() {
       sse.end()
       const ended = done || finished.size >= choices

@@ -6,15 +6,17 @@ import type { Dialect, ErrorRendering, Operation } from './dialect.ts'
 import { dropsUsageChunk, editChat, readChatBound } from './openai-chat.ts'
 import { meterChat } from './openai-meter.ts'
 import { refusalHeaders, unmetered } from './refusals.ts'
+import { sseError } from './sse.ts'
+import { createUsageChunkFilter } from './usage-chunk-filter.ts'
 
 const chatCompletions: Operation = {
   name: 'chat_completions',
   method: 'POST',
   path: '/v1/chat/completions',
-  readBound: readChatBound,
-  edits: editChat,
-  dropsUsageChunk,
-  meter: meterChat,
+  readBound: ({ body, bytes }) => readChatBound(body, bytes),
+  edits: ({ body }, granted_output_tokens) => editChat(body, granted_output_tokens),
+  filter: ({ body }) => (dropsUsageChunk(body) ? createUsageChunkFilter() : null),
+  meter: ({ body }, { format }) => meterChat(body, format === 'sse'),
 }
 
 /** The most that known models answer; a dated or fine-tuned id that is not here is not known. First match wins. */
@@ -49,7 +51,7 @@ export const openai: Dialect = {
     headers.set('x-request-id', request_id)
     return Response.json({ error: wireError(error) }, { status: statusOf(error, options), headers })
   },
-  streamError: (error) => new TextEncoder().encode(`data: ${JSON.stringify({ error: wireError(error) })}\n\n`),
+  streamError: (error) => sseError({ error: wireError(error) }),
   maxOutputTokens: (model) => MAX_OUTPUT_TOKENS.find(([family]) => family.test(model))?.[1] ?? null,
 }
 

@@ -1,6 +1,7 @@
 // What the dialects share when Tollgate says no, and the operations that cost nothing. Pure.
 
 import type { ErrorCode, GatewayError } from '../errors.ts'
+import { UNREAD } from './answer.ts'
 import type { Metered, Operation } from './dialect.ts'
 
 /** Nothing was forwarded and a moment may mend it. All else is not to be repeated: it may be billed twice, or is vain. */
@@ -18,25 +19,8 @@ export function refusalHeaders(error: GatewayError): Headers {
   return headers
 }
 
-const NOTHING_USED: Metered = {
-  usage: null,
-  complete: true,
-  seen_output_bytes: 0,
-  may_hide_output: false,
-  response_model: null,
-  service_tier: null,
-  error_class: null,
-}
-
 /** An operation that uses no tokens and costs nothing; it counts as a request. */
 export function unmetered(name: string, path: string, method: Operation['method'] = 'GET'): Operation {
-  return {
-    name,
-    method,
-    path,
-    readBound: null,
-    edits: () => [],
-    dropsUsageChunk: () => false,
-    meter: () => ({ push() {}, end: () => ({ ...NOTHING_USED }) }),
-  }
+  const metered: Metered = { ...UNREAD, complete: true, may_hide_output: false }
+  return { name, method, path, readBound: null, meter: () => ({ push() {}, end: () => metered }) }
 }

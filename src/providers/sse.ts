@@ -5,6 +5,11 @@ import { createParser } from 'eventsource-parser'
 /** Characters of one event; providers' own are far smaller. */
 const MAX_EVENT_LENGTH = 4 * 1024 * 1024
 
+/** An error as an event of its own, whatever went before it: blank lines end an event that was cut inside. */
+export function sseError(data: object, event?: string): Uint8Array {
+  return new TextEncoder().encode(`\n\n${event ? `event: ${event}\n` : ''}data: ${JSON.stringify(data)}\n\n`)
+}
+
 export interface SseReader {
   push(bytes: Uint8Array): void
   /** Reads what is left: an event that the stream did not terminate, too. */

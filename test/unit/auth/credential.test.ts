@@ -6,7 +6,8 @@ const KEY = `tg_${'A'.repeat(71)}`
 const OTHER = `tg_${'B'.repeat(71)}`
 const JWT = 'eyJh.eyJz.c2ln'
 const readApiKey = (headers: Headers) => headers.get('x-api-key') ?? readBearer(headers)
-const read = (...headers: [string, string][]) => readGatewayCredential(new Headers(headers), readApiKey)
+const read = (...headers: [string, string][]) =>
+  readGatewayCredential({ headers: new Headers(headers), url: 'https://tollgate.example/' }, readApiKey)
 
 describe('readGatewayCredential', () => {
   test('takes a key or a JWT from where the client puts its API key', () => {

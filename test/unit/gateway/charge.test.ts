@@ -1,31 +1,24 @@
 import { expect, test } from 'vitest'
 import { charge } from '../../../src/gateway/charge.ts'
 import type { Quote } from '../../../src/gateway/quote.ts'
+import { NO_USAGE, PLAIN_BOUND, UNREAD } from '../../../src/providers/answer.ts'
 import type { Bound, Metered } from '../../../src/providers/dialect.ts'
-import { NO_USAGE, PRICE } from '../pricing/fixtures.ts'
+import { PRICE } from '../pricing/fixtures.ts'
 
 const METERED: Metered = {
-  usage: null,
+  ...UNREAD,
   complete: true,
   seen_output_bytes: 40,
   may_hide_output: false,
-  response_model: null,
-  service_tier: null,
-  error_class: null,
 }
 const OUTPUT = { max_tokens: 100, min_tokens: 16, choices: 1, nano_usd_per_mtok: 10_000_000_000 }
 const QUOTE: Quote = { requests: 1, input_tokens: 500, input_cost_nano_usd: 1_000_000, output: OUTPUT }
 const BOUND: Bound = {
+  ...PLAIN_BOUND,
   model: 'm',
   stream: false,
   input_tokens: 700,
-  open_input: null,
-  unbounded: null,
   output: { max_tokens: null, min_tokens: 1, choices: 1 },
-  cache_write: 'none',
-  audio_input: false,
-  audio_output: false,
-  service_tier: null,
 }
 const CALL = { quote: QUOTE, price: PRICE, bound: BOUND }
 

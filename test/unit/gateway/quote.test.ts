@@ -3,20 +3,16 @@ import { describe, expect, test } from 'vitest'
 import { boundToWrite, quote } from '../../../src/gateway/quote.ts'
 import { costOf } from '../../../src/pricing/cost.ts'
 import { priceOf } from '../../../src/pricing/money.ts'
+import { PLAIN_BOUND } from '../../../src/providers/answer.ts'
 import type { Bound } from '../../../src/providers/dialect.ts'
 import { anyKinds, anyPrice, PRICE, usageWithin } from '../pricing/fixtures.ts'
 
 const BOUND: Bound = {
+  ...PLAIN_BOUND,
   model: 'test-model',
   stream: false,
   input_tokens: 500,
-  open_input: null,
-  unbounded: null,
   output: { max_tokens: 100, min_tokens: 1, choices: 2 },
-  cache_write: 'none',
-  audio_input: false,
-  audio_output: false,
-  service_tier: null,
 }
 const NONE = { default_max_output_tokens: null, model_max_output_tokens: null }
 

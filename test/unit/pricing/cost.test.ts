@@ -2,7 +2,8 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { costOf, worstCase } from '../../../src/pricing/cost.ts'
 import { priceOf } from '../../../src/pricing/money.ts'
-import { anyKinds, anyPrice, NO_USAGE, PRICE, RATES, usageWithin } from './fixtures.ts'
+import { NO_USAGE, PLAIN_BOUND } from '../../../src/providers/answer.ts'
+import { anyKinds, anyPrice, PRICE, RATES, usageWithin } from './fixtures.ts'
 
 describe('hand-computed costs', () => {
   test('every kind at its own rate, rounded up once', () => {
@@ -51,13 +52,15 @@ describe('hand-computed costs', () => {
 
 test('a call that can cause what has no price is unpriced', () => {
   const silent = { ...PRICE, rates: { ...RATES, audio_input: null }, long_context: [] }
-  const kinds = { cache_write: 'none', audio_input: true, audio_output: false, service_tier: null } as const
+  const kinds = { ...PLAIN_BOUND, audio_input: true }
   expect(worstCase(silent, kinds, 10)).toBeNull()
   expect(worstCase(silent, { ...kinds, audio_input: false }, 10)).not.toBeNull()
+  expect(worstCase(PRICE, { ...PLAIN_BOUND, units: 1 }, 10)).toBeNull()
+  expect(worstCase({ ...PRICE, unit_nano_usd: 7 }, { ...PLAIN_BOUND, units: 3 }, 0)?.input_cost_nano_usd).toBe(21)
 })
 
 test('the worst case takes the long-context rates exactly where they can be reached', () => {
-  const kinds = { cache_write: 'none', audio_input: false, audio_output: false, service_tier: 'priority' } as const
+  const kinds = { ...PLAIN_BOUND, service_tier: 'priority' }
   expect(worstCase(PRICE, kinds, 1_000)).toEqual({ input_cost_nano_usd: 5_000_000, output_nano_usd_per_mtok: 25e9 })
   expect(worstCase(PRICE, kinds, 1_001)).toEqual({ input_cost_nano_usd: 10_010_000, output_nano_usd_per_mtok: 37.5e9 })
 })

@@ -1,8 +1,9 @@
 // A price with every kind told apart, and arbitrary prices and usages within a bound.
 
 import fc from 'fast-check'
+import type { PricedBound } from '../../../src/pricing/cost.ts'
 import type { Price, Rates } from '../../../src/pricing/price.ts'
-import type { Bound, TokenUsage } from '../../../src/providers/dialect.ts'
+import type { TokenUsage } from '../../../src/providers/dialect.ts'
 
 export const RATES: Rates = {
   input: 2_000_000_000,
@@ -23,21 +24,10 @@ export const PRICE: Price = {
   ]),
   web_search_nano_usd_per_million: 10_000_000_000_000,
   request_nano_usd: 0,
+  unit_nano_usd: null,
   context_window: 100_000,
   priced_as: 'test-model',
   price_source: 'catalogue',
-}
-
-export const NO_USAGE: TokenUsage = {
-  input_tokens: 0,
-  cached_input_tokens: 0,
-  cache_write_5m_tokens: 0,
-  cache_write_1h_tokens: 0,
-  audio_input_tokens: 0,
-  output_tokens: 0,
-  reasoning_tokens: 0,
-  audio_output_tokens: 0,
-  web_search_requests: 0,
 }
 
 const rate = fc.nat(200_000_000_000)
@@ -62,25 +52,23 @@ export const anyPrice: fc.Arbitrary<Price> = fc.record({
   tier_percent: fc.constant(PRICE.tier_percent),
   web_search_nano_usd_per_million: fc.constant(0),
   request_nano_usd: fc.nat(1_000_000),
+  unit_nano_usd: fc.option(fc.nat(100_000)),
   context_window: fc.option(fc.integer({ min: 1, max: 5_000 })),
   priced_as: fc.constant('x'),
   price_source: fc.constant('catalogue'),
 })
 
-export const anyKinds: fc.Arbitrary<Pick<Bound, 'cache_write' | 'audio_input' | 'audio_output' | 'service_tier'>> =
-  fc.record({
-    cache_write: fc.constantFrom('none', '5m', '1h'),
-    audio_input: fc.boolean(),
-    audio_output: fc.boolean(),
-    service_tier: fc.constantFrom(null, 'priority'),
-  })
+export const anyKinds: fc.Arbitrary<PricedBound> = fc.record({
+  cache_write: fc.constantFrom('none', '5m', '1h'),
+  audio_input: fc.boolean(),
+  audio_output: fc.boolean(),
+  service_tier: fc.constantFrom(null, 'priority'),
+  web_search_requests: fc.nat(20),
+  units: fc.nat(1_000),
+})
 
 /** Any usage that a provider may bill within the bound; kinds overlap and are as large as they like. */
-export function usageWithin(
-  kinds: Pick<Bound, 'cache_write' | 'audio_input' | 'audio_output'>,
-  input_tokens: number,
-  output_tokens: number,
-): fc.Arbitrary<TokenUsage> {
+export function usageWithin(kinds: PricedBound, input_tokens: number, output_tokens: number): fc.Arbitrary<TokenUsage> {
   return fc.tuple(fc.nat(input_tokens), fc.nat(output_tokens)).chain(([input, output]) =>
     fc.record({
       input_tokens: fc.constantFrom(input, input_tokens),
@@ -91,7 +79,8 @@ export function usageWithin(
       output_tokens: fc.constantFrom(output, output_tokens),
       reasoning_tokens: fc.nat(output),
       audio_output_tokens: fc.nat(kinds.audio_output ? output : 0),
-      web_search_requests: fc.constant(0),
+      web_search_requests: fc.nat(kinds.web_search_requests),
+      units: fc.nat(kinds.units),
     }),
   )
 }

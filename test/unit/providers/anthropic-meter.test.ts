@@ -28,6 +28,7 @@ describe('recorded streams read alike at every chunk boundary', () => {
           reasoning_tokens: 0,
           audio_output_tokens: 0,
           web_search_requests: 2,
+          units: 0,
         },
         complete: true,
         seen_output_bytes: 'text'.length + 'text_delta'.length + 7,

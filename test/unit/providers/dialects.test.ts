@@ -3,6 +3,7 @@ import { ERROR_STATUS, type ErrorCode, type GatewayError } from '../../../src/er
 import { anthropic } from '../../../src/providers/anthropic.ts'
 import type { Dialect } from '../../../src/providers/dialect.ts'
 import { openai } from '../../../src/providers/openai.ts'
+import { askedWith, headOf } from './replay.ts'
 
 const CAP: GatewayError = {
   code: 'cap_exceeded',
@@ -17,6 +18,7 @@ const CAP: GatewayError = {
     retry_after_seconds: 40_000,
   },
 }
+const ANY_URL = 'https://tollgate.example/'
 const CODES = Object.keys(ERROR_STATUS) as ErrorCode[]
 const render = (dialect: Dialect, error: GatewayError, cap_status: number | null = null) =>
   dialect.errorResponse(error, 'req_1', { cap_status })
@@ -55,16 +57,16 @@ describe('openai', () => {
 
   test('ends a stream with an error that its SDK throws', () => {
     const text = new TextDecoder().decode(openai.streamError({ code: 'upstream_timeout', message: 'Silent.' }, 'req_1'))
-    expect(text).toMatch(/^data: \{"error":\{"message":"Silent\."[^\n]*\}\}\n\n$/)
+    expect(text).toMatch(/^\n\ndata: \{"error":\{"message":"Silent\."[^\n]*\}\}\n\n$/)
   })
 
   test('reads and sets its credential', () => {
-    const read = (authorization: string) => openai.readCredential(new Headers({ authorization }))
+    const read = (authorization: string) => openai.readCredential(new Headers({ authorization }), ANY_URL)
     expect(read('Bearer sk-1')).toBe('sk-1')
     expect(read('bearer  sk-1 ')).toBe('sk-1')
     expect(read('Basic sk-1')).toBeNull()
     expect(read('Bearer sk-1, Bearer sk-2')).toBe('sk-1, Bearer sk-2')
-    expect(openai.readCredential(new Headers())).toBeNull()
+    expect(openai.readCredential(new Headers(), ANY_URL)).toBeNull()
     const headers = new Headers({ authorization: 'Bearer tg_1' })
     openai.setCredential(headers, 'sk-2')
     expect(headers.get('authorization')).toBe('Bearer sk-2')
@@ -116,14 +118,14 @@ describe('anthropic', () => {
       anthropic.streamError({ code: 'upstream_timeout', message: 'Silent.' }, 'req_1'),
     )
     expect(text).toMatch(
-      /^event: error\ndata: \{"type":"error","error":\{"type":"api_error","message":"Silent\."[^\n]*\}\n\n$/,
+      /^\n\nevent: error\ndata: \{"type":"error","error":\{"type":"api_error","message":"Silent\."[^\n]*\}\n\n$/,
     )
   })
 
   test('reads and sets its credential, and leaves no other behind', () => {
-    expect(anthropic.readCredential(new Headers({ 'x-api-key': 'a', authorization: 'Bearer b' }))).toBe('a')
-    expect(anthropic.readCredential(new Headers({ authorization: 'Bearer b' }))).toBe('b')
-    expect(anthropic.readCredential(new Headers())).toBeNull()
+    expect(anthropic.readCredential(new Headers({ 'x-api-key': 'a', authorization: 'Bearer b' }), ANY_URL)).toBe('a')
+    expect(anthropic.readCredential(new Headers({ authorization: 'Bearer b' }), ANY_URL)).toBe('b')
+    expect(anthropic.readCredential(new Headers(), ANY_URL)).toBeNull()
     const headers = new Headers({ authorization: 'Bearer tg_1' })
     anthropic.setCredential(headers, 'sk-ant-api-1')
     expect([...headers]).toEqual([['x-api-key', 'sk-ant-api-1']])
@@ -163,8 +165,8 @@ describe.each([openai, anthropic])('$provider', (dialect) => {
   test('has distinct operations, and free ones use nothing', () => {
     expect(new Set(dialect.operations.map(({ name }) => name)).size).toBe(dialect.operations.length)
     for (const operation of dialect.operations.filter(({ readBound }) => readBound === null)) {
-      expect(operation.edits({}, 5)).toEqual([])
-      expect(operation.meter({}, false).end()).toMatchObject({ usage: null, complete: true })
+      expect(operation.edits).toBeUndefined()
+      expect(operation.meter(askedWith({}), headOf('json')).end()).toMatchObject({ usage: null, complete: true })
     }
   })
 })

@@ -26,6 +26,7 @@ describe('recorded streams read alike at every chunk boundary', () => {
           reasoning_tokens: 0,
           audio_output_tokens: 0,
           web_search_requests: 0,
+          units: 0,
         },
         complete: true,
         seen_output_bytes: 'assistant'.length + 12,
@@ -198,6 +199,7 @@ describe('usage', () => {
       reasoning_tokens: 40,
       audio_output_tokens: 5,
       web_search_requests: 0,
+      units: 0,
     })
   })
 

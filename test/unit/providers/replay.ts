@@ -2,7 +2,22 @@
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { JsonObject, Metered, Operation } from '../../../src/providers/dialect.ts'
+import type { AnswerHead, Asked, JsonObject, Metered, Operation } from '../../../src/providers/dialect.ts'
+
+export const askedWith = (body: JsonObject, more: Partial<Asked> = {}): Asked => ({
+  body,
+  bytes: JSON.stringify(body).length,
+  params: {},
+  query: new URLSearchParams(),
+  headers: new Headers(),
+  ...more,
+})
+
+export const headOf = (format: AnswerHead['format'], headers: HeadersInit = {}): AnswerHead => ({
+  status: 200,
+  format,
+  headers: new Headers(headers),
+})
 
 export const vector = (name: string): Uint8Array => readFileSync(join(import.meta.dirname, 'vectors', `${name}.txt`))
 
@@ -12,7 +27,7 @@ export function meterOnce(
   stream: boolean,
   ...chunks: (Uint8Array | string)[]
 ): Metered {
-  const meter = operation.meter(body, stream)
+  const meter = operation.meter(askedWith(body), headOf(stream ? 'sse' : 'json'))
   for (const chunk of chunks) meter.push(typeof chunk === 'string' ? new TextEncoder().encode(chunk) : chunk)
   return meter.end()
 }

@@ -1,8 +1,8 @@
 // Takes out of a client's SSE stream the one chunk that only Tollgate asked for (`choices: []` with a `usage`), and
 // nothing else: all other bytes pass as they came, each event as soon as its blank line is there. Pure.
 
-import { isObject } from '../providers/answer.ts'
-import { concatBytes } from './json-body.ts'
+import { isObject } from './answer.ts'
+import { concatBytes } from './bytes.ts'
 
 /** An event larger than this is not a usage chunk; it passes without being held. */
 const MAX_HELD_BYTES = 1_048_576

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { concatBytes } from '../../../src/gateway/json-body.ts'
-import { createUsageChunkFilter } from '../../../src/gateway/usage-chunk-filter.ts'
+import { concatBytes } from '../../../src/providers/bytes.ts'
+import { createUsageChunkFilter } from '../../../src/providers/usage-chunk-filter.ts'
 import { vector } from '../providers/replay.ts'
 
 const encode = (text: string) => new TextEncoder().encode(text)
