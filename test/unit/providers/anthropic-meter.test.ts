@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { UNREAD } from '../../../src/providers/answer.ts'
 import { anthropic } from '../../../src/providers/anthropic.ts'
 import { readMessageUsage } from '../../../src/providers/anthropic-meter.ts'
 import type { Operation } from '../../../src/providers/dialect.ts'
@@ -18,6 +19,7 @@ describe('recorded streams read alike at every chunk boundary', () => {
   test('a whole one: the split of cache writes from its start, the output from its end, nothing added up', () => {
     expect(readings(messages, BODY, true, vector('anthropic-message'))).toEqual([
       {
+        ...UNREAD,
         usage: {
           input_tokens: 10 + 300 + 50,
           cached_input_tokens: 50,

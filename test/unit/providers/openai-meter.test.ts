@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { UNREAD } from '../../../src/providers/answer.ts'
 import type { Operation } from '../../../src/providers/dialect.ts'
 import { openai } from '../../../src/providers/openai.ts'
 import { readChatUsage } from '../../../src/providers/openai-meter.ts'
@@ -16,6 +17,7 @@ describe('recorded streams read alike at every chunk boundary', () => {
   test('a whole one', () => {
     expect(readings(chat, BODY, true, vector('openai-chat'))).toEqual([
       {
+        ...UNREAD,
         usage: {
           input_tokens: 120,
           cached_input_tokens: 64,
