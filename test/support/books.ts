@@ -1,6 +1,7 @@
 // The checking of the books: what Postgres has is what the ledgers enforce, to the nano-dollar, and no cap is exceeded.
 // Throws plain errors, so that it serves tests and benchmarks alike.
 
+import type { LocalDatabase } from '../../src/local/database.ts'
 import { NANO_USD_PER_CENT } from '../../src/pricing/money.ts'
 import { eventually, type Gateway } from './gateway.ts'
 
@@ -51,9 +52,13 @@ export interface Books {
   status: Map<string, UserBook>
 }
 
-type Audited = Pick<Gateway, 'admin' | 'postgres'>
+/** As much of a gateway as its audit needs. */
+export interface Audited {
+  admin: Pick<Gateway['admin'], 'call'>
+  postgres: { database: Pick<LocalDatabase, 'query'> }
+}
 
-export const statusOf = ({ admin }: Pick<Gateway, 'admin'>, userId: string): Promise<UserBook> =>
+export const statusOf = ({ admin }: Pick<Audited, 'admin'>, userId: string): Promise<UserBook> =>
   admin.call<UserBook>('GET', `/admin/users/${userId}/caps/status`)
 
 /**
@@ -79,7 +84,7 @@ export async function checkBooks(gateway: Audited, userIds: string[], admitted?:
 }
 
 /** Every event of these users, the oldest first. */
-export async function eventsOf({ postgres }: Pick<Gateway, 'postgres'>, userIds: string[]): Promise<EventRow[]> {
+export async function eventsOf({ postgres }: Pick<Audited, 'postgres'>, userIds: string[]): Promise<EventRow[]> {
   const { rows } = await postgres.database.query({ query: SELECT_EVENTS, params: [`{${userIds.join(',')}}`] })
   return rows.map(([row]) => JSON.parse(row ?? ''))
 }

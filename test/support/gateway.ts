@@ -41,11 +41,18 @@ export interface Admin {
 export interface GatewayOptions {
   reply?: Reply
   vars?: Record<string, string>
+  /** The entry module, where it is not the built worker itself. */
+  worker?: string
   /** Takes what the worker logs, which is otherwise printed. */
   onLog?: (message: string) => void
 }
 
-export async function startGateway({ reply, vars = {}, onLog }: GatewayOptions = {}): Promise<Gateway> {
+export async function startGateway({
+  reply,
+  vars = {},
+  worker = BUILT_WORKER,
+  onLog,
+}: GatewayOptions = {}): Promise<Gateway> {
   const [postgres, provider, storage] = await Promise.all([
     openTestDatabase(),
     startFakeProvider(reply ? { reply } : {}),
@@ -54,7 +61,7 @@ export async function startGateway({ reply, vars = {}, onLog }: GatewayOptions =
   const options = convertV4MiniflareOptions({
     name: 'tollgate',
     modules: true,
-    scriptPath: BUILT_WORKER,
+    scriptPath: worker,
     compatibilityDate: '2026-10-01',
     durableObjects: { USAGE_LEDGER: { className: 'UsageLedger', useSQLite: true } },
     resourcePersistencePath: storage,
@@ -106,7 +113,8 @@ async function directUrl(miniflare: Miniflare): Promise<string> {
   return (await miniflare.unsafeGetDirectURL()).origin
 }
 
-function adminOf(url: () => string): Admin {
+/** The admin API at this URL, which may change. */
+export function adminOf(url: () => string): Admin {
   const admin: Admin = {
     async call(method, path, body) {
       const response = await fetch(url() + path, {
