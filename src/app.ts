@@ -8,6 +8,7 @@ import { adminRoutes } from './admin/routes.ts'
 import { createJwtVerifier } from './auth/jwt.ts'
 import { createKeyRing } from './auth/keys.ts'
 import type { Config } from './config.ts'
+import type { CreatePipe } from './gateway/answer.ts'
 import { gateway } from './gateway/gateway.ts'
 import { authenticate, requireAdmin } from './middleware/authenticate.ts'
 import { requestId } from './middleware/request-id.ts'
@@ -22,14 +23,16 @@ import { usageRoutes } from './usage/routes.ts'
 export interface AppOptions {
   config: Config
   ledgerOf: LedgerOf
+  /** Default: Web-standard streams. */
+  createPipe?: CreatePipe
 }
 
-export function createApp({ config, ledgerOf }: AppOptions) {
+export function createApp({ config, ledgerOf, createPipe = () => new TransformStream() }: AppOptions) {
   const db = openDatabase(config)
   const keys = createKeyRing(config.KEY_SIGNING_SECRETS)
   const jwt = createJwtVerifier(config)
   const prices = createPriceBook()
-  const services = { config, ledgerOf, db, keys, jwt, prices }
+  const services = { config, ledgerOf, db, keys, jwt, prices, createPipe }
   const upstream = {
     openai: { base_url: config.OPENAI_BASE_URL, credential: config.OPENAI_API_KEY },
     anthropic: { base_url: config.ANTHROPIC_BASE_URL, credential: config.ANTHROPIC_API_KEY },

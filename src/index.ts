@@ -12,7 +12,7 @@ let app: ReturnType<typeof createApp> | undefined
 export default {
   async fetch(request, env, ctx) {
     try {
-      app ??= createApp({ config: parseConfig(env), ledgerOf: ledgersIn(env) })
+      app ??= createApp({ config: parseConfig(env), ledgerOf: ledgersIn(env), createPipe })
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error
       console.error(error.message)
@@ -21,6 +21,9 @@ export default {
     return app.fetch(request, env, ctx)
   },
 } satisfies ExportedHandler<Env>
+
+/** workerd's own pipe, which its streams pass through natively. */
+const createPipe = () => new IdentityTransformStream()
 
 const ledgersIn = (env: Env) => (subject: string) => env.USAGE_LEDGER.get(env.USAGE_LEDGER.idFromName(subject))
 

@@ -6,7 +6,7 @@ import type { GatewayError } from '../errors.ts'
 import { keepAlive } from '../middleware/answers.ts'
 import type { CallEnd } from '../middleware/usage-caps.ts'
 import type { AnswerHead, Dialect, Operation } from '../providers/dialect.ts'
-import { type AnswerEnd, type Cut, pumpAnswer, readWhole } from './answer.ts'
+import { type AnswerEnd, type CreatePipe, type Cut, pumpAnswer, readWhole } from './answer.ts'
 import type { GatewayEnv } from './call.ts'
 import { endOfAnswer, endOfFailure, MAYBE_BILLED } from './call-end.ts'
 import type { Upstream } from './gateway.ts'
@@ -27,6 +27,7 @@ export interface ForwardOptions {
   operation: Operation
   config: Config
   upstream: Upstream
+  createPipe: CreatePipe
   /** How an error looks to this dialect's SDK. */
   errorAnswer: (error: GatewayError, requestId: string) => Response
 }
@@ -77,7 +78,7 @@ async function passWhole(
 /** Everything else: byte by byte, settled before the last of them. */
 function passStream(
   c: Context<GatewayEnv>,
-  { dialect, operation }: ForwardOptions,
+  { dialect, operation, createPipe }: ForwardOptions,
   answered: Response & { body: ReadableStream<Uint8Array> | null },
   head: AnswerHead,
   silence: SilenceWatch,
@@ -94,6 +95,7 @@ function passStream(
     filter: (isStream && operation.filter?.(call.asked)) || null,
     silence,
     abort,
+    createPipe,
     errorEvent: isStream ? (cut) => streamError(cutError(cut), request_id) : null,
     settle(how) {
       end.resolve(toCallEnd(c, dialect, answered, how))

@@ -15,6 +15,7 @@ import { usageCaps } from '../middleware/usage-caps.ts'
 import type { Database } from '../postgres/client.ts'
 import type { PriceBook } from '../pricing/price-book.ts'
 import type { Dialect } from '../providers/dialect.ts'
+import type { CreatePipe } from './answer.ts'
 import type { Call, GatewayEnv } from './call.ts'
 import { forward } from './forward.ts'
 import { parse } from './parse.ts'
@@ -35,10 +36,11 @@ export interface GatewayOptions {
   keys: KeyRing
   jwt: JwtVerifier | null
   prices: PriceBook
+  createPipe: CreatePipe
 }
 
 export function gateway(options: GatewayOptions): Hono<GatewayEnv> {
-  const { config, dialect, upstream, ledgerOf, db, keys, jwt, prices } = options
+  const { config, dialect, upstream, ledgerOf, db, keys, jwt, prices, createPipe } = options
   const errorAnswer = (error: GatewayError, requestId: string) =>
     dialect.errorResponse(error, requestId, { cap_status: config.CAP_STATUS ?? null })
 
@@ -55,7 +57,7 @@ export function gateway(options: GatewayOptions): Hono<GatewayEnv> {
         provision: (c) => provision({ db, ledgerOf }, c.var.caller),
         refuse: (c, error) => errorAnswer(withField(error, c.var.call), c.var.request_id),
       }),
-      forward({ dialect, operation, config, upstream, errorAnswer }),
+      forward({ dialect, operation, config, upstream, createPipe, errorAnswer }),
     )
   }
   app.all('*', (c) => {

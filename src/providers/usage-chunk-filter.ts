@@ -39,6 +39,7 @@ export function createUsageChunkFilter(): UsageChunkFilter {
 
   return {
     push(chunk) {
+      if (heldBytes === 0 && !tooLarge && lineIsEmpty && !lastWasCr && isWholeAndPlain(chunk)) return chunk
       const passed: Uint8Array[] = []
       let start = 0
       for (let at = 0; at < chunk.length; at++) {
@@ -83,10 +84,17 @@ export function createUsageChunkFilter(): UsageChunkFilter {
 
 const decoder = new TextDecoder()
 
+/** All other chunks say `"usage":null` where usage was asked for: they need no parsing. */
+const USAGE = /"usage"\s*:\s*\{/
+
+/** Most chunks are: one whole event or more, and none with usage. */
+function isWholeAndPlain(chunk: Uint8Array): boolean {
+  return chunk.at(-1) === LF && chunk.at(-2) === LF && !USAGE.test(decoder.decode(chunk))
+}
+
 function isUsageChunk(event: Uint8Array): boolean {
   const text = decoder.decode(event)
-  // All other chunks say `"usage":null` where usage was asked for: they need no parsing.
-  if (!/"usage"\s*:\s*\{/.test(text)) return false
+  if (!USAGE.test(text)) return false
   const data = text
     .split(/\r\n|\n|\r/)
     .filter((line) => line.startsWith('data:'))
