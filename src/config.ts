@@ -41,8 +41,10 @@ const configSchema = z
     CAP_STATUS: optional(z.coerce.number(capStatusFault).pipe(z.literal([402, 403, 429], capStatusFault))),
     /** After so long a call that never came back is charged its hold. */
     HOLD_TTL_SECONDS: integer(1, 86_400).default(1_200),
-    /** How long a provider may take to its first byte, and between two chunks. */
-    UPSTREAM_TIMEOUT_SECONDS: integer(1, 3_600).default(600),
+    /** How long a provider may take to begin its answer. */
+    FIRST_BYTE_TIMEOUT_SECONDS: integer(1, 3_600).default(600),
+    /** How long it may be silent within it. */
+    IDLE_TIMEOUT_SECONDS: integer(1, 3_600).default(300),
   })
   .refine((config) => !(config.JWT_HS256_SECRET || config.JWT_JWKS_URL) || config.JWT_ISSUER, {
     path: ['JWT_ISSUER'],

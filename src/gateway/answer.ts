@@ -11,7 +11,10 @@ import type { SilenceWatch } from './silence.ts'
 /** How long an answer is read on after its client has gone: a little less than the platform's 30 seconds. */
 const READ_ON_MS = 25_000
 
-export type Cut = 'upstream_cut' | 'upstream_timeout' | 'client_gone'
+/** A stream outlives changes of keys and caps by so long at most, and by the provider's pause between two chunks. */
+const ASK_AGAIN_MS = 5_000
+
+export type Cut = 'upstream_cut' | 'upstream_timeout' | 'client_gone' | 'no_longer_allowed'
 
 export interface AnswerEnd {
   metered: Metered
@@ -24,7 +27,7 @@ export interface AnswerEnd {
 
 /** An answer that is small enough to be kept, or null where it broke off. */
 export async function readWhole(answer: Response, silence: SilenceWatch): Promise<Uint8Array | null> {
-  silence.begin()
+  silence.begin('idle')
   try {
     return new Uint8Array(await answer.arrayBuffer())
   } catch {
@@ -48,6 +51,8 @@ export interface PumpOptions {
   errorEvent: ((cut: Cut | null) => Uint8Array) | null
   /** Makes what stands between the pump and the client. */
   createPipe: CreatePipe
+  /** Asked now and then: whether its caller may still have the answer. Must not reject. */
+  mayGoOn: () => Promise<boolean>
   /** Called once, with how the call ended; the client's last bytes wait for it. Must not reject. */
   settle: (end: AnswerEnd) => Promise<void>
 }
@@ -64,19 +69,24 @@ export function pumpAnswer(
 async function pump(
   reader: ReadableStreamDefaultReader<Uint8Array>,
   writer: WritableStreamDefaultWriter<Uint8Array>,
-  { meter, filter, silence, abort, errorEvent, settle }: PumpOptions,
+  { meter, filter, silence, abort, errorEvent, mayGoOn, settle }: PumpOptions,
 ): Promise<void> {
   let cut: Cut | null = null
   let readOn: ReturnType<typeof setTimeout> | null = null
   let first_byte_at: number | null = null
   let metered: Metered | null = null
   let isOver = false
-  const giveUp = () => {
-    cut = 'client_gone'
+  let askedAt = Date.now()
+  const giveUp = (why: Cut) => {
+    cut ??= why
     abort()
   }
   const clientLeft = () => {
-    if (!isOver) readOn ??= setTimeout(giveUp, READ_ON_MS)
+    if (!isOver) readOn ??= setTimeout(giveUp, READ_ON_MS, 'client_gone')
+  }
+  const askAgain = async () => {
+    askedAt = Date.now()
+    if (!(await mayGoOn())) giveUp('no_longer_allowed')
   }
   const write = (bytes: Uint8Array) =>
     readOn === null && bytes.length > 0 ? writer.write(bytes).catch(clientLeft) : undefined
@@ -90,11 +100,12 @@ async function pump(
 
   try {
     for (;;) {
-      silence.begin()
+      silence.begin('idle')
       const { done, value } = await reader.read()
       silence.end()
       if (done) break
       first_byte_at ??= Date.now()
+      if (Date.now() - askedAt > ASK_AGAIN_MS) void askAgain()
       if (metered === null) meter.push(value)
       if (meter.finished) await settleOnce()
       await write(filter ? filter.push(value) : value)

@@ -1,6 +1,7 @@
 // forward and meter: the call goes to the provider, its answer to the client, and what it used is reported to the hold.
 
 import type { Context, Handler } from 'hono'
+import type { LedgerOf } from '../../durable-objects/ledger/types.ts'
 import type { Config } from '../config.ts'
 import type { GatewayError } from '../errors.ts'
 import { keepAlive } from '../middleware/answers.ts'
@@ -13,6 +14,7 @@ import type { Upstream } from './gateway.ts'
 import { applyEdits } from './json-body.ts'
 import { boundToWrite } from './quote.ts'
 import { type SilenceWatch, watchSilence } from './silence.ts'
+import { mayGoOn } from './standing.ts'
 import { answerHeaders, type Outgoing, upstreamRequest } from './upstream-request.ts'
 
 export const CLAMPED_HEADER = 'tollgate-clamped'
@@ -27,6 +29,7 @@ export interface ForwardOptions {
   operation: Operation
   config: Config
   upstream: Upstream
+  ledgerOf: LedgerOf
   createPipe: CreatePipe
   /** How an error looks to this dialect's SDK. */
   errorAnswer: (error: GatewayError, requestId: string) => Response
@@ -34,12 +37,15 @@ export interface ForwardOptions {
 
 export function forward(options: ForwardOptions): Handler<GatewayEnv> {
   const { config } = options
-  const timeout_ms = config.UPSTREAM_TIMEOUT_SECONDS * 1_000
+  const limits = {
+    first_byte_ms: config.FIRST_BYTE_TIMEOUT_SECONDS * 1_000,
+    idle_ms: config.IDLE_TIMEOUT_SECONDS * 1_000,
+  }
 
   return async function forward(c) {
     const controller = new AbortController()
     const abort = () => controller.abort()
-    const silence = watchSilence(timeout_ms, abort)
+    const silence = watchSilence(limits, abort)
     const answered = await fetchAnswer(await toRequest(c, options), controller.signal, silence)
     if (!(answered instanceof Response)) {
       silence.stop()
@@ -78,13 +84,13 @@ async function passWhole(
 /** Everything else: byte by byte, settled before the last of them. */
 function passStream(
   c: Context<GatewayEnv>,
-  { dialect, operation, createPipe }: ForwardOptions,
+  { dialect, operation, ledgerOf, createPipe }: ForwardOptions,
   answered: Response & { body: ReadableStream<Uint8Array> | null },
   head: AnswerHead,
   silence: SilenceWatch,
   abort: () => void,
 ): Response {
-  const { call, hold, request_id } = c.var
+  const { call, caller, hold, request_id } = c.var
   const isStream =
     answered.ok && (head.format === 'sse' || head.format === 'eventstream' || operation.streams?.(call.asked) === true)
   const streamError = operation.streamError ?? dialect.streamError
@@ -96,6 +102,7 @@ function passStream(
     silence,
     abort,
     createPipe,
+    mayGoOn: () => mayGoOn(ledgerOf, caller.user_id, { key_id: caller.key_id, scope: caller.scope }),
     errorEvent: isStream ? (cut) => streamError(cutError(cut), request_id) : null,
     settle(how) {
       end.resolve(toCallEnd(c, dialect, answered, how))
@@ -158,7 +165,7 @@ async function fetchAnswer(
   signal: AbortSignal,
   silence: SilenceWatch,
 ): Promise<Response | NoAnswer> {
-  silence.begin()
+  silence.begin('first_byte')
   try {
     if (outgoing instanceof Request) return await fetch(outgoing, { signal })
     return await fetch(outgoing.url, { ...outgoing.init, signal })
@@ -206,7 +213,12 @@ function toCallEnd(c: Context<GatewayEnv>, dialect: Dialect, answered: Response,
 
 /** What a client is told whose answer did not reach its end. */
 function cutError(cut: Cut | null): GatewayError {
-  return cut === 'upstream_timeout'
-    ? { code: 'upstream_timeout', message: 'The provider fell silent, so the answer was ended.' }
-    : { code: 'upstream_unreachable', message: 'The provider ended the answer early.' }
+  switch (cut) {
+    case 'upstream_timeout':
+      return { code: 'upstream_timeout', message: 'The provider fell silent, so the answer was ended.' }
+    case 'no_longer_allowed':
+      return { code: 'forbidden', message: 'The key or a cap of its user was withdrawn, so the answer was ended.' }
+    default:
+      return { code: 'upstream_unreachable', message: 'The provider ended the answer early.' }
+  }
 }

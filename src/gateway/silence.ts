@@ -2,8 +2,8 @@
 // one a chunk.
 
 export interface SilenceWatch {
-  /** From now on something is waited for. */
-  begin(): void
+  /** From now on something is waited for: a first byte, or the next one. */
+  begin(limit: 'first_byte' | 'idle'): void
   /** It came. */
   end(): void
   stop(): void
@@ -11,25 +11,30 @@ export interface SilenceWatch {
   readonly broken: boolean
 }
 
-export function watchSilence(limit_ms: number, onSilence: () => void): SilenceWatch {
-  let waitingSince: number | null = null
+export interface SilenceLimits {
+  first_byte_ms: number
+  idle_ms: number
+}
+
+export function watchSilence({ first_byte_ms, idle_ms }: SilenceLimits, onSilence: () => void): SilenceWatch {
+  let overAt: number | null = null
   let broken = false
-  let timer = setTimeout(check, limit_ms)
+  let timer = setTimeout(check, Math.min(first_byte_ms, idle_ms))
   function check() {
-    const waited = waitingSince === null ? 0 : Date.now() - waitingSince
-    if (waited < limit_ms) {
-      timer = setTimeout(check, limit_ms - waited)
+    const left = overAt === null ? idle_ms : overAt - Date.now()
+    if (left > 0) {
+      timer = setTimeout(check, left)
       return
     }
     broken = true
     onSilence()
   }
   return {
-    begin() {
-      waitingSince = Date.now()
+    begin(limit) {
+      overAt = Date.now() + (limit === 'idle' ? idle_ms : first_byte_ms)
     },
     end() {
-      waitingSince = null
+      overAt = null
     },
     stop() {
       clearTimeout(timer)

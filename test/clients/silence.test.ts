@@ -12,7 +12,7 @@ let providerDown: Gateway
 beforeAll(async () => {
   const down = `http://127.0.0.1:${await freePort()}`
   const onLog = () => undefined
-  impatient = await startGateway({ onLog, vars: { UPSTREAM_TIMEOUT_SECONDS: '1' } })
+  impatient = await startGateway({ onLog, vars: { FIRST_BYTE_TIMEOUT_SECONDS: '1', IDLE_TIMEOUT_SECONDS: '1' } })
   providerDown = await startGateway({ onLog, vars: { OPENAI_BASE_URL: down, ANTHROPIC_BASE_URL: down } })
 })
 afterAll(() => Promise.all([impatient.close(), providerDown.close()]))
