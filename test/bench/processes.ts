@@ -1,4 +1,4 @@
-// The bench's other processes, and what CPU time each has used (Linux only: null elsewhere).
+// The bench's other processes, and what CPU time and memory each uses (Linux only: null elsewhere).
 
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -51,6 +51,23 @@ export function workerdPids(): number[] {
 export function cpuMs(pid: number): number | null {
   const TICKS_PER_SECOND = 100
   return procfs(() => (statOf(pid).ticks * 1000) / TICKS_PER_SECOND, null)
+}
+
+export interface Memory {
+  rss_mib: number
+  /** Pages that processes share count in part. */
+  pss_mib: number
+  /** The highest RSS so far. */
+  peak_mib: number
+}
+
+export function memoryOf(pid: number): Memory | null {
+  const mib = (text: string, name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1]) / 1024
+  return procfs(() => {
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+    const smaps = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8')
+    return { rss_mib: mib(status, 'VmRSS'), pss_mib: mib(smaps, 'Pss'), peak_mib: mib(status, 'VmHWM') }
+  }, null)
 }
 
 function statOf(pid: number): { command: string; parent: number; ticks: number } {

@@ -1,98 +1,155 @@
-// `npm run bench [-- --quick] [--memory] [--out FILE]`: the built worker against a bare pass-through worker, in interleaved
-// rounds of one run. Exit code 1 where an answer is not a whole 200 or the books do not balance. See README.md.
+// `npm run bench [-- OPTIONS]`: the built worker against a bare pass-through worker, in interleaved rounds of one run. Exit
+// code 1 where an answer is not a whole 200, the books do not balance or a limit is passed. See README.md.
 
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
-import { END_OF_ANSWER, MODES, type Mode } from './chat.ts'
+import {
+  type Comparison,
+  compare,
+  comparisonTable,
+  differences,
+  fallenInAll,
+  type Machine,
+  MOST_FALL,
+  ratiosOf,
+  type Stored,
+} from './compare.ts'
+import { measureGrowth } from './growth.ts'
 import { ledgerCost } from './ledger-cost.ts'
-import { type Load, type Measured, run } from './load.ts'
-import { cpuMs } from './processes.ts'
-import { type Cell, median, summarize, table } from './report.ts'
-import { measureStartup } from './startup.ts'
-import { openStage, type Target } from './targets.ts'
+import { addedTable, type Cell, type Commit, median, summarize, table } from './report.ts'
+import { measureAll, medians } from './rounds.ts'
+import { beyondLimits, GZIP_LIMIT_KIB, STARTUP_LIMIT_MS, weigh } from './startup.ts'
+import { openStage } from './targets.ts'
 
-const CONCURRENCIES = [1, 16, 64]
 const PLANS = {
-  full: { rounds: 5, duration_ms: 900, most_calls: 20_000, startups: 3, ledger_calls: 20_000 },
-  quick: { rounds: 2, duration_ms: 350, most_calls: 5_000, startups: 1, ledger_calls: 5_000 },
+  full: {
+    rounds: 5,
+    concurrencies: [1, 16, 64],
+    duration_ms: 900,
+    most_calls: 20_000,
+    startups: 5,
+    ledger_calls: 20_000,
+  },
+  quick: { rounds: 3, concurrencies: [1, 16], duration_ms: 350, most_calls: 5_000, startups: 3, ledger_calls: 5_000 },
 }
-const WARM_UP = { concurrency: 16, duration_ms: 1_000, most_calls: 2_000 }
+const BASELINE = `${import.meta.dirname}/baseline.json`
 
-const { values: options } = parseArgs({
-  options: { quick: { type: 'boolean' }, memory: { type: 'boolean' }, out: { type: 'string' } },
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    quick: { type: 'boolean', default: false },
+    memory: { type: 'boolean', default: false },
+    out: { type: 'string' },
+    compare: { type: 'string' },
+    runs: { type: 'string', default: '1' },
+    'save-baseline': { type: 'boolean', default: false },
+    growth: { type: 'boolean', default: false },
+  },
 })
-const plan = options.quick ? PLANS.quick : PLANS.full
-const started = new Date()
+const started = Date.now()
+const isFine = options.growth ? await growth() : await bench()
+console.log(`${((Date.now() - started) / 1000).toFixed(0)} s in all.`)
+if (!isFine) process.exitCode = 1
 
-const startups = Array.from({ length: plan.startups }, measureStartup)
-const ledgerCosts = Array.from({ length: plan.rounds }, () => ledgerCost(plan.ledger_calls))
-const stage = await openStage({ memory: options.memory ?? false })
-const cells = await measureAll(stage.targets).finally(stage.close)
-
-const machine = {
-  date: started.toISOString(),
-  cpu: `${availableParallelism()} x ${cpus()[0]?.model.trim()}`,
-  memory_gib: Math.round(totalmem() / 2 ** 30),
-  node: process.version,
-  postgres: stage.postgres_version,
-  ledgers: options.memory ? 'in memory' : 'on disk',
+async function growth(): Promise<boolean> {
+  return measureGrowth({ calls: positive('--growth', positionals[0] ?? '10000'), memory: options.memory })
 }
-const worker = {
-  bundle: startups[0]?.bundle,
-  startup_cpu_ms: median(startups.map(({ active_ms }) => active_ms)),
-  ledger_cpu_us_per_call: median(ledgerCosts),
-}
-const lines = summarize(cells)
-for (const [name, value] of Object.entries({ ...machine, ...worker })) console.log(`${name.padEnd(24)}${value}`)
-console.log(`\n${table(lines)}\n`)
-const events = lines.reduce((sum, { calls, landed_ms }) => sum + (landed_ms === null ? 0 : calls), 0)
-console.log(
-  `The books balance: ${events} measured calls through Tollgate, one event each in Postgres, sums as the ledgers'.`,
-)
-console.log(`${((Date.now() - started.getTime()) / 1000).toFixed(0)} s in all.`)
-if (options.out) writeFileSync(options.out, `${JSON.stringify({ machine, worker, lines, cells }, null, 2)}\n`)
 
-/** A few rounds over everything, each target at another place in each round. */
-async function measureAll(targets: Target[]): Promise<Cell[]> {
-  const { rounds, duration_ms, most_calls } = plan
-  for (const target of targets) for (const mode of MODES) await measure(target, mode, WARM_UP)
-  const loads = MODES.flatMap((mode) => CONCURRENCIES.map((concurrency) => ({ mode, concurrency })))
-  const cells: Cell[] = []
-  for (let round = 0; round < rounds; round++) {
-    for (const { mode, concurrency } of loads) {
-      for (const target of rotated(targets, round)) {
-        const measured = await measure(target, mode, { concurrency, duration_ms, most_calls })
-        cells.push({ round, mode, concurrency, target: target.name, ...measured })
-      }
-    }
+async function bench(): Promise<boolean> {
+  if (positionals.length > 0) throw new Error(`what is ${positionals.join(' ')}?`)
+  const most_runs = positive('--runs', options.runs)
+  const plan = options.quick ? PLANS.quick : PLANS.full
+  const machine = describeMachine()
+  const stored = options.compare === undefined ? null : readStored(options.compare, machine)
+  const weight = weigh(plan.startups)
+  const ledgerCosts = Array.from({ length: plan.rounds }, () => ledgerCost(plan.ledger_calls))
+  const worker = {
+    bundle: weight.bundle,
+    startup_cpu_ms: weight.startup_ms,
+    ledger_cpu_us_per_call: median(ledgerCosts),
   }
-  // In the order of the table, whatever the order of the rounds was.
-  return loads.flatMap(({ mode, concurrency }) =>
-    targets.flatMap(({ name }) =>
-      cells.filter((it) => it.mode === mode && it.concurrency === concurrency && it.target === name),
-    ),
+
+  const cells: Cell[] = []
+  const commits: Commit[] = []
+  const comparisons: Comparison[] = []
+  for (let index = 0; index < most_runs; index++) {
+    const stage = await openStage({ memory: options.memory })
+    machine.postgres = stage.postgres_version
+    const measured = await measureAll(stage, plan).finally(stage.close)
+    cells.push(...measured.cells.map((cell) => ({ ...cell, round: index * plan.rounds + cell.round })))
+    commits.push(measured.commit)
+    if (stored) comparisons.push(compare(stored.lines, summarize(measured.cells)))
+    // A fall that does not repeat was noise.
+    if (stored && fallenInAll(comparisons).length === 0) break
+  }
+
+  const lines = summarize(cells)
+  const commit = medians(commits)
+  for (const [name, value] of Object.entries({ ...machine, ...worker })) console.log(`${name.padEnd(24)}${value}`)
+  console.log(`\n${table(lines)}\n`)
+  console.log(`What Tollgate adds to one call at a time. One commit where the ledgers are takes ${inWords(commit)}.`)
+  console.log(`${addedTable(lines, commit)}\n`)
+  const events = lines.reduce((sum, { calls, landed_ms }) => sum + (landed_ms === null ? 0 : calls), 0)
+  console.log(
+    `The books balance: ${events} measured calls through Tollgate, one event each in Postgres, sums as the ledgers'.`,
   )
+  if (options.out) writeFileSync(options.out, `${JSON.stringify({ machine, worker, commit, lines, cells }, null, 2)}\n`)
+  if (options['save-baseline']) {
+    writeFileSync(BASELINE, `${JSON.stringify({ machine, lines: ratiosOf(lines) }, null, 2)}\n`)
+    console.log(`Saved ${BASELINE}.`)
+  }
+
+  const beyond = beyondLimits(weight)
+  console.log(
+    `Startup ${weight.startup_ms.toFixed(1)} ms of CPU (median of ${weight.startups}, limit ${STARTUP_LIMIT_MS}), ` +
+      `bundle ${weight.gzip_kib} KiB gzipped (limit ${GZIP_LIMIT_KIB}): ${verdict(beyond)}`,
+  )
+  const fallen = stored ? reportComparisons(stored, machine, comparisons) : []
+  return beyond.length === 0 && fallen.length === 0
 }
 
-async function measure(
-  target: Target,
-  mode: Mode,
-  load: Pick<Load, 'concurrency' | 'duration_ms' | 'most_calls'>,
-): Promise<Measured & Pick<Cell, 'worker_cpu_us' | 'landed_ms'>> {
-  const cpu = () => (target.worker_pid === null ? null : cpuMs(target.worker_pid))
-  const before = cpu()
-  const measured = await run({ url: target.url, requests: target.requests[mode], mark: END_OF_ANSWER[mode], ...load })
-  target.books?.expect(measured.calls)
-  // What is still to be written to Postgres is part of the calls' price.
-  const landed_ms = (await target.books?.landed()) ?? null
-  const after = cpu()
-  await target.books?.balance()
-  const worker_cpu_us = before === null || after === null ? null : ((after - before) * 1000) / measured.calls
-  return { ...measured, worker_cpu_us, landed_ms }
+/** Prints every comparison. The cells that have fallen in all of them. */
+function reportComparisons(stored: Stored, machine: Machine, comparisons: Comparison[]): string[] {
+  console.log(`\nCompared with the run of ${stored.machine.date}: a ratio may fall by ${MOST_FALL * 100} %.`)
+  for (const difference of differences(stored.machine, machine)) console.log(`Differs in ${difference}.`)
+  for (const comparison of comparisons) console.log(`\n${comparisonTable(comparison)}`)
+  const fallen = fallenInAll(comparisons)
+  const runs = comparisons.length > 1 ? ` in each of ${comparisons.length} runs` : ''
+  console.log(fallen.length === 0 ? '\nNo ratio has fallen.' : `\nFALLEN${runs}: ${fallen.join('; ')}.`)
+  return fallen
 }
 
-function rotated<T>(items: T[], by: number): T[] {
-  const at = by % items.length
-  return [...items.slice(at), ...items.slice(0, at)]
+function readStored(file: string, machine: Machine): Stored {
+  const stored: Stored = JSON.parse(readFileSync(file, 'utf8'))
+  if (!stored.machine || !Array.isArray(stored.lines)) throw new Error(`${file} is no run that the bench has stored`)
+  const { ledgers } = stored.machine
+  // What a commit costs on disk would drown everything else.
+  if (ledgers !== machine.ledgers) throw new Error(`${file} was measured with the ledgers ${ledgers}: run it so too`)
+  return stored
+}
+
+function describeMachine(): Machine {
+  return {
+    date: new Date().toISOString(),
+    cpu: `${availableParallelism()} x ${cpus()[0]?.model.trim()}`,
+    memory_gib: Math.round(totalmem() / 2 ** 30),
+    node: process.version,
+    ledgers: options.memory ? 'in memory' : 'on disk',
+    plan: options.quick ? 'quick' : 'full',
+  }
+}
+
+function positive(name: string, text: string): number {
+  const value = Number(text)
+  if (!Number.isSafeInteger(value) || value < 1) throw new Error(`${name} needs a whole number above 0, not ${text}`)
+  return value
+}
+
+function verdict(wrong: string[]): string {
+  return wrong.length === 0 ? 'within the limits.' : `BEYOND THE LIMITS: ${wrong.join('; ')}.`
+}
+
+function inWords({ p50_ms, p99_ms }: Commit): string {
+  return `${p50_ms.toFixed(2)} ms (p50), ${p99_ms.toFixed(2)} ms (p99)`
 }

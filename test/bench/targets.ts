@@ -27,8 +27,16 @@ export interface Target {
   books: Books | null
 }
 
+/** A Durable Object on the file system of the ledgers; see commit.js. */
+export interface Committer {
+  url: URL
+  write: Buffer
+  nothing: Buffer
+}
+
 export interface Stage {
   targets: Target[]
+  committer: Committer
   postgres_version: string
   close(): Promise<void>
 }
@@ -49,7 +57,7 @@ export async function openStage({ memory }: { memory: boolean }): Promise<Stage>
     name: 'tollgate',
     scriptPath: BUILT_WORKER,
     durableObjects: { USAGE_LEDGER: { className: 'UsageLedger', useSQLite: true } },
-    resourcePersistencePath: storage,
+    resourcePersistencePath: join(storage, 'tollgate'),
     bindings: {
       DATABASE_URL: postgres.hello.databaseUrl,
       DATABASE_HTTP_URL: postgres.hello.databaseHttpUrl,
@@ -58,6 +66,12 @@ export async function openStage({ memory }: { memory: boolean }): Promise<Stage>
       OPENAI_API_KEY: PROVIDER_KEY,
       OPENAI_BASE_URL: upstream.hello.url,
     },
+  })
+  const committer = await startWorker({
+    name: 'committer',
+    scriptPath: `${import.meta.dirname}/commit.js`,
+    durableObjects: { COMMITTER: { className: 'Committer', useSQLite: true } },
+    resourcePersistencePath: join(storage, 'committer'),
   })
   const books = openBooks({ url: tollgate.url, adminToken: ADMIN_TOKEN, ...postgres.hello })
   const users = await books.createUsers(1 + MANY_USERS)
@@ -77,9 +91,14 @@ export async function openStage({ memory }: { memory: boolean }): Promise<Stage>
       target('Tollgate, 1 user', tollgate, '/openai/v1/chat/completions', keysOf(users.slice(0, 1))),
       target(`Tollgate, ${MANY_USERS} users`, tollgate, '/openai/v1/chat/completions', keysOf(users.slice(1))),
     ],
+    committer: {
+      url: committer.url,
+      write: httpRequest(committer.url, '/write', {}, ''),
+      nothing: httpRequest(committer.url, '/nothing', {}, ''),
+    },
     postgres_version: postgres.hello.version,
     close: async () => {
-      await Promise.all([passThrough.close(), tollgate.close()])
+      await Promise.all([passThrough.close(), tollgate.close(), committer.close()])
       await Promise.all([upstream.close(), postgres.close()])
       await rm(storage, { recursive: true, force: true })
     },
