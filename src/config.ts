@@ -1,11 +1,22 @@
 // The worker's configuration, parsed once at the door. A wrong or missing variable closes the door with its name.
 
 import { z } from 'zod'
+import { parseJsonOrUndefined } from './providers/answer.ts'
+import { type ConfiguredProvider, compatibleProviders, textOf, variableOf } from './providers/compatible/configured.ts'
+import { type PerCallService, perCallServicesSchema } from './providers/per-call.ts'
 
 const secret = (least: number) => z.string().min(least, `must have at least ${least} characters`)
 const httpUrl = z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, ''))
 const optional = <T extends z.ZodType>(schema: T) =>
   z.preprocess((value) => (value === '' ? undefined : value), schema.optional())
+const json = <T extends z.ZodType>(schema: T) =>
+  z.preprocess((value, context) => {
+    if (typeof value !== 'string') return value ?? []
+    if (value === '') return []
+    const parsed = parseJsonOrUndefined(value)
+    if (parsed === undefined) context.addIssue('is not valid JSON')
+    return parsed
+  }, schema)
 const integer = (least: number, most: number) => z.coerce.number().int().min(least).max(most)
 
 const capStatusFault = 'must be 402, 403 or 429'
@@ -34,6 +45,12 @@ const configSchema = z
     OPENAI_BASE_URL: httpUrl.default('https://api.openai.com'),
     ANTHROPIC_API_KEY: optional(z.string()),
     ANTHROPIC_BASE_URL: httpUrl.default('https://api.anthropic.com'),
+    GEMINI_API_KEY: optional(z.string()),
+    GEMINI_BASE_URL: httpUrl.default('https://generativelanguage.googleapis.com'),
+    GOOGLE_PLACES_API_KEY: optional(z.string()),
+    GOOGLE_PLACES_BASE_URL: httpUrl.default('https://places.googleapis.com'),
+    /** Services that are paid by the call, as JSON: see src/providers/per-call.ts. Each key is in `<PROVIDER>_API_KEY`. */
+    PER_CALL_SERVICES: json(perCallServicesSchema),
 
     /** Output bound of calls that set none; unset: the model's maximum. */
     DEFAULT_MAX_OUTPUT_TOKENS: optional(integer(1, 10_000_000)),
@@ -51,7 +68,16 @@ const configSchema = z
     message: 'is required where JWTs are accepted',
   })
 
-export type Config = z.output<typeof configSchema>
+export interface Config extends Omit<z.output<typeof configSchema>, 'PER_CALL_SERVICES'> {
+  /** From `<NAME>_API_KEY`, `<NAME>_BASE_URL` and `PROVIDERS`. */
+  COMPATIBLE_PROVIDERS: ConfiguredProvider[]
+  PER_CALL_SERVICES: ConfiguredService[]
+}
+
+export interface ConfiguredService extends PerCallService {
+  /** Unset: callers must bring theirs. */
+  credential: string | undefined
+}
 
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
@@ -62,7 +88,18 @@ export function parseConfig(env: unknown): Config {
   const parsed = configSchema.safeParse(env, {
     error: ({ input }) => (input === undefined ? 'is required' : undefined),
   })
-  if (parsed.success) return parsed.data
-  const faults = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
+  const compatible = compatibleProviders.safeParse(env)
+  if (parsed.success && compatible.success) {
+    const PER_CALL_SERVICES = parsed.data.PER_CALL_SERVICES.map((service) => ({
+      ...service,
+      credential: textOf(env as Record<string, unknown>, variableOf(service.provider, 'API_KEY')),
+    }))
+    const taken = PER_CALL_SERVICES.find(({ provider }) => compatible.data.some(({ name }) => name === provider))
+    if (taken)
+      throw new ConfigError(`Tollgate is not configured. PER_CALL_SERVICES: ${taken.provider} is a provider, too.`)
+    return { ...parsed.data, COMPATIBLE_PROVIDERS: compatible.data, PER_CALL_SERVICES }
+  }
+  const issues = [...(parsed.error?.issues ?? []), ...(compatible.error?.issues ?? [])]
+  const faults = issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
   throw new ConfigError(`Tollgate is not configured. ${faults.join('; ')}`)
 }

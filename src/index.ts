@@ -3,6 +3,7 @@
 import { UsageLedger } from '../durable-objects/usage-ledger.ts'
 import { createApp } from './app.ts'
 import { type Config, ConfigError, parseConfig } from './config.ts'
+import type { PriceStore } from './pricing/overrides.ts'
 import { problemResponse } from './problem.ts'
 
 export { UsageLedger }
@@ -12,7 +13,7 @@ let app: ReturnType<typeof createApp> | undefined
 export default {
   async fetch(request, env, ctx) {
     try {
-      app ??= createApp({ config: parseConfig(env), ledgerOf: ledgersIn(env), createPipe })
+      app ??= createApp({ config: parseConfig(env), ledgerOf: ledgersIn(env), priceStore: pricesIn(env), createPipe })
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error
       console.error(error.message)
@@ -27,8 +28,14 @@ const createPipe = () => new IdentityTransformStream()
 
 const ledgersIn = (env: Env) => (subject: string) => env.USAGE_LEDGER.get(env.USAGE_LEDGER.idFromName(subject))
 
+/** Workers that read this key know a new value within a minute. */
+const PRICES_KEY = 'overrides'
+const pricesIn = ({ PRICES }: Env): PriceStore | null =>
+  PRICES ? { get: () => PRICES.get(PRICES_KEY, { cacheTtl: 30 }), put: (value) => PRICES.put(PRICES_KEY, value) } : null
+
 declare global {
-  interface Env extends Record<keyof Config, string> {
+  interface Env extends Record<Exclude<keyof Config, 'COMPATIBLE_PROVIDERS' | 'PER_CALL_SERVICES'>, string> {
     USAGE_LEDGER: DurableObjectNamespace<UsageLedger>
+    PRICES?: KVNamespace
   }
 }

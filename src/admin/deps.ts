@@ -1,5 +1,6 @@
 // What the admin routes are made of.
 
+import type { PriceStore } from '../pricing/overrides.ts'
 import type { Deps } from '../rest/in-force.ts'
 
 export interface AdminDeps extends Deps {
@@ -9,4 +10,6 @@ export interface AdminDeps extends Deps {
   now: () => number
   /** A UUIDv7. */
   newId: () => string
+  /** Where the workers read the prices that are set here; null or left out: none can be set. */
+  priceStore?: PriceStore | null
 }

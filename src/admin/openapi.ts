@@ -2,6 +2,7 @@
 
 import { OpenAPIHono } from '@hono/zod-openapi'
 import { Hono } from 'hono'
+import type { appliedPriceRoutes } from '../usage/prices.ts'
 import type { usageRoutes } from '../usage/routes.ts'
 import type { adminRoutes } from './routes.ts'
 
@@ -26,6 +27,7 @@ const SECURITY_SCHEMES = {
 export interface RestRoutes {
   admin: ReturnType<typeof adminRoutes>
   usage: ReturnType<typeof usageRoutes>
+  prices?: ReturnType<typeof appliedPriceRoutes>
 }
 
 /**
@@ -34,10 +36,11 @@ export interface RestRoutes {
  * app.route('/', openApiRoutes({ admin, usage }))
  * ```
  */
-export function openApiRoutes({ admin, usage }: RestRoutes): Hono {
+export function openApiRoutes({ admin, usage, prices }: RestRoutes): Hono {
   const rest = new OpenAPIHono()
   rest.route('/admin', admin)
   rest.route('/usage', usage)
+  if (prices) rest.route('/prices', prices)
   for (const [name, scheme] of Object.entries(SECURITY_SCHEMES))
     rest.openAPIRegistry.registerComponent('securitySchemes', name, scheme)
   let document: object | undefined

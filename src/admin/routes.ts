@@ -9,12 +9,15 @@ import { defaultCapRoutes } from './default-caps.ts'
 import type { AdminDeps } from './deps.ts'
 import { eventRoutes } from './events.ts'
 import { keyRoutes } from './keys.ts'
+import { priceRoutes } from './prices.ts'
+import { MOST_CSV_BYTES, priceCsvRoutes } from './prices-csv.ts'
 import { userRoutes } from './users.ts'
 
 const MOST_BODY_BYTES = 64 * 1024
 
 /**
- * Users, keys, caps, default caps and usage events. When a change has been answered, it is in force.
+ * Users, keys, caps, default caps, prices and usage events. When a change has been answered, it is in force
+ * (a price: as its answer says).
  *
  * @example
  * ```ts
@@ -24,21 +27,20 @@ const MOST_BODY_BYTES = 64 * 1024
  */
 export function adminRoutes(deps: AdminDeps) {
   const app = restApp()
-  const limited = bodyLimit({
-    maxSize: MOST_BODY_BYTES,
-    onError: () => {
-      throw new GatewayFault({
-        code: 'payload_too_large',
-        message: `The body has more than ${MOST_BODY_BYTES} bytes.`,
-      })
-    },
-  })
+  const limitedTo = (maxSize: number) =>
+    bodyLimit({
+      maxSize,
+      onError: () => {
+        throw new GatewayFault({ code: 'payload_too_large', message: `The body has more than ${maxSize} bytes.` })
+      },
+    })
+  const [limited, limitedCsv] = [limitedTo(MOST_BODY_BYTES), limitedTo(MOST_CSV_BYTES)]
   app.use(async function limitBody(c, next) {
     // What a GET carries nobody reads. Hono would copy it into a new request, and no GET may be made with a body.
     if (c.req.method === 'GET' || c.req.method === 'HEAD') return next()
     let isRead = false
     try {
-      return await limited(c, () => {
+      return await (c.req.path.endsWith('/prices/csv') ? limitedCsv : limited)(c, () => {
         isRead = true
         return next()
       })
@@ -51,5 +53,8 @@ export function adminRoutes(deps: AdminDeps) {
   app.route('/', capRoutes(deps))
   app.route('/', defaultCapRoutes(deps))
   app.route('/', eventRoutes(deps))
+  // The fixed path first: `csv` is no id.
+  app.route('/', priceCsvRoutes(deps))
+  app.route('/', priceRoutes(deps))
   return app
 }

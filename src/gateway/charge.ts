@@ -5,7 +5,8 @@ import type { Amount, EventFacts, UsageSource } from '../../durable-objects/ledg
 import { costOf } from '../pricing/cost.ts'
 import { priceOf } from '../pricing/money.ts'
 import type { Price } from '../pricing/price.ts'
-import type { Bound, Metered } from '../providers/dialect.ts'
+import { NO_USAGE } from '../providers/answer.ts'
+import type { Bound, Metered, TokenUsage } from '../providers/dialect.ts'
 import type { Quote } from './quote.ts'
 
 /** The kinds of tokens as an event keeps them. */
@@ -44,17 +45,11 @@ export function charge(
   { quote, price, bound }: Quoted,
   granted_output_tokens: number | null,
 ): CallCharge {
-  if (metered.usage) {
-    const { input_tokens, output_tokens, ...kinds } = metered.usage
-    const cost_nano_usd = price ? costOf(price, metered.usage, metered.service_tier) : 0
-    return { usage: { requests: 1, input_tokens, output_tokens, cost_nano_usd }, usage_source: 'reported', kinds }
-  }
-  if (quote.output === null && quote.input_tokens === 0) {
-    const usage = { requests: 1, input_tokens: 0, output_tokens: 0, cost_nano_usd: 0 }
-    return { usage, usage_source: 'reported', kinds: {} }
-  }
+  if (metered.usage) return chargeReported(metered.usage, price, metered.service_tier)
+  // Operations that use nothing.
+  if (bound === null) return chargeReported(NO_USAGE, null, null)
   const { input_tokens, output } = quote
-  if (bound && (input_tokens === null || output?.max_tokens === null)) return chargeSeen(metered, quote, bound)
+  if (input_tokens === null || output?.max_tokens === null) return chargeSeen(metered, quote, bound)
   if (!metered.complete || metered.may_hide_output || input_tokens === null || output === null) {
     return { usage: null, usage_source: 'hold', kinds: {} }
   }
@@ -68,6 +63,17 @@ export function charge(
     usage_source: 'estimated',
     kinds: {},
   }
+}
+
+/** What the provider says it was, by the tier that answered. */
+export function chargeReported(used: TokenUsage, price: Price | null, service_tier: string | null) {
+  const { input_tokens, output_tokens, units: _, ...kinds } = used
+  const cost_nano_usd = price ? costOf(price, used, service_tier) : 0
+  return {
+    usage: { requests: 1, input_tokens, output_tokens, cost_nano_usd },
+    usage_source: 'reported',
+    kinds,
+  } as const
 }
 
 /** No cap applied and nothing bounded the call, so there is no hold to charge: at least what went past is. */

@@ -4,6 +4,7 @@
 import type { GatewayError } from '../errors.ts'
 import { concatBytes } from '../providers/bytes.ts'
 import type { Edit, JsonObject } from '../providers/dialect.ts'
+import { visit } from '../providers/text-bound.ts'
 
 /** Deeper bodies overflow the stacks of recursive parsers further on (serde_json stops at 128). */
 const MAX_DEPTH = 500
@@ -24,7 +25,7 @@ export interface JsonBody {
   members: ReadonlyMap<string, Span>
 }
 
-/** Parses a body strictly: UTF-8 without a byte order mark, one JSON object, no top-level name twice. */
+/** Parses a body strictly: UTF-8 without a byte order mark, one JSON object, no name twice in one object. */
 export function parseJsonBody(bytes: Uint8Array): JsonBody | GatewayError {
   const text = decodeUtf8(bytes)
   if (text === null) return invalid('The request body is not valid UTF-8.')
@@ -34,8 +35,11 @@ export function parseJsonBody(bytes: Uint8Array): JsonBody | GatewayError {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     return invalid('The request body must be a JSON object.')
   }
-  const members = findMembers(text)
-  if (!(members instanceof Map)) return members
+  const found = findMembers(text)
+  if (!('members' in found)) return found
+  const { members, names } = found
+  // `{"generationConfig":{"maxOutputTokens":99999,"maxOutputTokens":1}}`: JSON.parse has kept one of them.
+  if (names !== countNames(value)) return invalid('A name occurs more than once in an object of the request body.')
   return { bytes, text, value: value as JsonObject, members }
 }
 
@@ -91,6 +95,15 @@ function endOfString(text: string, start: number): number {
   return -1
 }
 
+/** Of all objects inside. */
+function countNames(value: unknown): number {
+  let names = 0
+  visit(value, (_, name) => {
+    if (name !== null) names += 1
+  })
+  return names
+}
+
 function invalid(message: string, field?: string): GatewayError {
   return field === undefined ? { code: 'invalid_request', message } : { code: 'invalid_request', message, field }
 }
@@ -113,8 +126,9 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** Spans of the top-level values of an object that JSON.parse has accepted. Iterative: depth costs no stack. */
-function findMembers(text: string): Map<string, Span> | GatewayError {
+/** Spans of the top-level values of an object that JSON.parse has accepted, and how many names it has in all. */
+function findMembers(text: string): { members: Map<string, Span>; names: number } | GatewayError {
+  const names = { count: 0 }
   const members = new Map<string, Span>()
   let at = skipSpace(text, skipSpace(text, 0) + 1)
   while (text.charCodeAt(at) !== CLOSE_BRACE) {
@@ -122,19 +136,21 @@ function findMembers(text: string): Map<string, Span> | GatewayError {
     // JSON.parse decodes escapes: "max\u005ftokens" is max_tokens.
     const key: string = JSON.parse(text.slice(at, keyEnd))
     const start = skipSpace(text, skipSpace(text, keyEnd) + 1)
-    const end = skipValue(text, start)
+    const end = skipValue(text, start, names)
     if (end === null) return invalid(`The request body is nested more than ${MAX_DEPTH} levels deep.`, key)
     // Parsers disagree on which of two wins: a bound checked here must be the one that the provider reads.
     if (members.has(key)) return invalid(`The field ${JSON.stringify(key)} occurs more than once.`, key)
     members.set(key, { start, end })
+    names.count += 1
     at = skipSpace(text, end)
     if (text.charCodeAt(at) === COMMA) at = skipSpace(text, at + 1)
   }
-  return members
+  return { members, names: names.count }
 }
 
 const QUOTE = 0x22
 const COMMA = 0x2c
+const COLON = 0x3a
 const OPEN_BRACKET = 0x5b
 const BACKSLASH = 0x5c
 const CLOSE_BRACKET = 0x5d
@@ -160,8 +176,8 @@ function skipString(text: string, from: number): number {
   }
 }
 
-/** The place after the value at `from`; null where it is nested too deep. */
-function skipValue(text: string, from: number): number | null {
+/** The place after the value at `from`; null where it is nested too deep. Counts the names inside. */
+function skipValue(text: string, from: number, names: { count: number }): number | null {
   let depth = 0
   let at = from
   do {
@@ -174,6 +190,8 @@ function skipValue(text: string, from: number): number | null {
       if (++depth > MAX_DEPTH) return null
     } else if (code === CLOSE_BRACE || code === CLOSE_BRACKET) {
       depth--
+    } else if (code === COLON) {
+      names.count += 1
     } else if (depth === 0) {
       // A number or a literal: up to whatever ends it.
       while (at < text.length && !endsScalar(text.charCodeAt(at))) at++

@@ -56,22 +56,22 @@ const OPERATIONS = ['/chat/completions', '/responses']
 export function oneEndpoint(options: OneEndpointOptions): Hono<OneEndpointEnv> {
   const { keys, jwt, cap_status, targets } = options
   const errorAnswer = (error: GatewayError, requestId: string) => openai.errorResponse(error, requestId, { cap_status })
-  const gateways = new Map([...targets].map(([name, { gateway }]) => [name, underItsName(name, gateway)]))
+  const prefixed = new Map([...targets].map(([name, target]) => [name, underItsName(name, target)]))
 
   const app = new Hono<OneEndpointEnv>()
   for (const path of OPERATIONS) {
     // Before a body is read: strangers must not have 20 MiB parsed.
     app.post(path, authenticate({ keys, jwt }), async function routeByModel(c) {
       const body = accepted(parseJsonBody(accepted(await readBody(c.req.raw, 'json'))))
-      const { name, model, target } = findTarget(body, options)
-      const rewritten = applyEdits(body, [{ field: 'model', value: model }])
-      const request = requestTo(c, `/${name}${target.version}${path}`, rewritten)
-      return gateways.get(name)?.fetch(request, { request_id: c.var.request_id }, contextOf(c)) ?? c.notFound()
+      const { target, model } = findTarget(body, prefixed, options)
+      const request = requestTo(c, target.prefix + path, applyEdits(body, [{ field: 'model', value: model }]))
+      return target.app.fetch(request, { request_id: c.var.request_id }, contextOf(c))
     })
   }
   app.all('*', (c) => {
-    const known = [...targets.keys()].map((name) => `/${name}`).join(', ')
-    const message = `There is no ${c.req.method} ${c.req.path} here. One endpoint for all providers are POST ${OPERATIONS.map((path) => `/v1${path}`).join(' and ')}; each provider has its own routes under ${known}.`
+    const ours = OPERATIONS.map((path) => `POST /v1${path}`).join(' and ')
+    const theirs = [...targets.keys()].map((name) => `/${name}`).join(', ')
+    const message = `There is no ${c.req.method} ${c.req.path} here, but ${ours}. All else is under ${theirs}.`
     return errorAnswer({ code: 'not_found', message }, c.var.request_id)
   })
   app.onError((error, c) => {
@@ -82,21 +82,27 @@ export function oneEndpoint(options: OneEndpointOptions): Hono<OneEndpointEnv> {
   return app
 }
 
-/** The provider's gateway with the request's id as its own: one call has one id. */
-function underItsName(name: string, gateway: Hono<GatewayEnv>) {
+interface PrefixedTarget {
+  app: Hono<GatewayEnv & { Bindings: { request_id: string } }>
+  prefix: string
+}
+
+/** The provider's gateway at its own path, with the request's id as its own: one call has one id. */
+function underItsName(name: string, { gateway, version }: Target): PrefixedTarget {
   const app = new Hono<GatewayEnv & { Bindings: { request_id: string } }>()
   app.use(async function sameRequestId(c, next) {
     c.set('request_id', c.env.request_id)
     await next()
   })
-  return app.route(`/${name}`, gateway)
+  return { app: app.route(`/${name}`, gateway), prefix: `/${name}${version}` }
 }
 
 /** Only the first segment names the provider: `openrouter/meta-llama/llama-3.3-70b` is its `meta-llama/llama-3.3-70b`. */
 function findTarget(
   { value }: JsonBody,
-  { targets, elsewhere, unconfigured }: OneEndpointOptions,
-): { name: string; model: string; target: Target } {
+  targets: ReadonlyMap<string, PrefixedTarget>,
+  { elsewhere, unconfigured }: OneEndpointOptions,
+): { target: PrefixedTarget; model: string } {
   const asked = readModel(value)
   if (isRefusal(asked)) throw new GatewayFault(asked)
   const slash = asked.indexOf('/')
@@ -108,9 +114,9 @@ function findTarget(
   const route = elsewhere.get(name)
   if (route !== undefined)
     throw wrongModel(`model: ${name} does not speak OpenAI's API, and calls are not translated. Use ${route}.`)
-  const variable = unconfigured.get(name)
   const target = targets.get(name)
-  if (target) return { name, model, target }
+  if (target) return { target, model }
+  const variable = unconfigured.get(name)
   if (variable !== undefined)
     throw new GatewayFault({
       code: 'not_configured',
@@ -126,8 +132,10 @@ function wrongModel(message: string): GatewayFault {
 
 /** The same request at the provider's own path, on this host: no part of it comes from the caller. */
 function requestTo(c: Context, path: string, body: Uint8Array): Request {
-  const url = new URL(c.req.url)
+  const url = URL.parse(c.req.url)
+  if (!url) throw new GatewayFault({ code: 'invalid_header', message: 'host is not valid.', field: 'host' })
   const headers = new Headers(c.req.raw.headers)
+  headers.delete('transfer-encoding')
   headers.set('content-length', String(body.length))
   return new Request(url.origin + path + url.search, { method: 'POST', headers, body: body as BodyInit })
 }

@@ -105,7 +105,7 @@ interface Content {
 }
 
 async function readContent(request: Request, { method, takes = 'json' }: Operation): Promise<Content> {
-  if (method !== 'POST') return { bytes: null, json: null, value: {} }
+  if (method !== 'POST' || carriesNothing(request)) return { bytes: null, json: null, value: {} }
   const bytes = accepted(await readBody(request, takes))
   if (takes === 'form') {
     const content_type = request.headers.get('content-type') ?? ''
@@ -113,6 +113,11 @@ async function readContent(request: Request, { method, takes = 'json' }: Operati
   }
   const json = accepted(parseJsonBody(bytes))
   return { bytes, json, value: json.value }
+}
+
+/** A cancellation, say. */
+function carriesNothing({ headers, body }: Request): boolean {
+  return headers.get('content-type') === null && (body === null || headers.get('content-length') === '0')
 }
 
 /** What an event keeps of a path. */

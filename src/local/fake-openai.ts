@@ -1,6 +1,11 @@
-// OpenAI's chat completions and models, as answers to requests: credentials, errors, JSON and streams like theirs.
-// https://platform.openai.com/docs/api-reference/chat
+// OpenAI's API as answers to requests: credentials, errors, JSON and streams like theirs. Chat completions and models are
+// here, each other API in a file of its own. https://platform.openai.com/docs/api-reference/chat
 
+import { keepFiles, runBatches } from './fake-openai-batches.ts'
+import { makeImages, speak, transcribe } from './fake-openai-media.ts'
+import { respond, storedResponse } from './fake-openai-responses.ts'
+import { completeText, embed, moderate } from './fake-openai-texts.ts'
+import { missing, parseBody, refusal, unparsed } from './fake-openai-wire.ts'
 import { json, type Script } from './fake-script.ts'
 import { type Body, isBody, lastUserText, promptTokens, randomId, type Said, say } from './fake-text.ts'
 
@@ -12,8 +17,15 @@ const MODELS = ['gpt-4o', 'gpt-4o-mini', 'gpt-4.1', 'gpt-4.1-mini', 'o4-mini']
 /** An alias answers with the name of its snapshot. */
 const SNAPSHOTS: Record<string, string> = { 'gpt-4o': 'gpt-4o-2024-08-06', 'gpt-4o-mini': 'gpt-4o-mini-2024-07-18' }
 
-export function answerOpenAI(method: string, path: string, authorization: string | undefined, bytes: Buffer): Script {
-  const answer = route(method, path, authorization, bytes)
+/** @param path with the query string. */
+export function answerOpenAI(
+  method: string,
+  path: string,
+  authorization: string | undefined,
+  bytes: Buffer,
+  content_type = 'application/json',
+): Script {
+  const answer = route(method, path, authorization, bytes, content_type)
   const headers = {
     'x-request-id': randomId('req_', 32),
     'openai-version': '2020-10-01',
@@ -24,7 +36,14 @@ export function answerOpenAI(method: string, path: string, authorization: string
   return { ...answer, headers: { ...answer.headers, ...headers } }
 }
 
-function route(method: string, path: string, authorization: string | undefined, bytes: Buffer): Script {
+function route(
+  method: string,
+  target: string,
+  authorization: string | undefined,
+  bytes: Buffer,
+  content_type: string,
+): Script {
+  const { pathname: path, searchParams } = new URL(target, 'http://fake')
   if (!authorization?.startsWith('Bearer '))
     return refusal(
       401,
@@ -35,8 +54,13 @@ function route(method: string, path: string, authorization: string | undefined, 
     return refusal(401, 'Incorrect API key provided: sk-****.', { code: 'invalid_api_key' })
   if (method === 'GET' && path === '/v1/models') return json({ object: 'list', data: MODELS.map(model) })
   if (method === 'GET' && path.startsWith('/v1/models/')) return oneModel(path.slice('/v1/models/'.length))
-  if (method === 'POST' && path === '/v1/chat/completions') return complete(bytes)
-  return refusal(404, `Invalid URL (${method} ${path})`)
+  if (path.startsWith('/v1/files')) return keepFiles(method, path, bytes, content_type)
+  if (path.startsWith('/v1/batches')) return runBatches(method, path, bytes)
+  if (method === 'POST' && path === '/v1/responses/input_tokens')
+    return json({ object: 'response.input_tokens', input_tokens: promptTokens(bytes.length) })
+  if (path.startsWith('/v1/responses/')) return storedResponse(method, path, searchParams)
+  const answer = method === 'POST' ? post(path, bytes, content_type) : null
+  return answer ?? refusal(404, `Invalid URL (${method} ${path})`)
 }
 
 const model = (id: string) => ({ id, object: 'model', created: 1721172741, owned_by: 'system' })
@@ -46,24 +70,37 @@ function oneModel(id: string): Script {
   return refusal(404, `The model '${id}' does not exist`, { param: 'model', code: 'model_not_found' })
 }
 
-/** OpenAI's error envelope. */
-function refusal(status: number, message: string, { param = null, code = null }: Fault = {}): Script {
-  return json({ error: { message, type: 'invalid_request_error', param, code } }, status)
-}
-interface Fault {
-  param?: string | null
-  code?: string | null
+function post(path: string, bytes: Buffer, content_type: string): Script | null {
+  switch (path) {
+    case '/v1/chat/completions':
+      return complete(bytes)
+    case '/v1/responses':
+      return respond(bytes)
+    case '/v1/completions':
+      return completeText(bytes)
+    case '/v1/embeddings':
+      return embed(bytes)
+    case '/v1/moderations':
+      return moderate(bytes)
+    case '/v1/images/generations':
+    case '/v1/images/edits':
+    case '/v1/images/variations':
+      return makeImages(path, bytes, content_type)
+    case '/v1/audio/transcriptions':
+    case '/v1/audio/translations':
+      return transcribe(path, bytes, content_type)
+    case '/v1/audio/speech':
+      return speak(bytes)
+    default:
+      return null
+  }
 }
 
 function complete(bytes: Buffer): Script {
-  const body = parse(bytes)
-  if (!body) return refusal(400, 'We could not parse the JSON body of your request.')
+  const body = parseBody(bytes)
+  if (!body) return unparsed()
   if (typeof body.model !== 'string') return refusal(400, 'you must provide a model parameter')
-  if (!Array.isArray(body.messages))
-    return refusal(400, `Missing required parameter: 'messages'.`, {
-      param: 'messages',
-      code: 'missing_required_parameter',
-    })
+  if (!Array.isArray(body.messages)) return missing('messages')
   for (const param of ['max_completion_tokens', 'max_tokens', 'n'])
     if (body[param] != null && !(Number.isInteger(body[param]) && Number(body[param]) >= 1))
       return refusal(400, `Invalid '${param}': integer below minimum value.`, {
@@ -155,13 +192,4 @@ function toolsOf(body: Body): { name: string; schema: unknown }[] {
       ? [{ name: tool.function.name, schema: tool.function.parameters }]
       : [],
   )
-}
-
-function parse(bytes: Buffer): Body | null {
-  try {
-    const value: unknown = JSON.parse(bytes.toString())
-    return isBody(value) ? value : null
-  } catch {
-    return null
-  }
 }

@@ -6,11 +6,17 @@ import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import { answerAnthropic } from './fake-anthropic.ts'
+import { answerBedrock } from './fake-bedrock.ts'
+import { answerGemini, isGemini } from './fake-gemini.ts'
 import { answerOpenAI } from './fake-openai.ts'
+import { answerPerCall, isPerCall } from './fake-per-call.ts'
 import { type Outcome, play, type Script } from './fake-script.ts'
 
 export { ANTHROPIC_CREDENTIAL } from './fake-anthropic.ts'
+export { AWS_KEYS, BEDROCK_CREDENTIAL } from './fake-bedrock.ts'
+export { GOOGLE_CREDENTIAL } from './fake-gemini.ts'
 export { OPENAI_CREDENTIAL } from './fake-openai.ts'
+export { THINGS_CREDENTIAL } from './fake-per-call.ts'
 
 export interface RecordedRequest {
   method: string
@@ -71,11 +77,15 @@ export async function startFakeProvider(options: { port?: number; reply?: Reply 
 
 /** Both providers have `/v1/models`: Anthropic's headers tell whose is meant. */
 function usualAnswer({ method = '', url = '', headers }: IncomingMessage, body: Buffer): Script {
-  const { pathname } = new URL(url, 'http://fake')
+  const asked = new URL(url, 'http://fake')
+  const { pathname } = asked
+  if (pathname.startsWith('/model/')) return answerBedrock(method, url, headers, body)
+  if (isGemini(pathname)) return answerGemini(method, asked, headers, body)
+  if (isPerCall(pathname)) return answerPerCall(method, asked, headers)
   const anthropic = pathname.startsWith('/v1/messages') || headers['anthropic-version'] || headers['x-api-key']
   return anthropic
     ? answerAnthropic(method, pathname, headers, body)
-    : answerOpenAI(method, pathname, headers.authorization, body)
+    : answerOpenAI(method, url, headers.authorization, body, headers['content-type'])
 }
 
 function pairs(rawHeaders: string[]): [string, string][] {

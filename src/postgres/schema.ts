@@ -16,9 +16,11 @@ import {
   text,
   timestamp,
   unique,
+  uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core'
 import { CAP_TYPES, KEY_SCOPES, OUTCOMES, USAGE_SOURCES } from '../../durable-objects/ledger/types.ts'
+import type { GivenPrice } from '../pricing/override.ts'
 
 export const USER_STATUSES = ['active', 'suspended', 'deleted'] as const
 export const ON_EXCEED = ['clamp', 'refuse'] as const
@@ -165,6 +167,36 @@ export const usageEvents = pgTable(
   ],
 )
 
+/**
+ * Prices that admins have set. A row never changes but for how it ends: a change adds one and ends the old one, so that
+ * the id that an event names (`price_source`) says forever what was applied. Those in force or to come are not ended.
+ */
+export const prices = pgTable(
+  'prices',
+  {
+    id: uuid('id').primaryKey(),
+    provider: text('provider').notNull(),
+    model: text('model').notNull(),
+    effective_from: instant('effective_from').notNull(),
+    price: jsonb('price').$type<GivenPrice>().notNull(),
+    note: text('note'),
+    created_at: createdAt(),
+    created_by: text('created_by').notNull(),
+    ended_at: instant('ended_at'),
+    ended_by: text('ended_by'),
+    /** The row that took this one's place; null for one that was deleted. */
+    replaced_by: uuid('replaced_by'),
+  },
+  (table) => [
+    uniqueIndex('prices_version')
+      .on(table.provider, sql`lower(${table.model})`, table.effective_from)
+      .where(sql`${table.ended_at} is null`),
+    index('prices_newest').on(table.created_at, table.id),
+    check('prices_ended', sql`(${table.ended_at} is null) = (${table.ended_by} is null)`),
+  ],
+)
+
+export type PriceRow = typeof prices.$inferSelect
 export type UserRow = typeof users.$inferSelect
 export type ApiKeyRow = typeof apiKeys.$inferSelect
 export type CapRow = typeof caps.$inferSelect

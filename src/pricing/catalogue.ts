@@ -1,68 +1,59 @@
 // Prices of the genai-prices catalogue as integers, and only those that can be right: a wrong price breaks a cap in
 // silence, a missing one is refused aloud and mended by an override. No I/O; the clock is the catalogue's (dated prices).
 
-import type { MatchLogic, ModelPrice, PriceCalculationResult } from '@pydantic/genai-prices'
+import type { ModelPrice, PriceCalculationResult } from '@pydantic/genai-prices'
+import { BUILT_IN } from './built-in.ts'
+import { isSameBedrockModel, matchesForSure, modelKey } from './model-id.ts'
 import { nanoUsdOfUsd } from './money.ts'
 import type { Price, Rates } from './price.ts'
+import { PROVIDERS, type ProviderTraits } from './traits.ts'
 
 export type Catalogue = (provider: string, model: string) => Price | null
+
+type CalcPrice = typeof import('@pydantic/genai-prices').calcPrice
 
 let loading: Promise<Catalogue> | undefined
 
 /** Loads the catalogue on first use: evaluating its 480 KB takes 35 ms, which no worker's start should wait for. */
 export function loadCatalogue(): Promise<Catalogue> {
-  loading ??= import('@pydantic/genai-prices').then(({ calcPrice }) => (provider, model) => {
-    if (!PROVIDERS.has(provider)) return null
-    const id = model.trim().toLowerCase()
-    let found: PriceCalculationResult
-    try {
-      found = calcPrice({ input_tokens: 0 }, id, { providerId: provider })
-    } catch {
-      // The catalogue throws on an entry that it cannot price: so that model has no price.
-      return null
-    }
-    if (!found || !matchesForSure(found.model.match, id)) return null
-    return priceOfEntry(provider, id, found.model.id, found.model_price, found.model.context_window ?? null)
-  })
+  loading ??= import('@pydantic/genai-prices').then(({ calcPrice }) => catalogueOf(calcPrice))
   return loading
 }
 
-interface ProviderTraits {
-  /** Cache writes where the catalogue names no price, in percent of the input price. */
-  cache_write_5m_percent: number
-  cache_write_1h_percent: number
-  tier_percent: ReadonlyMap<string, number>
+/** A price may be remembered for ten minutes, and a call may last half an hour. */
+const AHEAD_MS = 45 * 60_000
+
+/** Some prices change with the hour or on a date: of now and soon, the dearer one. */
+export function catalogueOf(calcPrice: CalcPrice, now: () => number = Date.now): Catalogue {
+  return (provider, model) => {
+    const id = modelKey(provider, model)
+    const fixed = BUILT_IN.get(`${provider} ${id}`)
+    if (fixed) return fixed
+    const today = priceAt(calcPrice, provider, id, now())
+    const soon = priceAt(calcPrice, provider, id, now() + AHEAD_MS)
+    return today && soon && sumOf(soon) > sumOf(today) ? soon : today
+  }
 }
 
-/** What the catalogue does not know. A tier's percent is the dearest published ratio of any model. */
-const PROVIDERS: ReadonlyMap<string, ProviderTraits> = new Map([
-  [
-    'openai',
-    {
-      cache_write_5m_percent: 100,
-      cache_write_1h_percent: 100,
-      tier_percent: new Map([
-        ['flex', 50],
-        ['batch', 50],
-        ['priority', 250],
-      ]),
-    },
-  ],
-  [
-    'anthropic',
-    {
-      cache_write_5m_percent: 125,
-      cache_write_1h_percent: 200,
-      // `us` and `fast_us` are Tollgate's own names: see tierName in the dialect.
-      tier_percent: new Map([
-        ['batch', 50],
-        ['us', 110],
-        ['fast', 600],
-        ['fast_us', 660],
-      ]),
-    },
-  ],
-])
+const sumOf = ({ rates }: Price) => rates.input + rates.output
+
+function priceAt(calcPrice: CalcPrice, provider: string, id: string, at_ms: number): Price | null {
+  const traits = PROVIDERS.get(provider)
+  if (!traits) return null
+  let found: PriceCalculationResult
+  try {
+    found = calcPrice({ input_tokens: 0 }, id, { providerId: traits.catalogue_id, timestamp: new Date(at_ms) })
+  } catch {
+    // The catalogue throws on an entry that it cannot price: so that model has no price.
+    return null
+  }
+  if (!found) return null
+  const { model, model_price } = found
+  const same = provider === 'bedrock' ? isSameBedrockModel(model.id, id) : matchesForSure(model.match, id)
+  // Some entries were copied from OpenRouter or guessed, and say so.
+  if (!same || (provider !== 'openrouter' && /openrouter|trusting/i.test(model.price_comments ?? ''))) return null
+  return priceOfEntry(provider, id, model.id, model_price, model.context_window ?? null)
+}
 
 /** Prices that Tollgate applies, or (searches of stored files) that no operation of its can cause. */
 const UNDERSTOOD = new Set(
@@ -70,34 +61,21 @@ const UNDERSTOOD = new Set(
   cache_audio_read_mtok web_searches_kcount storage_searches_kcount requests_kcount`.split(/\s+/),
 )
 
-/** Dearest fee of a search where the catalogue names none. */
-const WEB_SEARCH_USD_PER_THOUSAND = 10
-
-/** Entries that match by prefix also match what they do not mean (`-fast`, `-v2`): only dates and `latest` may follow. */
-export function matchesForSure(match: MatchLogic, id: string): boolean {
-  if ('or' in match) return match.or.some((one) => matchesForSure(one, id))
-  if ('equals' in match) return match.equals.toLowerCase() === id
-  if ('regex' in match) return /^\^.*\$$/.test(match.regex) && new RegExp(match.regex).test(id)
-  if ('starts_with' in match) {
-    const prefix = match.starts_with.toLowerCase()
-    return id.startsWith(prefix) && /^([-@]?\d{8}|-\d{4}-\d{2}-\d{2}|\d{4}|)(-latest)?$/.test(id.slice(prefix.length))
-  }
-  return false
-}
-
 export function priceOfEntry(
   provider: string,
   model: string,
   entry: string,
-  prices: ModelPrice,
+  found: ModelPrice,
   context_window: number | null,
 ): Price | null {
   const traits = PROVIDERS.get(provider)
+  const prices = provider === 'openai' && entry.startsWith('gpt-image-') ? atImageRates(found) : found
   if (!traits || Object.keys(prices).some((key) => !UNDERSTOOD.has(key))) return null
   const starts = new Set<number>()
   for (const price of Object.values(prices)) {
     if (typeof price === 'object') for (const tier of price.tiers) starts.add(tier.start)
   }
+  if (traits.is_wrong(entry, { context_window, has_long_context: starts.size > 0 })) return null
   const rates = ratesAt(prices, 0, traits, model)
   if (rates === null) return null
   const long_context: Price['long_context'] = []
@@ -106,19 +84,37 @@ export function priceOfEntry(
     if (dearer === null) return null
     long_context.push({ above_input_tokens, rates: dearer })
   }
+  if (starts.size === 0 && LONG_SONNET.test(entry)) long_context.push(longSonnet(rates))
+  const { web_search_usd_per_thousand } = traits
   return {
     rates,
     long_context,
     tier_percent: traits.tier_percent,
     web_search_nano_usd_per_million:
-      nanoUsdOfUsd(usdAt(prices, 'web_searches_kcount', 0) ?? WEB_SEARCH_USD_PER_THOUSAND) * 1_000,
+      nanoUsdOfUsd(usdAt(prices, 'web_searches_kcount', 0) ?? web_search_usd_per_thousand) * 1_000,
     request_nano_usd: Math.ceil(nanoUsdOfUsd(usdAt(prices, 'requests_kcount', 0) ?? 0) / 1_000),
     unit_nano_usd: null,
-    context_window: largestWindow(provider, entry, context_window),
+    context_window: largestWindow(entry, context_window),
     priced_as: entry,
     price_source: 'catalogue',
   }
 }
+
+/** An image model reads and writes little else than images: all its tokens at their rates. */
+function atImageRates(prices: ModelPrice): ModelPrice {
+  const { input_image_mtok, cache_image_read_mtok, output_image_mtok, ...text } = prices
+  const dearer = (one: ModelPrice[string], two: ModelPrice[string]) =>
+    typeof one === 'number' && typeof two === 'number' ? Math.max(one, two) : (one ?? two)
+  return {
+    ...text,
+    input_mtok: dearer(text.input_mtok, input_image_mtok),
+    cache_read_mtok: dearer(text.cache_read_mtok, cache_image_read_mtok),
+    output_mtok: dearer(text.output_mtok, output_image_mtok),
+  }
+}
+
+/** Embeddings and rerankers: they answer no tokens. */
+const WITHOUT_OUTPUT = /embed|\/bge-/
 
 /** Null where a price cannot be right. */
 function ratesAt(prices: ModelPrice, inputTokens: number, traits: ProviderTraits, model: string): Rates | null {
@@ -127,14 +123,19 @@ function ratesAt(prices: ModelPrice, inputTokens: number, traits: ProviderTraits
     return usd === undefined ? undefined : nanoUsdOfUsd(usd)
   }
   const input = rate('input_mtok') ?? 0
-  const output = rate('output_mtok') ?? (/embedding/.test(model) ? 0 : undefined)
-  if (input <= 0 || output === undefined || (output === 0 && !/embedding/.test(model))) return null
+  const output = rate('output_mtok') ?? (WITHOUT_OUTPUT.test(model) ? 0 : undefined)
+  if (input <= 0 || output === undefined || (output === 0 && !WITHOUT_OUTPUT.test(model))) return null
   const audio_input = rate('input_audio_mtok') ?? null
-  const audio_output = rate('output_audio_mtok') ?? null
+  // What a speech model writes is audio, at the one price that it has.
+  const audio_output = rate('output_audio_mtok') ?? (/tts/.test(model) ? output : null)
   // Audio at text rates is ten times too cheap; searches on every call are in no answer.
-  if (/audio|realtime/.test(model) && (audio_input === null || audio_output === null)) return null
-  if (/search|research/.test(model)) return null
-  const write = rate('cache_write_mtok') ?? Math.ceil((input * traits.cache_write_5m_percent) / 100)
+  if (/audio|realtime|sonic/.test(model) && (audio_input === null || audio_output === null)) return null
+  if (/(^|-)(re)?search(-|$)/.test(model)) return null
+  const write = Math.max(
+    rate('cache_write_mtok') ?? Math.ceil((input * traits.cache_write_5m_percent) / 100),
+    // Some entries have the fee of storing, which comes on top.
+    input,
+  )
   return {
     input,
     cached_input: rate('cache_read_mtok') ?? input,
@@ -153,10 +154,23 @@ function usdAt(prices: ModelPrice, key: string, inputTokens: number): number | u
   return price.tiers.findLast((tier) => inputTokens > tier.start)?.price ?? price.base
 }
 
+/** Sonnet 4 and 4.5 cost more beyond 200,000 tokens, wherever they are served; not every entry says so. */
+const LONG_SONNET = /claude-(4-sonnet|sonnet-4)([-.]5)?(-\d{8})?(-v\d)?(:\d)?$/
+
+function longSonnet(rates: Rates): Price['long_context'][number] {
+  const { input, cached_input, cache_write_5m, cache_write_1h, output } = rates
+  const dearer = {
+    input: input * 2,
+    cached_input: cached_input * 2,
+    cache_write_5m: cache_write_5m * 2,
+    cache_write_1h: cache_write_1h * 2,
+    output: Math.ceil(output * 1.5),
+  }
+  return { above_input_tokens: 200_000, rates: { ...rates, ...dearer } }
+}
+
 /** A header (`anthropic-beta: context-1m-...`) opens a window of a million to models whose entry says 200,000. */
-function largestWindow(provider: string, entry: string, context_window: number | null): number | null {
+function largestWindow(entry: string, context_window: number | null): number | null {
   if (context_window === null) return null
-  return provider === 'anthropic' && /^claude-(sonnet|opus|haiku)-[4-9]/.test(entry)
-    ? Math.max(context_window, 1_000_000)
-    : context_window
+  return /claude-(sonnet|opus|haiku)-[4-9]/.test(entry) ? Math.max(context_window, 1_000_000) : context_window
 }

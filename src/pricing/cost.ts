@@ -22,9 +22,7 @@ export function costOf(price: Price, usage: TokenUsage, service_tier: string | n
     count,
     nano_usd_per_million: scale(nano_usd_per_million),
   }))
-  return (
-    priceOf([...tokens, searches(price, usage)]) + price.request_nano_usd + usage.units * (price.unit_nano_usd ?? 0)
-  )
+  return priceOf([...tokens, ...feesOf(price, usage)])
 }
 
 /** The parts of a bound that have a price of their own. */
@@ -61,13 +59,20 @@ export function worstCase(price: Price, bound: PricedBound, input_tokens: number
     )
     output = Math.max(output, rates.output, bound.audio_output ? (rates.audio_output ?? 0) : 0)
   }
-  const input_cost = priceOf([{ count: input_tokens, nano_usd_per_million: scale(input) }, searches(price, bound)])
-  const fees = price.request_nano_usd + bound.units * (price.unit_nano_usd ?? 0)
-  return { input_cost_nano_usd: input_cost + fees, output_nano_usd_per_mtok: scale(output) }
+  const input_cost = priceOf([{ count: input_tokens, nano_usd_per_million: scale(input) }, ...feesOf(price, bound)])
+  return { input_cost_nano_usd: input_cost, output_nano_usd_per_mtok: scale(output) }
 }
 
-function searches(price: Price, { web_search_requests }: Pick<TokenUsage, 'web_search_requests'>): Charge {
-  return { count: web_search_requests, nano_usd_per_million: price.web_search_nano_usd_per_million }
+/** What no tier scales. */
+function feesOf(
+  { web_search_nano_usd_per_million, request_nano_usd, unit_nano_usd }: Price,
+  { web_search_requests, units }: Pick<TokenUsage, 'web_search_requests' | 'units'>,
+): Charge[] {
+  return [
+    { count: web_search_requests, nano_usd_per_million: web_search_nano_usd_per_million },
+    { count: 1_000_000, nano_usd_per_million: request_nano_usd },
+    { count: units * 1_000_000, nano_usd_per_million: unit_nano_usd ?? 0 },
+  ]
 }
 
 /** Rates apply to the whole request, by the length of its input. */

@@ -15,7 +15,7 @@ import {
 import { TOOL_PREAMBLE_TOKENS, tokensOfBody } from './text-bound.ts'
 
 /** gpt-4o-mini multiplies image tokens: 2,833 and 5,667 for each of up to eight tiles make 48,169. */
-const INLINE_IMAGE_TOKENS = 50_000
+export const INLINE_IMAGE_TOKENS = 50_000
 
 /** OpenAI's own limit; keeps the product with a bound far below 2^53. */
 const MAX_CHOICES = 128
@@ -63,11 +63,7 @@ export function readChatBound(body: JsonObject, bytes: number): Bound | GatewayE
 
 /** Asks for usage in streams, and writes the granted bound wherever the client's own is larger or absent. */
 export function editChat(body: JsonObject, granted_output_tokens: number | null): Edit[] {
-  const edits: Edit[] = []
-  if (dropsUsageChunk(body)) {
-    const options = isObject(body.stream_options) ? body.stream_options : {}
-    edits.push({ field: 'stream_options', value: { ...options, include_usage: true } })
-  }
+  const edits = askForUsage(body)
   if (granted_output_tokens === null) return edits
   const present = ['max_tokens', 'max_completion_tokens'].filter((field) => typeof body[field] === 'number')
   for (const field of present) {
@@ -75,6 +71,13 @@ export function editChat(body: JsonObject, granted_output_tokens: number | null)
   }
   if (present.length === 0) edits.push({ field: 'max_completion_tokens', value: granted_output_tokens })
   return edits
+}
+
+/** The edit for a stream whose client did not ask for usage. */
+export function askForUsage(body: JsonObject): Edit[] {
+  if (!dropsUsageChunk(body)) return []
+  const options = isObject(body.stream_options) ? body.stream_options : {}
+  return [{ field: 'stream_options', value: { ...options, include_usage: true } }]
 }
 
 /** True for a stream whose client did not ask for usage. */
@@ -95,7 +98,7 @@ function readOutput(body: JsonObject): NonNullable<Bound['output']> | GatewayErr
   return { max_tokens: larger > 0 ? larger : null, min_tokens: 1, choices: n ?? 1 }
 }
 
-function readUsageFlag(body: JsonObject): boolean | GatewayError {
+export function readUsageFlag(body: JsonObject): boolean | GatewayError {
   const options = body.stream_options ?? {}
   if (!isObject(options)) return invalidField('stream_options', 'an object')
   return readBoolean(options, 'include_usage', 'stream_options.include_usage')
@@ -157,6 +160,6 @@ function readPart(part: unknown, path: string, media: Media, open: (path: string
   }
 }
 
-function isInlineImage(url: unknown): url is string {
+export function isInlineImage(url: unknown): url is string {
   return typeof url === 'string' && /^data:image\/[\w.+-]+;base64,/i.test(url)
 }

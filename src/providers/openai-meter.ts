@@ -15,11 +15,24 @@ import type { JsonObject, Meter, Metered, TokenUsage } from './dialect.ts'
 import { createSseReader } from './sse.ts'
 
 /** Families that are known not to reason: all that they bill is in the answer to be seen. */
-const VISIBLE_OUTPUT = /^gpt-(3\.5|4)(?!.*(audio|realtime|search))/
+export const VISIBLE_OUTPUT = /^gpt-(3\.5|4)(?!.*(audio|realtime|search))/
 
-export function meterChat(body: JsonObject, stream: boolean): Meter {
-  return stream ? meterStream(body) : meterJson(body)
+/** What an answer is expected to hold. */
+export interface Expected {
+  choices: number
+  /** True where more is billed than is in the answer. */
+  may_hide_output: boolean
 }
+
+/** Of chat completions, and of legacy ones, whose choices have a `text` in place of a `delta`. */
+export function meterChat(body: JsonObject, stream: boolean, expected: Expected = expectedOf(body)): Meter {
+  return stream ? meterStream(body, expected) : meterJson(body, expected)
+}
+
+const expectedOf = ({ n, audio }: JsonObject): Expected => ({
+  choices: typeof n === 'number' ? n : 1,
+  may_hide_output: isObject(audio),
+})
 
 /** Null where a number is missing or is no count. Cached, cache-written and audio tokens are inside the totals. */
 export function readChatUsage(usage: unknown): TokenUsage | null {
@@ -44,21 +57,21 @@ export function readChatUsage(usage: unknown): TokenUsage | null {
   return isWhole(read) && read.cached_input_tokens + read.cache_write_5m_tokens <= input_tokens ? read : null
 }
 
-function blank(body: JsonObject): Metered {
+function blank(body: JsonObject, { may_hide_output }: Expected): Metered {
   return {
     ...UNREAD,
-    may_hide_output: typeof body.model !== 'string' || !VISIBLE_OUTPUT.test(body.model) || isObject(body.audio),
+    may_hide_output: may_hide_output || typeof body.model !== 'string' || !VISIBLE_OUTPUT.test(body.model),
     // An answer that names no tier was served at the standard one, unless the client asked for a dearer one.
     service_tier: body.service_tier === 'priority' ? 'priority' : null,
   }
 }
 
-function meterJson(body: JsonObject): Meter {
+function meterJson(body: JsonObject, expected: Expected): Meter {
   const buffer = bufferAnswer()
   return {
     push: buffer.push,
     end() {
-      const metered = blank(body)
+      const metered = blank(body, expected)
       const answer = buffer.end()
       if (!isObject(answer)) return metered
       readCommon(answer, metered)
@@ -76,9 +89,8 @@ function readCommon(chunk: JsonObject, metered: Metered): void {
   if (chunk.error !== undefined && chunk.error !== null) metered.error_class ??= errorClass(chunk.error)
 }
 
-function meterStream(body: JsonObject): Meter {
-  const metered = blank(body)
-  const choices = typeof body.n === 'number' ? body.n : 1
+function meterStream(body: JsonObject, expected: Expected): Meter {
+  const metered = blank(body, expected)
   const finished = new Set<unknown>()
   let done = false
   let unreadable = false
@@ -100,7 +112,7 @@ function meterStream(body: JsonObject): Meter {
     const parts = Array.isArray(chunk.choices) ? chunk.choices : []
     for (const part of parts) {
       if (!isObject(part)) continue
-      metered.seen_output_bytes += bytesOfStrings(part.delta)
+      metered.seen_output_bytes += bytesOfStrings(part.delta ?? part.text)
       if (typeof part.finish_reason === 'string') finished.add(part.index)
     }
     if (isObject(chunk.usage)) {
@@ -116,7 +128,7 @@ function meterStream(body: JsonObject): Meter {
     },
     end() {
       sse.end()
-      const ended = done || finished.size >= choices
+      const ended = done || finished.size >= expected.choices
       metered.complete = ended && !sse.broken && !unreadable && metered.error_class === null
       metered.usage = usageIsFinal || ended ? usage : null
       return metered

@@ -3,8 +3,15 @@
 import { ERROR_STATUS, type GatewayError } from '../errors.ts'
 import { readBearer } from './bearer.ts'
 import type { Dialect, ErrorRendering, Operation } from './dialect.ts'
+import { audioOperations } from './openai-audio.ts'
+import { batchOperations, fileOperations } from './openai-batches.ts'
 import { dropsUsageChunk, editChat, readChatBound } from './openai-chat.ts'
+import { completions } from './openai-completions.ts'
+import { embeddings, moderations } from './openai-embeddings.ts'
+import { imageOperations } from './openai-images.ts'
 import { meterChat } from './openai-meter.ts'
+import { refused } from './openai-refused.ts'
+import { responseOperations } from './openai-responses.ts'
 import { refusalHeaders, unmetered } from './refusals.ts'
 import { sseError } from './sse.ts'
 import { createUsageChunkFilter } from './usage-chunk-filter.ts'
@@ -19,8 +26,49 @@ const chatCompletions: Operation = {
   meter: ({ body }, { format }) => meterChat(body, format === 'sse'),
 }
 
+const realtime = refused(
+  'realtime',
+  '/v1/realtime',
+  'Tollgate does not meter realtime sessions (websockets), so they are refused.',
+)
+
+/**
+ * All that is passed on to OpenAI, and what is refused with a reason of its own. Everything else is refused, too.
+ *
+ * | operation                                         | bound                                        | metered as            |
+ * | ------------------------------------------------- | -------------------------------------------- | --------------------- |
+ * | chat/completions, completions                     | bytes, `max_tokens` x choices                | tokens                |
+ * | responses                                         | bytes or context window, `max_output_tokens` | tokens, searches      |
+ * | responses/:id (GET, DELETE), cancel               | -                                            | ends background calls |
+ * | responses/:id/input_items, responses/input_tokens | -                                            | one request           |
+ * | embeddings                                        | bytes                                        | tokens                |
+ * | images/*                                          | bytes, tokens of an image x `n`              | tokens, or images     |
+ * | audio/transcriptions, audio/translations          | context window; whisper: none                | tokens, or seconds    |
+ * | audio/speech                                      | characters; gpt-4o-mini-tts: none            | characters, or tokens |
+ * | batches                                           | none                                         | tokens, when it ends  |
+ * | batches/:id, cancel                               | -                                            | ends a batch          |
+ * | files, moderations, models                        | -                                            | one request           |
+ * | realtime, lists of files and batches              | refused                                      |                       |
+ */
+const operations: Operation[] = [
+  chatCompletions,
+  completions,
+  ...responseOperations.map((operation) => ({ ...operation, streamError: responsesStreamError })),
+  embeddings,
+  moderations,
+  ...imageOperations,
+  ...audioOperations,
+  ...fileOperations,
+  ...batchOperations,
+  realtime,
+  unmetered('models_list', '/v1/models'),
+  unmetered('models_get', '/v1/models/:model'),
+]
+
 /** The most that known models answer; a dated or fine-tuned id that is not here is not known. First match wins. */
 const MAX_OUTPUT_TOKENS: [RegExp, number][] = [
+  [/^gpt-3\.5-turbo-instruct(-0914)?$/, 4_096],
+  [/^(babbage|davinci)-002$/, 16_384],
   [/^gpt-3\.5-turbo(-\d{4}|-16k)?$/, 4_096],
   [/^gpt-4(-0613|-0314)?$/, 8_192],
   [/^gpt-4-turbo(-preview|-2024-04-09)?$/, 4_096],
@@ -38,7 +86,7 @@ const MAX_OUTPUT_TOKENS: [RegExp, number][] = [
 
 export const openai: Dialect = {
   provider: 'openai',
-  operations: [chatCompletions, unmetered('models_list', '/v1/models'), unmetered('models_get', '/v1/models/:model')],
+  operations,
   request_id_header: 'x-request-id',
   forwarded_headers: ['content-type', 'accept', 'user-agent', 'openai-beta', 'x-stainless-*'],
   own_key_headers: ['openai-organization', 'openai-project'],
@@ -75,4 +123,14 @@ function wireError(error: GatewayError) {
     ...(error.cap && { cap: error.cap }),
     ...(error.errors && { errors: error.errors }),
   }
+}
+
+/**
+ * The documented event (`type`, `code`, `message`) does not make SDKs throw: they look for an `error` inside, which OpenAI
+ * sends as well. How far the stream has counted is not known here.
+ */
+function responsesStreamError(error: GatewayError): Uint8Array {
+  const wire = wireError(error)
+  const { code, message, param } = wire
+  return sseError({ type: 'error', sequence_number: 0, code, message, param, error: wire }, 'error')
 }

@@ -144,7 +144,7 @@ describe.each(PROVIDERS)('%s refuses', (provider) => {
 
   test.each([
     ['POST', '/v1/nowhere'],
-    ['POST', '/v1/files'],
+    ['POST', '/v1/fine_tuning/jobs'],
     ['POST', '/v1/chat/completions/'],
     ['POST', '/v1/messages/batches'],
     ['DELETE', '/v1/models/some-model'],

@@ -294,7 +294,7 @@ describe('errors are typed and raised once', () => {
 
   test('a route that Tollgate cannot meter is a NotFoundError', async () => {
     const { client, attempts } = openaiOf(gateway, user.key)
-    const error = await failure(client.responses.create({ model: 'gpt-4o-mini', input: 'hello' }))
+    const error = await failure(client.vectorStores.create({ name: 'hello' }))
     expect(error).toBeInstanceOf(NotFoundError)
     expect(attempts).toHaveLength(1)
     expect(gateway.provider.requests).toHaveLength(0)

@@ -64,6 +64,7 @@ export async function startGateway({
     scriptPath: worker,
     compatibilityDate: '2026-10-01',
     durableObjects: { USAGE_LEDGER: { className: 'UsageLedger', useSQLite: true } },
+    kvNamespaces: ['PRICES'],
     resourcePersistencePath: storage,
     unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
     ...(onLog && { handleStructuredLogs: ({ message }: { message: string }) => onLog(message) }),

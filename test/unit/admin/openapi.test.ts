@@ -25,6 +25,9 @@ test('the OpenAPI 3.1 document has every route and its schemas', async () => {
   expect(Object.keys(document.paths).sort()).toEqual([
     '/admin/default-caps',
     '/admin/default-caps/{cap_type}',
+    '/admin/prices',
+    '/admin/prices/csv',
+    '/admin/prices/{id}',
     '/admin/usage/events',
     '/admin/users',
     '/admin/users/{id}',
@@ -36,12 +39,13 @@ test('the OpenAPI 3.1 document has every route and its schemas', async () => {
     '/admin/users/{id}/keys/{key_id}',
     '/admin/users/{id}/keys/{key_id}/rotate',
     '/admin/users/{id}/suspend',
+    '/prices/{provider}/{model}',
     '/usage/caps',
     '/usage/caps/status',
     '/usage/events',
   ])
   expect(Object.keys(document.components.schemas)).toEqual(
-    expect.arrayContaining(['User', 'Key', 'Cap', 'CapStatus', 'UsageEvent', 'Problem']),
+    expect.arrayContaining(['User', 'Key', 'Cap', 'CapStatus', 'Price', 'PriceExplanation', 'UsageEvent', 'Problem']),
   )
   const newUserSchema = document.paths['/admin/users'].post.requestBody.content['application/json'].schema
   expect(newUserSchema).toMatchObject({ additionalProperties: false, required: ['name'] })
@@ -53,9 +57,9 @@ describe('every operation', () => {
     expect(operation.operationId).toMatch(
       /^(list|get|create|change|set|delete|suspend|activate|revoke|rotate)[A-Z]\w+$/,
     )
-    expect(['users', 'keys', 'caps', 'default caps', 'usage']).toContain(operation.tags[0])
+    expect(['users', 'keys', 'caps', 'default caps', 'prices', 'usage']).toContain(operation.tags[0])
     expect(operation.tags).toHaveLength(1)
-    if (operation.path.startsWith('/usage/'))
+    if (!operation.path.startsWith('/admin/'))
       expect(operation.security).toEqual([{ bearer: [] }, { 'x-api-key': [] }, { 'x-tollgate-key': [] }])
   })
 
@@ -87,6 +91,8 @@ describe('what routes answer is what the document says', () => {
     ids.key = (await send('POST', `/admin/users/${ids.user}/keys`, { name: 'k' })).body.id
     const cap = { cap_type: 'daily', limits: { tokens: 5, cost_usd: 1 } }
     ids.cap = (await send('POST', `/admin/users/${ids.user}/caps`, cap)).body.id
+    const price = { provider: 'openai', model: 'gpt-x', usd_per_mtok: { input: '1', output: 2 }, long_context: [] }
+    ids.price = (await send('POST', '/admin/prices', price)).body.id
     await writeEvents(db, [usageEvent({ user_id: ids.user, occurred_at: Date.now(), metadata: { team: 'a' } })])
   })
 
@@ -106,6 +112,13 @@ describe('what routes answer is what the document says', () => {
     ['GET', '/admin/users/{id}/caps/{cap_id}', undefined],
     ['PUT', '/admin/default-caps/{cap_type}', { limits: { requests: 1 } }],
     ['GET', '/admin/default-caps', undefined],
+    ['POST', '/admin/prices', { provider: 'openai', model: 'gpt-y', usd_per_request: 0.5 }],
+    ['POST', '/admin/prices', { provider: 'openai', model: 'gpt-y' }],
+    ['GET', '/admin/prices', undefined],
+    ['GET', '/admin/prices/{price_id}', undefined],
+    ['PATCH', '/admin/prices/{price_id}', { tier_percent: { batch: 50 } }],
+    ['GET', '/prices/openai/gpt-4o', undefined],
+    ['GET', '/prices/openai/gpt-of-tomorrow', undefined],
     ['GET', '/admin/usage/events', undefined],
     ['GET', '/usage/caps', undefined],
     ['GET', '/usage/caps/status', undefined],
@@ -114,14 +127,18 @@ describe('what routes answer is what the document says', () => {
     const url = path
       .replace('{id}', `${ids.user}`)
       .replace('{key_id}', `${ids.key}`)
+      .replace('{price_id}', `${ids.price}`)
       .replace('{cap_id}', `${ids.cap}`)
       .replace('{cap_type}', 'weekly')
     const asUser = { user_id: `${ids.user}`, key_id: null }
-    const answer = path.startsWith('/usage') ? await sendAs(asUser, url) : await send(method, url, body)
-    const operation = operations.find((one) => one.method === method && one.path === path)
+    const answer = !path.startsWith('/admin') ? await sendAs(asUser, url) : await send(method, url, body)
+    const operation = operations.find((one) => one.method === method && one.path === documented(path))
     const content = operation?.responses[answer.status]?.content?.[`${answer.headers.get('content-type')}`]
     if (!content) throw new Error(`${answer.status} as ${answer.headers.get('content-type')} is not in the document`)
     const schema = JSON.parse(JSON.stringify(content.schema).replaceAll('#/components/schemas/', '#/$defs/'))
     expect(z.fromJSONSchema({ ...schema, $defs }).parse(answer.body)).toEqual(answer.body)
   })
 })
+
+const documented = (path: string) =>
+  path.replace('{price_id}', '{id}').replace(/^\/prices\/.*/, '/prices/{provider}/{model}')

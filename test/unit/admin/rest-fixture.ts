@@ -3,9 +3,11 @@
 import type { CapStatus, LedgerOf, LedgerRpc, Refusal, Snapshot } from '../../../durable-objects/ledger/types.ts'
 import { openApiRoutes } from '../../../src/admin/openapi.ts'
 import { adminRoutes } from '../../../src/admin/routes.ts'
+import { createPriceBook } from '../../../src/pricing/price-book.ts'
 import { restApp } from '../../../src/rest/app.ts'
 import { answerNoRoute } from '../../../src/rest/no-route.ts'
 import type { UsageCaller } from '../../../src/rest/status.ts'
+import { appliedPriceRoutes } from '../../../src/usage/prices.ts'
 import { usageRoutes } from '../../../src/usage/routes.ts'
 import { openTestDatabase } from '../../support/postgres.ts'
 
@@ -64,7 +66,9 @@ export async function openRest() {
     keys: { issue: async (userId, keyId) => `tg_${userId}${keyId}` },
     now: () => clock.now(),
     newId: () => crypto.randomUUID(),
+    priceStore: { get: async () => null, put: async () => {} },
   })
+  const appliedPrices = appliedPriceRoutes({ prices: createPriceBook(), ledgerOf })
   const ownUsage = usageRoutes({ db, ledgerOf })
   const app = restApp<{ caller: UsageCaller }>()
   app.use('*', async (c, next) => {
@@ -75,7 +79,8 @@ export async function openRest() {
   })
   app.route('/admin', admin)
   app.route('/usage', ownUsage)
-  app.route('/', openApiRoutes({ admin, usage: ownUsage }))
+  app.route('/prices', appliedPrices)
+  app.route('/', openApiRoutes({ admin, usage: ownUsage, prices: appliedPrices }))
   app.notFound(answerNoRoute(app))
 
   async function send(

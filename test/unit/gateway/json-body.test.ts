@@ -41,8 +41,17 @@ describe('parsing', () => {
     expect(refusal(encode(text))).toMatchObject({ code: 'invalid_request', field: 'max_tokens' })
   })
 
-  test('the same name further down is no duplicate', () => {
-    expect(refusal(encode('{"a":{"a":1},"b":[{"a":1,"a":2}]}'))).toBeNull()
+  test.each([
+    '{"b":[{"a":1,"a":2}]}',
+    '{"generationConfig":{"maxOutputTokens":99999,"x":{},"maxOutputTokens":1}}',
+    '{"a":{"k":":","\\u006b":2}}',
+    '{"a":{"__proto__":1,"__proto__":2}}',
+  ])('a duplicate further down is refused: its bound could be either: %s', (text) => {
+    expect(refusal(encode(text))).toMatchObject({ code: 'invalid_request' })
+  })
+
+  test('the same name in different objects is no duplicate', () => {
+    expect(refusal(encode('{"a":{"a":1,":":":"},"b":[{"a":":"},{"a":2,"":{"__proto__":1}}]}'))).toBeNull()
   })
 
   test('nesting is a 400 beyond 500 levels, however deep', () => {

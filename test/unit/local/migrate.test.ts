@@ -34,22 +34,20 @@ describe('npm run migrate -- down', () => {
   it('drops nothing without --force, and says what would be lost', async () => {
     const refused = await migrate(['down'], env)
     expect(refused).toMatchObject({ code: 1, stdout: '' })
-    expect(refused.stderr).toMatch(
-      /^Taking back 0000_tollgate drops .* all data .*npm run migrate -- down 1 --force\n$/,
-    )
+    expect(refused.stderr).toMatch(/^Taking back 0001_prices drops .* all data .*npm run migrate -- down 1 --force\n$/)
     expect(await users()).toEqual([['Ada']])
   })
 
   it('takes nothing back where more is asked for than was applied, and says so', async () => {
     const refused = await migrate(['down', '9', '--force'], env)
-    const stderr = 'down 9 is too much: migrations applied here: 1. Nothing has changed.\n'
+    const stderr = 'down 9 is too much: migrations applied here: 2. Nothing has changed.\n'
     expect(refused).toEqual({ code: 1, stdout: '', stderr })
     expect(await users()).toEqual([['Ada']])
   })
 
   it('does it with --force', async () => {
-    const done = { code: 0, stdout: 'Took back 0000_tollgate.\n', stderr: '' }
-    expect(await migrate(['down', '--force'], env)).toEqual(done)
+    const done = { code: 0, stdout: 'Took back 0001_prices.\nTook back 0000_tollgate.\n', stderr: '' }
+    expect(await migrate(['down', '2', '--force'], env)).toEqual(done)
     await expect(users()).rejects.toThrow('does not exist')
   })
 })
@@ -75,10 +73,11 @@ describe('npm run migrate', () => {
   it.skipIf(!process.env.TEST_DATABASE_URL)('works on an ordinary Postgres server', async () => {
     const { url, drop } = await freshDatabase()
     const env = { DATABASE_URL: url }
-    expect(await migrate([], env)).toEqual({ code: 0, stdout: 'Applied 0000_tollgate.\n', stderr: '' })
+    const applied = 'Applied 0000_tollgate.\nApplied 0001_prices.\n'
+    expect(await migrate([], env)).toEqual({ code: 0, stdout: applied, stderr: '' })
     expect(await migrate([], env)).toMatchObject({ code: 0, stdout: 'Nothing to do.\n' })
     expect(await migrate(['status'], env)).toMatchObject({ code: 0, stdout: expect.stringMatching(/^0000_\w+ {2}app/) })
-    expect(await migrate(['down', '--force'], env)).toMatchObject({ code: 0, stdout: 'Took back 0000_tollgate.\n' })
+    expect(await migrate(['down', '--force'], env)).toMatchObject({ code: 0, stdout: 'Took back 0001_prices.\n' })
     await drop()
   })
 })

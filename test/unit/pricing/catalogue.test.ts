@@ -1,5 +1,7 @@
+import { calcPrice } from '@pydantic/genai-prices'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { type Catalogue, loadCatalogue, matchesForSure, priceOfEntry } from '../../../src/pricing/catalogue.ts'
+import { type Catalogue, catalogueOf, loadCatalogue, priceOfEntry } from '../../../src/pricing/catalogue.ts'
+import { matchesForSure } from '../../../src/pricing/model-id.ts'
 
 const usd = (dollars: number) => Math.round(dollars * 1e9)
 
@@ -49,7 +51,9 @@ describe('the catalogue', () => {
     ['openai', 'gpt-4o-audio-preview', 'audio at text rates'],
     ['openai', 'gpt-4o-search-preview', 'searches that no answer tells'],
     ['openai', 'gpt-4o-mini-search-preview', 'searches that no answer tells'],
-    ['openai', 'gpt-image-1', 'image tokens'],
+    ['openai', 'o3-deep-research', 'searches that no answer tells'],
+    ['openai', 'dall-e-3', 'a price by size and quality'],
+    ['openai', 'gpt-oss-120b', 'a price copied from elsewhere'],
     ['openai', 'omni-moderation-latest', 'no price'],
     ['openai', 'gpt-4o-of-tomorrow', 'unknown'],
     ['anthropic', 'claude-opus-4-6-fast', 'a dearer sibling of what the prefix matches'],
@@ -98,4 +102,182 @@ test('only a date or latest may follow a prefix', () => {
   }
   expect(matchesForSure({ contains: 'claude' }, 'claude-x')).toBe(false)
   expect(matchesForSure({ regex: 'claude' }, 'claude-x')).toBe(false)
+})
+
+describe('Bedrock', () => {
+  const input = (model: string) => catalogue('bedrock', model)?.rates.input
+
+  test.each([
+    ['global.anthropic.claude-sonnet-4-5-20250929-v1:0', 3],
+    ['us.anthropic.claude-sonnet-4-5-20250929-v1:0', 3.3],
+    ['eu.anthropic.claude-sonnet-4-5-20250929-v1:0', 3.3],
+    ['apac.anthropic.claude-sonnet-4-20250514-v1:0', 3],
+    ['anthropic.claude-3-5-sonnet-20241022-v2:0', 3],
+    ['us.anthropic.claude-opus-4-5-20251101-v1:0', 5.5],
+    ['global.anthropic.claude-opus-4-5-20251101-v1:0', 5],
+    ['us.anthropic.claude-sonnet-4-6', 3.3],
+    ['amazon.nova-lite-v1:0', 0.06],
+    ['us.amazon.nova-pro-v1:0:300k', 0.8],
+    ['meta.llama3-1-70b-instruct-v1:0', 0.72],
+    ['us.meta.llama3-3-70b-instruct-v1:0', 0.72],
+    ['mistral.mistral-7b-instruct-v0:2', 0.15],
+    ['amazon.titan-embed-text-v1', 0.1],
+    ['arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-micro-v1:0', 0.035],
+    ['arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.anthropic.claude-sonnet-4-5-20250929-v1:0', 3.3],
+    [
+      'arn:aws-us-gov:bedrock:us-gov-west-1:123456789012:inference-profile/us-gov.anthropic.claude-haiku-4-5-20251001-v1:0',
+      1.1,
+    ],
+  ])('%s has its price', (model, dollars) => {
+    expect(input(model)).toBe(usd(dollars))
+  })
+
+  test.each([
+    ['amazon.titan-embed-text-v2:0', 'the next version of what the part matches'],
+    ['anthropic.claude-3-5-sonnet-20241022-v3:0', 'another version'],
+    ['anthropic.claude-sonnet-4-5-20250930-v1:0', 'another date'],
+    ['us.amazon.nova-lite-plus-v1:0', 'another model with the same part'],
+    ['arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3', 'a profile that names no model'],
+    ['arn:aws:bedrock:us-east-1:123456789012:provisioned-model/a1b2c3', 'throughput paid by the hour'],
+    ['arn:aws:s3:::bucket/amazon.nova-lite-v1:0', 'no model'],
+  ])('%s is unpriced: %s', (model) => {
+    expect(catalogue('bedrock', model)).toBeNull()
+  })
+
+  test('writes to the cache cost a quarter more, and for an hour twice the input', () => {
+    expect(catalogue('bedrock', 'us.anthropic.claude-opus-4-6-v1:0')?.rates).toMatchObject({
+      input: usd(5.5),
+      cached_input: usd(0.55),
+      cache_write_5m: usd(6.875),
+      cache_write_1h: usd(11),
+    })
+  })
+
+  test('a long input of Sonnet 4 and 4.5 is dearer, which the entry does not say', () => {
+    const price = catalogue('bedrock', 'us.anthropic.claude-sonnet-4-5-20250929-v1:0')
+    expect(price?.context_window).toBe(1_000_000)
+    expect(price?.long_context).toMatchObject([
+      { above_input_tokens: 200_000, rates: { input: usd(6.6), cache_write_1h: usd(13.2), output: usd(24.75) } },
+    ])
+    expect(catalogue('bedrock', 'us.anthropic.claude-sonnet-4-6')?.long_context).toEqual([])
+  })
+})
+
+describe('Gemini', () => {
+  test.each([
+    ['gemini-2.5-flash', 0.3],
+    ['gemini-2.5-pro', 1.25],
+    ['gemini-3.5-flash-lite', 0.3],
+    ['gemini-embedding-001', 0.15],
+  ])('%s has its price', (model, dollars) => {
+    expect(catalogue('gemini', model)?.rates.input).toBe(usd(dollars))
+  })
+
+  test.each([
+    ['gemini-2.5-pro-preview-tts-2', 'a dearer sibling of what the prefix matches'],
+    ['gemini-2.5-flash-image', 'images at their own rate'],
+    ['gemini-3.1-flash-live-preview', 'images and video at their own rates'],
+    ['gemini-3.5-flash-ultra', 'a sibling'],
+    ['gemma-3-27b-it', 'no paid tier'],
+    ['claude-opus-4-6', "another provider's"],
+  ])('%s is unpriced: %s', (model) => {
+    expect(catalogue('gemini', model)).toBeNull()
+  })
+
+  test('audio has its own rate or none, never that of text', () => {
+    expect(catalogue('gemini', 'gemini-2.5-flash')?.rates.audio_input).toBe(usd(1))
+    expect(catalogue('gemini', 'gemini-3.5-flash')?.rates.audio_input).toBeNull()
+    expect(catalogue('gemini', 'gemini-2.5-flash-preview-tts')?.rates).toMatchObject({ audio_output: usd(10) })
+  })
+
+  test('keeps long-context rates', () => {
+    expect(catalogue('gemini', 'gemini-2.5-pro')?.long_context).toMatchObject([
+      { above_input_tokens: 200_000, rates: { input: usd(2.5), output: usd(15) } },
+    ])
+  })
+})
+
+describe('OpenAI-compatible providers', () => {
+  test.each([
+    ['groq', 'llama-3.3-70b-versatile', 0.59],
+    ['mistral', 'mistral-large-2512', 0.5],
+    ['mistral', 'magistral-small-2509', 0.5],
+    ['mistral', 'mistral-embed', 0.1],
+    ['xai', 'grok-4', 3],
+    ['together', 'meta-llama/Llama-3.3-70B-Instruct-Turbo', 0.88],
+    ['together', 'NousResearch/Nous-Hermes-Llama2-13b', 0.225],
+    ['openrouter', 'anthropic/claude-haiku-4.5', 1],
+    ['openrouter', 'openai/gpt-4.1-mini', 0.4],
+    ['azure', 'gpt-4o-mini', 0.15],
+    ['azure', 'o4-mini', 1.1],
+    ['azure', 'text-embedding-3-small', 0.02],
+    ['workers-ai', '@cf/meta/llama-3.1-8b-instruct', 0.282],
+    ['workers-ai', '@cf/baai/bge-m3', 0.012],
+  ])('%s %s has its price', (provider, model, dollars) => {
+    expect(catalogue(provider, model)?.rates.input).toBe(usd(dollars))
+  })
+
+  test.each([
+    ['groq', 'whisper-large-v3', 'billed by the hour, ten seconds at least'],
+    ['mistral', 'mistral-small-latest', 'an alias that moved on to a dearer model'],
+    ['mistral', 'mistral-small-3.2-24b-instruct', 'a price copied from elsewhere'],
+    ['mistral', 'mistral-ocr-latest', 'billed by the page'],
+    ['deepseek', 'deepseek-chat', 'an alias that moved on to a dearer model'],
+    ['xai', 'grok-voice-latest', 'billed by the hour'],
+    ['openrouter', 'meta-llama/llama-3.1-8b-instruct', 'the price of whichever host serves it'],
+    ['openrouter', 'openai/gpt-oss-20b', 'open weights'],
+    ['openrouter', 'openai/gpt-5-image', 'images'],
+    ['openrouter', 'google/gemini-2.5-pro', 'long-context rates that are missing'],
+    ['openrouter', 'x-ai/grok-4.3', 'long-context rates that are missing'],
+    ['openrouter', 'anthropic/claude-haiku-4.5:nitro', 'a variant'],
+    ['openrouter', 'qwen/qwen3-8b:free', 'free'],
+    ['azure', 'my-deployment', 'a name that tells nothing'],
+  ])('%s %s is unpriced: %s', (provider, model) => {
+    expect(catalogue(provider, model)).toBeNull()
+  })
+
+  test('near a change of the hour the dearer price applies, at other times the one of the hour', () => {
+    const at = (time: string) =>
+      catalogueOf(calcPrice, () => Date.parse(`2026-11-18T${time}Z`))('deepseek', 'deepseek-v4-pro')?.rates.input
+    expect(at('12:00')).toBe(usd(0.66))
+    expect(at('00:00')).toBe(usd(0.66))
+    expect(at('00:30')).toBe(usd(1.32))
+    expect(at('02:00')).toBe(usd(1.32))
+    expect(at('03:50')).toBe(usd(1.32))
+    expect(at('04:00')).toBe(usd(0.66))
+  })
+})
+
+test('image models read and write at the rates of images', () => {
+  expect(catalogue('openai', 'gpt-image-1')?.rates).toMatchObject({
+    input: usd(10),
+    cached_input: usd(2.5),
+    output: usd(40),
+  })
+  expect(catalogue('openai', 'gpt-image-1.5')?.rates).toMatchObject({ input: usd(8), output: usd(32) })
+})
+
+test('seconds and characters have the published prices', () => {
+  expect((catalogue('openai', 'whisper-1')?.unit_nano_usd ?? 0) * 60).toBe(usd(0.006))
+  expect((catalogue('openai', 'tts-1')?.unit_nano_usd ?? 0) * 1_000_000).toBe(usd(15))
+  expect((catalogue('openai', 'TTS-1-HD')?.unit_nano_usd ?? 0) * 1_000_000).toBe(usd(30))
+})
+
+test('no write to a cache is cheaper than the input that it is, at any provider', () => {
+  for (const [provider, model] of [
+    ['openrouter', 'google/gemini-3.1-flash-lite'],
+    ['gemini', 'gemini-2.5-flash'],
+    ['openai', 'gpt-5.6-sol'],
+  ] as const) {
+    const rates = catalogue(provider, model)?.rates
+    expect(rates?.cache_write_5m, model).toBeGreaterThanOrEqual(rates?.input ?? Number.NaN)
+  }
+})
+
+test('tiers: batch and flex halve, priority adds what the provider asks', () => {
+  const tiers = (provider: string, model: string) => Object.fromEntries(catalogue(provider, model)?.tier_percent ?? [])
+  expect(tiers('openai', 'gpt-4o')).toMatchObject({ batch: 50, flex: 50, priority: 250 })
+  expect(tiers('bedrock', 'amazon.nova-pro-v1:0')).toMatchObject({ batch: 50, flex: 50, priority: 175 })
+  expect(tiers('gemini', 'gemini-2.5-flash')).toMatchObject({ batch: 50, flex: 50, priority: 180 })
+  expect(tiers('anthropic', 'claude-sonnet-4-5')).toMatchObject({ batch: 50 })
 })

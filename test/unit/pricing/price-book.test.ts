@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import type { Price } from '../../../src/pricing/price.ts'
+import type { Override } from '../../../src/pricing/override.ts'
+import { createOverrides, encodeOverrides } from '../../../src/pricing/overrides.ts'
 import { createPriceBook } from '../../../src/pricing/price-book.ts'
 import { PRICE } from './fixtures.ts'
 
@@ -12,13 +13,177 @@ const counting = () => {
   return { looked, catalogue }
 }
 
-test('an override of the exact id comes first, and may change at any time', async () => {
-  let override: Price | undefined
-  const book = createPriceBook({ overrides: (_, model) => (model === 'a' ? override : undefined), ...counting() })
+const override = (model: string, effective_from = 0, more: Partial<Override['price']> = {}): Override => ({
+  id: `00000000-0000-0000-0000-${String(effective_from).padStart(12, '0')}`,
+  provider: 'openai',
+  model,
+  effective_from,
+  price: { rates: { input: 7, output: 8 }, ...more },
+})
+
+function stored(...list: Override[]) {
+  const clock = { now: 1_000 }
+  const store = {
+    value: encodeOverrides(list) as string | null,
+    reads: 0,
+    broken: false,
+    get: async () => {
+      store.reads += 1
+      if (store.broken) throw new Error('KV is away')
+      return store.value
+    },
+  }
+  const now = () => clock.now
+  const book = createPriceBook({ overrides: createOverrides(store, now), ...counting(), now })
+  return { book, store, clock }
+}
+
+test('an override of the exact id comes first, in whatever case the caller writes it', async () => {
+  const { book } = stored(override('GPT-a'))
+  for (const model of ['gpt-a', 'GPT-A', ' gpt-a '])
+    expect(await book.find('openai', model)).toMatchObject({
+      rates: { input: 7, cached_input: 7, output: 8, audio_input: null },
+      priced_as: 'GPT-a',
+      price_source: 'override:00000000-0000-0000-0000-000000000000',
+    })
+  expect(await book.find('openai', 'gpt-a-2025')).toBe(PRICE)
+  expect(await book.find('azure', 'gpt-a')).toBe(PRICE)
+})
+
+test('an override applies from its instant on, at the time of the call and without another read', async () => {
+  const { book, store, clock } = stored(override('a', 500), override('a', 2_000, { rates: { input: 9, output: 9 } }))
+  expect((await book.find('openai', 'a'))?.rates.input).toBe(7)
+  expect(await book.explain('openai', 'a')).toMatchObject({
+    source: 'override',
+    override: { effective_from: 500 },
+    next: { effective_from: 2_000 },
+  })
+  clock.now = 1_999
+  expect((await book.find('openai', 'a'))?.rates.input).toBe(7)
+  clock.now = 2_000
+  expect((await book.find('openai', 'a'))?.rates.input).toBe(9)
+  expect(store.reads).toBe(1)
+})
+
+test('before the first override takes effect the catalogue applies', async () => {
+  const { book } = stored(override('a', 5_000))
   expect(await book.find('openai', 'a')).toBe(PRICE)
-  override = { ...PRICE, price_source: 'override' }
-  expect(await book.find('openai', 'a')).toBe(override)
-  expect(await book.find('openai', 'a-2025')).toBe(PRICE)
+  expect(await book.explain('openai', 'a')).toMatchObject({ source: 'catalogue', next: { effective_from: 5_000 } })
+})
+
+test('what an override leaves out is usual at the provider, and its window is that of the catalogue', async () => {
+  const { book } = stored(
+    { ...override('c', 0, { rates: { input: 200, output: 1 } }), provider: 'anthropic' },
+    override('d', 0, { tier_percent: { batch: 40 }, context_window: 5, web_search_nano_usd_per_thousand: 3 }),
+  )
+  expect(await book.find('anthropic', 'c')).toMatchObject({
+    rates: { cached_input: 200, cache_write_5m: 250, cache_write_1h: 400 },
+    context_window: PRICE.context_window,
+    web_search_nano_usd_per_million: 10_000_000_000_000,
+  })
+  const price = await book.find('openai', 'd')
+  expect(Object.fromEntries(price?.tier_percent ?? [])).toEqual({ batch: 40, flex: 50, priority: 250 })
+  expect(price).toMatchObject({ context_window: 5, web_search_nano_usd_per_million: 3_000 })
+})
+
+test('an ARN has the override of its model, unless it has one of its own', async () => {
+  const arn = (id: string) => `arn:aws:bedrock:us-east-1:123456789012:inference-profile/${id}`
+  const { book } = stored(
+    { ...override('us.amazon.nova-pro-v1:0'), provider: 'bedrock' },
+    { ...override(arn('us.amazon.nova-lite-v1:0')), provider: 'bedrock' },
+  )
+  const sourceOf = async (model: string) => (await book.explain('bedrock', model)).source
+  expect(await sourceOf(arn('us.amazon.nova-pro-v1:0'))).toBe('override')
+  expect(await sourceOf(arn('us.amazon.nova-lite-v1:0'))).toBe('override')
+  expect(await sourceOf('us.amazon.nova-lite-v1:0')).toBe('catalogue')
+})
+
+test('a thousand calls at once and after another read the store once', async () => {
+  const { book, store, clock } = stored(override('a'))
+  await book.find('openai', 'a')
+  for (let call = 0; call < 1_000; call++) await book.find('openai', 'a')
+  expect(store.reads).toBe(1)
+  clock.now += 30_000
+  await Promise.all(Array.from({ length: 1_000 }, () => book.find('openai', 'a')))
+  expect(store.reads).toBe(2)
+})
+
+test('a change is seen after half a minute, and at once by an isolate that has slept', async () => {
+  const { book, store, clock } = stored(override('a'))
+  await book.find('openai', 'a')
+  store.value = encodeOverrides([])
+  clock.now += 29_999
+  expect((await book.explain('openai', 'a')).source).toBe('override')
+  clock.now += 1
+  expect((await book.explain('openai', 'a')).source).toBe('catalogue')
+  store.value = encodeOverrides([override('a')])
+  clock.now += 3_600_000
+  const all = await Promise.all([1, 2, 3].map(() => book.explain('openai', 'a')))
+  expect(all.map(({ source }) => source)).toEqual(['override', 'override', 'override'])
+})
+
+test('while one request reads, others go on with what is known; a reader that never returns does not hold them up', async () => {
+  const { book, store, clock } = stored(override('a'))
+  await book.find('openai', 'a')
+  clock.now += 30_000
+  const get = store.get
+  let stuck = 0
+  store.get = () => {
+    stuck += 1
+    return new Promise(() => {})
+  }
+  void book.find('openai', 'a')
+  expect((await book.explain('openai', 'a')).source).toBe('override')
+  expect(stuck).toBe(1)
+  store.get = get
+  clock.now += 2_000
+  store.value = encodeOverrides([])
+  expect((await book.explain('openai', 'a')).source).toBe('catalogue')
+})
+
+test('while the store is away what was read last goes on, and the store is not asked for each call', async () => {
+  const { book, store, clock } = stored(override('a'))
+  await book.find('openai', 'a')
+  store.broken = true
+  clock.now += 3_600_000
+  for (let call = 0; call < 100; call++) expect((await book.explain('openai', 'a')).source).toBe('override')
+  expect(store.reads).toBe(2)
+})
+
+test('where the store never answered nothing has a price, until it answers', async () => {
+  const { book, store, clock } = stored()
+  store.broken = true
+  expect(await book.explain('openai', 'a')).toMatchObject({ price: null, source: 'overrides_unknown' })
+  expect(await book.find('openai', 'a')).toBeNull()
+  store.broken = false
+  clock.now += 1_000
+  expect(await book.find('openai', 'a')).toBe(PRICE)
+})
+
+test.each(['{', '[]', '{"format":2,"overrides":[]}', '{"format":1}', 'null'])(
+  'what no admin wrote (%s) is not taken for "no overrides"',
+  async (value) => {
+    const { book, store } = stored()
+    store.value = value
+    expect(await book.find('openai', 'a')).toBeNull()
+  },
+)
+
+test('a store that was never written has no overrides', async () => {
+  const { book, store } = stored()
+  store.value = null
+  expect(await book.find('openai', 'a')).toBe(PRICE)
+})
+
+test('prices that come with configuration are below overrides and above the catalogue', async () => {
+  const fixed = { ...PRICE, request_nano_usd: 5, price_source: 'configuration' }
+  const configured = (provider: string, model: string) =>
+    provider === 'places' && model === 'search' ? fixed : undefined
+  const store = { get: async () => encodeOverrides([{ ...override('details'), provider: 'places' }]) }
+  const book = createPriceBook({ configured, overrides: createOverrides(store), ...counting() })
+  expect(await book.explain('places', 'search')).toMatchObject({ price: fixed, source: 'configuration' })
+  expect((await book.explain('places', 'details')).source).toBe('override')
+  expect((await book.explain('openai', 'search')).source).toBe('catalogue')
 })
 
 test('prices, and that there are none, are remembered until they may have changed', async () => {

@@ -1,0 +1,100 @@
+// Brings saved prices into force: the workers' store gets all that applies now or will, before the answer goes out.
+
+import type { Context } from 'hono'
+import { GatewayFault } from '../errors.ts'
+import type { Database } from '../postgres/client.ts'
+import { isSecondPrice, isTooManyPrices, loadOverrides, MOST_PRICES } from '../postgres/prices.ts'
+import { encodeOverrides, IN_FORCE_AFTER_MS, type PriceStore } from '../pricing/overrides.ts'
+
+export interface PriceDeps {
+  db: Database
+  /** Null (or left out) where no store is configured. */
+  priceStore?: PriceStore | null
+  now: () => number
+}
+
+/** KV takes one write of a key a second. */
+const WAITS_MS = [0, 1_100, 2_200, 4_400]
+
+/**
+ * Runs a change, then publishes. A change that was refused is published too: it may be the repetition of one that was
+ * saved but did not come into force.
+ * @throws {GatewayFault} `not_configured` before anything is saved, `not_yet_in_force`, `conflict`, and what `change` throws.
+ */
+export async function saveAndPublish<T>(deps: PriceDeps, change: () => Promise<T>): Promise<T> {
+  const store = storeOf(deps)
+  let result: T
+  try {
+    result = await change()
+  } catch (error) {
+    const refusal = refusalOf(error)
+    if (!refusal) throw error
+    await publish(deps, store)
+    throw refusal
+  }
+  await publish(deps, store)
+  return result
+}
+
+function storeOf({ priceStore }: PriceDeps): PriceStore {
+  if (priceStore) return priceStore
+  const message = 'Prices cannot be set here: no KV namespace is bound as PRICES, so no worker would learn of them.'
+  throw new GatewayFault({ code: 'not_configured', message })
+}
+
+/**
+ * Writes the whole state, and again until nobody has changed it in the meantime: of racing writers the one that writes
+ * last sees what all have saved.
+ */
+async function publish(deps: PriceDeps, store: PriceStore): Promise<void> {
+  let cause: unknown
+  for (const wait of WAITS_MS) {
+    if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait))
+    try {
+      const state = await loadState(deps)
+      await store.put(state)
+      if ((await loadState(deps)) === state) return
+    } catch (error) {
+      cause = error
+    }
+  }
+  const message =
+    'The change is saved and not yet in force. Repeat the request until it is not a 503: that brings it into force.'
+  throw new GatewayFault({ code: 'not_yet_in_force', message }, { cause })
+}
+
+/** A worker whose clock is behind must still find the version before the newest. */
+const CLOCK_SKEW_MS = 10 * 60_000
+
+const loadState = async ({ db, now }: PriceDeps) => encodeOverrides(await loadOverrides(db, now() - CLOCK_SKEW_MS))
+
+/** What the caller is told of a change that was not made; null: something else went wrong. */
+function refusalOf(error: unknown): GatewayFault | null {
+  if (error instanceof GatewayFault) return error
+  if (isSecondPrice(error)) {
+    const message = 'The model has a price from this instant on already. Change that one, or name another instant.'
+    return new GatewayFault({ code: 'conflict', message, field: 'effective_from' })
+  }
+  if (isTooManyPrices(error)) {
+    const message = `There are ${MOST_PRICES} prices already. Delete those that no longer apply.`
+    return new GatewayFault({ code: 'conflict', message })
+  }
+  return null
+}
+
+const IN_FORCE_BY = 'tollgate-in-force-by'
+
+/** Tells when a published change is in force in every worker at the latest. */
+export function sayInForceBy(c: Context, { now }: PriceDeps): void {
+  c.header(IN_FORCE_BY, new Date(now() + IN_FORCE_AFTER_MS).toISOString())
+}
+
+/** Documents that header. */
+export const inForceBy = {
+  headers: {
+    [IN_FORCE_BY]: {
+      description: 'When the change is in force in every worker at the latest.',
+      schema: { type: 'string' as const, format: 'date-time' },
+    },
+  },
+}

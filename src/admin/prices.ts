@@ -1,0 +1,170 @@
+// /admin/prices: the operator's own prices. Each is a version that never changes: a change adds one in its place, so that
+// what was applied to a call can be looked up for ever.
+
+import { createRoute, z } from '@hono/zod-openapi'
+import { GatewayFault } from '../errors.ts'
+import { changePrices, endPrice, findPrice, listPrices, type NewPrice, replacePrice } from '../postgres/prices.ts'
+import type { PriceRow } from '../postgres/schema.ts'
+import { answers, notFound, problems, restApp, takes } from '../rest/app.ts'
+import { encodeCursor, id, nextCursor, noQuery, pageQuery, pageRequest, text } from '../rest/fields.ts'
+import { invalidRequest } from '../rest/invalid-request.ts'
+import { newPriceSchema, priceChangeSchema } from '../rest/new-price.ts'
+import { priceSchema, priceView } from '../rest/prices.ts'
+import type { AdminDeps } from './deps.ts'
+import { authorOf } from './prices-author.ts'
+import { inForceBy, saveAndPublish, sayInForceBy } from './prices-publish.ts'
+
+const params = z.object({ id })
+
+const create = createRoute({
+  method: 'post',
+  path: '/prices',
+  operationId: 'createPrice',
+  tags: ['prices'],
+  summary: 'Set the price of a model, from now or from an instant on',
+  request: { body: takes(newPriceSchema) },
+  responses: { 201: { ...answers(priceSchema, 'The price'), ...inForceBy }, ...problems(409, 413, 415) },
+})
+const list = createRoute({
+  method: 'get',
+  path: '/prices',
+  operationId: 'listPrices',
+  tags: ['prices'],
+  summary: 'List prices, newest first',
+  request: {
+    query: z.strictObject({
+      provider: text(64).optional(),
+      model: text(500).optional(),
+      history: z
+        .enum(['true', 'false'])
+        .optional()
+        .openapi({ description: 'Whether to list those too that were deleted or replaced.' }),
+      ...pageQuery,
+    }),
+  },
+  responses: {
+    200: answers(z.object({ data: z.array(priceSchema), next_cursor: nextCursor }), 'A page'),
+    ...problems(),
+  },
+})
+const get = createRoute({
+  method: 'get',
+  path: '/prices/{id}',
+  operationId: 'getPrice',
+  tags: ['prices'],
+  summary: 'Get a price, also one that was deleted or replaced',
+  request: { params, query: noQuery },
+  responses: { 200: answers(priceSchema, 'The price'), ...problems(404) },
+})
+const change = createRoute({
+  method: 'patch',
+  path: '/prices/{id}',
+  operationId: 'changePrice',
+  tags: ['prices'],
+  summary: 'Put a changed version, with an id of its own, in the place of a price',
+  request: { params, body: takes(priceChangeSchema) },
+  responses: {
+    200: { ...answers(priceSchema, 'The version that applies instead'), ...inForceBy },
+    ...problems(404, 409, 413, 415),
+  },
+})
+const remove = createRoute({
+  method: 'delete',
+  path: '/prices/{id}',
+  operationId: 'deletePrice',
+  tags: ['prices'],
+  summary: 'End a price: an earlier one of the model applies again, or the catalogue',
+  request: { params },
+  responses: { 204: { description: 'Ended, or ended before', ...inForceBy }, ...problems(404, 409) },
+})
+
+export function priceRoutes(deps: AdminDeps) {
+  const { db, newId, now } = deps
+  const saved = <T>(change: () => Promise<T>) => saveAndPublish(deps, change)
+
+  return restApp()
+    .openapi(create, async (c) => {
+      const { effective_from, ...price } = c.req.valid('json')
+      const created_by = authorOf(c.req.raw.headers)
+      const added = { ...price, id: newId(), effective_from: effective_from ?? new Date(now()), created_by }
+      const [row] = await saved(() => changePrices(db, { added: [added], replaced: [], by: created_by }))
+      if (!row) throw notFound('price')
+      sayInForceBy(c, deps)
+      return c.json(priceView(row), 201)
+    })
+    .openapi(list, async (c) => {
+      const { provider, model, history, ...query } = c.req.valid('query')
+      const filter = { provider, model, history: history === 'true' }
+      const { rows, next } = await listPrices(db, pageRequest(query), filter)
+      return c.json({ data: rows.map(priceView), next_cursor: encodeCursor(next) }, 200)
+    })
+    .openapi(get, async (c) => {
+      const row = await findPrice(db, c.req.valid('param').id)
+      if (!row) throw notFound('price')
+      return c.json(priceView(row), 200)
+    })
+    .openapi(change, async (c) => {
+      const old = await findPrice(db, c.req.valid('param').id)
+      if (!old) throw notFound('price')
+      const id = newId()
+      const wanted = merged(old, c.req.valid('json'), now())
+      const row = await saved(async () => {
+        if (old.ended_at) throw ended(old)
+        if (isSame(old, wanted)) return old
+        const next: NewPrice = { ...wanted, id, created_by: authorOf(c.req.raw.headers) }
+        const row = await replacePrice(db, old.id, next)
+        if (!row) throw ended(await findPrice(db, old.id))
+        return row
+      })
+      sayInForceBy(c, deps)
+      return c.json(priceView(row), 200)
+    })
+    .openapi(remove, async (c) => {
+      const priceId = c.req.valid('param').id
+      await saved(async () => {
+        if (await endPrice(db, priceId, authorOf(c.req.raw.headers))) return
+        const row = await findPrice(db, priceId)
+        if (!row) throw notFound('price')
+        if (row.replaced_by) throw ended(row)
+      })
+      sayInForceBy(c, deps)
+      return c.body(null, 204)
+    })
+}
+
+type Wanted = Omit<NewPrice, 'id' | 'created_by'>
+
+/** @throws {GatewayFault} naming the field that the change would leave wrong. */
+function merged(old: PriceRow, change: z.output<typeof priceChangeSchema>, now_ms: number): Wanted {
+  const { id: _, created_at: _at, created_by: _by, ended_at, ended_by, replaced_by, ...whole } = priceView(old)
+  const wire = { ...whole, ...change }
+  for (const field of ['usd_per_mtok', 'tier_percent'] as const)
+    if (isRecord(whole[field]) && isRecord(change[field]))
+      wire[field] = Object.fromEntries(
+        Object.entries({ ...whole[field], ...change[field] }).filter(([, value]) => value !== null),
+      )
+  const checked = newPriceSchema.safeParse(wire)
+  if (!checked.success) throw new GatewayFault(invalidRequest(checked.error, wire))
+  return { ...checked.data, effective_from: checked.data.effective_from ?? new Date(now_ms) }
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** Whether two versions say the same. */
+export function isSame(old: PriceRow, wanted: Wanted): boolean {
+  const sameTime = old.effective_from.getTime() === wanted.effective_from.getTime()
+  return sameTime && old.note === wanted.note && fingerprint(old.price) === fingerprint(wanted.price)
+}
+
+/** `jsonb` does not keep the order of keys. */
+function fingerprint(value: unknown): string {
+  return JSON.stringify(value, (_, one) =>
+    isRecord(one) ? Object.fromEntries(Object.entries(one).sort(([a], [b]) => (a < b ? -1 : 1))) : one,
+  )
+}
+
+function ended(row: PriceRow | null): GatewayFault {
+  const what = row?.replaced_by ? `was replaced by ${row.replaced_by}` : 'was deleted'
+  return new GatewayFault({ code: 'conflict', message: `This price ${what}.` })
+}

@@ -1,0 +1,182 @@
+// Anthropic messages served by Bedrock, for the models that are mapped so: the call becomes Bedrock's, and its answer
+// Anthropic's again. It is metered once, by the Bedrock dialect.
+//
+//   /anthropic/v1/messages -> /bedrock/model/{id}/invoke(-with-response-stream) -> JSON or events -> JSON or SSE
+
+import { type Context, Hono, type MiddlewareHandler } from 'hono'
+import { type GatewayError, GatewayFault } from '../errors.ts'
+import type { CallerIdentity } from '../middleware/authenticate.ts'
+import { isObject, parseJsonOrUndefined } from '../providers/answer.ts'
+import { anthropic } from '../providers/anthropic.ts'
+import { chunkOf } from '../providers/bedrock-invoke-meter.ts'
+import type { Dialect } from '../providers/dialect.ts'
+import { createFrameReader } from '../providers/eventstream.ts'
+import { sseError } from '../providers/sse.ts'
+import type { GatewayEnv } from './call.ts'
+import { type JsonBody, parseJsonBody } from './json-body.ts'
+import { readBody } from './request-body.ts'
+
+interface Env {
+  Variables: { request_id: string; caller: CallerIdentity }
+}
+
+export interface AnthropicOnBedrockOptions {
+  /** Bedrock's ids (or ARNs) by the names that clients call the models. */
+  models: Readonly<Record<string, string>>
+  /** Who calls is known before a body is read. */
+  authenticate: MiddlewareHandler<{ Variables: { caller: CallerIdentity } }>
+  /** The gateway of `asAnthropic(bedrock)`. */
+  bedrock: Hono<GatewayEnv>
+  cap_status: number | null
+}
+
+/** Bedrock for Anthropic's clients: their credential, and errors as their SDK understands them. */
+export function asAnthropic(bedrock: Dialect): Dialect {
+  const { readCredential, errorResponse } = anthropic
+  return { ...bedrock, readCredential, errorResponse }
+}
+
+const VERSION = 'bedrock-2023-05-31'
+/** What Bedrock's path and body say in another way. */
+const REPLACED_FIELDS = new Set(['model', 'stream', 'anthropic_version', 'anthropic_beta'])
+
+/**
+ * Stands before the gateway of Anthropic; every call that it does not serve goes on to that one: other models, bodies that
+ * cannot be read (it says why), and callers with an Anthropic key of their own, who pay for what they call.
+ *
+ * @example
+ * ```ts
+ * const bedrock = gateway({ ...services, dialect: asAnthropic(createBedrock({ region })), upstream })
+ * app.route('/anthropic', anthropicOnBedrock({ models, authenticate, bedrock, cap_status: null }))
+ * app.route('/anthropic', gateway({ ...services, dialect: anthropic, upstream: upstream.anthropic }))
+ * ```
+ */
+export function anthropicOnBedrock(options: AnthropicOnBedrockOptions): Hono<Env> {
+  const { models, authenticate, cap_status } = options
+  const idOf = new Map(Object.entries(models))
+  const requestIds = new WeakMap<Request, string>()
+  const bedrock = new Hono<Env>()
+    .use(async function passRequestId(c, next) {
+      c.set('request_id', requestIds.get(c.req.raw) ?? '')
+      await next()
+    })
+    .route('/bedrock', options.bedrock)
+
+  const app = new Hono<Env>()
+  const errorAnswer = (error: GatewayError, c: Context<Env>) =>
+    anthropic.errorResponse(error, c.var.request_id, { cap_status })
+  app.onError((error, c) => {
+    if (error instanceof GatewayFault) return errorAnswer(error.error, c)
+    console.error(JSON.stringify({ message: 'unexpected', error: String(error), stack: error.stack }))
+    return errorAnswer({ code: 'internal_error', message: 'Something went wrong inside Tollgate.' }, c)
+  })
+  app.post('/v1/messages', authenticate, async function anthropicOnBedrock(c, next) {
+    if (c.var.caller.brings_own_key) return next()
+    const bytes = await readBody(c.req.raw, 'json')
+    if ('code' in bytes) return errorAnswer(bytes, c)
+    const body = parseJsonBody(bytes)
+    const id = 'code' in body ? undefined : idOf.get(String(body.value.model))
+    if ('code' in body || id === undefined || !isStreamFlag(body.value.stream)) {
+      // What was read must be there to be read again.
+      c.req.raw = withBody(c.req.raw, bytes)
+      return next()
+    }
+    const request = toBedrock(c.req.raw, body, id)
+    requestIds.set(request, c.var.request_id)
+    return toAnthropic(await bedrock.fetch(request, c.env, executionOf(c)))
+  })
+  return app
+}
+
+const isStreamFlag = (value: unknown) => value === undefined || value === null || typeof value === 'boolean'
+
+function withBody(request: Request, bytes: Uint8Array): Request {
+  const { url, method, headers } = request
+  return new Request(url, { method, headers, body: bytes as BodyInit })
+}
+
+function toBedrock(request: Request, body: JsonBody, id: string): Request {
+  const headers = new Headers(request.headers)
+  for (const name of [...headers.keys()])
+    if (/^(anthropic-|x-amz|content-length$|accept$)/.test(name)) headers.delete(name)
+  const betas = (request.headers.get('anthropic-beta') ?? '').split(',').flatMap((beta) => beta.trim() || [])
+  const members = [...body.members].flatMap(([name, { start, end }]) =>
+    REPLACED_FIELDS.has(name) ? [] : [`${JSON.stringify(name)}:${body.text.slice(start, end)}`],
+  )
+  members.push(`"anthropic_version":${JSON.stringify(VERSION)}`)
+  if (betas.length > 0) members.push(`"anthropic_beta":${JSON.stringify(betas)}`)
+  const action = body.value.stream === true ? 'invoke-with-response-stream' : 'invoke'
+  const url = new URL(`/bedrock/model/${encodeURIComponent(id)}/${action}`, request.url)
+  return new Request(url, { method: 'POST', headers, body: `{${members.join(',')}}` })
+}
+
+/** Runtimes without one throw where it is asked for. */
+function executionOf(c: Context): Context['executionCtx'] | undefined {
+  try {
+    return c.executionCtx
+  } catch {
+    return undefined
+  }
+}
+
+async function toAnthropic(answer: Response): Promise<Response> {
+  const headers = new Headers(answer.headers)
+  const request_id = headers.get('x-amzn-requestid')
+  const exception = headers.get('x-amzn-errortype')
+  if (request_id) headers.set('request-id', request_id)
+  for (const name of [...headers.keys()]) if (name.startsWith('x-amzn-')) headers.delete(name)
+  headers.delete('content-length')
+  const { status, body } = answer
+  // Tollgate's own refusals are Anthropic's already: they have no error type of AWS's.
+  if (status >= 400 && exception !== null) {
+    const said = parseJsonOrUndefined(await answer.text())
+    const message = isObject(said) ? String(said.message ?? said.Message ?? exception) : exception
+    return Response.json(wireError(exception, message, request_id), { status, headers })
+  }
+  if (!body || !/^application\/vnd\.amazon\.eventstream/.test(headers.get('content-type') ?? '')) {
+    return new Response(body, { status, headers })
+  }
+  headers.set('content-type', 'text/event-stream; charset=utf-8')
+  return new Response(body.pipeThrough(eventsOfFrames(request_id)), { status, headers })
+}
+
+/** Anthropic's events out of Bedrock's frames; an exception becomes the error event that ends the stream. */
+function eventsOfFrames(request_id: string | null): TransformStream<Uint8Array, Uint8Array> {
+  const encoder = new TextEncoder()
+  let events: Uint8Array[] = []
+  const frames = createFrameReader((frame) => {
+    const { ':message-type': type, ':exception-type': exception = 'internalServerException' } = frame.headers
+    if (type === 'event') {
+      const event = chunkOf(frame)
+      if (!isObject(event)) return
+      const { 'amazon-bedrock-invocationMetrics': _, ...own } = event
+      events.push(encoder.encode(`event: ${event.type}\ndata: ${JSON.stringify(own)}\n\n`))
+    } else {
+      const said = parseJsonOrUndefined(new TextDecoder().decode(frame.body))
+      const message = isObject(said) ? String(said.message ?? exception) : exception
+      events.push(sseError(wireError(exception, message, request_id), 'error'))
+    }
+  })
+  return new TransformStream({
+    transform(chunk, controller) {
+      frames.push(chunk)
+      for (const event of events) controller.enqueue(event)
+      events = []
+    },
+  })
+}
+
+/** Anthropic's word for an exception of AWS's. */
+const ERROR_TYPES: [RegExp, string][] = [
+  [/^validation/i, 'invalid_request_error'],
+  [/^(accessDenied|unrecognizedClient|expiredToken)/i, 'permission_error'],
+  [/^resourceNotFound/i, 'not_found_error'],
+  [/^(throttling|serviceQuotaExceeded)/i, 'rate_limit_error'],
+  [/^(serviceUnavailable|modelNotReady)/i, 'overloaded_error'],
+  [/^modelTimeout/i, 'timeout_error'],
+]
+
+function wireError(exception: string, message: string, request_id: string | null) {
+  const type = ERROR_TYPES.find(([pattern]) => pattern.test(exception))?.[1] ?? 'api_error'
+  return { type: 'error', error: { type, message }, request_id }
+}

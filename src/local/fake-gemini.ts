@@ -1,0 +1,137 @@
+// Gemini's generateContent, streams (events and the growing array), embeddings, countTokens and models, as answers to
+// requests: credentials, errors and JSON like theirs. https://ai.google.dev/api/generate-content
+
+import type { IncomingHttpHeaders } from 'node:http'
+import { json, type Script } from './fake-script.ts'
+import { type Body, isBody, lastUserText, promptTokens, randomId, type Said, say } from './fake-text.ts'
+
+export const GOOGLE_CREDENTIAL = 'goog-fake'
+/** Stands for the key of a caller who brings one. */
+const OWN_CREDENTIAL = /^goog-own/
+
+const MODELS = ['gemini-2.5-flash', 'gemini-2.5-flash-lite', 'gemini-2.0-flash', 'gemini-embedding-001']
+
+export const isGemini = (path: string) => /^\/v1(alpha|beta)?\/models\/[^/]+:/.test(path) || path.startsWith('/v1beta/')
+
+/** Google's error envelope. */
+export function googleRefusal(code: number, status: string, message: string): Script {
+  return json({ error: { code, message, status } }, code)
+}
+
+/** Null where the credential is the right one, and the only one. */
+export function refuseCredential(headers: IncomingHttpHeaders, query: URLSearchParams): Script | null {
+  const credential = headers['x-goog-api-key'] ?? query.get('key') ?? ''
+  if (credential === '') return googleRefusal(403, 'PERMISSION_DENIED', 'Method does not allow unregistered callers.')
+  const isAlone = !headers.authorization && !(headers['x-goog-api-key'] && query.has('key'))
+  const isRight = credential === GOOGLE_CREDENTIAL || OWN_CREDENTIAL.test(String(credential))
+  return isAlone && isRight ? null : googleRefusal(400, 'INVALID_ARGUMENT', 'API key not valid.')
+}
+
+export function answerGemini(method: string, url: URL, headers: IncomingHttpHeaders, bytes: Buffer): Script {
+  const refused = refuseCredential(headers, url.searchParams)
+  if (refused) return refused
+  const [, resource = '', verb = ''] = /^\/v1(?:alpha|beta)?\/([^:]*):?(.*)$/.exec(url.pathname) ?? []
+  const id = resource.replace(/^models\/?/, '')
+  if (method === 'GET' && verb === '' && resource === 'models') return json({ models: MODELS.map(model) })
+  const notFound = googleRefusal(404, 'NOT_FOUND', `models/${id} is not found for API version v1beta`)
+  if (!MODELS.includes(id)) return notFound
+  if (method === 'GET' && verb === '') return json(model(id))
+  const body = parse(bytes)
+  if (method !== 'POST') return notFound
+  if (!body) return googleRefusal(400, 'INVALID_ARGUMENT', 'Invalid JSON payload received.')
+  if (verb === 'countTokens') return json({ totalTokens: promptTokens(bytes.length) })
+  if (verb === 'embedContent') return json({ embedding: { values: [0.1, 0.2] } })
+  if (verb === 'batchEmbedContents') return json({ embeddings: listOf(body.requests).map(() => ({ values: [0.1] })) })
+  if (verb !== 'generateContent' && verb !== 'streamGenerateContent') return notFound
+  if (body.contents === undefined) return googleRefusal(400, 'INVALID_ARGUMENT', 'contents is not specified')
+  return generate(id, body, bytes, verb === 'generateContent' ? 'json' : url.searchParams.get('alt'))
+}
+
+const model = (id: string) => ({ name: `models/${id}`, version: '001', displayName: id, inputTokenLimit: 1_048_576 })
+
+function generate(id: string, body: Body, bytes: Buffer, alt: string | null): Script {
+  const config = bodyIn(body, 'generationConfig', 'generation_config')
+  const max = config.maxOutputTokens ?? config.max_output_tokens
+  if (max !== undefined && !(Number.isInteger(max) && Number(max) >= 1)) {
+    return googleRefusal(400, 'INVALID_ARGUMENT', 'max_output_tokens must be positive.')
+  }
+  const said = say(toolsOf(body), textOf(body.contents), typeof max === 'number' ? max : null)
+  const candidates = Number(config.candidateCount ?? config.candidate_count ?? 1)
+  const responseId = randomId('', 22)
+  const chunk = (pieces: string[], soFar: number, finish: boolean) => ({
+    candidates: Array.from({ length: candidates }, (_, index) => ({
+      content: { role: 'model', parts: [partOf(said, pieces)] },
+      ...(finish && { finishReason: said.truncated ? 'MAX_TOKENS' : 'STOP' }),
+      index,
+    })),
+    usageMetadata: usageOf(bytes, soFar * candidates),
+    modelVersion: id,
+    responseId,
+  })
+  const headers = { 'x-request-id': randomId('goog_', 16), vary: 'Origin' }
+  if (alt === 'json') return json(chunk(said.pieces, said.pieces.length, true), 200, headers)
+  // A call comes whole; text by the piece.
+  const parts = said.tool ? [said.pieces] : said.pieces.map((piece) => [piece])
+  const chunks = parts.map((pieces, at) =>
+    JSON.stringify(chunk(pieces, said.tool ? said.pieces.length : at + 1, at === parts.length - 1)),
+  )
+  if (alt === 'sse') {
+    return {
+      headers: { ...headers, 'content-type': 'text/event-stream' },
+      steps: chunks.map((data) => `data: ${data}\r\n\r\n`),
+    }
+  }
+  const last = chunks.length - 1
+  return {
+    headers: { ...headers, 'content-type': 'application/json; charset=UTF-8' },
+    steps: chunks.map((data, at) => `${at === 0 ? '[' : ',\r\n'}${data}${at === last ? ']' : '\r\n'}`),
+  }
+}
+
+function usageOf(bytes: Buffer, output: number): Body {
+  const promptTokenCount = promptTokens(bytes.length)
+  return {
+    promptTokenCount,
+    candidatesTokenCount: output,
+    totalTokenCount: promptTokenCount + output,
+    promptTokensDetails: [{ modality: 'TEXT', tokenCount: promptTokenCount }],
+  }
+}
+
+function partOf({ tool, truncated }: Said, pieces: string[]): Body {
+  const text = pieces.join('')
+  return tool ? { functionCall: { name: tool, args: truncated ? {} : JSON.parse(text) } } : { text }
+}
+
+function textOf(contents: unknown): string {
+  const messages = listOf(contents).map((content) =>
+    isBody(content) ? { role: content.role ?? 'user', content: listOf(content.parts) } : null,
+  )
+  return lastUserText(messages)
+}
+
+function toolsOf(body: Body): { name: string; schema: unknown }[] {
+  return listOf(body.tools).flatMap((tool) =>
+    (isBody(tool) ? listOf(tool.functionDeclarations) : []).flatMap((declared) =>
+      isBody(declared) && typeof declared.name === 'string'
+        ? [{ name: declared.name, schema: declared.parameters ?? declared.parametersJsonSchema }]
+        : [],
+    ),
+  )
+}
+
+function bodyIn(body: Body, ...names: string[]): Body {
+  const value = names.map((name) => body[name]).find(isBody)
+  return value ?? {}
+}
+
+const listOf = (value: unknown): unknown[] => (value == null ? [] : Array.isArray(value) ? value : [value])
+
+function parse(bytes: Buffer): Body | null {
+  try {
+    const value: unknown = JSON.parse(bytes.toString())
+    return isBody(value) ? value : null
+  } catch {
+    return null
+  }
+}

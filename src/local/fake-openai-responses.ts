@@ -1,0 +1,184 @@
+// OpenAI's responses: JSON, streams, tools, and calls that go on in the background until they are asked for twice. It
+// bills the worst that its answer may cost: a token for each byte, the whole output bound, every search, every round.
+// https://platform.openai.com/docs/api-reference/responses
+
+import { events, memory, missing, parseBody, refusal, unparsed } from './fake-openai-wire.ts'
+import { json, type Script } from './fake-script.ts'
+import { type Body, isBody, lastUserText, randomId, say } from './fake-text.ts'
+
+/** What each search, each stored context and each image adds to the input. */
+const FOUND_TOKENS = 2_000
+const STORED_TOKENS = 5_000
+const IMAGE_TOKENS = 48_169
+/** What is longer is truncated. */
+const WINDOW_TOKENS = 128_000
+
+const responses = memory<{ response: Body; polls: number }>()
+
+export function respond(bytes: Buffer): Script {
+  const body = parseBody(bytes)
+  if (!body) return unparsed()
+  if (typeof body.model !== 'string') return missing('model')
+  const bound = body.max_output_tokens ?? null
+  if (bound !== null && !(Number.isInteger(bound) && Number(bound) >= 1))
+    return refusal(400, `Invalid 'max_output_tokens': integer below minimum value.`, {
+      param: 'max_output_tokens',
+      code: 'integer_below_min_value',
+    })
+
+  const items = typeof body.input === 'string' ? [{ role: 'user', content: body.input }] : body.input
+  const said = say(toolsOf(body), lastUserText(items), typeof bound === 'number' ? bound : null)
+  const searches = searchesOf(body)
+  const rounds = searches.length + 1
+  const stored = body.previous_response_id || body.conversation ? STORED_TOKENS : 0
+  const images = bytes.toString().split('data:image/').length - 1
+  const context = bytes.length + stored + images * IMAGE_TOKENS + FOUND_TOKENS * searches.length
+  const input_tokens = Math.min(context, WINDOW_TOKENS) * rounds
+  const output_tokens = Number(bound ?? said.pieces.length) * rounds
+  const text = said.pieces.join('')
+  const item: Body = said.tool
+    ? {
+        id: randomId('fc_', 32),
+        type: 'function_call',
+        status: 'completed',
+        call_id: randomId('call_', 24),
+        name: said.tool,
+        arguments: text,
+      }
+    : {
+        id: randomId('msg_', 32),
+        type: 'message',
+        status: said.truncated ? 'incomplete' : 'completed',
+        role: 'assistant',
+        content: [{ type: 'output_text', text, annotations: [], logprobs: [] }],
+      }
+  const opening = {
+    id: randomId('resp_', 48),
+    object: 'response',
+    created_at: Math.floor(Date.now() / 1000),
+    status: 'in_progress',
+    background: body.background === true,
+    error: null,
+    incomplete_details: null as Body | null,
+    instructions: body.instructions ?? null,
+    max_output_tokens: bound,
+    model: body.model,
+    output: [] as unknown[],
+    parallel_tool_calls: true,
+    previous_response_id: body.previous_response_id ?? null,
+    service_tier: body.service_tier === 'auto' || !body.service_tier ? 'default' : body.service_tier,
+    store: body.store !== false,
+    temperature: 1,
+    text: { format: { type: 'text' } },
+    tool_choice: 'auto',
+    tools: body.tools ?? [],
+    top_p: 1,
+    truncation: 'disabled',
+    usage: null as Body | null,
+    metadata: body.metadata ?? {},
+  }
+  const whole = {
+    ...opening,
+    status: said.truncated ? 'incomplete' : 'completed',
+    incomplete_details: said.truncated ? { reason: 'max_output_tokens' } : null,
+    output: [...searches, item],
+    usage: {
+      input_tokens,
+      input_tokens_details: { cached_tokens: 0, cache_write_tokens: 0 },
+      output_tokens,
+      output_tokens_details: { reasoning_tokens: output_tokens - said.pieces.length },
+      total_tokens: input_tokens + output_tokens,
+    },
+  }
+  responses.set(opening.id, { response: whole, polls: 0 })
+  if (body.stream === true) return streamed(opening, whole, searches, item, said.pieces)
+  return json(body.background === true ? { ...opening, status: 'queued' } : whole)
+}
+
+/** In the background a response is still running when it is asked for once, and done after that. */
+export function storedResponse(method: string, path: string, query: URLSearchParams): Script {
+  const [, , , id = '', action] = path.split('/')
+  const found = responses.get(id)
+  if (!found) return refusal(404, `Response with id '${id}' not found.`)
+  const { response } = found
+  found.polls += 1
+  const isRunning = response.background === true && found.polls < 2
+  if (method === 'DELETE' && !action) {
+    responses.delete(id)
+    return json({ id, object: 'response.deleted', deleted: true })
+  }
+  if (method === 'POST' && action === 'cancel') {
+    if (response.background !== true) return refusal(400, 'Only background responses can be cancelled.')
+    const cancelled = { ...response, status: 'cancelled', output: [], incomplete_details: null, usage: null }
+    responses.set(id, { response: cancelled, polls: 2 })
+    return json(cancelled)
+  }
+  if (method === 'GET' && action === 'input_items')
+    return json({ object: 'list', data: [], first_id: null, last_id: null, has_more: false })
+  if (method !== 'GET' || action) return refusal(404, `Invalid URL (${method} ${path})`)
+  if (query.get('stream') === 'true') {
+    const output = Array.isArray(response.output) ? response.output : []
+    const opening = { ...response, status: 'in_progress', output: [], usage: null }
+    return streamed(opening, response, [], isBody(output.at(-1)) ? (output.at(-1) as Body) : {}, [])
+  }
+  return json(isRunning ? { ...response, status: 'in_progress', output: [], usage: null } : response)
+}
+
+function streamed(opening: Body, whole: Body, searches: Body[], item: Body, pieces: string[]): Script {
+  let sequence_number = 0
+  const event = (type: string, fields: Body) =>
+    `event: ${type}\ndata: ${JSON.stringify({ type, sequence_number: sequence_number++, ...fields })}\n\n`
+  const output_index = searches.length
+  const where = { item_id: item.id, output_index, content_index: 0 }
+  const isCall = item.type === 'function_call'
+  const text = pieces.join('')
+  const part = { type: 'output_text', text: '', annotations: [], logprobs: [] }
+  const empty = isCall
+    ? { ...item, status: 'in_progress', arguments: '' }
+    : { ...item, status: 'in_progress', content: [] }
+  return events([
+    event('response.created', { response: opening }),
+    event('response.in_progress', { response: opening }),
+    ...searches.flatMap((search, index) => [
+      event('response.output_item.added', { output_index: index, item: { ...search, status: 'in_progress' } }),
+      event('response.web_search_call.completed', { output_index: index, item_id: search.id }),
+      event('response.output_item.done', { output_index: index, item: search }),
+    ]),
+    event('response.output_item.added', { output_index, item: empty }),
+    ...(isCall ? [] : [event('response.content_part.added', { ...where, part })]),
+    ...pieces.map((delta) =>
+      isCall
+        ? event('response.function_call_arguments.delta', { item_id: item.id, output_index, delta })
+        : event('response.output_text.delta', { ...where, delta, logprobs: [], obfuscation: 'a7Fk2' }),
+    ),
+    ...(isCall
+      ? [event('response.function_call_arguments.done', { item_id: item.id, output_index, arguments: text })]
+      : [
+          event('response.output_text.done', { ...where, text, logprobs: [] }),
+          event('response.content_part.done', { ...where, part: { ...part, text } }),
+        ]),
+    event('response.output_item.done', { output_index, item }),
+    event(`response.${whole.status}`, { response: whole }),
+  ])
+}
+
+function searchesOf(body: Body): Body[] {
+  const tools = Array.isArray(body.tools) ? body.tools : []
+  if (!tools.some((tool) => isBody(tool) && String(tool.type).startsWith('web_search'))) return []
+  const query = 'fake'
+  return Array.from({ length: Number(body.max_tool_calls ?? 1) }, () => ({
+    id: randomId('ws_', 32),
+    type: 'web_search_call',
+    status: 'completed',
+    action: { type: 'search', query, queries: [query] },
+  }))
+}
+
+function toolsOf(body: Body): { name: string; schema: unknown }[] {
+  const tools = Array.isArray(body.tools) ? body.tools : []
+  return tools.flatMap((tool) =>
+    isBody(tool) && tool.type === 'function' && typeof tool.name === 'string'
+      ? [{ name: tool.name, schema: tool.parameters }]
+      : [],
+  )
+}

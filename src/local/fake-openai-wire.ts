@@ -1,0 +1,71 @@
+// What the fake OpenAI's APIs share: its error envelope, its forms, and what it remembers.
+
+import { json, type Script } from './fake-script.ts'
+import { type Body, isBody } from './fake-text.ts'
+
+export interface Fault {
+  param?: string | null
+  code?: string | null
+}
+
+/** OpenAI's error envelope. */
+export function refusal(status: number, message: string, { param = null, code = null }: Fault = {}): Script {
+  return json({ error: { message, type: 'invalid_request_error', param, code } }, status)
+}
+
+export const missing = (param: string): Script =>
+  refusal(400, `Missing required parameter: '${param}'.`, { param, code: 'missing_required_parameter' })
+
+export const unparsed = (): Script => refusal(400, 'We could not parse the JSON body of your request.')
+
+export function parseBody(bytes: Buffer): Body | null {
+  try {
+    const value: unknown = JSON.parse(bytes.toString())
+    return isBody(value) ? value : null
+  } catch {
+    return null
+  }
+}
+
+export interface FakeFile {
+  filename: string
+  bytes: Buffer
+}
+
+/** Texts and files of a multipart form; null where it is none. Enough for what SDKs send. */
+export function parseForm(bytes: Buffer, content_type: string): Map<string, string | FakeFile> | null {
+  const boundary = /^multipart\/form-data;.*boundary="?([^";]+)/i.exec(content_type)?.[1]
+  if (!boundary) return null
+  const form = new Map<string, string | FakeFile>()
+  // Latin-1 keeps every byte a character.
+  for (const part of bytes.toString('latin1').split(`--${boundary}`).slice(1, -1)) {
+    const [head = '', ...rest] = part.replace(/^\r\n/, '').split('\r\n\r\n')
+    const content = Buffer.from(rest.join('\r\n\r\n').replace(/\r\n$/, ''), 'latin1')
+    const name = /name="([^"]*)"/.exec(head)?.[1] ?? ''
+    const filename = /filename="([^"]*)"/.exec(head)?.[1]
+    form.set(name, filename === undefined ? content.toString() : { filename, bytes: content })
+  }
+  return form
+}
+
+/** The files of a form. */
+export const filesOf = (form: Map<string, string | FakeFile>): FakeFile[] =>
+  [...form.values()].filter((value) => typeof value !== 'string')
+
+const REMEMBERED = 1_000
+
+/** Forgets the oldest. */
+export function memory<T>(): Map<string, T> {
+  return new (class extends Map<string, T> {
+    override set(id: string, value: T): this {
+      const oldest = this.keys().next().value
+      if (this.size >= REMEMBERED && oldest !== undefined && !this.has(id)) this.delete(oldest)
+      return super.set(id, value)
+    }
+  })()
+}
+
+/** An SSE answer. */
+export function events(steps: string[]): Script {
+  return { headers: { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' }, steps }
+}

@@ -1,0 +1,60 @@
+// Ids of models: which spellings mean the same model, and which catalogue entries mean it for sure. A prefix or a part
+// also matches what it does not mean (`-fast`, `-v2`): a near miss has no price. Pure.
+
+import type { MatchLogic } from '@pydantic/genai-prices'
+
+const ARN = /^arn:aws[\w-]*:bedrock:[\w-]*:\d*:(?:inference-profile|foundation-model)\/(.+)$/
+
+/**
+ * What prices are found by: lower case, and of an ARN the id at its end. Other ARNs (application profiles, provisioned
+ * throughput) name no model: only an override of the whole ARN can price them.
+ */
+export function modelKey(provider: string, model: string): string {
+  const id = model.trim().toLowerCase()
+  return provider === 'bedrock' ? (ARN.exec(id)?.[1] ?? id) : id
+}
+
+const DATED = /^([-@]?\d{8}|-\d{4}-\d{2}-\d{2}|\d{4}|)(-latest)?$/
+
+/** True where `id` (lower case) is what the entry means, not only what its pattern takes. */
+export function matchesForSure(match: MatchLogic, id: string): boolean {
+  const sure = (one: MatchLogic) => matchesForSure(one, id)
+  if ('or' in match) return match.or.some(sure)
+  if ('and' in match) return match.and.some(sure) && match.and.every((one) => matches(one, id))
+  if ('equals' in match) return match.equals.toLowerCase() === id
+  if ('regex' in match) return /^\^.*\$$/.test(match.regex) && new RegExp(match.regex).test(id)
+  if ('starts_with' in match) {
+    const prefix = match.starts_with.toLowerCase()
+    if (!id.startsWith(prefix)) return false
+    const rest = id.slice(prefix.length)
+    // `magistral-small-` means `magistral-small-2509`.
+    return DATED.test(rest) && (rest !== '' || !prefix.endsWith('-'))
+  }
+  if ('ends_with' in match) return match.ends_with.toLowerCase() === id
+  return match.contains.toLowerCase() === id
+}
+
+/** As the catalogue itself matches. */
+function matches(match: MatchLogic, id: string): boolean {
+  if ('or' in match) return match.or.some((one) => matches(one, id))
+  if ('and' in match) return match.and.every((one) => matches(one, id))
+  if ('equals' in match) return match.equals.toLowerCase() === id
+  if ('regex' in match) return new RegExp(match.regex).test(id)
+  if ('starts_with' in match) return id.startsWith(match.starts_with.toLowerCase())
+  if ('ends_with' in match) return id.endsWith(match.ends_with.toLowerCase())
+  return id.includes(match.contains.toLowerCase())
+}
+
+/** `us.` `anthropic.claude-opus-4-5` `-20251101` `-v1` `:0` `:48k` */
+const BEDROCK_ID =
+  /^(?:(regional|global|us-gov|apac|us|eu|jp|au|ca|in|sa|me|af|il|mx)\.)?([a-z0-9]+\..+?)(?:-(\d{8}))?(?:-v(\d+))?(?::(\d+))?(?::\d+k)?$/
+
+/** The catalogue matches Bedrock's ids by their parts; this compares part by part. */
+export function isSameBedrockModel(entry: string, id: string): boolean {
+  const [wanted, given] = [BEDROCK_ID.exec(entry), BEDROCK_ID.exec(id)]
+  if (!wanted || !given || wanted[2] !== given[2]) return false
+  // An entry for all regions may be the dearer one, one for the global endpoint is the cheaper one.
+  if (wanted[1] === 'global' && given[1] !== 'global') return false
+  if (wanted[1] === 'regional' && given[1] === 'global') return false
+  return [3, 4, 5].every((part) => !wanted[part] || !given[part] || wanted[part] === given[part])
+}

@@ -1,0 +1,69 @@
+// An override: the price of one model as an admin has set it, from an instant on. What is left out is the provider's
+// usual: the dearest that applies, never free. Pure.
+
+import type { LongContext, Price, Rates } from './price.ts'
+import { PLAIN_TRAITS, PROVIDERS, type ProviderTraits } from './traits.ts'
+
+/** Nano-dollars per million tokens. `input` and `output` are always set, the others where they differ from the usual. */
+export type GivenRates = Pick<Rates, 'input' | 'output'> & {
+  [Kind in Exclude<keyof Rates, 'input' | 'output'>]?: number
+}
+
+/** What an override says, as Postgres and the workers keep it. */
+export interface GivenPrice {
+  /** Absent: tokens cost nothing, what is billed is the request or the piece. */
+  rates?: GivenRates
+  request_nano_usd?: number
+  /** Of what is billed by the piece: a second, a character, an image. */
+  unit_nano_usd?: number
+  web_search_nano_usd_per_thousand?: number
+  tier_percent?: Record<string, number>
+  /** Ascending. */
+  long_context?: { above_input_tokens: number; rates: GivenRates }[]
+  context_window?: number
+}
+
+export interface Override {
+  id: string
+  provider: string
+  model: string
+  /** Milliseconds since the epoch. */
+  effective_from: number
+  price: GivenPrice
+}
+
+const PREFIX = 'override:'
+
+export function priceOfOverride({ id, provider, model, price }: Override): Price {
+  const traits = PROVIDERS.get(provider) ?? PLAIN_TRAITS
+  const searches = price.web_search_nano_usd_per_thousand ?? traits.web_search_usd_per_thousand * 1_000_000_000
+  return {
+    rates: ratesOf(price.rates ?? { input: 0, output: 0 }, traits),
+    long_context: (price.long_context ?? []).map(
+      ({ above_input_tokens, rates }): LongContext => ({ above_input_tokens, rates: ratesOf(rates, traits) }),
+    ),
+    tier_percent: new Map([...traits.tier_percent, ...Object.entries(price.tier_percent ?? {})]),
+    web_search_nano_usd_per_million: searches * 1_000,
+    request_nano_usd: price.request_nano_usd ?? 0,
+    unit_nano_usd: price.unit_nano_usd ?? null,
+    context_window: price.context_window ?? null,
+    priced_as: model,
+    price_source: PREFIX + id,
+  }
+}
+
+type CacheTraits = Pick<ProviderTraits, 'cache_write_5m_percent' | 'cache_write_1h_percent'>
+
+function ratesOf(given: GivenRates, { cache_write_5m_percent, cache_write_1h_percent }: CacheTraits): Rates {
+  const { input, output } = given
+  const cache_write_5m = given.cache_write_5m ?? Math.ceil((input * cache_write_5m_percent) / 100)
+  return {
+    input,
+    cached_input: given.cached_input ?? input,
+    cache_write_5m,
+    cache_write_1h: given.cache_write_1h ?? Math.max(cache_write_5m, Math.ceil((input * cache_write_1h_percent) / 100)),
+    output,
+    audio_input: given.audio_input ?? null,
+    audio_output: given.audio_output ?? null,
+  }
+}

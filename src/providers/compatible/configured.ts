@@ -1,0 +1,94 @@
+// Which OpenAI-compatible providers a deployment has, from its variables. A known one is switched on by
+// `<NAME>_API_KEY` (or `<NAME>_BASE_URL`: then callers bring their keys); any other is an entry of `PROVIDERS`:
+//
+//   [{ "name": "acme", "base_url": "https://api.acme.example/v1", "quirks": { "output_field": "max_tokens" } }]
+//
+// Keys stay in bindings of their own: `<NAME>_API_KEY`, or the one that `api_key_binding` names. Pure.
+
+import { z } from 'zod'
+import { isObject, parseJsonOrUndefined } from '../answer.ts'
+import { type CompatibleProvider, type ProviderRow, providerSchema } from './provider.ts'
+import { KNOWN_PROVIDERS } from './table.ts'
+
+export interface ConfiguredProvider extends CompatibleProvider {
+  /** The gateway's own; unset: callers must bring theirs. */
+  credential: string | undefined
+}
+
+/** Secrets that open Tollgate itself: naming one by mistake would send it to a provider. */
+const NOT_FOR_PROVIDERS = ['ADMIN_TOKEN', 'DATABASE_URL', 'JWT_HS256_SECRET', 'KEY_SIGNING_SECRETS']
+
+const entrySchema = z.looseObject(
+  {
+    name: z.string('must be a string'),
+    api_key: z.undefined('must not stand here: put the key into a secret and name it in api_key_binding').optional(),
+    api_key_binding: z
+      .string()
+      .regex(/^[A-Z][A-Z0-9_]*$/, 'must be the name of a binding')
+      .refine((name) => !NOT_FOR_PROVIDERS.includes(name), 'must not be a secret of Tollgate itself')
+      .optional(),
+  },
+  'must be an object',
+)
+
+/** From a worker's whole environment. Issues name the variable and the field: `PROVIDERS.0.base_url`. */
+export const compatibleProviders = z
+  .looseObject({})
+  .transform((env: Record<string, unknown>, context): ConfiguredProvider[] => {
+    const found: ConfiguredProvider[] = []
+    const fault = (path: PropertyKey[], message: string) => context.addIssue({ code: 'custom', path, message })
+    const add = (row: object, credential: string | undefined, pathOf: (path: PropertyKey[]) => PropertyKey[]) => {
+      const parsed = providerSchema.safeParse(row, {
+        error: ({ input }) => (input === undefined ? 'is required' : undefined),
+      })
+      if (parsed.success) found.push({ ...parsed.data, credential })
+      for (const issue of parsed.error?.issues ?? []) fault(pathOf(issue.path), issue.message)
+    }
+
+    const entries = readEntries(env.PROVIDERS)
+    if (entries === null) fault(['PROVIDERS'], 'must be a JSON array of objects')
+    const names = new Set<string>()
+    for (const [index, raw] of (entries ?? []).entries()) {
+      const at = (path: PropertyKey[]) => ['PROVIDERS', index, ...path]
+      const entry = entrySchema.safeParse(raw)
+      for (const issue of entry.error?.issues ?? []) fault(at(issue.path), issue.message)
+      if (!entry.success) continue
+      const { api_key_binding, ...own } = entry.data
+      if (names.has(own.name)) fault(at(['name']), 'is taken by an earlier entry')
+      names.add(own.name)
+      const credential = textOf(env, api_key_binding ?? variableOf(own.name, 'API_KEY'))
+      if (api_key_binding && !credential) fault(at(['api_key_binding']), `names ${api_key_binding}, which is not set`)
+      add(merged(own, env), credential, at)
+    }
+    for (const row of KNOWN_PROVIDERS) {
+      const [key, url] = [variableOf(row.name, 'API_KEY'), variableOf(row.name, 'BASE_URL')]
+      if (names.has(row.name) || !(textOf(env, key) || textOf(env, url))) continue
+      add(merged({ name: row.name }, env), textOf(env, key), () => [url])
+    }
+    return found
+  })
+
+/** An entry on top of what is known of its name: quirks one by one, all else whole. */
+function merged(entry: { name: string; [field: string]: unknown }, env: Record<string, unknown>): object {
+  const known: ProviderRow | undefined = KNOWN_PROVIDERS.find(({ name }) => name === entry.name)
+  const base_url = textOf(env, variableOf(entry.name, 'BASE_URL'))
+  const quirks = isObject(entry.quirks) ? { ...known?.quirks, ...entry.quirks } : (entry.quirks ?? known?.quirks)
+  return { ...known, ...(base_url && { base_url }), ...entry, ...(quirks !== undefined && { quirks }) }
+}
+
+/** Cloudflare's variables are text or JSON. Null where they are neither a list nor absent. */
+function readEntries(variable: unknown): unknown[] | null {
+  if (variable === undefined || variable === '') return []
+  const value = typeof variable === 'string' ? parseJsonOrUndefined(variable) : variable
+  return Array.isArray(value) ? value : null
+}
+
+/** `WORKERS_AI_API_KEY` */
+export const variableOf = (name: string, what: 'API_KEY' | 'BASE_URL') =>
+  `${name.toUpperCase().replaceAll('-', '_')}_${what}`
+
+/** A variable that is set. */
+export function textOf(env: Record<string, unknown>, variable: string): string | undefined {
+  const value = env[variable]
+  return typeof value === 'string' && value !== '' ? value : undefined
+}

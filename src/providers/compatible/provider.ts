@@ -1,0 +1,69 @@
+// What makes an OpenAI-compatible provider: plain data that an operator can write. Shapes only, pure.
+
+import { z } from 'zod'
+
+/** Operations beside chat completions, which every one has. */
+export const OPERATIONS = ['completions', 'embeddings', 'responses', 'models'] as const
+
+/** The first segments of other routes: a provider of that name would shadow them. */
+const RESERVED_NAMES = new Set(
+  'admin anthropic bedrock docs gemini google health keys openai openapi places prices usage v1'.split(' '),
+)
+
+/** They carry credentials or belong to one hop: no client's header of that name reaches a provider. */
+const WITHHELD_HEADER =
+  /^(authorization|cookie|connection|content-length|host|te|transfer-encoding|upgrade|(x-)?api-key|x-goog-api-key|x-tollgate-.*|proxy-.*|.*\*.*)$/
+
+const header = z.string().regex(/^[a-z0-9][a-z0-9-]*$/, 'must be the name of a header in lower case')
+const path = z.string().regex(/^\w+(\.\w+)*$/, 'must be a path such as x_groq.usage')
+
+/** As an OpenAI client takes it: what comes before `/chat/completions`. */
+const baseUrl = z
+  .url({ protocol: /^https?$/, error: ({ input }) => (input === undefined ? 'is required' : 'must be an http(s) URL') })
+  .refine((url) => !/[?#]|\/\/[^/]*@/.test(url), 'must have no credentials, no query and no fragment')
+  .transform((url) => url.replace(/\/+$/, ''))
+
+/** Where a provider differs from OpenAI. Each default is OpenAI's own way. */
+const quirksSchema = z.strictObject({
+  /** It takes no `stream_options`: usage comes in streams unasked, or never (then the hold is charged). */
+  no_stream_options: z.boolean().default(false),
+  /** The field that bounds the output where the other one is ignored or bounds less: Tollgate sees to it that it is set. */
+  output_field: z.enum(['max_tokens', 'max_completion_tokens']).nullable().default(null),
+  /** Where answers and chunks may hold their usage beside `usage`: `x_groq.usage`. */
+  usage_at: path.nullable().default(null),
+  /** Where usage tells cached tokens, in place of `prompt_tokens_details.cached_tokens`. */
+  cached_tokens_at: path.nullable().default(null),
+  /** It takes Anthropic's `cache_control`, whose caches may be written for an hour at twice the price. */
+  cache_ttl: z.boolean().default(false),
+  /** Parameters of its own whose cost is known, each with the most tokens of input that it adds. All others are unbounded. */
+  fields: z.record(z.string(), z.int().min(0).max(1_000_000)).default({}),
+  /** Parts of the names of models that search, route or call tools by themselves, for fees that nothing bounds. */
+  fee_models: z.array(z.string().min(1)).default([]),
+  /** Most tokens that it writes around the messages by itself: a template, a system prompt of its own. */
+  preamble_tokens: z.int().min(0).max(1_000_000).default(300),
+})
+
+export const providerSchema = z.strictObject({
+  /** Name in paths, events, prices and models: `/acme/v1/chat/completions`, `acme/large-1`. */
+  name: z
+    .string()
+    .regex(/^[a-z][a-z0-9-]{0,30}$/, 'must be 1 to 31 of a-z, 0-9 and -, a letter first')
+    .refine((name) => !RESERVED_NAMES.has(name), 'is the name of another route'),
+  base_url: baseUrl,
+  credential_header: z.enum(['authorization', 'api-key']).default('authorization'),
+  operations: z.array(z.enum(OPERATIONS)).default(['models']),
+  request_id_header: header.default('x-request-id'),
+  /** Headers of the client that it understands, beside the usual ones. */
+  forwarded_headers: z
+    .array(header.refine((name) => !WITHHELD_HEADER.test(name), 'must not be a header that carries credentials'))
+    .default([]),
+  /** No model of it answers with more tokens: the output bound of calls that set none. */
+  max_output_tokens: z.int().min(1).max(10_000_000).nullable().default(null),
+  quirks: quirksSchema.prefault({}),
+})
+
+export type CompatibleProvider = z.output<typeof providerSchema>
+export type Quirks = CompatibleProvider['quirks']
+
+/** As it is written down: what is left out has its default. */
+export type ProviderRow = Omit<z.input<typeof providerSchema>, 'base_url'> & { base_url?: string }

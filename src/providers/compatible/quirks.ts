@@ -1,0 +1,111 @@
+// An operation of OpenAI's as a provider with quirks serves it: its own parameters, output field and fees. Pure.
+
+import { isObject } from '../answer.ts'
+import type { Bound, Edit, JsonObject, Operation } from '../dialect.ts'
+import { invalidField, isRefusal } from '../fields.ts'
+import { tokensOfBody, visit } from '../text-bound.ts'
+import type { Quirks } from './provider.ts'
+import { withUsageQuirks } from './usage.ts'
+
+/** Sampling parameters that many servers know and that cost nothing. */
+const COMMON_FIELDS = ['top_k', 'min_p', 'repetition_penalty']
+
+/** Operations with parameters of a provider's own. */
+const SAMPLES = ['chat_completions', 'completions']
+
+/** Parts of messages that are billed as tokens. Others (files, documents) may cost by the page. */
+const TOKEN_PARTS = new Set(
+  `text refusal thinking image_url input_audio input_text output_text summary_text reasoning_text input_image`.split(
+    ' ',
+  ),
+)
+
+export function withQuirks(operation: Operation, quirks: Quirks): Operation {
+  const { readBound, edits, filter, meter } = operation
+  if (readBound === null) return operation
+  return {
+    ...operation,
+    readBound(asked) {
+      // Its jobs could not be asked for again: their routes are not here.
+      if (asked.body.background === true) return invalidField('background', 'false with this provider')
+      const own = ownFields(asked.body, operation, quirks)
+      const others = Object.entries(asked.body).filter(([name]) => !Object.hasOwn(own, name))
+      const bound = readBound({ ...asked, body: Object.fromEntries(others) })
+      return isRefusal(bound) ? bound : widen(bound, asked.body, own, quirks)
+    },
+    edits: (asked, granted) => adapt(edits?.(asked, granted) ?? [], asked.body, granted, operation, quirks),
+    filter(asked) {
+      const asksForUsage = edits?.(asked, null).some(({ field }) => field === 'stream_options')
+      return quirks.no_stream_options && asksForUsage ? null : (filter?.(asked) ?? null)
+    },
+    meter: (asked, head) => withUsageQuirks(meter(asked, head), head, quirks, asksForOneHour(asked.body, quirks)),
+  }
+}
+
+/** Parameters of a chat or completion that OpenAI does not know and whose cost is known. */
+function ownFields(body: JsonObject, { name }: Operation, { fields }: Quirks): JsonObject {
+  if (!SAMPLES.includes(name)) return {}
+  const isOwn = (field: string) => Object.hasOwn(fields, field) || COMMON_FIELDS.includes(field)
+  return Object.fromEntries(Object.entries(body).filter(([field]) => isOwn(field)))
+}
+
+/** The bound of OpenAI's reading, and what this provider may bill on top. */
+function widen(bound: Bound, body: JsonObject, own: JsonObject, quirks: Quirks): Bound {
+  const added = Object.keys(own).reduce((sum, field) => sum + (quirks.fields[field] ?? 0), quirks.preamble_tokens)
+  return {
+    ...bound,
+    input_tokens: bound.input_tokens + tokensOfBody(own, 0) + added,
+    unbounded: bound.unbounded ?? findFee(bound, body, quirks),
+    cache_write: asksForOneHour(body, quirks) ? '1h' : bound.cache_write,
+  }
+}
+
+/** What may cost a fee that no token tells. */
+function findFee({ model }: Bound, body: JsonObject, { fee_models }: Quirks): string | null {
+  const id = model?.toLowerCase() ?? ''
+  if (fee_models.some((part) => id.includes(part.toLowerCase()))) return 'model'
+  const tools = Array.isArray(body.tools) ? body.tools : []
+  const hosted = tools.findIndex((tool) => !isObject(tool) || (tool.type !== 'function' && tool.type !== 'custom'))
+  if (hosted !== -1) return `tools[${hosted}]`
+  return findOddPart(body.messages, 'messages') ?? findOddPart(body.input, 'input')
+}
+
+function findOddPart(messages: unknown, path: string): string | null {
+  for (const [at, message] of (Array.isArray(messages) ? messages : []).entries()) {
+    const content = isObject(message) && Array.isArray(message.content) ? message.content : []
+    const odd = content.findIndex((part) => !isObject(part) || !TOKEN_PARTS.has(String(part.type)))
+    if (odd !== -1) return `${path}[${at}].content[${odd}]`
+  }
+  return null
+}
+
+/** Anthropic's models, wherever they are served, keep a cache for an hour at twice the price. */
+function asksForOneHour(body: JsonObject, { cache_ttl }: Quirks): boolean {
+  let found = false
+  if (cache_ttl) {
+    visit(body, (value, key) => {
+      found ||= key === 'ttl' && value === '1h'
+    })
+  }
+  return found
+}
+
+/** OpenAI's edits, without the option that is not known and with the bound in the field that is obeyed. */
+function adapt(
+  edits: Edit[],
+  body: JsonObject,
+  granted: number | null,
+  { name }: Operation,
+  { no_stream_options, output_field }: Quirks,
+): Edit[] {
+  const kept = no_stream_options ? edits.filter(({ field }) => field !== 'stream_options') : edits
+  if (name !== 'chat_completions' || output_field === null) return kept
+  const limits = { max_tokens: body.max_tokens ?? null, max_completion_tokens: body.max_completion_tokens ?? null }
+  if (limits[output_field] !== null) return kept
+  const other = output_field === 'max_tokens' ? limits.max_completion_tokens : limits.max_tokens
+  if (other === null)
+    return granted === null ? kept : [...kept.filter(isNoLimit), { field: output_field, value: granted }]
+  return [...kept, { field: output_field, value: Math.min(Number(other), granted ?? Number(other)) }]
+}
+
+const isNoLimit = ({ field }: Edit) => field !== 'max_tokens' && field !== 'max_completion_tokens'

@@ -1,0 +1,103 @@
+// The OpenAI-compatible providers that Tollgate knows. A row is what an operator would write into PROVIDERS; one whose
+// base URL holds an account has none here.
+
+import type { ProviderRow } from './provider.ts'
+
+export const KNOWN_PROVIDERS: readonly ProviderRow[] = [
+  {
+    // https://console.groq.com/docs/api-reference
+    name: 'groq',
+    base_url: 'https://api.groq.com/openai/v1',
+    operations: ['responses', 'models'],
+    quirks: {
+      usage_at: 'x_groq.usage',
+      fields: { include_reasoning: 0, reasoning_format: 0 },
+      // These search the web and run code by themselves.
+      fee_models: ['compound'],
+    },
+  },
+  {
+    // https://docs.mistral.ai/api: refuses stream_options and max_completion_tokens as unknown.
+    name: 'mistral',
+    base_url: 'https://api.mistral.ai/v1',
+    operations: ['embeddings', 'models'],
+    request_id_header: 'mistral-correlation-id',
+    quirks: {
+      no_stream_options: true,
+      output_field: 'max_tokens',
+      // Both write a system prompt of Mistral's before the messages.
+      fields: { prompt_mode: 2_000, safe_prompt: 500, random_seed: 0 },
+    },
+  },
+  {
+    // https://api-docs.deepseek.com
+    name: 'deepseek',
+    base_url: 'https://api.deepseek.com/v1',
+    request_id_header: 'x-ds-trace-id',
+    quirks: {
+      output_field: 'max_tokens',
+      cached_tokens_at: 'prompt_cache_hit_tokens',
+      fields: { thinking: 0 },
+    },
+  },
+  {
+    // https://docs.x.ai/docs/api-reference. Live search (`search_parameters`) is billed by the source: unbounded.
+    name: 'xai',
+    base_url: 'https://api.x.ai/v1',
+    operations: ['responses', 'models'],
+    quirks: {
+      // The only one that counts reasoning too.
+      output_field: 'max_completion_tokens',
+      // Reasoning models bill some 700 tokens of xAI's own for "hi".
+      preamble_tokens: 2_000,
+    },
+  },
+  {
+    // https://docs.together.ai/reference/chat-completions. `safety_model` runs a second model: unbounded.
+    name: 'together',
+    base_url: 'https://api.together.xyz/v1',
+    operations: ['completions', 'embeddings', 'models'],
+    quirks: {
+      output_field: 'max_tokens',
+      fields: { context_length_exceeded_behavior: 0, reasoning: 0, chat_template_kwargs: 1_000 },
+    },
+  },
+  {
+    // https://openrouter.ai/docs/api-reference/overview. `models`, `provider`, `preset`, `plugins` choose other prices.
+    name: 'openrouter',
+    base_url: 'https://openrouter.ai/api/v1',
+    operations: ['embeddings', 'responses', 'models'],
+    forwarded_headers: ['http-referer', 'x-title'],
+    quirks: {
+      // Always reports usage; the option has no effect.
+      no_stream_options: true,
+      output_field: 'max_tokens',
+      cache_ttl: true,
+      fields: {
+        cache_control: 0,
+        reasoning: 0,
+        include_reasoning: 0,
+        top_a: 0,
+        transforms: 0,
+        usage: 0,
+        session_id: 0,
+      },
+      // A search with every call, and models that choose another one.
+      fee_models: [':online', ':exacto', 'sonar', 'openrouter/'],
+    },
+  },
+  {
+    // The v1 API: https://learn.microsoft.com/azure/foundry/openai/api-version-lifecycle. The model is a deployment's name.
+    name: 'azure',
+    credential_header: 'api-key',
+    operations: ['completions', 'embeddings', 'responses', 'models'],
+    request_id_header: 'apim-request-id',
+  },
+  {
+    // https://developers.cloudflare.com/workers-ai/configuration/open-ai-compatibility
+    name: 'workers-ai',
+    operations: ['embeddings', 'responses'],
+    request_id_header: 'cf-ray',
+    quirks: { output_field: 'max_tokens' },
+  },
+]

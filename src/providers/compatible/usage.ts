@@ -1,0 +1,75 @@
+// Usage that a provider reports in a place of its own, read beside OpenAI's meter. Pure; must never throw.
+
+import { bufferAnswer, isObject, parseJsonOrUndefined } from '../answer.ts'
+import type { AnswerHead, Meter, TokenUsage } from '../dialect.ts'
+import { readChatUsage } from '../openai-meter.ts'
+import { createSseReader } from '../sse.ts'
+import type { Quirks } from './provider.ts'
+
+/** @param one_hour true where cache writes are for an hour: the provider does not tell them apart. */
+export function withUsageQuirks(meter: Meter, { format }: AnswerHead, quirks: Quirks, one_hour: boolean): Meter {
+  const reader = hasPlace(quirks) ? readUsage(format === 'sse', quirks) : null
+  return {
+    push(bytes) {
+      meter.push(bytes)
+      reader?.push(bytes)
+    },
+    get finished() {
+      return meter.finished === true
+    },
+    end() {
+      const metered = meter.end()
+      const own = reader?.end() ?? null
+      // A sum so far is no usage: only what OpenAI's meter takes as final counts.
+      const isFinal = metered.usage !== null || metered.complete
+      const usage = isFinal && own !== null ? own : metered.usage
+      // A model here may reason in silence whatever its name: unread usage is the hold.
+      return { ...metered, may_hide_output: true, usage: usage && one_hour ? asOneHour(usage) : usage }
+    },
+  }
+}
+
+const hasPlace = ({ usage_at, cached_tokens_at }: Quirks) => usage_at !== null || cached_tokens_at !== null
+
+const asOneHour = (usage: TokenUsage): TokenUsage => ({
+  ...usage,
+  cache_write_5m_tokens: 0,
+  cache_write_1h_tokens: usage.cache_write_1h_tokens + usage.cache_write_5m_tokens,
+})
+
+/** The last usage of an answer. */
+function readUsage(stream: boolean, quirks: Quirks): { push(bytes: Uint8Array): void; end(): TokenUsage | null } {
+  if (!stream) {
+    const buffer = bufferAnswer()
+    return { push: buffer.push, end: () => usageIn(buffer.end(), quirks) }
+  }
+  let usage: TokenUsage | null = null
+  const sse = createSseReader((data) => {
+    // Most chunks have none and need no parsing a second time.
+    if (/"usage"\s*:\s*\{/.test(data)) usage = usageIn(parseJsonOrUndefined(data), quirks) ?? usage
+  })
+  return {
+    push: sse.push,
+    end() {
+      sse.end()
+      return usage
+    },
+  }
+}
+
+function usageIn(answer: unknown, { usage_at, cached_tokens_at }: Quirks): TokenUsage | null {
+  const elsewhere = usage_at === null ? undefined : valueAt(answer, usage_at)
+  const usage = isObject(elsewhere) ? elsewhere : valueAt(answer, 'usage')
+  if (!isObject(usage)) return null
+  const cached = cached_tokens_at === null ? undefined : valueAt(usage, cached_tokens_at)
+  if (cached === undefined) return readChatUsage(usage)
+  const details = isObject(usage.prompt_tokens_details) ? usage.prompt_tokens_details : {}
+  return readChatUsage({ ...usage, prompt_tokens_details: { ...details, cached_tokens: cached } })
+}
+
+/** `x_groq.usage` of an object; undefined where there is none. */
+function valueAt(value: unknown, path: string): unknown {
+  let at = value
+  for (const name of path.split('.')) at = isObject(at) && Object.hasOwn(at, name) ? at[name] : undefined
+  return at
+}

@@ -1,0 +1,74 @@
+// What Gemini's contents hold besides text, and what it takes to read it. Pure.
+
+import { isObject } from './answer.ts'
+import type { JsonObject } from './dialect.ts'
+import { listOf, messageAt, type Reading, unknownIn } from './gemini-fields.ts'
+
+/**
+ * Gemini 3 spends at most 2,240 tokens on an image; older ones 258 on each of at most 16 tiles. Newer ones are unknown.
+ * https://ai.google.dev/gemini-api/docs/media-resolution
+ */
+const INLINE_IMAGE_TOKENS = 5_000
+const COUNTS_IMAGES = /^gemini-[123](?!\d)/
+const STILL_IMAGE = /^image\/(png|jpe?g|webp|heic|heif)$/i
+
+const CONTENT_FIELDS = new Set(['role', 'parts'])
+
+/** Parts that are what their bytes say. A signature carries its thought, encrypted. */
+const PARTS_OF_BYTES = new Set(
+  `text thought thoughtSignature functionCall executableCode codeExecutionResult videoMetadata mediaResolution
+  partMetadata speechMetadata`.split(/\s+/),
+)
+
+/** Reads one content or a list of them. */
+export function readContents(contents: unknown, path: string, model: string, reading: Reading): void {
+  for (const [at, content] of listOf(contents).entries()) {
+    const here = Array.isArray(contents) ? `${path}[${at}]` : path
+    const fields = messageAt(content, here, reading)
+    reading.unbounded ??= unknownIn(fields, CONTENT_FIELDS, `${here}.`)
+    for (const [index, part] of listOf(fields.parts).entries()) {
+      readPart(part, `${here}.parts[${index}]`, model, reading)
+    }
+  }
+}
+
+/** False where there is anything but text, for operations that have other rates for all else. */
+export function holdsOnlyText(contents: unknown): boolean {
+  return listOf(contents).every(
+    (content) =>
+      isObject(content) &&
+      listOf(content.parts).every((part) => isObject(part) && Object.keys(part).every((name) => name === 'text')),
+  )
+}
+
+function readPart(part: unknown, path: string, model: string, reading: Reading): void {
+  for (const [name, value] of Object.entries(messageAt(part, path, reading))) {
+    const here = `${path}.${name.slice(0, 40)}`
+    if (PARTS_OF_BYTES.has(name)) continue
+    if (name === 'inlineData') readInline(messageAt(value, here, reading), here, model, reading)
+    else if (name === 'functionResponse') readFunctionResponse(messageAt(value, here, reading), here, reading)
+    else {
+      reading.audio_input ||= name === 'fileData'
+      reading.open_input ??= here
+    }
+  }
+}
+
+function readInline({ mimeType, data }: JsonObject, path: string, model: string, reading: Reading): void {
+  const type = typeof mimeType === 'string' ? mimeType : ''
+  if (STILL_IMAGE.test(type) && COUNTS_IMAGES.test(model) && typeof data === 'string') {
+    // An image is never read as text: its tokens take the place of its bytes.
+    reading.added_tokens += INLINE_IMAGE_TOKENS - data.length
+    return
+  }
+  // A second of silence takes next to no bytes and 32 tokens; a film has a sound track.
+  reading.audio_input ||= !/^(image|text)\/|^application\/pdf$/i.test(type)
+  reading.open_input ??= path
+}
+
+/** Beside its JSON a function may have answered with media. */
+function readFunctionResponse(fields: JsonObject, path: string, reading: Reading): void {
+  if (listOf(fields.parts).length === 0) return
+  reading.audio_input = true
+  reading.open_input ??= `${path}.parts`
+}

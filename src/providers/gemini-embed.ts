@@ -1,0 +1,74 @@
+// Gemini's embeddings: what one can use at most, and what it used. Older models report no usage. Pure.
+
+import type { GatewayError } from '../errors.ts'
+import { bufferAnswer, isObject, NO_USAGE, PLAIN_BOUND, stringOrNull, tokenCount, UNREAD } from './answer.ts'
+import type { Asked, Bound, JsonObject, Meter } from './dialect.ts'
+import { invalidField } from './fields.ts'
+import { holdsOnlyText } from './gemini-contents.ts'
+import { fieldsOf, listOf, messageAt, type Reading, startReading, unknownIn } from './gemini-fields.ts'
+import { modelInPath, refuseOtherModel, refuseQuery } from './gemini-request.ts'
+import { googleErrorClass } from './google-errors.ts'
+import { tokensOfBody } from './text-bound.ts'
+
+const KNOWN_FIELDS = new Set(['content', 'model', 'outputDimensionality', 'taskType', 'title'])
+const KNOWN_BATCH_FIELDS = new Set(['model', 'requests'])
+
+export function readEmbedBound(asked: Asked): Bound | GatewayError {
+  return readBound(asked, (body, model, reading) => readRequest(body, '', model, reading))
+}
+
+export function readBatchEmbedBound(asked: Asked): Bound | GatewayError {
+  return readBound(asked, (body, model, reading) => {
+    const fields = fieldsOf(body, '', reading)
+    reading.unbounded ??= unknownIn(fields, KNOWN_BATCH_FIELDS, '')
+    reading.refusal ??= refuseOtherModel(fields.model, model, 'model')
+    if (fields.requests === undefined) reading.refusal ??= invalidField('requests', 'an array')
+    for (const [at, request] of listOf(fields.requests).entries()) {
+      readRequest(messageAt(request, `requests[${at}]`, reading), `requests[${at}].`, model, reading)
+    }
+  })
+}
+
+function readBound(
+  { body, bytes, params, query }: Asked,
+  read: (body: JsonObject, model: string, reading: Reading) => void,
+): Bound | GatewayError {
+  const model = modelInPath(params)
+  const refused = refuseQuery(query)
+  if (refused) return refused
+  const reading = startReading()
+  read(body, model, reading)
+  if (reading.refusal) return reading.refusal
+  const { unbounded } = reading
+  return { ...PLAIN_BOUND, model, stream: false, input_tokens: tokensOfBody(body, bytes), unbounded, output: null }
+}
+
+function readRequest(request: JsonObject, path: string, model: string, reading: Reading): void {
+  const fields = fieldsOf(request, path, reading)
+  reading.refusal ??= refuseOtherModel(fields.model, model, `${path}model`)
+  reading.unbounded ??= unknownIn(fields, KNOWN_FIELDS, path)
+  // Each kind of media has a rate of its own here.
+  if (!holdsOnlyText(fields.content)) reading.unbounded ??= `${path}content`
+}
+
+export function meterEmbed(): Meter {
+  const buffer = bufferAnswer()
+  return {
+    push: buffer.push,
+    end() {
+      const answer = buffer.end()
+      if (!isObject(answer)) return { ...UNREAD, may_hide_output: false }
+      const { error, usageMetadata, modelVersion } = answer
+      const error_class = isObject(error) ? googleErrorClass(error) : null
+      const input_tokens = isObject(usageMetadata) ? tokenCount(usageMetadata.promptTokenCount) : 0
+      return {
+        ...UNREAD,
+        usage: input_tokens > 0 ? { ...NO_USAGE, input_tokens } : null,
+        complete: error_class === null && (isObject(answer.embedding) || Array.isArray(answer.embeddings)),
+        may_hide_output: false,
+        response_model: stringOrNull(modelVersion),
+        error_class,
+      }
+    },
+  }
+}

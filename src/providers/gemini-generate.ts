@@ -1,0 +1,132 @@
+// What a Gemini answer can use at most, read from its request, and the edits that keep it there. Pure.
+
+import type { GatewayError } from '../errors.ts'
+import { isObject, PLAIN_BOUND } from './answer.ts'
+import type { Asked, Bound, Edit, JsonObject } from './dialect.ts'
+import { invalidField, isRefusal, readPositiveInteger } from './fields.ts'
+import { readContents } from './gemini-contents.ts'
+import { fieldsOf, listOf, messageAt, type Reading, spellingOf, startReading, unknownIn } from './gemini-fields.ts'
+import { modelInPath, refuseOtherModel, refuseQuery } from './gemini-request.ts'
+import { TOOL_PREAMBLE_TOKENS, tokensOfBody } from './text-bound.ts'
+
+/** Google's own limit. */
+const MAX_CANDIDATES = 8
+
+/** Fields whose cost is known: in the bytes, or accounted for below. */
+const KNOWN_FIELDS = new Set(
+  `cachedContent contents continuationToken generationConfig labels model safetySettings serviceTier store
+  systemInstruction toolConfig tools`.split(/\s+/),
+)
+
+/** `routingConfig` and `modelSelectionConfig` may choose another model: they are not among them. */
+const KNOWN_CONFIG = new Set(
+  `audioTimestamp candidateCount enableEnhancedCivicAnswers frequencyPenalty imageConfig logprobs maxOutputTokens
+  mediaResolution presencePenalty responseJsonSchema _responseJsonSchema responseLogprobs responseMimeType
+  responseModalities responseSchema seed speechConfig stopSequences temperature thinkingConfig topK topP`.split(/\s+/),
+)
+
+const KNOWN_THINKING = new Set(['includeThoughts', 'thinkingBudget', 'thinkingLevel'])
+
+export function readGenerateBound({ body, bytes, params, query }: Asked, stream: boolean): Bound | GatewayError {
+  const model = modelInPath(params)
+  const refused = refuseQuery(query)
+  if (refused) return refused
+  const reading = startReading()
+  const fields = fieldsOf(body, '', reading)
+  if (!isObject(fields.contents) && !Array.isArray(fields.contents)) return invalidField('contents', 'an array')
+  reading.refusal ??= refuseOtherModel(fields.model, model, 'model')
+  reading.unbounded ??= unknownIn(fields, KNOWN_FIELDS, '')
+
+  readContents(fields.contents, 'contents', model, reading)
+  readInstruction(fields.systemInstruction, model, reading)
+  readTools(fields.tools, reading)
+  const config = messageAt(fields.generationConfig, 'generationConfig', reading)
+  reading.unbounded ??= unknownIn(config, KNOWN_CONFIG, 'generationConfig.')
+  if (config.responseSchema || config.responseJsonSchema) reading.added_tokens += TOOL_PREAMBLE_TOKENS
+  const output = readOutput(config, reading)
+  if (isRefusal(output)) return output
+  // What was cached may hold hosted tools beside contents.
+  if (fields.cachedContent !== undefined) reading.unbounded ??= 'cachedContent'
+  // It stands for what the model has said before.
+  if (fields.continuationToken !== undefined) reading.open_input ??= 'continuationToken'
+  const audio_output = readModalities(config, model, reading)
+  if (reading.refusal) return reading.refusal
+
+  return {
+    ...PLAIN_BOUND,
+    model,
+    stream,
+    input_tokens: tokensOfBody(body, bytes) + reading.added_tokens,
+    open_input: reading.open_input,
+    unbounded: reading.unbounded,
+    output,
+    audio_input: reading.audio_input,
+    audio_output,
+    service_tier: askedTier(fields.serviceTier),
+  }
+}
+
+/** Writes the granted bound where the client's own is larger or absent, in the client's spelling. */
+export function editGenerate(body: JsonObject, granted_output_tokens: number | null): Edit[] {
+  if (granted_output_tokens === null) return []
+  const field = spellingOf(body, 'generationConfig')
+  const config = isObject(body[field]) ? body[field] : {}
+  const name = spellingOf(config, 'maxOutputTokens')
+  const own = config[name]
+  if (typeof own === 'number' && own <= granted_output_tokens) return []
+  return [{ field, value: { ...config, [name]: granted_output_tokens } }]
+}
+
+/** The tier that may answer, dearest first; null for the standard one. */
+export function askedTier(tier: unknown): 'priority' | null {
+  const isCheap = tier === undefined || /^(unspecified|standard|flex)$/i.test(String(tier))
+  return isCheap ? null : 'priority'
+}
+
+/** The API takes a text, too. */
+function readInstruction(instruction: unknown, model: string, reading: Reading): void {
+  if (typeof instruction !== 'string') readContents(instruction, 'systemInstruction', model, reading)
+}
+
+function readTools(tools: unknown, reading: Reading): void {
+  for (const [at, tool] of listOf(tools).entries()) {
+    reading.added_tokens += TOOL_PREAMBLE_TOKENS
+    for (const [name, value] of Object.entries(messageAt(tool, `tools[${at}]`, reading))) {
+      const here = `tools[${at}].${name.slice(0, 40)}`
+      if (name === 'functionDeclarations' || (Array.isArray(value) && value.length === 0)) continue
+      // The client runs it, Google writes what declares it. All others run at Google: they loop, and searches have fees.
+      if (name === 'computerUse') reading.open_input ??= here
+      else reading.unbounded ??= here
+    }
+  }
+}
+
+function readOutput(config: JsonObject, reading: Reading): NonNullable<Bound['output']> | GatewayError {
+  const max = readPositiveInteger(config, 'maxOutputTokens', 'generationConfig.maxOutputTokens')
+  if (isRefusal(max)) return max
+  const choices = readPositiveInteger(config, 'candidateCount', 'generationConfig.candidateCount')
+  if (isRefusal(choices)) return choices
+  if (choices !== null && choices > MAX_CANDIDATES) {
+    return invalidField('generationConfig.candidateCount', `at most ${MAX_CANDIDATES}`)
+  }
+  const thinking = messageAt(config.thinkingConfig, 'generationConfig.thinkingConfig', reading)
+  reading.unbounded ??= unknownIn(thinking, KNOWN_THINKING, 'generationConfig.thinkingConfig.')
+  const budget = thinking.thinkingBudget ?? 0
+  if (typeof budget !== 'number' || !Number.isSafeInteger(budget)) {
+    return invalidField('generationConfig.thinkingConfig.thinkingBudget', 'an integer')
+  }
+  // Thoughts count towards the bound: one at or below the budget could end before the first word. -1 lets it choose.
+  const useful = Math.max(budget, 0) + 1
+  return { max_tokens: max, min_tokens: max === null ? useful : Math.min(max, useful), choices: choices ?? 1 }
+}
+
+/** Images are billed by the piece or at ten times the rate of text, whatever bounds the text. True for audio. */
+function readModalities(config: JsonObject, model: string, reading: Reading): boolean {
+  if (/image/.test(model)) reading.unbounded ??= 'model'
+  let audio = /tts|audio/.test(model)
+  for (const modality of listOf(config.responseModalities)) {
+    if (/^audio$/i.test(String(modality))) audio = true
+    else if (!/^text$/i.test(String(modality))) reading.unbounded ??= 'generationConfig.responseModalities'
+  }
+  return audio
+}

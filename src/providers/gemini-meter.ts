@@ -1,0 +1,165 @@
+// Reads what a Gemini answer used, from its JSON, its events or its growing array. Pure; unreadable usage is unknown.
+
+import {
+  bufferAnswer,
+  bytesOfStrings,
+  isObject,
+  isWhole,
+  parseJsonOrUndefined,
+  stringOrNull,
+  tokenCount,
+  UNREAD,
+} from './answer.ts'
+import type { AnswerHead, Asked, JsonObject, Meter, Metered, TokenUsage } from './dialect.ts'
+import { fieldsOf, messageAt, startReading } from './gemini-fields.ts'
+import { createArrayReader } from './gemini-frames.ts'
+import { askedTier } from './gemini-generate.ts'
+import { modelInPath } from './gemini-request.ts'
+import { googleErrorClass } from './google-errors.ts'
+import { createSseReader } from './sse.ts'
+
+/** Families that are known not to think: all that they bill is in the answer to be seen. */
+const THINKS_NEVER = /^gemini-(1\.|2\.0-flash(-lite|-\d|$))/
+/** Gemini 3 and later bill each search, older ones a prompt that was grounded. */
+const BILLED_BY_PROMPT = /^gemini-[12]\./
+
+export function meterGenerate(asked: Asked, { format }: AnswerHead, stream: boolean): Meter {
+  const answer = readAnswer(asked)
+  if (format === 'sse') return meterEvents(answer)
+  return stream ? meterArray(answer) : meterJson(answer)
+}
+
+/** Null where a number is missing or is no count. Cached tokens are inside the prompt's, tool results beside them. */
+export function readGeminiUsage(usage: JsonObject): TokenUsage | null {
+  if (typeof usage.promptTokenCount !== 'number') return null
+  const prompt = tokenCount(usage.promptTokenCount)
+  const input_tokens = prompt + tokenCount(usage.toolUsePromptTokenCount)
+  const reasoning_tokens = tokenCount(usage.thoughtsTokenCount)
+  const read: TokenUsage = {
+    input_tokens,
+    cached_input_tokens: tokenCount(usage.cachedContentTokenCount),
+    cache_write_5m_tokens: 0,
+    cache_write_1h_tokens: 0,
+    audio_input_tokens: audioIn(usage.promptTokensDetails) + audioIn(usage.toolUsePromptTokensDetails),
+    // Counts that are zero are left out: where the total knows more, it is believed.
+    output_tokens: Math.max(
+      tokenCount(usage.candidatesTokenCount) + reasoning_tokens,
+      tokenCount(usage.totalTokenCount) - input_tokens,
+    ),
+    reasoning_tokens,
+    audio_output_tokens: audioIn(usage.candidatesTokensDetails),
+    web_search_requests: 0,
+    units: 0,
+  }
+  const adds = read.cached_input_tokens <= prompt && read.audio_input_tokens <= input_tokens
+  return isWhole(read) && adds && read.audio_output_tokens <= read.output_tokens ? read : null
+}
+
+function audioIn(details: unknown): number {
+  let tokens = 0
+  for (const detail of Array.isArray(details) ? details : []) {
+    if (isObject(detail) && detail.modality === 'AUDIO') tokens += tokenCount(detail.tokenCount)
+  }
+  return tokens
+}
+
+interface Answer {
+  read(chunk: unknown): void
+  /** `ended`: the bytes reached their own end, as far as they can tell. */
+  end(ended: boolean): Metered
+}
+
+/** A whole answer, or the sum of a stream's chunks: each says what was used up to it, the last one all. */
+function readAnswer({ body, params }: Asked): Answer {
+  const model = modelInPath(params)
+  const fields = fieldsOf(body, '', startReading())
+  const { candidateCount } = messageAt(fields.generationConfig, '', startReading())
+  const candidates = typeof candidateCount === 'number' ? candidateCount : 1
+  const metered: Metered = {
+    ...UNREAD,
+    may_hide_output: !THINKS_NEVER.test(model),
+    // An answer that names no tier was served at the one that was asked for.
+    service_tier: askedTier(fields.serviceTier),
+  }
+  const finished = new Set<unknown>()
+  const queries = new Set<string>()
+  let searches = 0
+  let blocked = false
+  let unreadable = false
+  let usage: JsonObject | null = null
+
+  const readCandidate = (candidate: unknown) => {
+    if (!isObject(candidate)) return
+    if (isObject(candidate.content)) metered.seen_output_bytes += bytesOfStrings(candidate.content.parts)
+    if (typeof candidate.finishReason === 'string') finished.add(candidate.index ?? 0)
+    const grounding = isObject(candidate.groundingMetadata) ? candidate.groundingMetadata : {}
+    const searched = Array.isArray(grounding.webSearchQueries) ? grounding.webSearchQueries : []
+    for (const query of searched) queries.add(String(query))
+    const grounded = Array.isArray(grounding.groundingChunks) && grounding.groundingChunks.length > 0 ? 1 : 0
+    searches = Math.max(searches, queries.size, searched.length, grounded)
+  }
+
+  return {
+    read(chunk) {
+      if (!isObject(chunk)) {
+        unreadable = true
+        return
+      }
+      if (isObject(chunk.error)) metered.error_class ??= googleErrorClass(chunk.error)
+      metered.response_model = stringOrNull(chunk.modelVersion) ?? metered.response_model
+      for (const candidate of Array.isArray(chunk.candidates) ? chunk.candidates : []) readCandidate(candidate)
+      blocked ||= isObject(chunk.promptFeedback) && typeof chunk.promptFeedback.blockReason === 'string'
+      if (isObject(chunk.usageMetadata)) usage = chunk.usageMetadata
+    },
+    end(ended) {
+      metered.complete =
+        ended && !unreadable && metered.error_class === null && (blocked || finished.size >= candidates)
+      if (usage === null || !metered.complete) return metered
+      metered.service_tier = answeredTier(usage) ?? metered.service_tier
+      const read = readGeminiUsage(usage)
+      // Text that took no tokens was not counted.
+      if (read === null || (read.output_tokens === 0 && metered.seen_output_bytes > 0)) return metered
+      metered.usage = { ...read, web_search_requests: BILLED_BY_PROMPT.test(model) ? Math.min(searches, 1) : searches }
+      return metered
+    },
+  }
+}
+
+function answeredTier({ serviceTier, trafficType }: JsonObject): string | null {
+  const said = `${stringOrNull(serviceTier)} ${stringOrNull(trafficType)}`.toLowerCase()
+  return ['priority', 'flex', 'batch', 'standard'].find((tier) => said.includes(tier)) ?? null
+}
+
+function meterJson(answer: Answer): Meter {
+  const buffer = bufferAnswer()
+  return {
+    push: buffer.push,
+    end() {
+      answer.read(buffer.end())
+      return answer.end(true)
+    },
+  }
+}
+
+/** Nothing marks the last event, and older models say in every one that they finished: never `finished` before the end. */
+function meterEvents(answer: Answer): Meter {
+  const sse = createSseReader((data) => answer.read(parseJsonOrUndefined(data)))
+  return {
+    push: sse.push,
+    end() {
+      sse.end()
+      return answer.end(!sse.broken)
+    },
+  }
+}
+
+function meterArray(answer: Answer): Meter {
+  const array = createArrayReader((json) => answer.read(parseJsonOrUndefined(json)))
+  return {
+    push: array.push,
+    get finished() {
+      return array.closed
+    },
+    end: () => answer.end(array.closed && !array.broken),
+  }
+}

@@ -1,0 +1,38 @@
+// What all of Gemini's operations read alike: the model in the path, and the query. Pure.
+
+import type { GatewayError } from '../errors.ts'
+import { invalidField } from './fields.ts'
+
+/** `/v1beta/models/{model}:verb`; aliases, tuned models and other names are not in the table of operations. */
+export const pathOf = (verb: string) => `/:version{v1(?:alpha|beta)?}/models/:model{[\\w.-]+:${verb}}`
+
+/** `gemini-2.5-flash` of `gemini-2.5-flash:generateContent`. */
+export function modelInPath({ model = '' }: Readonly<Record<string, string>>): string {
+  return model.split(':', 1)[0] ?? ''
+}
+
+/** The body may name the model once more, with or without `models/`; which of two is obeyed nobody promises. */
+export function refuseOtherModel(named: unknown, model: string, field: string): GatewayError | null {
+  const isSame = named === undefined || named === null || named === model || named === `models/${model}`
+  return isSame ? null : invalidField(field, 'the model that the path names')
+}
+
+/** Google's parameters for every API can replace the body (`$req`), the method (`$httpMethod`) or the usage (`fields`). */
+const HARMLESS = new Set(['alt', '$alt', 'prettyPrint', '$prettyPrint', 'quotaUser'])
+
+export function refuseQuery(query: URLSearchParams): GatewayError | null {
+  for (const name of query.keys()) {
+    if (!HARMLESS.has(name)) {
+      const field = name.slice(0, 40)
+      return { code: 'invalid_request', message: `The query parameter ${field} is not metered here.`, field }
+    }
+  }
+  const formats = [...query.getAll('alt'), ...query.getAll('$alt')]
+  const isOne = formats.length <= 1 && formats.every((format) => format === 'json' || format === 'sse')
+  return isOne ? null : invalidField('alt', 'json or sse, once')
+}
+
+/** True for events, false for one JSON. */
+export function asksForEvents(query: URLSearchParams): boolean {
+  return (query.get('alt') ?? query.get('$alt')) === 'sse'
+}

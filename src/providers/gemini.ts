@@ -1,0 +1,88 @@
+// Google's Gemini API as Tollgate knows it: which operations it can meter, and how its SDK expects to be refused. Tuned
+// models, cached contents, files, batches, interactions and the live API are not in the table, so they are refused. Pure.
+
+import type { GatewayError } from '../errors.ts'
+import type { Asked, Dialect, Operation } from './dialect.ts'
+import { meterEmbed, readBatchEmbedBound, readEmbedBound } from './gemini-embed.ts'
+import { passWholeEvents, passWholeObjects } from './gemini-frames.ts'
+import { editGenerate, readGenerateBound } from './gemini-generate.ts'
+import { meterGenerate } from './gemini-meter.ts'
+import { asksForEvents, pathOf } from './gemini-request.ts'
+import { googleError, googleErrorResponse, readGoogleCredential, setGoogleCredential } from './google-errors.ts'
+import { unmetered } from './refusals.ts'
+import { sseError } from './sse.ts'
+
+const generateContent: Operation = {
+  name: 'generate_content',
+  method: 'POST',
+  path: pathOf('generateContent'),
+  readBound: (asked) => readGenerateBound(asked, false),
+  edits: ({ body }, granted_output_tokens) => editGenerate(body, granted_output_tokens),
+  meter: (asked, head) => meterGenerate(asked, head, false),
+}
+
+/** Events with `?alt=sse`, else a JSON array that grows. */
+const streamGenerateContent: Operation = {
+  ...generateContent,
+  name: 'stream_generate_content',
+  path: pathOf('streamGenerateContent'),
+  readBound: (asked) => readGenerateBound(asked, true),
+  filter: ({ query }) => (asksForEvents(query) ? passWholeEvents() : passWholeObjects()),
+  meter: (asked, head) => meterGenerate(asked, head, true),
+  streams: () => true,
+  streamError,
+}
+
+const embedContent: Operation = {
+  name: 'embed_content',
+  method: 'POST',
+  path: pathOf('embedContent'),
+  readBound: readEmbedBound,
+  meter: meterEmbed,
+}
+
+const batchEmbedContents: Operation = {
+  ...embedContent,
+  name: 'batch_embed_contents',
+  path: pathOf('batchEmbedContents'),
+  readBound: readBatchEmbedBound,
+}
+
+/** The most that known models answer, thoughts included. First match wins. */
+const MAX_OUTPUT_TOKENS: [RegExp, number][] = [
+  [/^gemini-2\.0-flash-thinking/, 65_536],
+  [/^gemini-(1\.5|2\.0)-/, 8_192],
+  [/^gemini-(2\.5|3(\.\d+)?)-/, 65_536],
+]
+
+export const gemini: Dialect = {
+  provider: 'gemini',
+  operations: [
+    generateContent,
+    streamGenerateContent,
+    embedContent,
+    batchEmbedContents,
+    unmetered('count_tokens', pathOf('countTokens'), 'POST'),
+    unmetered('models_list', '/:version{v1(?:alpha|beta)?}/models'),
+    unmetered('models_get', '/:version{v1(?:alpha|beta)?}/models/:model{[\\w.-]+}'),
+  ],
+  request_id_header: 'x-request-id',
+  forwarded_headers: ['content-type', 'accept', 'user-agent', 'x-goog-api-client', 'x-server-timeout'],
+  own_key_headers: ['x-goog-user-project'],
+  readCredential: readGoogleCredential,
+  credential_query: 'key',
+  setCredential: setGoogleCredential,
+  errorResponse: googleErrorResponse,
+  streamError,
+  maxOutputTokens: (model) => MAX_OUTPUT_TOKENS.find(([family]) => family.test(model))?.[1] ?? null,
+}
+
+/**
+ * The SDK throws on an event with an error. To readers of an array it is one more object, after the last whole one; where
+ * there was none before it, or `asked` is not said, the array cannot be parsed, which no client overlooks.
+ */
+function streamError(error: GatewayError, _request_id: string, asked?: Asked): Uint8Array {
+  const wire = googleError(error)
+  if (asked === undefined || asksForEvents(asked.query)) return sseError(wire)
+  return new TextEncoder().encode(`\n,\n${JSON.stringify(wire)}\n]`)
+}

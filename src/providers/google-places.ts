@@ -1,0 +1,157 @@
+// Google's Places API (New): billed by the call, at the dearest SKU among the fields that the caller asks for. Pure.
+// https://developers.google.com/maps/documentation/places/web-service/usage-and-billing
+
+import type { GatewayError } from '../errors.ts'
+import type { Price } from '../pricing/price.ts'
+import type { Asked, Dialect } from './dialect.ts'
+import { googleError, googleErrorResponse, readGoogleCredential, setGoogleCredential } from './google-errors.ts'
+import { perCallOperation, pricePerCall } from './per-call.ts'
+import { sseError } from './sse.ts'
+
+export const PLACES_PROVIDER = 'google-places'
+
+/**
+ * Google's list prices in nano-dollars a request, the first band of volume, without the free calls of each month (which
+ * belong to a billing account, not to a call). An operator with other terms overrides them by these names.
+ * https://developers.google.com/maps/billing-and-pricing/pricing
+ */
+export const PLACES_LIST_PRICES = {
+  'autocomplete-request': 2_830_000,
+  'place-details-ids': 0,
+  'place-details-essentials': 5_000_000,
+  'place-details-pro': 17_000_000,
+  'place-details-enterprise': 20_000_000,
+  'place-details-enterprise-atmosphere': 25_000_000,
+  'place-photo': 7_000_000,
+  'nearby-search-pro': 32_000_000,
+  'nearby-search-enterprise': 35_000_000,
+  'nearby-search-enterprise-atmosphere': 40_000_000,
+  'text-search-ids': 0,
+  'text-search-pro': 32_000_000,
+  'text-search-enterprise': 35_000_000,
+  'text-search-enterprise-atmosphere': 40_000_000,
+} as const satisfies Record<string, number>
+
+export type PlacesSku = keyof typeof PLACES_LIST_PRICES
+
+/** For the price book to ask before its catalogue and after an admin's own. */
+export function placesPrices(provider: string, model: string): Price | undefined {
+  if (provider !== PLACES_PROVIDER || !isSku(model)) return undefined
+  return pricePerCall(model, PLACES_LIST_PRICES[model], 'google-maps-list-prices')
+}
+
+const isSku = (model: string): model is PlacesSku => Object.hasOwn(PLACES_LIST_PRICES, model)
+
+/** Tiers of fields, the cheapest first. What is in none of the lists is of the dearest. */
+const TIERS: readonly ReadonlySet<string>[] = [
+  'attributions id movedPlace movedPlaceId name nextPageToken',
+  `addressComponents addressDescriptor adrFormatAddress formattedAddress location photos plusCode postalAddress
+  shortFormattedAddress types viewport`,
+  `accessibilityOptions businessStatus containingPlaces displayName googleMapsLinks googleMapsUri iconBackgroundColor
+  iconMaskBaseUri primaryType primaryTypeDisplayName pureServiceAreaBusiness subDestinations timeZone utcOffsetMinutes`,
+  `currentOpeningHours currentSecondaryOpeningHours internationalPhoneNumber nationalPhoneNumber priceLevel priceRange
+  rating regularOpeningHours regularSecondaryOpeningHours userRatingCount websiteUri`,
+].map((fields) => new Set(fields.split(/\s+/)))
+
+/** The SKU of each tier. */
+type Skus = readonly [ids: PlacesSku, essentials: PlacesSku, pro: PlacesSku, enterprise: PlacesSku, all: PlacesSku]
+
+const TEXT_SEARCH: Skus = [
+  'text-search-ids',
+  'text-search-pro',
+  'text-search-pro',
+  'text-search-enterprise',
+  'text-search-enterprise-atmosphere',
+]
+const NEARBY_SEARCH: Skus = [
+  'nearby-search-pro',
+  'nearby-search-pro',
+  'nearby-search-pro',
+  'nearby-search-enterprise',
+  'nearby-search-enterprise-atmosphere',
+]
+const PLACE_DETAILS: Skus = [
+  'place-details-ids',
+  'place-details-essentials',
+  'place-details-pro',
+  'place-details-enterprise',
+  'place-details-enterprise-atmosphere',
+]
+
+/** Every mask that Google may read counts; a missing one asks for all. `prefix` is `places.` in the masks of searches. */
+function skuOfMask(skus: Skus, prefix: '' | 'places.') {
+  return ({ headers, query }: Asked): PlacesSku | GatewayError => {
+    const refused = refuseQuery(query)
+    if (refused) return refused
+    const masks = [headers.get('x-goog-fieldmask') ?? '', ...query.getAll('fields'), ...query.getAll('$fields')]
+    const paths = masks.flatMap((mask) => mask.split(',')).filter((path) => path.trim() !== '')
+    if (paths.length === 0) return skus[4]
+    return skus[Math.max(...paths.map((path) => tierOf(path.trim(), prefix)))] ?? skus[4]
+  }
+}
+
+function tierOf(path: string, prefix: string): number {
+  const isOfPlace = path.startsWith(prefix)
+  const field = (isOfPlace ? path.slice(prefix.length) : path).split('.', 1)[0] ?? ''
+  if (!isOfPlace && field !== 'nextPageToken') return TIERS.length
+  const tier = TIERS.findIndex((fields) => fields.has(field))
+  return tier === -1 ? TIERS.length : tier
+}
+
+/** A session may make it cheaper, never dearer. */
+const autocomplete = ({ query }: Asked) => refuseQuery(query) ?? 'autocomplete-request'
+const photo = ({ query }: Asked) => refuseQuery(query) ?? 'place-photo'
+
+/** Google's parameters for every API can replace the body (`$req`), headers (`$httpHeaders`) or the method. */
+const KNOWN_QUERY = new Set(
+  `fields $fields alt $alt prettyPrint $prettyPrint quotaUser languageCode regionCode sessionToken maxHeightPx maxWidthPx
+  skipHttpRedirect`.split(/\s+/),
+)
+
+function refuseQuery(query: URLSearchParams): GatewayError | null {
+  const unknown = [...query.keys()].find((name) => !KNOWN_QUERY.has(name))?.slice(0, 40)
+  if (unknown === undefined) return null
+  return { code: 'invalid_request', message: `The query parameter ${unknown} is not metered here.`, field: unknown }
+}
+
+/** `places:searchText` is one segment: a colon within one is not Hono's. */
+const searchPath = (verb: string) => `/v1/:method{places:${verb}}`
+
+export const googlePlaces: Dialect = {
+  provider: PLACES_PROVIDER,
+  operations: [
+    perCallOperation(
+      { name: 'search_text', method: 'POST', path: searchPath('searchText') },
+      skuOfMask(TEXT_SEARCH, 'places.'),
+    ),
+    perCallOperation(
+      { name: 'search_nearby', method: 'POST', path: searchPath('searchNearby') },
+      skuOfMask(NEARBY_SEARCH, 'places.'),
+    ),
+    perCallOperation({ name: 'autocomplete', method: 'POST', path: searchPath('autocomplete') }, autocomplete),
+    perCallOperation(
+      { name: 'place_details', method: 'GET', path: '/v1/places/:place{[\\w-]+}' },
+      skuOfMask(PLACE_DETAILS, ''),
+    ),
+    perCallOperation(
+      { name: 'place_photo', method: 'GET', path: '/v1/places/:place{[\\w-]+}/photos/:photo{[\\w-]+}/media' },
+      photo,
+    ),
+  ],
+  request_id_header: 'x-request-id',
+  forwarded_headers: [
+    'content-type',
+    'accept',
+    'accept-language',
+    'user-agent',
+    'x-goog-api-client',
+    'x-goog-fieldmask',
+  ],
+  own_key_headers: ['x-goog-user-project'],
+  readCredential: readGoogleCredential,
+  credential_query: 'key',
+  setCredential: setGoogleCredential,
+  errorResponse: googleErrorResponse,
+  streamError: (error) => sseError(googleError(error)),
+  maxOutputTokens: () => null,
+}

@@ -1,0 +1,110 @@
+// Reads what OpenAI's transcripts and speech used. Pure; unreadable usage is unknown usage.
+
+import {
+  bufferAnswer,
+  errorClass,
+  isObject,
+  isWhole,
+  NO_USAGE,
+  parseJsonOrUndefined,
+  tokenCount,
+  UNREAD,
+} from './answer.ts'
+import type { AnswerHead, JsonObject, Meter, Metered, TokenUsage } from './dialect.ts'
+import { createSseReader } from './sse.ts'
+import { utf8Length } from './text-bound.ts'
+
+/** Speech has 21 tokens a second, and no codec that is offered writes a second into fewer than 700 bytes. */
+const AUDIO_BYTES_PER_TOKEN = 32
+
+/** A day of audio: what is longer is an error, not usage. */
+const MAX_SECONDS = 86_400
+
+const BLANK: Metered = { ...UNREAD, may_hide_output: true }
+
+/** Tokens, or seconds as units. Null where neither is told, or is no count. */
+export function readAudioUsage({ usage, duration }: JsonObject): TokenUsage | null {
+  if (isObject(usage) && typeof usage.input_tokens === 'number' && typeof usage.output_tokens === 'number') {
+    const details = isObject(usage.input_token_details) ? usage.input_token_details : {}
+    const input_tokens = tokenCount(usage.input_tokens)
+    const read = {
+      ...NO_USAGE,
+      input_tokens,
+      audio_input_tokens: tokenCount(details.audio_tokens),
+      output_tokens: tokenCount(usage.output_tokens),
+    }
+    return isWhole(read) ? read : null
+  }
+  // A translation tells no usage, only how long its file was.
+  const seconds = isObject(usage) ? usage.seconds : duration
+  const isTime = typeof seconds === 'number' && seconds >= 0 && seconds <= MAX_SECONDS
+  return isTime ? { ...NO_USAGE, units: Math.ceil(seconds) } : null
+}
+
+/** JSON, a stream that ends in `transcript.text.done`, or plain text, which tells nothing. */
+export function meterTranscript({ format, status }: AnswerHead): Meter {
+  if (format === 'sse') return meterEvents('transcript.text.done', (event) => utf8Length(event))
+  if (format === 'other') return { push() {}, end: () => ({ ...BLANK, complete: status < 400 }) }
+  const buffer = bufferAnswer()
+  return {
+    push: buffer.push,
+    end() {
+      const answer = buffer.end()
+      if (!isObject(answer)) return BLANK
+      const error_class = answer.error ? errorClass(answer.error) : null
+      return { ...BLANK, usage: readAudioUsage(answer), complete: typeof answer.text === 'string', error_class }
+    },
+  }
+}
+
+/** @param characters what the call is billed for, whatever is answered; null where it is billed by tokens. */
+export function meterSpeech(characters: number | null, { format, status }: AnswerHead): Meter {
+  const usage = characters !== null && status < 400 ? { ...NO_USAGE, units: characters } : null
+  if (format === 'sse' && usage === null) return meterEvents('speech.audio.done', audioTokens)
+  let bytes = 0
+  return {
+    push(chunk) {
+      bytes += chunk.length
+    },
+    end: () => ({
+      ...BLANK,
+      usage,
+      complete: status < 400,
+      seen_output_bytes: status < 400 ? Math.ceil(bytes / AUDIO_BYTES_PER_TOKEN) : 0,
+      error_class: status < 400 ? null : 'upstream_error',
+    }),
+  }
+}
+
+/** Of base64, which is a third longer than its bytes. */
+const audioTokens = (base64: string) => Math.ceil(base64.length / AUDIO_BYTES_PER_TOKEN)
+
+function meterEvents(last: string, tokensOf: (generated: string) => number): Meter {
+  const metered: Metered = { ...BLANK }
+  let done = false
+  let readable = true
+  const sse = createSseReader((data) => {
+    if (data === '[DONE]') return
+    const event = parseJsonOrUndefined(data)
+    if (!isObject(event)) {
+      readable = false
+      return
+    }
+    if (event.error || event.type === 'error') metered.error_class ??= errorClass(event.error ?? event)
+    const generated = event.delta ?? event.audio
+    if (typeof generated === 'string') metered.seen_output_bytes += tokensOf(generated)
+    if (event.type !== last) return
+    done = true
+    metered.usage = readAudioUsage(event)
+  })
+  return {
+    push: sse.push,
+    get finished() {
+      return done
+    },
+    end() {
+      sse.end()
+      return { ...metered, complete: done && readable && !sse.broken && metered.error_class === null }
+    },
+  }
+}

@@ -1,0 +1,81 @@
+// OpenAI's files and batches. A batch is as large as its file, which no field tells: it has no bound. What it used is
+// known once it has ended, whoever asks for it then. Pure.
+
+import { bufferAnswer, errorClass, isObject, NO_USAGE, PLAIN_BOUND, stringOrNull, UNREAD } from './answer.ts'
+import type { Concluded, JsonObject, Meter, Operation } from './dialect.ts'
+import { refused } from './openai-refused.ts'
+import { readTotals } from './openai-responses-meter.ts'
+import { unmetered } from './refusals.ts'
+
+/** A batch has 24 hours to run, and as many again until someone has asked for it. */
+const BATCH_HELD_MS = 48 * 3_600_000
+
+const ENDED = new Set<unknown>(['completed', 'failed', 'expired', 'cancelled'])
+
+const OTHERS = 'It would show what other callers of this account have.'
+
+export const fileOperations: Operation[] = [
+  { ...unmetered('files_create', '/v1/files', 'POST'), takes: 'form' },
+  refused('files_list', '/v1/files', `Files cannot be listed through Tollgate. ${OTHERS}`),
+  unmetered('files_get', '/v1/files/:id'),
+  unmetered('files_content', '/v1/files/:id/content'),
+  unmetered('files_delete', '/v1/files/:id', 'DELETE'),
+]
+
+export const batchOperations: Operation[] = [
+  {
+    name: 'batches_create',
+    method: 'POST',
+    path: '/v1/batches',
+    readBound: ({ bytes }) => ({
+      ...PLAIN_BOUND,
+      model: null,
+      stream: false,
+      input_tokens: bytes,
+      unbounded: 'input_file_id',
+      output: { max_tokens: null, min_tokens: 1, choices: 1 },
+      service_tier: 'batch',
+    }),
+    meter: () => meterBatch(true),
+    continues_for_ms: BATCH_HELD_MS,
+  },
+  refused('batches_list', '/v1/batches', `Batches cannot be listed through Tollgate. ${OTHERS}`),
+  { ...unmetered('batches_get', '/v1/batches/:id'), meter: () => meterBatch(false) },
+  { ...unmetered('batches_cancel', '/v1/batches/:id/cancel', 'POST'), meter: () => meterBatch(false) },
+]
+
+function meterBatch(created: boolean): Meter {
+  const buffer = bufferAnswer()
+  return {
+    push: buffer.push,
+    end() {
+      const answer = buffer.end()
+      const blank = { ...UNREAD, may_hide_output: created }
+      if (!isObject(answer)) return { ...blank, complete: !created }
+      const error_class = answer.error ? errorClass(answer.error) : null
+      const id = answer.object === 'batch' ? stringOrNull(answer.id) : null
+      if (id === null) return { ...blank, complete: !created, error_class }
+      const isOver = ENDED.has(answer.status)
+      return {
+        ...blank,
+        complete: true,
+        usage: created && isOver ? concludeBatch(id, answer).usage : null,
+        service_tier: 'batch',
+        continues_as: created && !isOver ? id : null,
+        concluded: !created && isOver ? [concludeBatch(id, answer)] : [],
+      }
+    },
+  }
+}
+
+function concludeBatch(id: string, batch: JsonObject): Concluded {
+  // `failed` is a file that was not valid: nothing of it ran.
+  const neverRan = batch.status === 'failed' && !(isObject(batch.request_counts) && batch.request_counts.completed)
+  return {
+    id,
+    usage: readTotals(batch.usage) ?? (neverRan ? NO_USAGE : null),
+    model: stringOrNull(batch.model),
+    service_tier: 'batch',
+    error_class: batch.status === 'failed' ? 'upstream_invalid_request' : null,
+  }
+}

@@ -1,0 +1,54 @@
+// The dialect of a provider that speaks OpenAI's API, from its row of configuration: no code of its own. Pure.
+
+import { readBearer } from './bearer.ts'
+import type { ConfiguredProvider } from './compatible/configured.ts'
+import type { CompatibleProvider, OPERATIONS } from './compatible/provider.ts'
+import { withQuirks } from './compatible/quirks.ts'
+import type { Dialect } from './dialect.ts'
+import { openai } from './openai.ts'
+
+const CHAT_PATH = '/v1/chat/completions'
+
+/** What each operation of a row stands for in OpenAI's own table: what is not there is not metered, and so not here. */
+const PATHS: Record<(typeof OPERATIONS)[number], string[]> = {
+  completions: ['/v1/completions'],
+  embeddings: ['/v1/embeddings'],
+  responses: ['/v1/responses'],
+  models: ['/v1/models', '/v1/models/:model'],
+}
+
+export function openAICompatible(provider: CompatibleProvider): Dialect {
+  const { name, credential_header, quirks, max_output_tokens } = provider
+  const paths = [CHAT_PATH, ...provider.operations.flatMap((operation) => PATHS[operation])]
+  const version = versionOf(provider)
+  return {
+    ...openai,
+    provider: name,
+    operations: openai.operations
+      .filter(({ path, method }) => paths.includes(path) && (method === 'POST') === !path.startsWith('/v1/models'))
+      .map((operation) => ({
+        ...withQuirks(operation, quirks),
+        path: version + operation.path.slice('/v1'.length),
+      })),
+    request_id_header: provider.request_id_header,
+    forwarded_headers: ['content-type', 'accept', 'user-agent', 'x-stainless-*', ...provider.forwarded_headers],
+    own_key_headers: [],
+    readCredential: (headers) => (credential_header === 'api-key' && headers.get('api-key')) || readBearer(headers),
+    setCredential(headers, credential) {
+      if (credential_header === 'api-key') headers.set('api-key', credential)
+      else headers.set('authorization', `Bearer ${credential}`)
+    },
+    maxOutputTokens: () => max_output_tokens,
+  }
+}
+
+/** Where its calls go: the base URL without the version, which stands in the operations' paths. */
+export function upstreamOf(provider: ConfiguredProvider): { base_url: string; credential: string | undefined } {
+  const { base_url, credential } = provider
+  return { base_url: base_url.slice(0, base_url.length - versionOf(provider).length), credential }
+}
+
+/** Clients say `/acme/v1` where the base URL ends in `/v1`, else `/acme`. */
+export function versionOf({ base_url }: Pick<CompatibleProvider, 'base_url'>): '/v1' | '' {
+  return base_url.endsWith('/v1') ? '/v1' : ''
+}

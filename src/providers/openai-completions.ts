@@ -1,0 +1,74 @@
+// OpenAI's legacy completions: what one can use at most, and its edits. Usage is read as a chat's is. Pure.
+
+import type { GatewayError } from '../errors.ts'
+import { PLAIN_BOUND } from './answer.ts'
+import type { Bound, Edit, JsonObject, Operation } from './dialect.ts'
+import { invalidField, isRefusal, readBoolean, readModel, readPositiveInteger, unknownField } from './fields.ts'
+import { askForUsage, dropsUsageChunk, readUsageFlag } from './openai-chat.ts'
+import { countInputs, inSlices } from './openai-input.ts'
+import { meterChat } from './openai-meter.ts'
+import { tokensOfBody } from './text-bound.ts'
+import { createUsageChunkFilter } from './usage-chunk-filter.ts'
+
+/** OpenAI's own limit for `n`; its limit for `best_of` is 20. */
+const MAX_CHOICES = 128
+
+const KNOWN_FIELDS = new Set(
+  `best_of echo frequency_penalty logit_bias logprobs max_tokens model n presence_penalty prompt seed stop stream
+  stream_options suffix temperature top_p user`.split(/\s+/),
+)
+
+export const completions: Operation = {
+  name: 'completions',
+  method: 'POST',
+  path: '/v1/completions',
+  readBound: ({ body, bytes }) => readCompletionsBound(body, bytes),
+  edits: ({ body }, granted_output_tokens) => editCompletions(body, granted_output_tokens),
+  filter: ({ body }) => (dropsUsageChunk(body) ? createUsageChunkFilter() : null),
+  meter: ({ body }, { format }) => {
+    const { n, best_of, prompts } = readCounts(body)
+    // What lost among `best_of` is billed and never seen.
+    return meterChat(body, format === 'sse', { choices: n * prompts, may_hide_output: best_of > n })
+  },
+}
+
+export function readCompletionsBound(body: JsonObject, bytes: number): Bound | GatewayError {
+  const model = readModel(body)
+  if (isRefusal(model)) return model
+  const stream = readBoolean(body, 'stream')
+  if (isRefusal(stream)) return stream
+  const usageFlag = readUsageFlag(body)
+  if (isRefusal(usageFlag)) return usageFlag
+  const prompts = countInputs(body.prompt ?? '', 'prompt')
+  if (isRefusal(prompts)) return prompts
+  for (const field of ['n', 'best_of']) {
+    const count = readPositiveInteger(body, field)
+    if (isRefusal(count)) return count
+    if (count !== null && count > MAX_CHOICES) return invalidField(field, `at most ${MAX_CHOICES}`)
+  }
+  // Scoring a prompt (`echo` and `logprobs`) asks for no token: 0 is allowed here.
+  const max_tokens = body.max_tokens === 0 ? 1 : readPositiveInteger(body, 'max_tokens')
+  if (isRefusal(max_tokens)) return max_tokens
+  const { n, best_of } = readCounts(body)
+  return {
+    ...PLAIN_BOUND,
+    ...inSlices(tokensOfBody(body, bytes)),
+    model,
+    stream,
+    unbounded: unknownField(body, KNOWN_FIELDS),
+    output: { max_tokens, min_tokens: 1, choices: Math.max(n, best_of) * prompts },
+  }
+}
+
+export function editCompletions(body: JsonObject, granted_output_tokens: number | null): Edit[] {
+  const edits = askForUsage(body)
+  const asked = typeof body.max_tokens === 'number' ? body.max_tokens : Number.POSITIVE_INFINITY
+  if (granted_output_tokens === null || asked <= granted_output_tokens) return edits
+  return [...edits, { field: 'max_tokens', value: granted_output_tokens }]
+}
+
+/** Of a body whose fields were found to be right. */
+function readCounts(body: JsonObject): { n: number; best_of: number; prompts: number } {
+  const prompts = countInputs(body.prompt ?? '', 'prompt')
+  return { n: Number(body.n ?? 1), best_of: Number(body.best_of ?? 1), prompts: isRefusal(prompts) ? 1 : prompts }
+}

@@ -1,0 +1,101 @@
+// Reads what OpenAI's images used, from JSON or a stream of partial images. Pure; unreadable usage is unknown usage.
+
+import {
+  bufferAnswer,
+  errorClass,
+  isObject,
+  isWhole,
+  NO_USAGE,
+  parseJsonOrUndefined,
+  tokenCount,
+  UNREAD,
+} from './answer.ts'
+import type { AnswerHead, Meter, Metered, TokenUsage } from './dialect.ts'
+import { shortenStrings } from './openai-long-strings.ts'
+import { createSseReader } from './sse.ts'
+
+interface AskedImages {
+  /** True where images are billed by the piece. */
+  by_image: boolean
+  n: number
+}
+
+export function meterImages(asked: AskedImages, { format }: AnswerHead): Meter {
+  return format === 'sse' ? meterStream(asked) : meterJson(asked)
+}
+
+/** Null where a number is missing or is no count. */
+export function readImageUsage(usage: unknown): TokenUsage | null {
+  if (!isObject(usage)) return null
+  if (typeof usage.input_tokens !== 'number' || typeof usage.output_tokens !== 'number') return null
+  const details = isObject(usage.input_tokens_details) ? usage.input_tokens_details : {}
+  const read = {
+    ...NO_USAGE,
+    input_tokens: tokenCount(usage.input_tokens),
+    cached_input_tokens: tokenCount(details.cached_tokens),
+    output_tokens: tokenCount(usage.output_tokens),
+  }
+  return isWhole(read) && read.cached_input_tokens <= read.input_tokens ? read : null
+}
+
+/** An image's tokens show in no text. */
+const BLANK: Metered = { ...UNREAD, may_hide_output: true }
+
+function meterJson({ by_image }: AskedImages): Meter {
+  const buffer = bufferAnswer()
+  const strings = shortenStrings()
+  return {
+    push: (bytes) => buffer.push(strings.push(bytes)),
+    end() {
+      const answer = buffer.end()
+      if (!isObject(answer)) return BLANK
+      const error_class = answer.error ? errorClass(answer.error) : null
+      const images = Array.isArray(answer.data) ? answer.data.length : null
+      const usage = by_image && images !== null ? { ...NO_USAGE, units: images } : readImageUsage(answer.usage)
+      return { ...BLANK, usage, complete: images !== null && error_class === null, error_class }
+    },
+  }
+}
+
+/** One event ends each image and tells its usage: they add up. */
+function meterStream({ by_image, n }: AskedImages): Meter {
+  const strings = shortenStrings()
+  let completed = 0
+  let usage: TokenUsage | null = NO_USAGE
+  let readable = true
+  let error_class: string | null = null
+  const sse = createSseReader((data) => {
+    if (data === '[DONE]') return
+    const event = parseJsonOrUndefined(data)
+    if (!isObject(event)) {
+      readable = false
+      return
+    }
+    if (event.error || event.type === 'error') error_class ??= errorClass(event.error ?? event)
+    if (!/^image_\w+\.completed$/.test(String(event.type))) return
+    completed += 1
+    usage = add(usage, by_image ? { ...NO_USAGE, units: 1 } : readImageUsage(event.usage))
+  })
+  return {
+    push: (bytes) => sse.push(strings.push(bytes)),
+    get finished() {
+      return completed >= n
+    },
+    end() {
+      sse.end()
+      const complete = completed >= n && readable && !sse.broken && error_class === null
+      return { ...BLANK, usage: complete ? usage : null, complete, error_class }
+    },
+  }
+}
+
+function add(sum: TokenUsage | null, one: TokenUsage | null): TokenUsage | null {
+  if (sum === null || one === null) return null
+  return {
+    ...NO_USAGE,
+    input_tokens: sum.input_tokens + one.input_tokens,
+    cached_input_tokens: sum.cached_input_tokens + one.cached_input_tokens,
+    output_tokens: sum.output_tokens + one.output_tokens,
+    units: sum.units + one.units,
+  }
+}

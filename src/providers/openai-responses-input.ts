@@ -1,0 +1,57 @@
+// What the input of an OpenAI response holds besides text: images, and what is stored at OpenAI. Pure.
+
+import { isObject } from './answer.ts'
+import { INLINE_IMAGE_TOKENS, isInlineImage } from './openai-chat.ts'
+
+/** Items that are all in the body. Others may stand for more: reasoning and compactions (encrypted, or by id), files. */
+const INLINE_ITEMS = new Set(
+  `message function_call function_call_output custom_tool_call custom_tool_call_output local_shell_call
+  local_shell_call_output shell_call shell_call_output apply_patch_call apply_patch_call_output`.split(/\s+/),
+)
+
+/** Items that make the model do what no field limits: more tools, a pass of its own. */
+const UNBOUNDED_ITEMS = new Set(['additional_tools', 'compaction_trigger'])
+
+const TEXT_PARTS = new Set(['input_text', 'output_text', 'summary_text', 'reasoning_text', 'text', 'refusal'])
+
+export interface InputBound {
+  added_tokens: number
+  open_input: string | null
+  unbounded: string | null
+}
+
+export function readResponseInput(input: string | unknown[]): InputBound {
+  const bound: InputBound = { added_tokens: 0, open_input: null, unbounded: null }
+  if (typeof input === 'string') return bound
+  for (const [index, item] of input.entries()) {
+    const path = `input[${index}]`
+    // A message needs no type; an item that has neither refers to a stored one.
+    const type = isObject(item) ? (item.type ?? (typeof item.role === 'string' ? 'message' : null)) : null
+    if (!isObject(item) || typeof type !== 'string') bound.open_input ??= path
+    else if (UNBOUNDED_ITEMS.has(type)) bound.unbounded ??= path
+    else if (!INLINE_ITEMS.has(type)) bound.open_input ??= `${path}.${type.slice(0, 40)}`
+    else {
+      readContent(item.content, `${path}.content`, bound)
+      readContent(item.output, `${path}.output`, bound)
+    }
+  }
+  return bound
+}
+
+function readContent(content: unknown, path: string, bound: InputBound): void {
+  if (content === undefined || content === null || typeof content === 'string') return
+  if (!Array.isArray(content)) {
+    bound.open_input ??= path
+    return
+  }
+  for (const [index, part] of content.entries()) {
+    // What a shell printed has no type.
+    if (isObject(part) && part.type === undefined && typeof part.stdout === 'string') continue
+    if (isObject(part) && typeof part.type === 'string' && TEXT_PARTS.has(part.type)) continue
+    const isImage = isObject(part) && part.type === 'input_image' && (part.file_id ?? null) === null
+    if (isImage && isInlineImage(part.image_url)) {
+      // An image is never read as text: its tokens take the place of its bytes.
+      bound.added_tokens += INLINE_IMAGE_TOKENS - part.image_url.length
+    } else bound.open_input ??= `${path}[${index}]`
+  }
+}

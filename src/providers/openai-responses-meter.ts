@@ -1,0 +1,182 @@
+// Reads what an OpenAI response used: from the answer to its making, JSON or stream, and from later answers that show
+// how one ended that ran in the background. Pure; unreadable usage is unknown usage.
+
+import {
+  bufferAnswer,
+  bytesOfStrings,
+  errorClass,
+  isObject,
+  isWhole,
+  NO_USAGE,
+  parseJsonOrUndefined,
+  stringOrNull,
+  tokenCount,
+  UNREAD,
+} from './answer.ts'
+import type { Concluded, JsonObject, Meter, Metered, TokenUsage } from './dialect.ts'
+import { shortenStrings } from './openai-long-strings.ts'
+import { VISIBLE_OUTPUT } from './openai-meter.ts'
+import { isHosted } from './openai-responses-tools.ts'
+import { createSseReader } from './sse.ts'
+import { utf8Length } from './text-bound.ts'
+
+const TERMINAL = new Set<unknown>(['completed', 'incomplete', 'failed', 'cancelled'])
+const GOES_ON = new Set<unknown>(['queued', 'in_progress'])
+
+/** What has been read of an answer so far. */
+interface Read {
+  /** The latest that was said of the response itself. */
+  response: JsonObject | null
+  /** Bytes of deltas: what was generated, until the whole is there. */
+  delta_bytes: number
+  /** An error outside any response. */
+  error: unknown
+  /** True where the bytes ended in what could be read to their end. */
+  readable: boolean
+  shortened: boolean
+}
+
+/** Of `POST /v1/responses`. */
+export function meterResponse(body: JsonObject, stream: boolean): Meter {
+  const hosted = Array.isArray(body.tools) && body.tools.some(isHosted)
+  const hides = hosted || typeof body.model !== 'string' || !VISIBLE_OUTPUT.test(body.model)
+  return meterWith(stream, (read) => {
+    const response = read.response ?? {}
+    const isOver = TERMINAL.has(response.status)
+    const goesOn = GOES_ON.has(response.status) && (body.background === true || response.background === true)
+    const error = read.error ?? response.error ?? null
+    const metered: Metered = {
+      ...UNREAD,
+      may_hide_output: hides || read.shortened,
+      usage: isOver ? readResponsesUsage(response) : null,
+      seen_output_bytes: isOver ? bytesOfStrings(response.output) : read.delta_bytes,
+      response_model: stringOrNull(response.model),
+      service_tier: stringOrNull(response.service_tier) ?? (body.service_tier === 'priority' ? 'priority' : null),
+      error_class: error === null ? null : errorClass(error),
+      continues_as: goesOn ? stringOrNull(response.id) : null,
+    }
+    const ended = isOver || (goesOn && !stream)
+    return { ...metered, complete: ended && read.readable && metered.error_class === null }
+  })
+}
+
+/** Of `GET /v1/responses/:id` and its cancelling: costs nothing itself, and may show that a response has ended. */
+export function meterStored(stream: boolean): Meter {
+  return meterWith(stream, ({ response, error, readable }) => {
+    const isOver = response !== null && TERMINAL.has(response.status) && typeof response.id === 'string'
+    return {
+      ...UNREAD,
+      may_hide_output: false,
+      complete: !stream || (isOver && readable),
+      error_class: error === null ? null : errorClass(error),
+      concluded: isOver ? [conclude(response)] : [],
+    }
+  })
+}
+
+/** Of `DELETE /v1/responses/:id`: nobody can learn any more what it used. */
+export function meterDeleted(id: string): Meter {
+  const buffer = bufferAnswer()
+  return {
+    push: buffer.push,
+    end() {
+      const answer = buffer.end()
+      const isGone = isObject(answer) && answer.deleted === true
+      const unknown = { id, usage: null, model: null, service_tier: null, error_class: null }
+      return { ...UNREAD, may_hide_output: false, complete: true, concluded: isGone ? [unknown] : [] }
+    },
+  }
+}
+
+function conclude(response: JsonObject): Concluded {
+  const error = response.error ?? null
+  return {
+    id: stringOrNull(response.id) ?? '',
+    usage: readResponsesUsage(response),
+    model: stringOrNull(response.model),
+    service_tier: stringOrNull(response.service_tier),
+    error_class: error === null ? null : errorClass(error),
+  }
+}
+
+/** Null where a number is missing or is no count. Cached and cache-written tokens are inside the total. */
+export function readResponsesUsage({ usage, output }: JsonObject): TokenUsage | null {
+  const tokens = readTotals(usage)
+  if (tokens === null) return null
+  const items = Array.isArray(output) ? output : []
+  return { ...tokens, web_search_requests: items.filter(isSearch).length }
+}
+
+/** `usage` of responses and of batches. */
+export function readTotals(usage: unknown): TokenUsage | null {
+  if (!isObject(usage)) return null
+  if (typeof usage.input_tokens !== 'number' || typeof usage.output_tokens !== 'number') return null
+  const input = isObject(usage.input_tokens_details) ? usage.input_tokens_details : {}
+  const output = isObject(usage.output_tokens_details) ? usage.output_tokens_details : {}
+  const read: TokenUsage = {
+    ...NO_USAGE,
+    input_tokens: tokenCount(usage.input_tokens),
+    cached_input_tokens: tokenCount(input.cached_tokens),
+    cache_write_5m_tokens: tokenCount(input.cache_write_tokens),
+    output_tokens: tokenCount(usage.output_tokens),
+    reasoning_tokens: tokenCount(output.reasoning_tokens),
+  }
+  return isWhole(read) && read.cached_input_tokens + read.cache_write_5m_tokens <= read.input_tokens ? read : null
+}
+
+/** Opening a found page and finding in it cost nothing; a search whose action is not told may have cost. */
+function isSearch(item: unknown): boolean {
+  if (!isObject(item) || item.type !== 'web_search_call') return false
+  return !isObject(item.action) || !['open_page', 'find_in_page', 'find'].includes(String(item.action.type))
+}
+
+function meterWith(stream: boolean, measure: (read: Read) => Metered): Meter {
+  const strings = shortenStrings()
+  const read: Read = { response: null, delta_bytes: 0, error: null, readable: true, shortened: false }
+  const finish = () => measure({ ...read, shortened: strings.shortened })
+  if (!stream) {
+    const buffer = bufferAnswer()
+    return {
+      push: (bytes) => buffer.push(strings.push(bytes)),
+      end() {
+        const answer = buffer.end()
+        read.readable = isObject(answer)
+        if (isObject(answer) && (answer.object === 'response' || Array.isArray(answer.output))) read.response = answer
+        else if (isObject(answer)) read.error = answer.error ?? null
+        return finish()
+      },
+    }
+  }
+  const sse = createSseReader((data) => readEvent(data, read))
+  return {
+    push: (bytes) => sse.push(strings.push(bytes)),
+    get finished() {
+      return TERMINAL.has(read.response?.status)
+    },
+    end() {
+      sse.end()
+      read.readable &&= !sse.broken
+      return finish()
+    },
+  }
+}
+
+function readEvent(data: string, read: Read): void {
+  if (data === '[DONE]') return
+  const event = parseJsonOrUndefined(data)
+  if (!isObject(event)) {
+    read.readable = false
+    return
+  }
+  if (isObject(event.response))
+    read.response = { ...event.response, status: statusOf(event.type, event.response.status) }
+  if (event.type === 'error') read.error ??= event.error ?? event
+  else if (event.error !== undefined && event.error !== null) read.error ??= event.error
+  if (typeof event.delta === 'string') read.delta_bytes += utf8Length(event.delta)
+}
+
+/** The event decides: what it holds of the response may be newer than the stream, or older. */
+function statusOf(type: unknown, status: unknown): unknown {
+  const ended = /^response\.(completed|incomplete|failed|cancelled)$/.exec(String(type))?.[1]
+  return ended ?? (TERMINAL.has(status) ? 'in_progress' : status)
+}

@@ -1,0 +1,209 @@
+// Services that are paid by the call: no tokens, one price for each route. Any of them is configuration alone; an
+// operation that is not configured is refused. Pure.
+
+import { z } from 'zod'
+import { ERROR_STATUS, type GatewayError } from '../errors.ts'
+import { nanoUsdOfUsd } from '../pricing/money.ts'
+import type { Price } from '../pricing/price.ts'
+import { NO_USAGE, PLAIN_BOUND, UNREAD } from './answer.ts'
+import { readBearer } from './bearer.ts'
+import type { AnswerHead, Bound, Dialect, Meter, Operation } from './dialect.ts'
+import { refusalHeaders } from './refusals.ts'
+import { sseError } from './sse.ts'
+
+const NAME = /^[a-z][a-z0-9_-]{0,39}$/
+const HEADER = /^[a-z][a-z0-9-]{0,63}$/i
+/** Headers that carry something else, or belong to one hop. */
+const NO_CREDENTIAL =
+  /^(accept.*|connection|content-.*|cookie|host|te|trailer|transfer-encoding|upgrade|x-tollgate-.*)$/i
+const NOT_FORWARDED =
+  /^(authorization|connection|cookie|host|te|trailer|transfer-encoding|upgrade|x-forwarded-.*|x-tollgate-.*)$/i
+/** Paths of Tollgate itself. */
+const RESERVED = new Set([
+  'admin',
+  'anthropic',
+  'bedrock',
+  'gemini',
+  'google-places',
+  'openai',
+  'prices',
+  'usage',
+  'v1',
+])
+
+/**
+ * Of segments that are literal, or a parameter as Hono writes it. A colon inside a literal is a parameter to one of Hono's
+ * routers, and a pattern may match more than its segment: `:verb{things:search}` takes that word alone.
+ */
+const PATH = /^(\/([\w.~-]+|:[a-z]\w*(\{[\w:-]+\})?))+$/i
+
+const routeSchema = z.strictObject({
+  /** Stable: the operation in events, and the model in the price book. */
+  name: z.string().regex(NAME, 'must be lower case letters, digits, - and _, from a letter on'),
+  method: z.enum(['GET', 'POST', 'DELETE']),
+  path: z.string().max(500).regex(PATH, 'must be a path such as /v1/things/:id, without * and query'),
+  usd_per_request: z.number().min(0).max(1_000),
+  takes: z.enum(['json', 'form']).default('json'),
+})
+
+/**
+ * A service: `{ provider, base_url, credential_header, routes: [{ name, method, path, usd_per_request }] }`. The client
+ * sends its Tollgate key where the service wants its own: in that header, or in the query where `credential_query` says.
+ */
+export const perCallServiceSchema = z
+  .strictObject({
+    /** Name in paths (`/geocoder/...`), events and the price book. */
+    provider: z
+      .string()
+      .regex(NAME, 'must be lower case letters, digits, - and _, from a letter on')
+      .refine((name) => !RESERVED.has(name), 'is taken by Tollgate itself'),
+    base_url: z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, '')),
+    credential_header: z
+      .string()
+      .regex(HEADER, 'must be the name of a header')
+      .refine((name) => !NO_CREDENTIAL.test(name), 'cannot carry a credential')
+      .transform((name) => name.toLowerCase()),
+    /** What precedes the credential in its header. */
+    credential_scheme: z.enum(['', 'Bearer']).default(''),
+    credential_query: z.string().min(1).max(64).optional(),
+    /** Headers of the client that reach the service beside the content's own. */
+    forwarded_headers: z
+      .array(
+        z
+          .string()
+          .regex(HEADER, 'must be the name of a header')
+          .refine((name) => !NOT_FORWARDED.test(name), 'is never forwarded')
+          .transform((name) => name.toLowerCase()),
+      )
+      .default([]),
+    routes: z.array(routeSchema).min(1, 'must have at least one route'),
+  })
+  .superRefine(({ routes }, context) => {
+    const seen = new Set<string>()
+    for (const [at, { name, method, path }] of routes.entries()) {
+      for (const [field, key] of [
+        ['name', name],
+        ['path', `${method} ${path}`],
+      ] as const) {
+        if (seen.has(key)) context.addIssue({ code: 'custom', path: ['routes', at, field], message: 'is there twice' })
+        seen.add(key)
+      }
+    }
+  })
+
+/** What an operator writes. */
+export type PerCallConfig = z.input<typeof perCallServiceSchema>
+export type PerCallService = z.output<typeof perCallServiceSchema>
+
+/** For `config.ts`: a list of services, each with a name of its own. */
+export const perCallServicesSchema = z.array(perCallServiceSchema).superRefine((services, context) => {
+  const seen = new Set<string>()
+  for (const [at, { provider }] of services.entries()) {
+    if (seen.has(provider)) context.addIssue({ code: 'custom', path: [at, 'provider'], message: 'is there twice' })
+    seen.add(provider)
+  }
+})
+
+export function perCallDialect(service: PerCallService): Dialect {
+  const { provider, credential_header, credential_query, credential_scheme } = service
+  const inHeader = (headers: Headers) => {
+    const value = headers.get(credential_header)?.trim() ?? null
+    return value?.replace(/^bearer +/i, '') || readBearer(headers)
+  }
+  return {
+    provider,
+    operations: service.routes.map(({ name, method, path, takes }) =>
+      perCallOperation({ name, method, path, takes }, () => name),
+    ),
+    request_id_header: 'x-request-id',
+    forwarded_headers: ['content-type', 'accept', 'user-agent', ...service.forwarded_headers],
+    own_key_headers: [],
+    readCredential(headers, url) {
+      const inQuery = credential_query ? (URL.parse(url)?.searchParams.getAll(credential_query) ?? []) : []
+      // More than one is not one credential: joined, as headers are.
+      const all = new Set([inHeader(headers) ?? '', ...inQuery].filter(Boolean))
+      return all.size > 0 ? [...all].join(', ') : null
+    },
+    ...(credential_query !== undefined && { credential_query }),
+    setCredential(headers, credential) {
+      headers.delete('authorization')
+      headers.set(credential_header, credential_scheme ? `${credential_scheme} ${credential}` : credential)
+    },
+    errorResponse(error, request_id, { cap_status }) {
+      const status = error.code === 'cap_exceeded' ? (cap_status ?? 429) : ERROR_STATUS[error.code]
+      const headers = refusalHeaders(error)
+      headers.set('x-request-id', request_id)
+      return Response.json({ error: wireError(error) }, { status, headers })
+    },
+    streamError: (error) => sseError({ error: wireError(error) }),
+    maxOutputTokens: () => null,
+  }
+}
+
+/** Prices that the configuration brings, for the price book to ask before its catalogue and after an admin's own. */
+export function perCallPrices(
+  services: readonly PerCallService[],
+): (provider: string, model: string) => Price | undefined {
+  const prices = new Map<string, Price>()
+  for (const { provider, routes } of services) {
+    for (const { name, usd_per_request } of routes) {
+      prices.set(`${provider} ${name}`, pricePerCall(name, nanoUsdOfUsd(usd_per_request), 'configuration'))
+    }
+  }
+  return (provider, model) => prices.get(`${provider} ${model}`)
+}
+
+/** A price of calls alone. */
+export function pricePerCall(priced_as: string, request_nano_usd: number, price_source: string): Price {
+  return {
+    rates: {
+      input: 0,
+      cached_input: 0,
+      cache_write_5m: 0,
+      cache_write_1h: 0,
+      output: 0,
+      audio_input: null,
+      audio_output: null,
+    },
+    long_context: [],
+    tier_percent: new Map(),
+    web_search_nano_usd_per_million: 0,
+    request_nano_usd,
+    unit_nano_usd: null,
+    context_window: null,
+    priced_as,
+    price_source,
+  }
+}
+
+/** An operation that uses no tokens and has a price, found by what it is called in the price book. */
+export function perCallOperation(
+  route: Pick<Operation, 'name' | 'method' | 'path' | 'takes'>,
+  modelOf: (asked: Parameters<NonNullable<Operation['readBound']>>[0]) => string | GatewayError,
+): Operation {
+  return {
+    ...route,
+    readBound(asked): Bound | GatewayError {
+      const model = modelOf(asked)
+      if (typeof model !== 'string') return model
+      return { ...PLAIN_BOUND, model, stream: false, input_tokens: 0, output: null }
+    },
+    meter: (_asked, head) => meterCall(head),
+  }
+}
+
+/** Cloudflare's words for an origin that took the request and then gave no answer: it may have billed it. */
+const MAYBE_BILLED = new Set([520, 524])
+
+/** A call that was answered is one call, whatever its bytes say; one that was refused costs nothing. */
+function meterCall({ status }: AnswerHead): Meter {
+  const isUsed = status < 400 || MAYBE_BILLED.has(status)
+  return {
+    push() {},
+    end: () => ({ ...UNREAD, usage: isUsed ? NO_USAGE : null, complete: status < 400, may_hide_output: false }),
+  }
+}
+
+function wireError({ code, message, field, cap, errors }: GatewayError) {
+  return { code, message, ...(field !== undefined && { field }), ...(cap && { cap }), ...(errors && { errors }) }
+}

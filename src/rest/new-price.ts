@@ -1,0 +1,161 @@
+// Prices as the API takes them: US dollars as decimals, exact to the nano-dollar. Pure.
+
+import { z } from '@hono/zod-openapi'
+import { nanoUsdOfDecimal } from '../pricing/money.ts'
+import type { GivenPrice, GivenRates } from '../pricing/override.ts'
+import type { Rates } from '../pricing/price.ts'
+import { instant, text } from './fields.ts'
+
+/** In US dollars, of whatever it is the price of. Keeps what a call can cost exact. */
+const MOST_USD = 1_000
+const MOST_PERCENT = 1_000
+const MOST_TIERS = 16
+const MOST_THRESHOLDS = 8
+const MOST_WINDOW = 100_000_000
+
+export const RATE_KINDS = [
+  'input',
+  'cached_input',
+  'cache_write_5m',
+  'cache_write_1h',
+  'output',
+  'audio_input',
+  'audio_output',
+] as const satisfies (keyof Rates)[]
+
+const amountFault = 'must be a decimal amount of US dollars, such as "0.15"'
+
+/** `"0.15"` or 0.15, as nano-dollars. */
+const usd = z
+  .union([z.string(amountFault), z.number(amountFault)], amountFault)
+  .transform((amount, context) => {
+    const nano_usd = nanoUsdOfDecimal(amount, MOST_USD)
+    if (typeof nano_usd === 'number') return nano_usd
+    context.addIssue({ code: 'custom', message: nano_usd.fault })
+    return z.NEVER
+  })
+  .openapi({ description: `US dollars, 0 to ${MOST_USD}, at most nine decimals.`, example: '0.15' })
+
+const given = z.strictObject({
+  input: usd,
+  cached_input: usd.nullish(),
+  cache_write_5m: usd.nullish(),
+  cache_write_1h: usd.nullish(),
+  output: usd,
+  audio_input: usd.nullish(),
+  audio_output: usd.nullish(),
+})
+
+const whole = (least: number, most: number) => {
+  const fault = `must be a whole number from ${least} to ${most}`
+  return z.int(fault).min(least, fault).max(most, fault)
+}
+
+const provider = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9_-]{0,63}$/, 'must be the name of a provider as in paths')
+  .openapi({ example: 'openai' })
+
+const model = z
+  .string()
+  .regex(/^[!-~]{1,500}$/, 'must be the id of a model: 1 to 500 ASCII characters without spaces')
+  .openapi({ example: 'gpt-4o-mini' })
+
+const thresholds = z
+  .array(z.strictObject({ above_input_tokens: whole(1, MOST_WINDOW), usd_per_mtok: given }))
+  .max(MOST_THRESHOLDS, `must have at most ${MOST_THRESHOLDS} thresholds`)
+  .refine(
+    (list) => new Set(list.map(({ above_input_tokens }) => above_input_tokens)).size === list.length,
+    'must name each above_input_tokens once',
+  )
+
+const tierPercent = z
+  .record(z.string().regex(/^[a-z][a-z0-9_]{0,31}$/), whole(1, MOST_PERCENT))
+  .refine((tiers) => Object.keys(tiers).length <= MOST_TIERS, `must have at most ${MOST_TIERS} tiers`)
+
+/** A whole price; null is as absent. */
+export const newPriceSchema = z
+  .strictObject({
+    provider,
+    model,
+    effective_from: instant.nullish().openapi({ type: 'string', format: 'date-time', description: 'Default: now.' }),
+    usd_per_mtok: given.nullish().openapi({
+      description:
+        'Per million tokens. Left out kinds cost what is usual at the provider, audio has no price. Left out whole: tokens cost nothing.',
+    }),
+    usd_per_request: usd.nullish(),
+    usd_per_unit: usd
+      .nullish()
+      .openapi({ description: 'Of what is billed by the second, the character or the image.' }),
+    usd_per_thousand_web_searches: usd.nullish(),
+    tier_percent: tierPercent.nullish().openapi({ description: 'Of service tiers, in percent: `{"batch": 50}`.' }),
+    long_context: thresholds.nullish().openapi({ description: 'Rates of the whole request beyond so many tokens.' }),
+    context_window: whole(1, MOST_WINDOW).nullish().openapi({ description: 'Default: what the catalogue says.' }),
+    note: text(500).nullish(),
+  })
+  .refine((price) => [price.usd_per_mtok, price.usd_per_request, price.usd_per_unit].some((one) => one != null), {
+    path: ['usd_per_mtok'],
+    message: 'is required, unless there is a usd_per_request or a usd_per_unit',
+  })
+  .transform(({ provider, model, effective_from, note, ...price }) => ({
+    provider,
+    model,
+    effective_from: effective_from ?? null,
+    note: note ?? null,
+    price: toGiven(price),
+  }))
+
+/** Any fields of a price; what they may be is checked on the whole price that results. */
+export const priceChangeSchema = z
+  .strictObject({
+    effective_from: z.unknown(),
+    usd_per_mtok: z.unknown(),
+    usd_per_request: z.unknown(),
+    usd_per_unit: z.unknown(),
+    usd_per_thousand_web_searches: z.unknown(),
+    tier_percent: z.unknown(),
+    long_context: z.unknown(),
+    context_window: z.unknown(),
+    note: z.unknown(),
+  })
+  .partial()
+  .openapi({ description: 'What is named changes, null takes it away; usd_per_mtok and tier_percent merge.' })
+
+interface WirePrice {
+  usd_per_mtok?: z.output<typeof given> | null | undefined
+  usd_per_request?: number | null | undefined
+  usd_per_unit?: number | null | undefined
+  usd_per_thousand_web_searches?: number | null | undefined
+  tier_percent?: Record<string, number> | null | undefined
+  long_context?: z.output<typeof thresholds> | null | undefined
+  context_window?: number | null | undefined
+}
+
+function toGiven(wire: WirePrice): GivenPrice {
+  const long_context = wire.long_context?.map(({ above_input_tokens, usd_per_mtok }) => ({
+    above_input_tokens,
+    rates: ratesOf(usd_per_mtok),
+  }))
+  return withoutNulls({
+    rates: wire.usd_per_mtok ? ratesOf(wire.usd_per_mtok) : null,
+    request_nano_usd: wire.usd_per_request,
+    unit_nano_usd: wire.usd_per_unit,
+    web_search_nano_usd_per_thousand: wire.usd_per_thousand_web_searches,
+    tier_percent: wire.tier_percent && Object.keys(wire.tier_percent).length > 0 ? sorted(wire.tier_percent) : null,
+    long_context: long_context?.length
+      ? long_context.toSorted((a, b) => a.above_input_tokens - b.above_input_tokens)
+      : null,
+    context_window: wire.context_window,
+  }) as GivenPrice
+}
+
+/** In one order, so that equal prices are equal texts. */
+const ratesOf = (rates: z.output<typeof given>) =>
+  withoutNulls(Object.fromEntries(RATE_KINDS.map((kind) => [kind, rates[kind]]))) as unknown as GivenRates
+
+const sorted = (tiers: Record<string, number>) =>
+  Object.fromEntries(Object.entries(tiers).sort(([a], [b]) => (a < b ? -1 : 1)))
+
+function withoutNulls(fields: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined && value !== null))
+}

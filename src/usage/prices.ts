@@ -1,0 +1,132 @@
+// GET /prices/{provider}/{model}: the price that would apply now, and why. For whoever may call.
+
+import { createRoute, z } from '@hono/zod-openapi'
+import type { LedgerOf } from '../../durable-objects/ledger/types.ts'
+import { GatewayFault } from '../errors.ts'
+import { refusalError } from '../middleware/refusal-error.ts'
+import type { ExplainingPriceBook, Explanation } from '../pricing/price-book.ts'
+import { answers, problems, restApp } from '../rest/app.ts'
+import { noQuery } from '../rest/fields.ts'
+import { amountsOfPrice, appliedView } from '../rest/prices.ts'
+import type { UsageCaller } from '../rest/status.ts'
+
+const version = z.object({ id: z.guid(), effective_from: z.iso.datetime() }).nullable()
+
+const explanationSchema = z
+  .object({
+    provider: z.string(),
+    model: z.string(),
+    price: z
+      .object(amountsOfPrice)
+      .nullable()
+      .openapi({ description: 'Null where there is none: refused under a cost cap, else recorded with a cost of 0.' }),
+    priced_as: z.string().nullable().openapi({ description: 'As events name it.' }),
+    price_source: z.string().nullable().openapi({ description: 'As events name it.' }),
+    source: z.enum(['override', 'configuration', 'catalogue', 'none', 'overrides_unknown']),
+    override: version.openapi({ description: 'The price of /admin/prices that applies.' }),
+    next_override: version.openapi({ description: 'The one that will apply next.' }),
+    explanation: z.string(),
+  })
+  .openapi('PriceExplanation')
+
+const explain = createRoute({
+  method: 'get',
+  path: '/{provider}/{model}',
+  operationId: 'getAppliedPrice',
+  tags: ['prices'],
+  security: [{ bearer: [] }, { 'x-api-key': [] }, { 'x-tollgate-key': [] }],
+  summary: 'The price of a model that would apply now, and why',
+  request: {
+    params: z.object({
+      provider: z.string().max(64),
+      model: z.string().min(1).max(500).openapi({ description: 'A slash may stand as it is or as %2F.' }),
+    }),
+    query: noQuery,
+  },
+  responses: { 200: answers(explanationSchema, 'The price, or that there is none'), ...problems() },
+})
+
+export interface PriceRouteDeps {
+  prices: ExplainingPriceBook
+  ledgerOf: LedgerOf
+}
+
+/**
+ * Expects `c.var.caller` from `authenticate`.
+ *
+ * @example
+ * ```ts
+ * app.use('/prices/*', authenticate({ keys, jwt: null }))
+ * app.route('/prices', appliedPriceRoutes({ prices, ledgerOf }))
+ * ```
+ */
+export function appliedPriceRoutes({ prices, ledgerOf }: PriceRouteDeps) {
+  const app = restApp<{ caller: UsageCaller }>()
+  const answer = async (caller: UsageCaller, provider: string, model: string) => {
+    await refuseInvalid(ledgerOf, caller)
+    return explanationView(provider, model, await prices.explain(provider, model))
+  }
+  const routes = app.openapi(explain, async (c) => {
+    const { provider, model } = c.req.valid('param')
+    return c.json(await answer(c.var.caller, provider, model), 200)
+  })
+  // Ids such as `@cf/meta/llama-3` as they are: the document's own path means one segment.
+  app.get('/:provider{[^/]+}/:model{.+}', async (c) => {
+    const { provider, model } = c.req.param()
+    if (provider.length > 64 || model.length > 500) {
+      const message = 'model: must have at most 500 characters'
+      throw new GatewayFault({ code: 'invalid_request', message, field: 'model' })
+    }
+    return c.json(await answer(c.var.caller, provider, model))
+  })
+  return routes
+}
+
+/** Any valid key may ask, whatever its scope; so may a subject that is not a user yet. */
+async function refuseInvalid(ledgerOf: LedgerOf, { user_id, key_id }: UsageCaller): Promise<void> {
+  const answer = await ledgerOf(user_id)
+    .status({ key_id, scope: 'call' })
+    .catch((cause) => {
+      const message = 'The ledger does not answer. Try again.'
+      throw new GatewayFault({ code: 'ledger_unavailable', message }, { cause })
+    })
+  if (!('refusal' in answer)) return
+  const { reason } = answer.refusal
+  if (reason !== 'missing_scope' && reason !== 'no_config') throw new GatewayFault(refusalError(answer.refusal))
+}
+
+function explanationView(provider: string, model: string, { price, source, override, next }: Explanation) {
+  return {
+    provider,
+    model,
+    price: price && appliedView(price),
+    priced_as: price?.priced_as ?? null,
+    price_source: price?.price_source ?? null,
+    source,
+    override: override && versionView(override),
+    next_override: next && versionView(next),
+    explanation: wordsFor(source, price?.priced_as),
+  }
+}
+
+const versionView = ({ id, effective_from }: { id: string; effective_from: number }) => ({
+  id,
+  effective_from: new Date(effective_from).toISOString(),
+})
+
+const WITHOUT_PRICE = 'Under a cost cap its calls are refused; else they are allowed and recorded with a cost of 0.'
+
+function wordsFor(source: Explanation['source'], priced_as = ''): string {
+  switch (source) {
+    case 'override':
+      return 'An administrator has set this price for exactly this model.'
+    case 'configuration':
+      return 'The configuration fixes this price.'
+    case 'catalogue':
+      return `This is the price of ${priced_as} in the catalogue; no override applies.`
+    case 'none':
+      return `No price of this model is known. ${WITHOUT_PRICE} An administrator can set one at /admin/prices.`
+    case 'overrides_unknown':
+      return `What administrators have set cannot be read at the moment, so no price is safe. ${WITHOUT_PRICE}`
+  }
+}

@@ -1,0 +1,64 @@
+// A Tollgate with OpenAI-compatible providers, all served by one fake under different base paths.
+
+import OpenAI from 'openai'
+import { answerOpenAI } from '../../src/local/fake-openai.ts'
+import { type FakeProvider, type RecordedRequest, startFakeProvider } from '../../src/local/fake-provider.ts'
+import type { Script } from '../../src/local/fake-script.ts'
+import { bundle } from '../support/build.ts'
+import { countingFetch } from '../support/client-calls.ts'
+import { type Gateway, startGateway } from '../support/gateway.ts'
+
+export interface CompatibleGateway extends Gateway {
+  /** Where the compatible providers are; `provider` is OpenAI's. */
+  compatible: FakeProvider
+  /** What the next answers become. */
+  change: ((usual: Script, request: RecordedRequest) => Script) | null
+  lastRequest(): RecordedRequest
+}
+
+/** @param varsOf variables by the origin of the fake */
+export async function startCompatible(
+  folder: string,
+  varsOf: (url: string) => Record<string, string>,
+): Promise<CompatibleGateway> {
+  bundle(`dist/${folder}`, 'test/clients/compatible-worker.ts')
+  const compatible = await startFakeProvider()
+  const started = await startGateway({ worker: `dist/${folder}/compatible-worker.js`, vars: varsOf(compatible.url) })
+  const gateway: CompatibleGateway = {
+    ...started,
+    compatible,
+    change: null,
+    lastRequest() {
+      const last = compatible.requests.at(-1)
+      if (!last) throw new Error('nothing reached the provider')
+      return last
+    },
+    async close() {
+      await started.close()
+      await compatible.close()
+    },
+  }
+  compatible.reply = (request) => {
+    const usual = answerOf(request)
+    return gateway.change?.(usual, request) ?? usual
+  }
+  return gateway
+}
+
+/** OpenAI's answer below any base path, to any credential of ours in either header. */
+function answerOf({ method, path, headers, body }: RecordedRequest): Script {
+  const sent = new Headers(headers)
+  const key = sent.get('api-key')
+  const authorization = key ? `Bearer ${key}` : (sent.get('authorization') ?? undefined)
+  return answerOpenAI(
+    method,
+    path.replace(/\?.*/, '').replace(/^.*?(\/v1)?(?=\/(chat|models|completions|embeddings|responses))/, '/v1'),
+    authorization,
+    body,
+  )
+}
+
+export function clientOf(gateway: Gateway, path: string, apiKey: string, options: object = {}) {
+  const { fetch, attempts } = countingFetch()
+  return { attempts, client: new OpenAI({ baseURL: gateway.url + path, apiKey, fetch, ...options }) }
+}

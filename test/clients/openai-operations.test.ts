@@ -1,0 +1,269 @@
+// OpenAI's other operations as the official client sees them: legacy completions, embeddings, images, audio, files,
+// batches, moderations; and what is refused.
+
+import type OpenAI from 'openai'
+import { BadRequestError, NotFoundError, toFile } from 'openai'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { checkBooks } from '../support/books.ts'
+import { failure, GENEROUS, lastRequest, onlyEvent, openaiOf, post } from '../support/client-calls.ts'
+import { type Gateway, startGateway } from '../support/gateway.ts'
+
+let gateway: Gateway
+const users: string[] = []
+
+beforeAll(async () => {
+  gateway = await startGateway()
+})
+afterEach(() => {
+  gateway.provider.reply = undefined
+  gateway.provider.requests.length = 0
+})
+afterAll(async () => {
+  await checkBooks(gateway, users)
+  await gateway?.close()
+})
+
+const REQUESTS = [{ cap_type: 'total', limits: { requests: 1e6 } }]
+const TOKENS = [{ cap_type: 'total', limits: { tokens: 1e9 } }]
+
+async function caller(caps: typeof GENEROUS | typeof REQUESTS | typeof TOKENS = GENEROUS) {
+  const { id, key } = await gateway.admin.user(caps)
+  users.push(id)
+  return { id, key, ...openaiOf(gateway, key) }
+}
+const bodyBytes = () => lastRequest(gateway).body.length
+const PNG = () => toFile(Buffer.from('a png'), 'a.png', { type: 'image/png' })
+const MP3 = () => toFile(Buffer.alloc(5_000), 'a.mp3', { type: 'audio/mpeg' })
+
+describe('legacy completions', () => {
+  test('are charged every choice of every prompt', async () => {
+    const { id, client } = await caller()
+    const answer = await client.completions.create({
+      model: 'gpt-3.5-turbo-instruct',
+      prompt: ['a', 'b'],
+      n: 2,
+      best_of: 3,
+      max_tokens: 10,
+    })
+    expect(answer.choices).toHaveLength(4)
+    expect(await onlyEvent(gateway, id)).toMatchObject({
+      operation: 'completions',
+      usage_source: 'reported',
+      input_tokens: bodyBytes(),
+      output_tokens: 60,
+      cost_nano_usd: bodyBytes() * 1_500 + 60 * 2_000,
+      overrun: false,
+    })
+  })
+
+  test('stream without the usage that only Tollgate asked for', async () => {
+    const { id, client } = await caller()
+    const stream = await client.completions.create({
+      model: 'gpt-3.5-turbo-instruct',
+      prompt: 'a',
+      max_tokens: 10,
+      stream: true,
+    })
+    const chunks: OpenAI.Completion[] = []
+    for await (const chunk of stream) chunks.push(chunk)
+    expect(chunks.every(({ choices }) => choices.length > 0)).toBe(true)
+    expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'reported', output_tokens: 10 })
+  })
+})
+
+test('embeddings are charged their input', async () => {
+  const { id, client } = await caller()
+  const { data } = await client.embeddings.create({ model: 'text-embedding-3-small', input: ['a', 'b', 'c'] })
+  expect(data).toHaveLength(3)
+  expect(await onlyEvent(gateway, id)).toMatchObject({
+    operation: 'embeddings',
+    usage_source: 'reported',
+    input_tokens: bodyBytes(),
+    output_tokens: 0,
+    cost_nano_usd: bodyBytes() * 20,
+  })
+})
+
+test('moderations are free', async () => {
+  const { id, client } = await caller()
+  await client.moderations.create({ model: 'omni-moderation-latest', input: 'hello' })
+  expect(await onlyEvent(gateway, id)).toMatchObject({
+    operation: 'moderations',
+    cost_nano_usd: 0,
+    input_tokens: 0,
+    requests: 1,
+  })
+})
+
+describe('images', () => {
+  test('that are generated are charged their tokens', async () => {
+    const { id, client } = await caller(TOKENS)
+    const answer = await client.images.generate({ model: 'gpt-image-1', prompt: 'a cat', quality: 'low', n: 2 })
+    expect(answer.data).toHaveLength(2)
+    expect(await onlyEvent(gateway, id)).toMatchObject({
+      operation: 'images_generations',
+      usage_source: 'reported',
+      input_tokens: 5,
+      output_tokens: 2 * 408,
+      overrun: false,
+    })
+  })
+
+  test('stream with partial images', async () => {
+    const { id, client } = await caller(TOKENS)
+    const body = { model: 'gpt-image-1', prompt: 'a cat', stream: true as const, partial_images: 2 }
+    const types: string[] = []
+    for await (const { type } of await client.images.generate(body)) types.push(type)
+    expect(types.at(-1)).toBe('image_generation.completed')
+    expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'reported', output_tokens: 6_240 + 200 })
+  })
+
+  test('that are edited come as a form, whose bytes reach the provider unchanged', async () => {
+    const { id, client } = await caller(TOKENS)
+    const answer = await client.images.edit({
+      model: 'gpt-image-1',
+      prompt: 'x',
+      image: [await PNG(), await PNG()],
+      quality: 'medium',
+    })
+    expect(answer.data).toHaveLength(1)
+    expect(lastRequest(gateway).body.toString()).toContain('a png')
+    expect(await onlyEvent(gateway, id)).toMatchObject({
+      operation: 'images_edits',
+      output_tokens: 1_584,
+      overrun: false,
+    })
+  })
+
+  test('of DALL-E are counted by the piece', async () => {
+    const { id, client } = await caller(REQUESTS)
+    const answer = await client.images.createVariation({ model: 'dall-e-2', image: await PNG(), n: 2 })
+    expect(answer.data).toHaveLength(2)
+    expect(await onlyEvent(gateway, id)).toMatchObject({
+      operation: 'images_variations',
+      usage_source: 'reported',
+      input_tokens: 0,
+    })
+  })
+
+  test('of a model that nobody knows are refused under a token cap', async () => {
+    const { client } = await caller(TOKENS)
+    const error = await failure(client.images.generate({ model: 'gpt-image-9', prompt: 'x' }))
+    expect(error).toBeInstanceOf(BadRequestError)
+    expect(error).toMatchObject({ param: 'model' })
+  })
+})
+
+describe('audio', () => {
+  test('transcripts are charged their tokens, those of audio apart', async () => {
+    const { id, client } = await caller()
+    const { text } = await client.audio.transcriptions.create({ model: 'gpt-4o-mini-transcribe', file: await MP3() })
+    expect(text).toContain('Hello')
+    expect(await onlyEvent(gateway, id)).toMatchObject({
+      operation: 'audio_transcriptions',
+      usage_source: 'reported',
+      input_tokens: 16_000,
+      audio_input_tokens: 16_000,
+      overrun: false,
+      cost_nano_usd: 16_000 * 3_000 + 16_000 * 5_000,
+    })
+  })
+
+  test('transcripts stream', async () => {
+    const { id, client } = await caller()
+    const stream = await client.audio.transcriptions.create({
+      model: 'gpt-4o-transcribe',
+      file: await MP3(),
+      stream: true,
+    })
+    const types: string[] = []
+    for await (const { type } of stream) types.push(type)
+    expect(types.at(-1)).toBe('transcript.text.done')
+    expect(await onlyEvent(gateway, id)).toMatchObject({ stream: true, usage_source: 'reported' })
+  })
+
+  test('whisper is refused where cost or tokens are capped, for nothing bounds its seconds', async () => {
+    const { client } = await caller()
+    const body = { model: 'whisper-1', file: await MP3() }
+    expect(await failure(client.audio.transcriptions.create(body))).toMatchObject({ status: 400, param: 'file' })
+    const { id, client: uncapped } = await caller(REQUESTS)
+    await uncapped.audio.transcriptions.create(body)
+    expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'reported', input_tokens: 0, output_tokens: 0 })
+    const { id: other, client: translator } = await caller(REQUESTS)
+    expect(await translator.audio.translations.create({ ...body, response_format: 'text' })).toContain('Hello')
+    expect(await onlyEvent(gateway, other)).toMatchObject({
+      operation: 'audio_translations',
+      usage_source: 'estimated',
+    })
+  })
+
+  test('speech of tts-1 is audio, byte for byte', async () => {
+    const { id, client } = await caller(TOKENS)
+    const answer = await client.audio.speech.create({ model: 'tts-1', input: 'Hello', voice: 'alloy' })
+    expect((await answer.arrayBuffer()).byteLength).toBe(4_096)
+    expect(await onlyEvent(gateway, id)).toMatchObject({
+      operation: 'audio_speech',
+      usage_source: 'reported',
+      input_tokens: 0,
+    })
+  })
+
+  test('speech by tokens reports them in events', async () => {
+    const { id, key } = await caller(REQUESTS)
+    const body = { model: 'gpt-4o-mini-tts', input: 'Hello', voice: 'alloy', stream_format: 'sse' }
+    const answer = await post(gateway, 'openai', key, body, { path: '/openai/v1/audio/speech' })
+    expect(await answer.text()).toContain('speech.audio.done')
+    expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'reported', output_tokens: 42 })
+  })
+})
+
+describe('files and batches', () => {
+  test('a file is uploaded, read and deleted, each at the cost of a request', async () => {
+    const { client } = await caller()
+    const file = await client.files.create({ file: await toFile(Buffer.from('{}\n'), 'a.jsonl'), purpose: 'batch' })
+    expect((await client.files.retrieve(file.id)).bytes).toBe(3)
+    expect(await (await client.files.content(file.id)).text()).toBe('{}\n')
+    expect((await client.files.delete(file.id)).deleted).toBe(true)
+  })
+
+  const BATCH = {
+    input_file_id: 'file-1',
+    endpoint: '/v1/chat/completions' as const,
+    completion_window: '24h' as const,
+  }
+
+  test('a batch is refused under a token or cost cap: nothing bounds its file', async () => {
+    const { client } = await caller()
+    const error = await failure(client.batches.create(BATCH))
+    expect(error).toBeInstanceOf(BadRequestError)
+    expect(error).toMatchObject({ param: 'input_file_id', code: 'unbounded_request' })
+  })
+
+  test('a batch is made and polled where neither is capped', async () => {
+    const { client } = await caller(REQUESTS)
+    const { id } = await client.batches.create(BATCH)
+    expect((await client.batches.retrieve(id)).status).toBe('in_progress')
+    expect((await client.batches.retrieve(id)).status).toBe('completed')
+  })
+
+  test('cancelling a batch sends no body', async () => {
+    const { client } = await caller(REQUESTS)
+    const { id } = await client.batches.create(BATCH)
+    expect((await client.batches.cancel(id)).status).toBe('cancelling')
+  })
+})
+
+test('lists of what others have, and realtime, are NotFoundErrors that say why', async () => {
+  const { client, key } = await caller()
+  for (const list of [client.files.list(), client.batches.list()]) {
+    const error = await failure(list)
+    expect(error).toBeInstanceOf(NotFoundError)
+    expect(String(error)).toContain('other callers')
+  }
+  const realtime = await fetch(`${gateway.url}/openai/v1/realtime?model=gpt-realtime`, {
+    headers: { authorization: `Bearer ${key}` },
+  })
+  expect(realtime.status).toBe(404)
+  expect(await realtime.text()).toContain('realtime sessions')
+  expect(gateway.provider.requests).toHaveLength(0)
+})

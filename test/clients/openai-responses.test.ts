@@ -1,0 +1,237 @@
+// OpenAI's responses as the official client sees them: JSON, streams, tools, stored and in the background.
+
+import type OpenAI from 'openai'
+import { APIError, BadRequestError, RateLimitError } from 'openai'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterSteps, CUT, json, without } from '../../src/local/fake-script.ts'
+import { checkBooks } from '../support/books.ts'
+import {
+  answerWith,
+  capOf,
+  failure,
+  GENEROUS,
+  lastRequest,
+  NOTHING_USED,
+  onlyEvent,
+  openaiOf,
+  post,
+  type User,
+} from '../support/client-calls.ts'
+import { type Gateway, startGateway } from '../support/gateway.ts'
+
+const HELLO = { model: 'gpt-4o-mini', input: 'hello', max_output_tokens: 100 }
+const PATH = '/openai/v1/responses'
+
+let gateway: Gateway
+let user: User
+
+beforeAll(async () => {
+  gateway = await startGateway()
+  user = await gateway.admin.user(GENEROUS)
+})
+afterEach(() => {
+  gateway.provider.reply = undefined
+  gateway.provider.requests.length = 0
+})
+afterAll(() => gateway?.close())
+
+const bodyBytes = () => lastRequest(gateway).body.length
+/** gpt-4o-mini: 0.15 and 0.60 dollars a million. */
+const nanoUsd = (input: number, output: number) => Math.ceil(input * 150 + output * 600)
+
+describe('usage', () => {
+  test('of a JSON answer is charged as the provider reports it', async () => {
+    const { id, key } = await gateway.admin.user(GENEROUS)
+    const response = await openaiOf(gateway, key).client.responses.create(HELLO)
+    expect(response.output_text).toContain('Hello from the fake provider')
+    expect(await onlyEvent(gateway, id)).toMatchObject({
+      operation: 'responses',
+      usage_source: 'reported',
+      input_tokens: bodyBytes(),
+      output_tokens: 100,
+      reasoning_tokens: 100 - 16,
+      cost_nano_usd: nanoUsd(bodyBytes(), 100),
+    })
+    await checkBooks(gateway, [id])
+  })
+
+  test('of a stream is charged, and its bytes are the provider’s own', async () => {
+    const { id, key } = await gateway.admin.user(GENEROUS)
+    const seen = answerWith(gateway)
+    const answer = await post(gateway, 'openai', key, { ...HELLO, stream: true }, { path: PATH })
+    expect(await answer.text()).toBe(seen.last().steps.join(''))
+    expect(await onlyEvent(gateway, id)).toMatchObject({ stream: true, usage_source: 'reported', output_tokens: 100 })
+    await checkBooks(gateway, [id])
+  })
+
+  test('the SDK’s own stream helper reads a stream to its end', async () => {
+    const stream = openaiOf(gateway, user.key).client.responses.stream(HELLO)
+    expect((await stream.finalResponse()).usage?.output_tokens).toBe(100)
+  })
+
+  test('of web searches counts a fee for each, within max_tool_calls', async () => {
+    const { id, key } = await gateway.admin.user(GENEROUS)
+    const body = { ...HELLO, tools: [{ type: 'web_search' }], max_tool_calls: 2 }
+    const answer = await post(gateway, 'openai', key, body, { path: PATH })
+    expect(answer.status).toBe(200)
+    const event = await onlyEvent(gateway, id)
+    expect(event).toMatchObject({ web_search_requests: 2, usage_source: 'reported', overrun: false })
+    expect(event.cost_nano_usd).toBe(nanoUsd(event.input_tokens, event.output_tokens) + 2 * 10_000_000)
+  })
+
+  test('that nobody reports is charged the hold', async () => {
+    const { id, key } = await gateway.admin.user(GENEROUS)
+    gateway.provider.reply = () => json({ object: 'response', status: 'completed', output: 'x', usage: { a: 1 } })
+    const answer = await post(gateway, 'openai', key, { ...HELLO, model: 'o4-mini' }, { path: PATH })
+    expect(answer.status).toBe(200)
+    expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'hold', output_tokens: 100 })
+  })
+})
+
+describe('caps', () => {
+  test('a bound that does not fit is clamped in the body', async () => {
+    const { key } = await gateway.admin.user([{ cap_type: 'daily', limits: { tokens: 500 } }])
+    const answer = await post(gateway, 'openai', key, { model: 'gpt-4o-mini', input: 'hello' }, { path: PATH })
+    const granted = Number(/\d+/.exec(answer.headers.get('tollgate-clamped') ?? '')?.[0])
+    expect(JSON.parse(lastRequest(gateway).body.toString()).max_output_tokens).toBe(granted)
+    expect(granted).toBeGreaterThan(0)
+  })
+
+  test('an exceeded one is a RateLimitError, once', async () => {
+    const { key } = await gateway.admin.user([{ cap_type: 'daily', limits: { requests: 1 } }])
+    const { client, attempts } = openaiOf(gateway, key)
+    await client.responses.create(HELLO)
+    expect(await failure(client.responses.create(HELLO))).toBeInstanceOf(RateLimitError)
+    expect(attempts).toHaveLength(2)
+  })
+
+  test.each([
+    ['tools[0]', { tools: [{ type: 'code_interpreter', container: { type: 'auto' } }] }],
+    ['max_tool_calls', { tools: [{ type: 'web_search' }] }],
+    ['prompt', { prompt: { id: 'pmpt_1' } }],
+  ])('what nothing bounds is a BadRequestError that names %s', async (field, extra) => {
+    const { client, attempts } = openaiOf(gateway, user.key)
+    const error = await failure(
+      client.responses.create({ ...HELLO, ...extra } as OpenAI.Responses.ResponseCreateParamsNonStreaming),
+    )
+    expect(error).toBeInstanceOf(BadRequestError)
+    expect(error).toMatchObject({ param: field, code: 'unbounded_request' })
+    expect(attempts).toHaveLength(1)
+    expect(gateway.provider.requests).toHaveLength(0)
+  })
+
+  test('stored context is held as a whole context window', async () => {
+    const { key } = await gateway.admin.user([{ cap_type: 'total', limits: { tokens: 100_000 } }])
+    const error = await failure(
+      openaiOf(gateway, key).client.responses.create({ ...HELLO, previous_response_id: 'resp_1' }),
+    )
+    expect(error).toBeInstanceOf(RateLimitError)
+  })
+})
+
+describe('a stream that ends badly throws in the SDK', () => {
+  const consume = async (key: string) => {
+    const { client, attempts } = openaiOf(gateway, key)
+    const error = await failure(
+      (async () => {
+        for await (const event of await client.responses.create({ ...HELLO, stream: true })) void event
+      })(),
+    )
+    expect(attempts).toHaveLength(1)
+    return error
+  }
+
+  test('where it is cut, and is charged its hold', async () => {
+    const { id, key } = await gateway.admin.user(GENEROUS)
+    answerWith(gateway, (usual) => afterSteps(usual, 6, CUT))
+    const error = await consume(key)
+    expect(error).toBeInstanceOf(APIError)
+    expect(error).toMatchObject({ code: 'upstream_unreachable' })
+    expect(await onlyEvent(gateway, id)).toMatchObject({
+      usage_source: 'hold',
+      error_class: 'upstream_cut',
+      output_tokens: 100,
+    })
+    await checkBooks(gateway, [id])
+  })
+
+  test('where it stops early', async () => {
+    answerWith(gateway, (usual) => without(usual, 'event: response.completed'))
+    expect(await consume(user.key)).toBeInstanceOf(APIError)
+  })
+
+  test('not where the provider itself says that it failed: that event passes', async () => {
+    const { id, key } = await gateway.admin.user(GENEROUS)
+    const failed = {
+      type: 'response.failed',
+      response: {
+        id: 'resp_1',
+        object: 'response',
+        status: 'failed',
+        error: { code: 'server_error', message: 'No.' },
+        output: [],
+        usage: null,
+      },
+    }
+    answerWith(gateway, (usual) => afterSteps(usual, 3, `event: response.failed\ndata: ${JSON.stringify(failed)}\n\n`))
+    const types: string[] = []
+    for await (const { type } of await openaiOf(gateway, key).client.responses.create({ ...HELLO, stream: true }))
+      types.push(type)
+    expect(types.at(-1)).toBe('response.failed')
+    expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'hold', error_class: 'upstream_error' })
+  })
+})
+
+test('malformed JSON passes as it came, and is charged its hold', async () => {
+  const { id, key } = await gateway.admin.user(GENEROUS)
+  gateway.provider.reply = () => ({ headers: { 'content-type': 'application/json' }, steps: ['{"object":"response"'] })
+  const answer = await post(gateway, 'openai', key, HELLO, { path: PATH })
+  expect(await answer.text()).toBe('{"object":"response"')
+  expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'hold' })
+})
+
+test.each([400, 429, 500, 503])('the provider’s own %i is released: nothing charged', async (status) => {
+  const { id, key } = await gateway.admin.user(GENEROUS)
+  gateway.provider.reply = () =>
+    json({ error: { message: 'No.', type: 'server_error', code: null, param: null } }, status)
+  const answer = await post(gateway, 'openai', key, HELLO, { path: PATH })
+  expect(answer.status).toBe(status)
+  expect(await onlyEvent(gateway, id)).toMatchObject({ outcome: 'released', cost_nano_usd: 0 })
+  expect(await capOf(gateway, id)).toMatchObject({ current_usage: NOTHING_USED, held: NOTHING_USED })
+})
+
+describe('stored and background responses', () => {
+  test('are polled, cancelled, deleted and read at no cost', async () => {
+    const { client } = openaiOf(gateway, user.key)
+    const first = await client.responses.create({ ...HELLO, background: true })
+    expect(first.status).toBe('queued')
+    expect((await client.responses.retrieve(first.id)).status).toBe('in_progress')
+    expect((await client.responses.retrieve(first.id)).status).toBe('completed')
+    const types: string[] = []
+    for await (const { type } of await client.responses.retrieve(first.id, { stream: true })) types.push(type)
+    expect(types.at(-1)).toBe('response.completed')
+    expect((await client.responses.inputItems.list(first.id)).data).toEqual([])
+    await client.responses.delete(first.id)
+    expect(await failure(client.responses.retrieve(first.id))).toMatchObject({ status: 404 })
+  })
+
+  test('cancelling sends no body', async () => {
+    const { client } = openaiOf(gateway, user.key)
+    const { id } = await client.responses.create({ ...HELLO, background: true })
+    expect((await client.responses.cancel(id)).status).toBe('cancelled')
+  })
+
+  test('counting tokens is free', async () => {
+    const { id, key } = await gateway.admin.user(GENEROUS)
+    const { input_tokens } = await openaiOf(gateway, key).client.responses.inputTokens.count({
+      model: 'gpt-4o-mini',
+      input: 'x',
+    })
+    expect(input_tokens).toBeGreaterThan(0)
+    expect(await onlyEvent(gateway, id)).toMatchObject({
+      operation: 'responses_input_tokens',
+      cost_nano_usd: 0,
+      requests: 1,
+    })
+  })
+})

@@ -1,0 +1,63 @@
+// Prices from the admin's request to the event of a call, in real workerd with its KV.
+
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { eventually, type Gateway, startGateway } from '../support/gateway.ts'
+
+let gateway: Gateway
+beforeAll(async () => {
+  gateway = await startGateway()
+})
+afterAll(() => gateway.close())
+
+const COST_CAP = [{ cap_type: 'total', limits: { cost_usd: 100 } }]
+
+function call(key: string, model: string) {
+  return fetch(`${gateway.url}/openai/v1/chat/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ model, max_tokens: 10, messages: [{ role: 'user', content: 'Hi' }] }),
+  })
+}
+
+const eventsOf = async (userId: string) =>
+  (await gateway.admin.call<{ data: Record<string, unknown>[] }>('GET', `/admin/usage/events?user_id=${userId}`)).data
+
+test('a model without a price: refused under a cost cap, else allowed and flagged; an override opens it and is on the event', async () => {
+  const [capped, free] = [await gateway.admin.user(COST_CAP), await gateway.admin.user()]
+  const refused = await call(capped.key, 'gpt-of-tomorrow')
+  expect(refused.status).toBe(400)
+  expect(await refused.text()).toContain('has no price')
+  expect((await call(free.key, 'gpt-of-tomorrow')).status).toBe(200)
+  const [flagged] = await eventually(
+    () => eventsOf(free.id),
+    (events) => events.length === 1,
+  )
+  expect(flagged).toMatchObject({ priced_as: null, price_source: null, cost_nano_usd: 0 })
+
+  const price = { provider: 'openai', model: 'gpt-of-tomorrow', usd_per_mtok: { input: '1', output: '2' } }
+  const { id } = await gateway.admin.call('POST', '/admin/prices', price)
+  // The isolate's memory is new again.
+  await gateway.restart()
+  expect((await call(capped.key, 'gpt-of-tomorrow')).status).toBe(200)
+  const [event] = await eventually(
+    () => eventsOf(capped.id),
+    (events) => events.length === 1,
+  )
+  const { input_tokens, output_tokens } = event as { input_tokens: number; output_tokens: number }
+  expect(event).toMatchObject({
+    priced_as: 'gpt-of-tomorrow',
+    price_source: `override:${id}`,
+    cost_nano_usd: input_tokens * 1_000 + output_tokens * 2_000,
+  })
+  const explained = await fetch(`${gateway.url}/prices/openai/gpt-of-tomorrow`, {
+    headers: { authorization: `Bearer ${capped.key}` },
+  })
+  expect(await explained.json()).toMatchObject({ source: 'override', override: { id } })
+})
+
+test('a key is needed to ask for a price, an admin to set one', async () => {
+  expect((await fetch(`${gateway.url}/prices/openai/gpt-4o`)).status).toBe(401)
+  const { key } = await gateway.admin.user()
+  const answer = await fetch(`${gateway.url}/admin/prices`, { headers: { authorization: `Bearer ${key}` } })
+  expect(answer.status).toBe(403)
+})

@@ -1,0 +1,227 @@
+import { sql } from 'drizzle-orm'
+import fc from 'fast-check'
+import { afterAll, beforeEach, describe, expect, test } from 'vitest'
+import { formatCsv, guardedCell, parseCsv, unguardedCell } from '../../../src/rest/csv.ts'
+import { openPrices } from './prices-fixture.ts'
+
+const { db, store, send, upload, download, published, close } = await openPrices()
+afterAll(close)
+beforeEach(async () => {
+  await db.execute(sql`delete from prices`)
+  Object.assign(store, { value: null, faults: 0, puts: 0 })
+})
+
+const HEADER = 'provider,model,effective_from,usd_per_mtok.input,usd_per_mtok.output'
+const rows = (...lines: string[]) => [HEADER, ...lines].join('\r\n')
+const FROM = '2026-01-01T00:00:00.000Z'
+
+const live = async () => (await send('GET', '/admin/prices?limit=100')).body.data
+
+test('many prices are set at once, and the workers get them', async () => {
+  const csv = rows(`openai,a,${FROM},0.15,0.6`, `openai,b,,1,2`, `azure,a,${FROM},0.000000001,0`)
+  const answer = await upload(csv)
+  expect(answer).toMatchObject({ status: 200, body: { created: 3, replaced: 0, unchanged: 0 } })
+  expect(answer.headers.get('tollgate-in-force-by')).not.toBeNull()
+  expect(published().map(({ provider, model }) => `${provider} ${model}`)).toEqual(['azure a', 'openai a', 'openai b'])
+  expect(published()[0]?.price).toEqual({ rates: { input: 1, output: 0 } })
+})
+
+test('a row whose model and instant have a price replaces it, the same one changes nothing, others stay', async () => {
+  await upload(rows(`openai,a,${FROM},1,2`, `openai,b,${FROM},1,2`, `openai,c,${FROM},1,2`))
+  const before = await live()
+  const again = await upload(
+    rows(`openai,A,2026-01-01T01:00:00+01:00,1,3`, `openai,b,${FROM},1.0,2.00`, `openai,d,${FROM},1,2`),
+  )
+  expect(again.body).toEqual({ created: 1, replaced: 1, unchanged: 1 })
+  expect((await live()).map(({ model }: { model: string }) => model).sort()).toEqual(['A', 'b', 'c', 'd'])
+  const old = before.find(({ model }: { model: string }) => model === 'a')
+  expect((await send('GET', `/admin/prices/${old.id}`)).body).toMatchObject({
+    usd_per_mtok: { output: '2' },
+    replaced_by: expect.any(String),
+  })
+})
+
+test('every kind of price comes through', async () => {
+  const header = `${HEADER},usd_per_mtok.cached_input,usd_per_request,usd_per_unit,usd_per_thousand_web_searches,tier_percent.batch,tier_percent.my_tier,long_context,context_window,note`
+  const long = '"[{""above_input_tokens"":5,""usd_per_mtok"":{""input"":""3"",""output"":""4""}}]"'
+  const csv = `${header}\n"openai","x",${FROM},1,2,0.5,0.01,0.02,10,50,120,${long},1000,"a ""note"",\r\nin two lines"\n`
+  expect((await upload(csv)).body).toEqual({ created: 1, replaced: 0, unchanged: 0 })
+  expect((await live())[0]).toMatchObject({
+    usd_per_mtok: { input: '1', cached_input: '0.5', output: '2', audio_input: null },
+    usd_per_request: '0.01',
+    usd_per_unit: '0.02',
+    usd_per_thousand_web_searches: '10',
+    tier_percent: { batch: 50, my_tier: 120 },
+    long_context: [{ above_input_tokens: 5, usd_per_mtok: { input: '3', output: '4' } }],
+    context_window: 1_000,
+    note: 'a "note",\r\nin two lines',
+  })
+})
+
+describe('one wrong row saves nothing, and each fault says its line and column', () => {
+  const good = `openai,good,${FROM},1,2`
+  test.each(
+    [
+      [rows(good, `openai,bad,${FROM},-1,2`), 'line 3, usd_per_mtok.input', 'negative'],
+      [rows(good, `openai,bad,${FROM},1,`), 'line 3, usd_per_mtok.output', 'required'],
+      [rows(good, `openai,bad,${FROM},,`), 'line 3, usd_per_mtok', 'required, unless'],
+      [rows(good, `openai,bad,${FROM},"1,5",2`), 'line 3, usd_per_mtok.input', 'decimal amount'],
+      [rows(good, `openai,bad,yesterday,1,2`), 'line 3, effective_from', 'ISO 8601'],
+      [rows(good, `,bad,${FROM},1,2`), 'line 3, provider', 'required'],
+      [rows(good, `openai,bad,${FROM},1`), 'line 3', 'has 4 cells, the first line 5'],
+      [rows(good, '', `openai,GOOD,${FROM},1,2`), 'line 4, effective_from', 'repeats'],
+      [rows('openai,"two\r\nlines",,1,2', `openai,bad,${FROM},x,2`), 'line 2, model', 'id of a model'],
+      [rows(good, `openai,"bad,${FROM},1,2`), 'line 3', 'never closed'],
+      [rows(good, `openai,"bad"x,${FROM},1,2`), 'line 3', 'after a closing quote'],
+      [rows(good, `openai,b"ad,${FROM},1,2`), 'line 3', 'quote inside a cell'],
+      [`${HEADER}\r${good}`, 'line 1', 'carriage return'],
+      [`provider;model\nopenai;a`, 'line 1, provider;model', 'not a known column'],
+      [`provider,model,model\nopenai,a,a`, 'line 1, model', 'twice'],
+      [`provider,usd_per_request\nopenai,1`, 'line 1, model', 'required'],
+      [`${HEADER},tier_percent.Batch\n${good},50`, 'line 1, tier_percent.Batch', 'not a known column'],
+      [`${HEADER},tier_percent.batch\n${good},half`, 'line 2, tier_percent.batch', 'whole number'],
+      [`${HEADER},long_context\n${good},[`, 'line 2, long_context', ''],
+      [`${HEADER},context_window\n${good},1.5`, 'line 2, context_window', 'whole number'],
+      ['', 'line 1', 'name the columns'],
+      [rows(...Array.from({ length: 1_001 }, (_, at) => `openai,m${at},${FROM},1,2`)), 'line 1002', '1000 rows'],
+    ].map(([csv = '', field = '', message = '']) => ({ csv, field, message })),
+  )('$field $message', async ({ csv, field, message }) => {
+    const answer = await upload(csv)
+    expect(answer).toMatchObject({ status: 400, body: { code: 'invalid_request', field } })
+    expect(answer.body.errors[0]).toMatchObject({ field, message: expect.stringContaining(message) })
+    expect(answer.body.detail).toContain('Nothing was saved')
+    expect(await live()).toEqual([])
+    expect(store.puts).toBe(0)
+  })
+})
+
+test('all faults are told at once, a hundred of them at most', async () => {
+  const { body } = await upload(rows(`openai,a,x,-1,2`, `openai,b,${FROM},1,y`))
+  expect(body.errors.map(({ field }: { field: string }) => field)).toEqual([
+    'line 2, effective_from',
+    'line 2, usd_per_mtok.input',
+    'line 3, usd_per_mtok.output',
+  ])
+  const many = await upload(rows(...Array.from({ length: 500 }, () => 'openai,a,x,-1,2')))
+  expect(many.body.errors).toHaveLength(100)
+})
+
+test('a file from a spreadsheet is read: BOM, LF or CRLF, empty lines, no end of the last line', async () => {
+  const text = `\ufeff${HEADER}\n\nopenai,a,${FROM},1,2\r\n\r\nopenai,b,${FROM},1,2`
+  expect((await upload(text)).body).toMatchObject({ created: 2 })
+  expect((await upload(text, 'text/csv; charset=UTF-8; header=present')).body).toMatchObject({ unchanged: 2 })
+})
+
+test('what is no CSV in UTF-8, or too much of it, is refused', async () => {
+  for (const type of ['application/json', 'text/plain', 'text/csv; charset=latin1', 'text/csvx'])
+    expect(await upload(HEADER, type)).toMatchObject({ status: 415, body: { field: 'content-type' } })
+  const latin = new Uint8Array([...new TextEncoder().encode(`${HEADER},note\nopenai,a,,1,2,`), 0xe9])
+  expect(await upload(latin)).toMatchObject({ status: 400, body: { detail: expect.stringContaining('UTF-8') } })
+  expect((await upload(`${HEADER}\n${'x'.repeat(1024 * 1024)}`)).status).toBe(413)
+  expect(await live()).toEqual([])
+})
+
+test('a thousand rows fit, and again as a download', async () => {
+  const csv = rows(...Array.from({ length: 1_000 }, (_, at) => `openai,m${at},${FROM},1,2`))
+  expect((await upload(csv)).body).toEqual({ created: 1_000, replaced: 0, unchanged: 0 })
+  expect(published()).toHaveLength(1_000)
+  expect((await upload(await download())).body).toEqual({ created: 0, replaced: 0, unchanged: 1_000 })
+})
+
+test('the download is a file that no browser and no spreadsheet runs', async () => {
+  const formula = '=HYPERLINK("http://evil.example","x")'
+  await send('POST', '/admin/prices', { provider: 'openai', model: '@cf/m', usd_per_request: '1', note: formula })
+  const answer = await send('GET', '/admin/prices/csv')
+  expect(answer.headers.get('content-type')).toBe('text/csv; charset=utf-8; header=present')
+  expect(answer.headers.get('content-disposition')).toContain('attachment')
+  expect(answer.headers.get('x-content-type-options')).toBe('nosniff')
+  const [, row] = parseCsv(answer.body) as { cells: string[] }[]
+  expect(row?.cells[1]).toBe("'@cf/m")
+  expect(row?.cells.at(-1)).toBe(`'${formula}`)
+  for (const cell of row?.cells ?? []) expect(cell).not.toMatch(/^[=+\-@\t\r\n]/)
+  expect((await upload(answer.body)).body).toEqual({ created: 0, replaced: 0, unchanged: 1 })
+})
+
+const amount = fc.nat({ max: 1e12 }).map((nano_usd) => (nano_usd / 1e9).toFixed(9))
+const optional = <T>(one: fc.Arbitrary<T>) => fc.option(one, { nil: undefined })
+const rates = fc.record({
+  input: amount,
+  output: amount,
+  cached_input: optional(amount),
+  cache_write_5m: optional(amount),
+  cache_write_1h: optional(amount),
+  audio_input: optional(amount),
+  audio_output: optional(amount),
+})
+const note = fc
+  .oneof(
+    fc.string({ unit: 'binary', minLength: 1, maxLength: 20 }),
+    fc.constantFrom("'", "'=1", '=1', ',', '"', '\r', '\n', ' '),
+  )
+  .filter((text) => text.isWellFormed() && !text.includes('\0'))
+const price = fc.record({
+  provider: fc.constantFrom('openai', 'my-own'),
+  model: fc.stringMatching(/^[!-~]{1,12}$/),
+  effective_from: fc
+    .date({ min: new Date(0), max: new Date('2100-01-01'), noInvalidDate: true })
+    .map((at) => at.toISOString()),
+  usd_per_mtok: optional(rates),
+  usd_per_request: amount,
+  usd_per_unit: optional(amount),
+  usd_per_thousand_web_searches: optional(amount),
+  tier_percent: fc.dictionary(fc.stringMatching(/^[a-z][a-z0-9_]{0,8}$/), fc.integer({ min: 1, max: 1_000 }), {
+    maxKeys: 4,
+  }),
+  long_context: fc.uniqueArray(
+    fc.record({ above_input_tokens: fc.integer({ min: 1, max: 1e6 }), usd_per_mtok: rates }),
+    { selector: ({ above_input_tokens }) => above_input_tokens, maxLength: 3 },
+  ),
+  context_window: optional(fc.integer({ min: 1, max: 1e8 })),
+  note: optional(note),
+})
+const keyOf = (one: { provider: string; model: string; effective_from: string }) =>
+  `${one.provider} ${one.model.toLowerCase()} ${one.effective_from}`
+
+test('whatever prices there are: their download, uploaded elsewhere, makes the same prices', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.uniqueArray(price, { selector: keyOf, minLength: 1, maxLength: 4 }), async (list) => {
+      await db.execute(sql`delete from prices`)
+      for (const one of list) expect((await send('POST', '/admin/prices', one)).status).toBe(201)
+      const said = async () =>
+        (await live())
+          .map(({ id: _, created_at: _at, ...one }: Record<string, unknown>) => one)
+          .sort((a: never, b: never) => (keyOf(a) < keyOf(b) ? -1 : 1))
+      const before = await said()
+      const csv = await download()
+      expect((await upload(csv)).body).toEqual({ created: 0, replaced: 0, unchanged: list.length })
+      await db.execute(sql`delete from prices`)
+      expect((await upload(csv)).body).toEqual({ created: list.length, replaced: 0, unchanged: 0 })
+      expect(await said()).toEqual(before)
+      expect(await download()).toBe(csv)
+    }),
+    { numRuns: 25 },
+  )
+}, 60_000)
+
+test('any cells are the same after they were written and read', () => {
+  const cells = fc.array(
+    fc.string({ unit: 'binary', maxLength: 8 }).map((text) => text),
+    { minLength: 2, maxLength: 5 },
+  )
+  fc.assert(
+    fc.property(fc.array(cells, { maxLength: 5 }), (table) => {
+      expect((parseCsv(formatCsv(table)) as { cells: string[] }[]).map((row) => row.cells)).toEqual(table)
+    }),
+    { numRuns: 2_000 },
+  )
+  fc.assert(
+    fc.property(
+      fc.string({ unit: fc.constantFrom("'", '=', '+', '-', '@', '\t', '\r', '\n', 'a', '1'), maxLength: 4 }),
+      (text) => {
+        expect(guardedCell(text)).not.toMatch(/^[=+\-@\t\r\n]/)
+        expect(unguardedCell(guardedCell(text))).toBe(text)
+      },
+    ),
+    { numRuns: 2_000 },
+  )
+})

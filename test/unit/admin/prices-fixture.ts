@@ -1,0 +1,92 @@
+// The routes of prices over a real database and a store that only remembers what it is given.
+
+import { Hono } from 'hono'
+import type { LedgerRpc, LedgerStatus, Refusal } from '../../../durable-objects/ledger/types.ts'
+import { adminRoutes } from '../../../src/admin/routes.ts'
+import type { Override } from '../../../src/pricing/override.ts'
+import { createOverrides } from '../../../src/pricing/overrides.ts'
+import { createPriceBook } from '../../../src/pricing/price-book.ts'
+import { answerThrown } from '../../../src/rest/app.ts'
+import type { UsageCaller } from '../../../src/rest/status.ts'
+import { appliedPriceRoutes } from '../../../src/usage/prices.ts'
+import { openTestDatabase } from '../../support/postgres.ts'
+import type { Answer } from './rest-fixture.ts'
+
+export async function openPrices() {
+  const test_database = await openTestDatabase()
+  const { db } = test_database
+  const clock = { now: Date.now }
+  const store = {
+    value: null as string | null,
+    /** So many writes fail. */
+    faults: 0,
+    puts: 0,
+    get: async () => store.value,
+    put: async (value: string) => {
+      store.puts += 1
+      if (store.faults-- > 0) throw new Error('KV: 429 Too Many Requests')
+      store.value = value
+    },
+  }
+  const standing: { refusal: Refusal | null } = { refusal: null }
+  const unused = () => Promise.reject(new Error('not for REST'))
+  const status = { version: 1, status: 'active', time_zone: 'UTC', caps: [], outbox: { waiting: 0, rejected: 0 } }
+  const ledger: LedgerRpc = {
+    reserve: unused,
+    settle: unused,
+    configure: unused,
+    status: async () => (standing.refusal ? { refusal: standing.refusal } : (status as LedgerStatus)),
+  }
+  const ledgerOf = () => ledger
+  const deps = {
+    db,
+    ledgerOf,
+    keys: { issue: async () => 'tg_' },
+    now: () => clock.now(),
+    newId: () => crypto.randomUUID(),
+  }
+  const app = new Hono<{ Variables: { caller: UsageCaller; request_id: string } }>()
+  app.use(async (c, next) => {
+    c.set('request_id', 'req-1')
+    c.set('caller', { user_id: 'u', key_id: 'k' })
+    await next()
+  })
+  app.route('/admin', adminRoutes({ ...deps, priceStore: store }))
+  app.route('/bare/admin', adminRoutes(deps))
+  // A book that is new has read what is there now.
+  const prices = { explain: (provider: string, model: string) => book().explain(provider, model), find: unused }
+  const book = () => createPriceBook({ overrides: createOverrides(store, () => clock.now()), now: () => clock.now() })
+  app.route('/prices', appliedPriceRoutes({ prices, ledgerOf }))
+  app.onError(answerThrown)
+
+  async function send(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<Answer> {
+    const init: RequestInit = { method, headers }
+    if (body !== undefined) {
+      init.body = typeof body === 'string' || body instanceof Uint8Array ? (body as BodyInit) : JSON.stringify(body)
+      init.headers = { 'content-type': 'application/json', ...headers }
+    }
+    const response = await app.request(path, init)
+    const text = await response.text()
+    const isJson = response.headers.get('content-type')?.includes('json')
+    return { status: response.status, headers: response.headers, body: isJson ? JSON.parse(text) : text }
+  }
+
+  return {
+    ...test_database,
+    clock,
+    store,
+    standing,
+    send,
+    book,
+    /** What the workers know. */
+    published: (): Override[] => (store.value === null ? [] : JSON.parse(store.value).overrides),
+    upload: (csv: string | Uint8Array, type = 'text/csv') =>
+      send('POST', '/admin/prices/csv', csv, { 'content-type': type }),
+    download: async (): Promise<string> => (await send('GET', '/admin/prices/csv')).body,
+  }
+}

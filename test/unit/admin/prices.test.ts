@@ -1,0 +1,395 @@
+import { sql } from 'drizzle-orm'
+import { SignJWT } from 'jose'
+import { afterAll, beforeEach, describe, expect, test } from 'vitest'
+import { openPrices } from './prices-fixture.ts'
+
+const { db, clock, store, standing, send, book, published, close } = await openPrices()
+afterAll(close)
+beforeEach(async () => {
+  await db.execute(sql`delete from prices`)
+  Object.assign(store, { value: null, faults: 0, puts: 0 })
+  clock.now = Date.now
+  standing.refusal = null
+})
+
+const NOTHING = '00000000-0000-7000-8000-000000000000'
+const RATES = { input: '0.15', output: 0.6 }
+
+const newPrice = (fields: object = {}) =>
+  send('POST', '/admin/prices', { provider: 'openai', model: 'gpt-x', usd_per_mtok: RATES, ...fields })
+
+const later = (days: number) => new Date(Date.now() + days * 86_400_000).toISOString()
+
+test('a price is created, read, listed, and with the workers, all amounts exact', async () => {
+  const created = await newPrice({
+    usd_per_mtok: { ...RATES, cached_input: '0.000000001', cache_write_1h: '999.999999999', audio_input: null },
+    usd_per_request: 1e-7,
+    usd_per_unit: '0',
+    usd_per_thousand_web_searches: '25',
+    tier_percent: { priority: 175, batch: 50 },
+    long_context: [
+      { above_input_tokens: 400_000, usd_per_mtok: { input: '1', output: '2' } },
+      { above_input_tokens: 200_000, usd_per_mtok: { input: '0.3', output: '0.9' } },
+    ],
+    context_window: 1_000_000,
+    note: 'as agreed',
+  })
+  expect(created).toMatchObject({
+    status: 201,
+    body: {
+      provider: 'openai',
+      model: 'gpt-x',
+      usd_per_mtok: { input: '0.15', cached_input: '0.000000001', output: '0.6', audio_input: null },
+      usd_per_request: '0.0000001',
+      usd_per_unit: '0',
+      usd_per_thousand_web_searches: '25',
+      tier_percent: { batch: 50, priority: 175 },
+      long_context: [{ above_input_tokens: 200_000 }, { above_input_tokens: 400_000 }],
+      context_window: 1_000_000,
+      note: 'as agreed',
+      created_by: 'admin token',
+      ended_at: null,
+      replaced_by: null,
+    },
+  })
+  const price = created.body
+  expect(Math.abs(Date.parse(price.effective_from) - Date.now())).toBeLessThan(10_000)
+  expect((await send('GET', '/admin/prices')).body).toEqual({ data: [price], next_cursor: null })
+  expect((await send('GET', `/admin/prices/${price.id}`)).body).toEqual(price)
+  expect(published()).toMatchObject([
+    {
+      id: price.id,
+      model: 'gpt-x',
+      price: {
+        rates: { input: 150_000_000, cached_input: 1, cache_write_1h: 999_999_999_999, output: 600_000_000 },
+        request_nano_usd: 100,
+        unit_nano_usd: 0,
+      },
+    },
+  ])
+})
+
+test('an answer says when the change is in force everywhere at the latest', async () => {
+  const inForceBy = ({ headers }: { headers: Headers }) =>
+    Date.parse(headers.get('tollgate-in-force-by') ?? '') - Date.now()
+  const created = await newPrice()
+  const path = `/admin/prices/${created.body.id}`
+  const changed = await send('PATCH', path, { note: 'n' })
+  const answers = [created, changed, await send('DELETE', `/admin/prices/${changed.body.id}`)]
+  for (const answer of answers) {
+    expect(inForceBy(answer)).toBeGreaterThan(100_000)
+    expect(inForceBy(answer)).toBeLessThanOrEqual(120_000)
+  }
+})
+
+describe('what is not valid names its field, and nothing is saved', () => {
+  test.each([
+    [{ usd_per_mtok: { input: '-1', output: '1' } }, 'usd_per_mtok.input', 'negative'],
+    [{ usd_per_mtok: { input: 1e-10, output: '1' } }, 'usd_per_mtok.input', '9 decimals'],
+    [{ usd_per_mtok: { input: 0.1 + 0.2, output: '1' } }, 'usd_per_mtok.input', '9 decimals'],
+    [{ usd_per_mtok: { input: '1001', output: '1' } }, 'usd_per_mtok.input', 'at most 1000'],
+    [{ usd_per_mtok: { input: 'NaN', output: '1' } }, 'usd_per_mtok.input', 'decimal amount'],
+    [{ usd_per_mtok: { input: true, output: '1' } }, 'usd_per_mtok.input', 'decimal amount'],
+    [{ usd_per_mtok: { input: '1' } }, 'usd_per_mtok.output', 'required'],
+    [{ usd_per_mtok: { ...RATES, dream: '1' } }, 'usd_per_mtok.dream', 'not a known field'],
+    [{ usd_per_mtok: null }, 'usd_per_mtok', 'required, unless'],
+    [{ usd_per_request: '1e3' }, 'usd_per_request', 'decimal amount'],
+    [{ usd_per_unit: 2_000 }, 'usd_per_unit', 'at most 1000'],
+    [{ tier_percent: { batch: 0 } }, 'tier_percent.batch', 'from 1 to 1000'],
+    [{ tier_percent: { batch: 33.3 } }, 'tier_percent.batch', 'from 1 to 1000'],
+    [
+      { long_context: [{ above_input_tokens: 5, usd_per_mtok: { input: '1' } }] },
+      'long_context[0].usd_per_mtok.output',
+      'required',
+    ],
+    [
+      { long_context: [1, 1].map((above_input_tokens) => ({ above_input_tokens, usd_per_mtok: RATES })) },
+      'long_context',
+      'once',
+    ],
+    [{ context_window: 0 }, 'context_window', 'whole number'],
+    [{ effective_from: '2030-01-01' }, 'effective_from', 'ISO 8601'],
+    [{ effective_from: '1969-12-31T00:00:00Z' }, 'effective_from', '1970'],
+    [{ provider: 'Open AI' }, 'provider', 'name of a provider'],
+    [{ model: 'gpt x' }, 'model', 'id of a model'],
+    [{ model: 'm'.repeat(501) }, 'model', 'id of a model'],
+    [{ note: 'a\0b' }, 'note', 'NUL'],
+    [{ price: 1 }, 'price', 'not a known field'],
+  ])('%j', async (fields, field, message) => {
+    const answer = await newPrice(fields)
+    expect(answer).toMatchObject({ status: 400, body: { code: 'invalid_request', field } })
+    expect(answer.body.detail).toContain(message)
+    expect((await send('GET', '/admin/prices')).body.data).toEqual([])
+    expect(store.puts).toBe(0)
+  })
+})
+
+test('a second price of the model from the same instant is a conflict that names it, in any case and under a race', async () => {
+  const effective_from = later(1)
+  const answers = await Promise.all([newPrice({ effective_from }), newPrice({ effective_from, model: 'GPT-X' })])
+  expect(answers.map(({ status }) => status).sort()).toEqual([201, 409])
+  expect(await newPrice({ effective_from })).toMatchObject({
+    status: 409,
+    body: { code: 'conflict', field: 'effective_from' },
+  })
+  expect((await newPrice({ effective_from: later(2) })).status).toBe(201)
+})
+
+test('the workers get what is in force and what is to come, and no version that a later one has overtaken', async () => {
+  for (const days of [-3, -2, -1, 1, 2]) await newPrice({ effective_from: later(days) })
+  await newPrice({ model: 'other', effective_from: later(-9) })
+  const days = published().map(({ model, effective_from }) => [
+    model,
+    Math.round((effective_from - Date.now()) / 86_400_000),
+  ])
+  expect(days).toEqual([
+    ['gpt-x', -1],
+    ['gpt-x', 1],
+    ['gpt-x', 2],
+    ['other', -9],
+  ])
+})
+
+test('a worker whose clock is behind still finds the version before', async () => {
+  const before = (await newPrice({ effective_from: later(-1) })).body
+  const newest = (await newPrice()).body
+  expect(published().map(({ id }) => id)).toEqual([before.id, newest.id])
+  const at = Date.parse(newest.effective_from)
+  const sourceAt = async (now: number) => {
+    clock.now = () => now
+    return (await book().find('openai', 'gpt-x'))?.price_source
+  }
+  expect(await sourceAt(at - 2_000)).toBe(`override:${before.id}`)
+  expect(await sourceAt(at)).toBe(`override:${newest.id}`)
+})
+
+test('a change puts a new version in place and leaves the old one as it was applied', async () => {
+  const old = (await newPrice({ usd_per_request: '0.01', tier_percent: { batch: 50, flex: 60 } })).body
+  const change = { usd_per_mtok: { output: '0.7', cached_input: '0.1' }, tier_percent: { flex: null }, note: 'dearer' }
+  const changed = await send('PATCH', `/admin/prices/${old.id}`, change)
+  expect(changed).toMatchObject({
+    status: 200,
+    body: {
+      model: 'gpt-x',
+      effective_from: old.effective_from,
+      usd_per_mtok: { input: '0.15', output: '0.7', cached_input: '0.1' },
+      usd_per_request: '0.01',
+      tier_percent: { batch: 50 },
+      note: 'dearer',
+      ended_at: null,
+    },
+  })
+  const { id } = changed.body
+  expect(id).not.toBe(old.id)
+  expect(published().map((one) => one.id)).toEqual([id])
+  const kept = (await send('GET', `/admin/prices/${old.id}`)).body
+  expect(kept).toEqual({ ...old, ended_at: kept.ended_at, ended_by: 'admin token', replaced_by: id })
+  expect(kept.ended_at).not.toBeNull()
+  expect((await send('GET', '/admin/prices')).body.data.map((one: { id: string }) => one.id)).toEqual([id])
+  const history = (await send('GET', '/admin/prices?history=true&model=GPT-X')).body.data
+  expect(history.map((one: { id: string }) => one.id).sort()).toEqual([id, old.id].sort())
+})
+
+test('a change that changes nothing makes no version', async () => {
+  const { body } = await newPrice({ tier_percent: { priority: 175, batch: 50 } })
+  for (const nothing of [{}, { note: null }, { usd_per_mtok: { input: 0.15 } }, { tier_percent: { batch: 50 } }])
+    expect((await send('PATCH', `/admin/prices/${body.id}`, nothing)).body).toEqual(body)
+  expect((await send('GET', '/admin/prices?history=true')).body.data).toHaveLength(1)
+})
+
+test('a change is checked on the price that it would make', async () => {
+  const { id } = (await newPrice()).body
+  const path = `/admin/prices/${id}`
+  for (const [change, field] of [
+    [{ usd_per_mtok: { input: '-1' } }, 'usd_per_mtok.input'],
+    [{ usd_per_mtok: { output: null } }, 'usd_per_mtok.output'],
+    [{ usd_per_mtok: null }, 'usd_per_mtok'],
+    [{ usd_per_mtok: 'x' }, 'usd_per_mtok'],
+    [{ provider: 'azure' }, 'provider'],
+    [{ effective_from: 'soon' }, 'effective_from'],
+  ] as const)
+    expect(await send('PATCH', path, change)).toMatchObject({ status: 400, body: { field } })
+  expect((await send('GET', path)).body.ended_at).toBeNull()
+  expect((await send('PATCH', path, { usd_per_mtok: null, usd_per_request: '0.5' })).body).toMatchObject({
+    usd_per_mtok: null,
+    usd_per_request: '0.5',
+  })
+})
+
+test('of racing changes of one version one wins, and the others are told by what it was replaced', async () => {
+  const { id } = (await newPrice()).body
+  const answers = await Promise.all(
+    ['1', '2', '3'].map((usd) => send('PATCH', `/admin/prices/${id}`, { usd_per_request: usd })),
+  )
+  expect(answers.map(({ status }) => status).sort()).toEqual([200, 409, 409])
+  const winner = answers.find(({ status }) => status === 200)?.body
+  for (const { status, body } of answers) if (status === 409) expect(body.detail).toContain(winner.id)
+  expect(published().map((one) => one.id)).toEqual([winner.id])
+  expect((await send('DELETE', `/admin/prices/${id}`)).status).toBe(409)
+})
+
+test('a deleted price ends, the one before it applies again, and its row stays', async () => {
+  const first = (await newPrice({ effective_from: later(-2) })).body
+  const second = (await newPrice({ effective_from: later(-1) })).body
+  expect(published().map(({ id }) => id)).toEqual([second.id])
+  const path = `/admin/prices/${second.id}`
+  for (const _ of [1, 2]) expect((await send('DELETE', path)).status).toBe(204)
+  expect(published().map(({ id }) => id)).toEqual([first.id])
+  expect((await send('GET', path)).body).toMatchObject({ ended_by: 'admin token', replaced_by: null })
+  expect(await send('PATCH', path, { note: 'x' })).toMatchObject({ status: 409, body: { code: 'conflict' } })
+})
+
+test('what is not there is a 404', async () => {
+  for (const [method, body] of [['GET'], ['PATCH', {}], ['DELETE']] as const)
+    expect((await send(method, `/admin/prices/${NOTHING}`, body)).status).toBe(404)
+  expect((await send('GET', '/admin/prices/x')).body).toMatchObject({ code: 'invalid_request', field: 'id' })
+  expect((await send('GET', '/admin/prices?modle=x')).body.field).toBe('modle')
+})
+
+test('pages are complete and without repeats', async () => {
+  const ids: string[] = []
+  for (let at = 0; at < 5; at++) ids.push((await newPrice({ model: `m${at}` })).body.id)
+  const seen: string[] = []
+  let cursor: string | null = null
+  do {
+    const { body } = await send('GET', `/admin/prices?limit=2${cursor ? `&cursor=${cursor}` : ''}`)
+    seen.push(...body.data.map((one: { id: string }) => one.id))
+    cursor = body.next_cursor
+  } while (cursor)
+  expect(seen).toEqual(ids.toReversed())
+  expect((await send('GET', '/admin/prices?provider=azure')).body.data).toEqual([])
+})
+
+test('a saved price that the store did not take is in force after the request is repeated', async () => {
+  store.faults = 4
+  const effective_from = later(1)
+  expect(await newPrice({ effective_from })).toMatchObject({ status: 503, body: { code: 'not_yet_in_force' } })
+  expect(published()).toEqual([])
+  expect((await newPrice({ effective_from })).status).toBe(409)
+  expect(published()).toHaveLength(1)
+}, 30_000)
+
+test('a store that takes one write a second delays, and loses nothing', async () => {
+  store.faults = 1
+  expect((await newPrice()).status).toBe(201)
+  expect(published()).toHaveLength(1)
+})
+
+test('of racing writers the workers get what all have saved', async () => {
+  const put = store.put
+  let slow = true
+  store.put = async (value) => {
+    // The first to write is the last to arrive.
+    if (slow) {
+      slow = false
+      await new Promise((resolve) => setTimeout(resolve, 300))
+    }
+    await put(value)
+  }
+  await Promise.all([newPrice({ model: 'a' }), newPrice({ model: 'b' }), newPrice({ model: 'c' })])
+  store.put = put
+  expect(published().map(({ model }) => model)).toEqual(['a', 'b', 'c'])
+})
+
+test('without a store no price can be set, and nothing is saved', async () => {
+  const price = { provider: 'openai', model: 'gpt-x', usd_per_mtok: RATES }
+  expect(await send('POST', '/bare/admin/prices', price)).toMatchObject({
+    status: 503,
+    body: { code: 'not_configured', detail: expect.stringContaining('PRICES') },
+  })
+  expect((await send('GET', '/bare/admin/prices')).body.data).toEqual([])
+})
+
+test('who made a change is kept', async () => {
+  const token = await new SignJWT({ iss: 'https://id.example', sub: 'ada' })
+    .setProtectedHeader({ alg: 'HS256' })
+    .sign(new TextEncoder().encode('a-secret-of-enough-characters-for-it'))
+  const price = { provider: 'openai', model: 'gpt-x', usd_per_mtok: RATES }
+  const { body } = await send('POST', '/admin/prices', price, { authorization: `Bearer ${token}` })
+  expect(body.created_by).toBe('https://id.example ada')
+})
+
+describe('GET /prices/{provider}/{model}', () => {
+  const get = (path: string) => send('GET', `/prices/${path}`)
+
+  test('explains an override, with all that it leaves out filled in', async () => {
+    const { id, effective_from } = (await newPrice({ model: 'gpt-4o-mini', usd_per_mtok: { input: '1', output: '2' } }))
+      .body
+    const next = (await newPrice({ model: 'gpt-4o-mini', effective_from: later(1) })).body
+    expect(await get('openai/gpt-4o-mini')).toMatchObject({
+      status: 200,
+      body: {
+        provider: 'openai',
+        model: 'gpt-4o-mini',
+        price: {
+          usd_per_mtok: { input: '1', cached_input: '1', cache_write_5m: '1', output: '2', audio_input: null },
+          usd_per_request: '0',
+          usd_per_unit: null,
+          usd_per_thousand_web_searches: '10',
+          tier_percent: { batch: 50, flex: 50, priority: 250 },
+          context_window: 128_000,
+        },
+        priced_as: 'gpt-4o-mini',
+        price_source: `override:${id}`,
+        source: 'override',
+        override: { id, effective_from },
+        next_override: { id: next.id, effective_from: next.effective_from },
+      },
+    })
+  })
+
+  test('explains a price of the catalogue, and which entry it is', async () => {
+    expect((await get('anthropic/claude-sonnet-4-5-20250929')).body).toMatchObject({
+      price: {
+        usd_per_mtok: { input: '3', cache_write_1h: '6' },
+        long_context: [{ above_input_tokens: 200_000, usd_per_mtok: { input: '6' } }],
+      },
+      priced_as: 'claude-sonnet-4-5',
+      price_source: 'catalogue',
+      source: 'catalogue',
+      override: null,
+      explanation: expect.stringContaining('claude-sonnet-4-5'),
+    })
+  })
+
+  test('says that there is no price, and what that means', async () => {
+    expect(await get('openai/gpt-of-tomorrow')).toMatchObject({
+      status: 200,
+      body: { price: null, priced_as: null, source: 'none', explanation: expect.stringContaining('refused') },
+    })
+    store.get = async () => Promise.reject(new Error('away'))
+    expect((await get('openai/gpt-4o')).body).toMatchObject({ price: null, source: 'overrides_unknown' })
+    store.get = async () => store.value
+  })
+
+  test.each([
+    ['workers-ai/@cf/meta/llama-3.1-8b-instruct', '@cf/meta/llama-3.1-8b-instruct'],
+    ['workers-ai/%40cf%2Fmeta%2Fllama-3.1-8b-instruct', '@cf/meta/llama-3.1-8b-instruct'],
+    ['bedrock/amazon.nova-lite-v1%3A0', 'amazon.nova-lite-v1:0'],
+    [
+      'bedrock/arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0',
+      'arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0',
+    ],
+  ])('takes the id in %s as it is', async (path, model) => {
+    expect((await get(path)).body).toMatchObject({ model, source: 'catalogue' })
+  })
+
+  test('any valid key may ask, no other', async () => {
+    standing.refusal = { reason: 'missing_scope', scope: 'call' }
+    expect((await get('openai/gpt-4o')).status).toBe(200)
+    for (const [refusal, status] of [
+      [{ reason: 'suspended' }, 403],
+      [{ reason: 'unknown_key' }, 401],
+      [{ reason: 'deleted' }, 401],
+    ] as const) {
+      standing.refusal = refusal
+      expect((await get('openai/gpt-4o')).status).toBe(status)
+      expect((await get('workers-ai/@cf/meta/llama-3.1-8b-instruct')).status).toBe(status)
+    }
+  })
+
+  test('an id that is too long is refused', async () => {
+    expect((await get(`openai/${'m'.repeat(501)}`)).status).toBe(400)
+    expect((await get(`openai/a/${'m'.repeat(501)}`)).status).toBe(400)
+  })
+})

@@ -1,0 +1,122 @@
+import { sql } from 'drizzle-orm'
+import { afterAll, beforeEach, expect, test } from 'vitest'
+import {
+  changePrices,
+  endPrice,
+  findPrice,
+  isSecondPrice,
+  isTooManyPrices,
+  listLivePrices,
+  loadOverrides,
+  MOST_PRICES,
+  type NewPrice,
+  replacePrice,
+} from '../../../src/postgres/prices.ts'
+import { openTestDatabase } from '../../support/postgres.ts'
+
+const { db, close } = await openTestDatabase()
+afterAll(close)
+beforeEach(async () => {
+  await db.execute(sql`delete from prices`)
+})
+
+const DAY_MS = 86_400_000
+const NOW = Date.parse('2026-03-01T00:00:00Z')
+
+const price = (model: string, days = 0, more: Partial<NewPrice> = {}): NewPrice => ({
+  id: crypto.randomUUID(),
+  provider: 'openai',
+  model,
+  effective_from: new Date(NOW + days * DAY_MS),
+  price: { rates: { input: 999_999_999_999, output: 1 } },
+  note: null,
+  created_by: 'ada',
+  ...more,
+})
+const add = (...added: NewPrice[]) => changePrices(db, { added, replaced: [], by: 'ada' })
+const failure = (promise: Promise<unknown>) =>
+  promise.then(
+    () => null,
+    (error) => error,
+  )
+
+test('a price is stored as it was given, to the nano-dollar and the millisecond', async () => {
+  const given = price(`a'; --`, 0, {
+    effective_from: new Date(NOW + 1),
+    price: { rates: { input: 1_000_000_000_000, output: 1 }, tier_percent: { batch: 50 }, context_window: 5 },
+    note: `"x", 'y'`,
+  })
+  await add(given)
+  expect(await findPrice(db, given.id)).toMatchObject(given)
+})
+
+test('one model has one price from one instant, in whatever case; an ended one makes room', async () => {
+  const first = price('GPT-x')
+  await add(first)
+  expect(isSecondPrice(await failure(add(price('gpt-X'))))).toBe(true)
+  await add(price('gpt-x', 1), price('gpt-x', 0, { provider: 'azure' }))
+  expect(await endPrice(db, first.id, 'bob')).toBe(true)
+  expect(await endPrice(db, first.id, 'eve')).toBe(false)
+  await add(price('gpt-x'))
+  expect((await findPrice(db, first.id))?.ended_by).toBe('bob')
+  expect(await listLivePrices(db)).toHaveLength(3)
+})
+
+test('of many prices all are saved or none', async () => {
+  const old = price('old')
+  await add(old, price('b'))
+  const next = price('old')
+  const change = { added: [next, price('b')], replaced: [{ id: old.id, replaced_by: next.id }], by: 'bob' }
+  expect(isSecondPrice(await failure(changePrices(db, change)))).toBe(true)
+  expect((await findPrice(db, old.id))?.ended_at).toBeNull()
+  await changePrices(db, { ...change, added: [next] })
+  expect(await findPrice(db, old.id)).toMatchObject({ ended_by: 'bob', replaced_by: next.id })
+})
+
+test('a version is replaced once, at its own instant too, under a race', async () => {
+  const old = price('a')
+  await add(old)
+  const next = [price('a'), price('a', 1), price('a')]
+  const rows = await Promise.all(next.map((one) => replacePrice(db, old.id, one)))
+  expect(rows.filter((row) => row !== null)).toHaveLength(1)
+  const [live, ...more] = await listLivePrices(db)
+  expect(more).toEqual([])
+  expect((await findPrice(db, old.id))?.replaced_by).toBe(live?.id)
+})
+
+test('a replacement at an instant that is taken changes nothing', async () => {
+  const [old, other] = [price('a'), price('a', 1)]
+  await add(old, other)
+  expect(isSecondPrice(await failure(replacePrice(db, old.id, price('a', 1))))).toBe(true)
+  expect((await findPrice(db, old.id))?.ended_at).toBeNull()
+})
+
+test('there are never more live prices than the workers can be told', async () => {
+  const many = Array.from({ length: 1_000 }, (_, at) => price(`m${at}`))
+  const few = Array.from({ length: MOST_PRICES - 1_000 }, (_, at) => price(`n${at}`))
+  await add(...many)
+  await add(...few)
+  expect(isTooManyPrices(await failure(add(price('one more'))))).toBe(true)
+  expect(await listLivePrices(db)).toHaveLength(MOST_PRICES)
+  await endPrice(db, few[0]?.id ?? '', 'ada')
+  await add(price('one more'))
+})
+
+test('overrides are the price in force and those to come, of each model', async () => {
+  const [past, current, next, last] = [price('A', -2), price('a', -1), price('a', 1), price('a', 2)]
+  const [other, ended] = [price('b', 0), price('b', -1)]
+  await add(past, current, next, last, other, ended)
+  await endPrice(db, ended.id, 'ada')
+  const at = async (days: number) => new Set((await loadOverrides(db, NOW + days * DAY_MS)).map(({ id }) => id))
+  expect(await at(0)).toEqual(new Set([current.id, next.id, last.id, other.id]))
+  expect(await at(2)).toEqual(new Set([last.id, other.id]))
+  expect(await at(-3)).toEqual(new Set([past.id, current.id, next.id, last.id, other.id]))
+  const [one] = await loadOverrides(db, NOW)
+  expect(one).toEqual({
+    id: current.id,
+    provider: 'openai',
+    model: 'a',
+    effective_from: NOW - DAY_MS,
+    price: { rates: { input: 999_999_999_999, output: 1 } },
+  })
+})

@@ -1,0 +1,244 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { compatibleProviders } from '../../../../src/providers/compatible/configured.ts'
+import type { Bound, JsonObject, Operation } from '../../../../src/providers/dialect.ts'
+import { openAICompatible } from '../../../../src/providers/openai-compatible.ts'
+import { askedWith, meterOnce, readings } from '../replay.ts'
+
+const BODY = { model: 'm', messages: [{ role: 'user', content: 'hello' }] }
+
+const operationOf = (name: string, quirks: object = {}, operation = 'chat_completions'): Operation => {
+  const env = { PROVIDERS: [{ name, base_url: `https://${name}.example/v1`, operations: ['responses'], quirks }] }
+  const [provider] = compatibleProviders.parse(env)
+  const found = provider && openAICompatible(provider).operations.find((one) => one.name === operation)
+  return found ?? expect.unreachable(`${name} has no ${operation}`)
+}
+const chatOf = (name: string, quirks?: object) => operationOf(name, quirks)
+
+function bound(operation: Operation, more: JsonObject = {}): Bound {
+  const read = operation.readBound?.(askedWith({ ...BODY, ...more }))
+  return read && !('code' in read) ? read : expect.unreachable(JSON.stringify(read))
+}
+const edits = (name: string, more: JsonObject, granted: number | null = null) =>
+  Object.fromEntries(
+    (chatOf(name).edits?.(askedWith({ ...BODY, ...more }), granted) ?? []).map(({ field, value }) => [field, value]),
+  )
+
+describe('bounds', () => {
+  test('own parameters whose cost is known are no reason to refuse; all others are', () => {
+    expect(bound(chatOf('mistral'), { random_seed: 7, top_k: 3 }).unbounded).toBeNull()
+    expect(bound(chatOf('mistral'), { prompt_id: 'x' }).unbounded).toBe('prompt_id')
+    expect(bound(chatOf('acme'), { random_seed: 7 }).unbounded).toBe('random_seed')
+    expect(bound(chatOf('acme', { fields: { random_seed: 0 } }), { random_seed: 7 }).unbounded).toBeNull()
+  })
+
+  test('a parameter that makes the provider write a prompt adds its tokens', () => {
+    const plain = bound(chatOf('mistral')).input_tokens
+    const more = { prompt_mode: 'reasoning' }
+    const bytes = JSON.stringify({ ...BODY, ...more }).length - JSON.stringify(BODY).length
+    expect(bound(chatOf('mistral'), more).input_tokens).toBe(plain + bytes + 2_000)
+  })
+
+  test('what a provider writes around the messages is inside: "hi" bills 680 tokens at xAI, 72 at groq', () => {
+    expect(bound(chatOf('xai')).input_tokens).toBeGreaterThan(680)
+    expect(bound(chatOf('groq')).input_tokens).toBeGreaterThan(72)
+  })
+
+  test.each<[string, JsonObject, string]>([
+    ['xai', { search_parameters: { mode: 'on' } }, 'search_parameters'],
+    ['groq', { model: 'groq/compound-mini' }, 'model'],
+    ['openrouter', { provider: { order: ['x'] } }, 'provider'],
+    ['openrouter', { model: 'Perplexity/Sonar' }, 'model'],
+    ['acme', { tools: [{ type: 'browser_search' }] }, 'tools[0]'],
+    ['mistral', { messages: [{ role: 'user', content: [{ type: 'document_url' }] }] }, 'messages[0].content[0]'],
+  ])('%s: %j may cost a fee that nothing bounds', (name, more, field) => {
+    expect(bound(chatOf(name), more).unbounded).toBe(field)
+  })
+
+  test('a cache for an hour is held and charged at its own price', () => {
+    const more = { cache_control: { type: 'ephemeral', ttl: '1h' } }
+    expect(bound(chatOf('openrouter'), more).cache_write).toBe('1h')
+    expect(bound(chatOf('openrouter')).cache_write).toBe('5m')
+    const answer = {
+      choices: [],
+      usage: { prompt_tokens: 9, completion_tokens: 1, prompt_tokens_details: { cache_write_tokens: 4 } },
+    }
+    const { usage } = meterOnce(chatOf('openrouter'), { ...BODY, ...more }, false, JSON.stringify(answer))
+    expect(usage).toMatchObject({ cache_write_5m_tokens: 0, cache_write_1h_tokens: 4 })
+  })
+
+  test('is never below OpenAI’s reading of the same body, whatever is beside', () => {
+    const plain = chatOf('acme', { preamble_tokens: 0 })
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), fc.nat(5_000), (text, added) => {
+        const quirky = chatOf('acme', { fields: { note: added }, preamble_tokens: 5 })
+        const body = { messages: [{ role: 'user', content: text }] }
+        const least = bound(plain, body).input_tokens
+        expect(bound(quirky, { ...body, note: text }).input_tokens).toBeGreaterThanOrEqual(least + added + 5)
+      }),
+    )
+  })
+})
+
+describe('responses', () => {
+  const responses = operationOf('acme', { fields: { reasoning: 0 } }, 'responses')
+  const read = (more: JsonObject) => responses.readBound?.(askedWith({ model: 'm', input: 'hello', ...more }))
+  const PART = [{ role: 'user', content: [{ type: 'input_file', file_url: 'https://x.example/a.pdf' }] }]
+
+  test.each<[JsonObject, string]>([
+    [{ tools: [{ type: 'web_search' }], max_tool_calls: 2 }, 'tools[0]'],
+    [{ tools: [{ type: 'x_search' }] }, 'tools[0]'],
+    [{ input: PART }, 'input[0].content[0]'],
+    [{ reasoning: { mode: 'pro' } }, 'reasoning.mode'],
+    [{ plugins: [{ id: 'web' }] }, 'plugins'],
+  ])('%j is unbounded', (more, field) => {
+    expect(read(more)).toMatchObject({ unbounded: field })
+  })
+
+  test('a plain one is bounded; one in the background could not be asked for again', () => {
+    expect(read({})).toMatchObject({ unbounded: null })
+    expect(read({ background: true })).toMatchObject({ code: 'invalid_request', field: 'background' })
+  })
+})
+
+describe('edits', () => {
+  test('providers that take no stream_options are sent none', () => {
+    expect(edits('mistral', { stream: true })).toEqual({})
+    expect(edits('groq', { stream: true })).toEqual({ stream_options: { include_usage: true } })
+    expect(chatOf('mistral').filter?.(askedWith({ ...BODY, stream: true }))).toBeNull()
+    expect(chatOf('groq').filter?.(askedWith({ ...BODY, stream: true }))).not.toBeNull()
+  })
+
+  test.each<[string, JsonObject, number | null, object]>([
+    ['deepseek', {}, null, {}],
+    ['deepseek', {}, 70, { max_tokens: 70 }],
+    ['deepseek', { max_tokens: 50 }, null, {}],
+    ['deepseek', { max_tokens: 90 }, 70, { max_tokens: 70 }],
+    ['deepseek', { max_completion_tokens: 50 }, null, { max_tokens: 50 }],
+    ['deepseek', { max_completion_tokens: 50, max_tokens: null }, 70, { max_tokens: 50 }],
+    ['deepseek', { max_completion_tokens: 90 }, 70, { max_completion_tokens: 70, max_tokens: 70 }],
+    ['deepseek', { max_completion_tokens: 90, max_tokens: 80 }, 70, { max_completion_tokens: 70, max_tokens: 70 }],
+    ['xai', { max_tokens: 50 }, null, { max_completion_tokens: 50 }],
+    ['xai', {}, 70, { max_completion_tokens: 70 }],
+    ['acme', { max_tokens: 50 }, null, {}],
+    ['acme', {}, 70, { max_completion_tokens: 70 }],
+  ])('%s: %j with %s granted', (name, more, granted, expected) => {
+    expect(edits(name, more, granted)).toEqual(expected)
+  })
+})
+
+const event = (fields: object) => `data: ${JSON.stringify({ id: 'x', model: 'm', ...fields })}\n\n`
+const choice = (content: string, finish_reason: string | null = null) => [
+  { index: 0, delta: { content }, finish_reason },
+]
+const DONE = 'data: [DONE]\n\n'
+const STREAM = { ...BODY, stream: true }
+const bytes = (...events: string[]) => new TextEncoder().encode(events.join(''))
+
+describe('usage, at every chunk boundary', () => {
+  test.each<[string, Uint8Array, object]>([
+    [
+      'groq',
+      bytes(
+        event({ choices: choice('hé'), x_groq: { id: 'req' } }),
+        event({
+          choices: choice('', 'stop'),
+          x_groq: { id: 'req', usage: { prompt_tokens: 72, completion_tokens: 5 } },
+        }),
+        DONE,
+      ),
+      { input_tokens: 72, output_tokens: 5 },
+    ],
+    [
+      'groq',
+      bytes(
+        event({ choices: choice('hé') }),
+        event({ choices: choice('', 'stop') }),
+        event({ choices: [], usage: { prompt_tokens: 72, completion_tokens: 5 } }),
+        DONE,
+      ),
+      { input_tokens: 72, output_tokens: 5 },
+    ],
+    [
+      'deepseek',
+      bytes(
+        event({ choices: choice('hi'), usage: null }),
+        event({
+          choices: choice('', 'stop'),
+          usage: {
+            prompt_tokens: 100,
+            completion_tokens: 5,
+            prompt_cache_hit_tokens: 64,
+            prompt_cache_miss_tokens: 36,
+          },
+        }),
+        DONE,
+      ),
+      { input_tokens: 100, cached_input_tokens: 64, output_tokens: 5 },
+    ],
+    [
+      'xai',
+      bytes(
+        event({ choices: choice('hi') }),
+        event({
+          choices: choice('', 'stop'),
+          usage: {
+            prompt_tokens: 10,
+            completion_tokens: 5,
+            total_tokens: 215,
+            completion_tokens_details: { reasoning_tokens: 200 },
+          },
+        }),
+        DONE,
+      ),
+      { input_tokens: 10, output_tokens: 205, reasoning_tokens: 200 },
+    ],
+    [
+      'acme',
+      bytes(
+        event({ choices: choice('a'), usage: { prompt_tokens: 10, completion_tokens: 1 } }),
+        event({ choices: choice('b'), usage: { prompt_tokens: 10, completion_tokens: 2 } }),
+        event({ choices: choice('c', 'stop'), usage: { prompt_tokens: 10, completion_tokens: 3 } }),
+        DONE,
+      ),
+      { input_tokens: 10, output_tokens: 3 },
+    ],
+  ])('%s', (name, stream, usage) => {
+    const found = readings(chatOf(name), STREAM, true, stream)
+    expect(found).toHaveLength(1)
+    expect(found[0]).toMatchObject({ complete: true, usage })
+  })
+
+  test('a stream that ends early has no usage, however much it told on its way', () => {
+    const told = { prompt_tokens: 10, completion_tokens: 1 }
+    const cut = bytes(event({ choices: choice('a'), usage: told, x_groq: { usage: told } }))
+    for (const name of ['groq', 'deepseek', 'acme'])
+      expect(meterOnce(chatOf(name), STREAM, true, cut)).toMatchObject({ complete: false, usage: null })
+  })
+
+  test('JSON answers too, and what is no count is no usage', () => {
+    const answer = (usage: object) => JSON.stringify({ choices: [{ message: { content: 'hi' } }], usage })
+    const read = (usage: object) => meterOnce(chatOf('deepseek'), BODY, false, answer(usage)).usage
+    expect(read({ prompt_tokens: 9, completion_tokens: 2, prompt_cache_hit_tokens: 4 })).toMatchObject({
+      cached_input_tokens: 4,
+    })
+    expect(read({ prompt_tokens: 9, completion_tokens: 2 })).toMatchObject({ cached_input_tokens: 0 })
+    expect(read({ prompt_tokens: -1, completion_tokens: 2 })).toBeNull()
+  })
+
+  test('a name of OpenAI’s proves nothing here: without usage the hold is charged', () => {
+    const answer = JSON.stringify({ choices: [{ message: { content: 'hi' } }] })
+    expect(meterOnce(chatOf('acme'), { ...BODY, model: 'gpt-4' }, false, answer)).toMatchObject({
+      may_hide_output: true,
+    })
+  })
+
+  test('the gateway learns that a stream is over as early as from OpenAI', () => {
+    const { meter } = chatOf('groq')
+    const reading = meter(askedWith(STREAM), { status: 200, format: 'sse', headers: new Headers() })
+    reading.push(bytes(event({ choices: choice('', 'stop') })))
+    expect(reading.finished).toBe(false)
+    reading.push(bytes(DONE))
+    expect(reading.finished).toBe(true)
+  })
+})

@@ -1,0 +1,247 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { NO_USAGE, UNREAD } from '../../../src/providers/answer.ts'
+import type { JsonObject, Metered, Operation } from '../../../src/providers/dialect.ts'
+import { gemini } from '../../../src/providers/gemini.ts'
+import { readGeminiUsage } from '../../../src/providers/gemini-meter.ts'
+import { askedWith, headOf, vector } from './replay.ts'
+
+const operation = (name: string) => gemini.operations.find((one) => one.name === name) as Operation
+const stream = operation('stream_generate_content')
+const whole = operation('generate_content')
+const MODEL = 'gemini-2.5-flash'
+
+type Format = 'json' | 'sse'
+interface How {
+  model?: string
+  body?: JsonObject
+  of?: Operation
+}
+
+const bytesOf = (chunk: Uint8Array | string) => (typeof chunk === 'string' ? new TextEncoder().encode(chunk) : chunk)
+
+function metered(format: Format, { model = MODEL, body = {}, of = stream }: How, ...chunks: (Uint8Array | string)[]) {
+  const meter = of.meter(askedWith(body, { params: { model: `${model}:verb` } }), headOf(format))
+  for (const chunk of chunks) meter.push(bytesOf(chunk))
+  return meter.end()
+}
+
+/** What each chunking read, once for every different reading. */
+function readings(format: Format, name: string, how: How = {}): Metered[] {
+  const bytes = vector(name)
+  const seen = new Map<string, Metered>()
+  const note = (one: Metered) => seen.set(JSON.stringify(one), one)
+  for (let at = 0; at <= bytes.length; at++) note(metered(format, how, bytes.subarray(0, at), bytes.subarray(at)))
+  note(metered(format, how, ...[...bytes].map((byte) => new Uint8Array([byte]))))
+  return [...seen.values()]
+}
+
+const event = (value: unknown) => `data: ${JSON.stringify(value)}\n\n`
+const USAGE = { promptTokenCount: 5, candidatesTokenCount: 7, totalTokenCount: 12 }
+const candidate = (text: string, finishReason?: string, index = 0) => ({
+  content: { role: 'model', parts: [{ text }] },
+  index,
+  ...(finishReason && { finishReason }),
+})
+
+describe('recorded streams read alike at every chunk boundary', () => {
+  test('events: the last usage is the whole, thoughts are output, cached and audio tokens are inside the prompt', () => {
+    expect(readings('sse', 'gemini-sse')).toEqual([
+      {
+        ...UNREAD,
+        usage: {
+          ...NO_USAGE,
+          input_tokens: 294,
+          cached_input_tokens: 256,
+          audio_input_tokens: 256,
+          output_tokens: 237,
+          reasoning_tokens: 228,
+        },
+        complete: true,
+        seen_output_bytes: 'Paris '.length + 17,
+        may_hide_output: true,
+        response_model: 'gemini-2.5-flash',
+      },
+    ])
+  })
+
+  test('the growing array: brackets and quotes in strings mean nothing, results of tools are input', () => {
+    expect(readings('json', 'gemini-array', { model: 'gemini-2.0-flash' })).toEqual([
+      {
+        ...UNREAD,
+        usage: { ...NO_USAGE, input_tokens: 108, output_tokens: 5 },
+        complete: true,
+        seen_output_bytes: 'a ] } " \\'.length + 2,
+        may_hide_output: false,
+        response_model: 'gemini-2.0-flash',
+      },
+    ])
+  })
+
+  test('a blocked prompt is complete, and its prompt is paid', () => {
+    expect(readings('sse', 'gemini-blocked')).toEqual([
+      expect.objectContaining({ complete: true, usage: { ...NO_USAGE, input_tokens: 41 } }),
+    ])
+  })
+
+  test('one with an error inside', () => {
+    expect(readings('sse', 'gemini-error')).toEqual([
+      expect.objectContaining({ complete: false, usage: null, error_class: 'upstream_overloaded' }),
+    ])
+  })
+})
+
+describe('a stream', () => {
+  test.each(['gemini-sse', 'gemini-array'])('%s that stops anywhere before its end is not complete', (name) => {
+    const bytes = vector(name)
+    const format = name === 'gemini-sse' ? 'sse' : 'json'
+    // Nothing but white space is after the last bracket.
+    const end = new TextDecoder().decode(bytes).trimEnd().length
+    for (let at = 0; at < end - (format === 'json' ? 1 : 5); at += 7) {
+      expect(metered(format, {}, bytes.subarray(0, at))).toMatchObject({ complete: false, usage: null })
+    }
+  })
+
+  test('whose every event says that it finished is charged the last usage, and is not finished before its end', () => {
+    const meter = stream.meter(askedWith({}, { params: { model: MODEL } }), headOf('sse'))
+    const say = (candidatesTokenCount: number) =>
+      meter.push(
+        bytesOf(event({ candidates: [candidate('a', 'STOP')], usageMetadata: { ...USAGE, candidatesTokenCount } })),
+      )
+    say(1)
+    say(40)
+    expect(meter.finished ?? false).toBe(false)
+    expect(meter.end().usage).toMatchObject({ output_tokens: 40 })
+  })
+
+  test('of an array is finished once the array has closed', () => {
+    const meter = stream.meter(askedWith({}, { params: { model: MODEL } }), headOf('json'))
+    meter.push(bytesOf(`[${JSON.stringify({ candidates: [candidate('a', 'STOP')], usageMetadata: USAGE })}`))
+    expect(meter.finished).toBe(false)
+    meter.push(bytesOf(']'))
+    expect(meter.finished).toBe(true)
+  })
+
+  test('is complete only when every candidate has finished', () => {
+    const body = { generation_config: { candidate_count: 2 } }
+    const first = event({ candidates: [candidate('a', 'STOP', 0)], usageMetadata: USAGE })
+    const second = event({ candidates: [candidate('b', 'STOP', 1)], usageMetadata: USAGE })
+    expect(metered('sse', { body }, first, first).complete).toBe(false)
+    expect(metered('sse', { body }, first, second).complete).toBe(true)
+  })
+
+  test('with an event that cannot be read is not complete', () => {
+    const finish = event({ candidates: [candidate('a', 'STOP')], usageMetadata: USAGE })
+    expect(metered('sse', {}, 'data: {"candidates"\n\n', finish)).toMatchObject({ complete: false, usage: null })
+  })
+
+  test('of anything at all throws nothing', () => {
+    const noise = fc.oneof(
+      fc.uint8Array(),
+      fc.string().map(bytesOf),
+      fc.json().map((json) => bytesOf(`data: ${json}\n\n`)),
+      fc.json().map((json) => bytesOf(`[${json},`)),
+      fc
+        .jsonValue()
+        .map((one) => bytesOf(event({ candidates: [one, { content: one }], usageMetadata: one, error: one }))),
+    )
+    fc.assert(
+      fc.property(fc.array(noise), fc.constantFrom<Format>('json', 'sse'), fc.boolean(), (chunks, format, isStream) => {
+        metered(format, { of: isStream ? stream : whole }, ...chunks)
+      }),
+    )
+  })
+})
+
+describe('a JSON answer', () => {
+  const answered = (answer: unknown, how: How = {}) => metered('json', { of: whole, ...how }, JSON.stringify(answer))
+
+  test('is read whole', () => {
+    expect(answered({ candidates: [candidate('Hi', 'STOP')], usageMetadata: USAGE })).toMatchObject({
+      complete: true,
+      usage: { input_tokens: 5, output_tokens: 7 },
+    })
+  })
+
+  test('that is cut, an error or no JSON is not complete', () => {
+    expect(metered('json', { of: whole }, '{"candidates":[')).toMatchObject({ complete: false, usage: null })
+    expect(answered({ error: { code: 429, status: 'RESOURCE_EXHAUSTED' } })).toMatchObject({
+      complete: false,
+      error_class: 'upstream_rate_limited',
+    })
+  })
+
+  test('whose text took no tokens was not counted: unknown, not free', () => {
+    const usageMetadata = { promptTokenCount: 5 }
+    expect(answered({ candidates: [candidate('Hi', 'STOP')], usageMetadata }).usage).toBeNull()
+    expect(answered({ candidates: [{ finishReason: 'SAFETY' }], usageMetadata }).usage).toMatchObject({
+      output_tokens: 0,
+    })
+  })
+
+  test.each([
+    ['gemini-2.0-flash', 1],
+    ['gemini-2.5-pro', 1],
+    ['gemini-3-pro-preview', 2],
+  ])('%s that searched twice pays %i searches', (model, web_search_requests) => {
+    const groundingMetadata = { webSearchQueries: ['a', 'b'] }
+    const candidates = [{ ...candidate('Hi', 'STOP'), groundingMetadata }]
+    expect(answered({ candidates, usageMetadata: USAGE }, { model }).usage).toMatchObject({ web_search_requests })
+  })
+
+  test('names the tier that answered, else it was the one that was asked for', () => {
+    const tier = (usageMetadata: object, body: JsonObject) =>
+      answered({ candidates: [candidate('Hi', 'STOP')], usageMetadata }, { body }).service_tier
+    expect(tier(USAGE, {})).toBeNull()
+    expect(tier(USAGE, { service_tier: 'flex' })).toBeNull()
+    expect(tier(USAGE, { serviceTier: 'priority' })).toBe('priority')
+    expect(tier({ ...USAGE, serviceTier: 'standard' }, { serviceTier: 'priority' })).toBe('standard')
+    expect(tier({ ...USAGE, trafficType: 'ON_DEMAND_FLEX' }, {})).toBe('flex')
+  })
+
+  test.each([
+    ['gemini-1.5-pro', false],
+    ['gemini-2.0-flash', false],
+    ['gemini-2.0-flash-001', false],
+    ['gemini-2.0-flash-lite', false],
+    ['gemini-2.0-flash-thinking-exp', true],
+    ['gemini-2.5-flash', true],
+    ['gemini-3-pro-preview', true],
+    ['anything-new', true],
+  ])('of %s may hide output: %s', (model, hides) => {
+    expect(answered({}, { model }).may_hide_output).toBe(hides)
+  })
+})
+
+describe('usage', () => {
+  test('that leaves out a count is completed from the total', () => {
+    expect(readGeminiUsage({ promptTokenCount: 10, totalTokenCount: 45 })?.output_tokens).toBe(35)
+  })
+
+  test.each([
+    [{}],
+    [{ promptTokenCount: '5' }],
+    [{ promptTokenCount: -1 }],
+    [{ ...USAGE, candidatesTokenCount: 1.5 }],
+    [{ ...USAGE, cachedContentTokenCount: 6 }],
+    [{ ...USAGE, promptTokensDetails: [{ modality: 'AUDIO', tokenCount: 6 }] }],
+    [{ ...USAGE, candidatesTokensDetails: [{ modality: 'AUDIO', tokenCount: 'many' }] }],
+    [{ ...USAGE, totalTokenCount: 2 ** 53 }],
+  ])('%j is unknown', (usage) => {
+    expect(readGeminiUsage(usage)).toBeNull()
+  })
+})
+
+describe('embeddings', () => {
+  const embed = operation('embed_content')
+  const answered = (answer: unknown) => metered('json', { of: embed }, JSON.stringify(answer))
+
+  test('that report no usage are unknown; those that do are charged it', () => {
+    expect(answered({ embedding: { values: [1] } })).toMatchObject({ complete: true, usage: null })
+    expect(answered({ embedding: {}, usageMetadata: { promptTokenCount: 9 } }).usage).toEqual({
+      ...NO_USAGE,
+      input_tokens: 9,
+    })
+    expect(answered({ error: { code: 500 } })).toMatchObject({ complete: false, error_class: 'upstream_error' })
+  })
+})

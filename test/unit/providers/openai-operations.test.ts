@@ -1,0 +1,381 @@
+import { describe, expect, test } from 'vitest'
+import { NO_USAGE, UNREAD } from '../../../src/providers/answer.ts'
+import type { Bound, JsonObject, Operation } from '../../../src/providers/dialect.ts'
+import { shortenStrings } from '../../../src/providers/openai-long-strings.ts'
+import { operation } from './openai-operations.ts'
+import { askedWith, headOf, meterOnce, readings, vector } from './replay.ts'
+
+const FILE = { name: 'a.png', type: 'image/png', size: 1_000_000 }
+
+const read = (one: Operation, body: JsonObject) => one.readBound?.(askedWith(body)) ?? null
+function bound(name: string, body: JsonObject): Bound {
+  const found = read(operation(name), body)
+  if (!found || 'code' in found) throw new Error(JSON.stringify(found))
+  return found
+}
+const wholeInput = ({ input_tokens, rounds }: Bound) => input_tokens * rounds
+const refusal = (name: string, body: JsonObject) => read(operation(name), body)
+const json = (name: string, body: JsonObject, answer: unknown) =>
+  meterOnce(operation(name), body, false, JSON.stringify(answer))
+
+describe('legacy completions', () => {
+  const BODY = { model: 'gpt-3.5-turbo-instruct', prompt: 'Hello', max_tokens: 10 }
+
+  test.each([
+    [{}, 1],
+    [{ prompt: undefined }, 1],
+    [{ n: 2 }, 2],
+    [{ n: 2, best_of: 5 }, 5],
+    [{ prompt: ['a', 'b', 'c'] }, 3],
+    [{ prompt: [1, 2, 3] }, 1],
+    [{ prompt: [[1, 2], [3]], n: 3 }, 6],
+    [{ prompt: [] }, 1],
+  ])('%j answers %i times', (extra, choices) => {
+    expect(bound('completions', { ...BODY, ...extra }).output).toEqual({ max_tokens: 10, min_tokens: 1, choices })
+  })
+
+  test('several prompts may each fill the context window', () => {
+    const body = { ...BODY, prompt: Array.from({ length: 10 }, () => 'x'.repeat(10_000)) }
+    const { input_tokens, rounds } = bound('completions', body)
+    expect(input_tokens).toBeLessThanOrEqual(256)
+    expect(input_tokens * rounds).toBeGreaterThanOrEqual(JSON.stringify(body).length)
+  })
+
+  test.each([
+    ['n', 129],
+    ['best_of', 0],
+    ['prompt', 7],
+    ['stream', 1],
+    ['max_tokens', -1],
+    ['stream_options', 'x'],
+  ])('a wrong field is named: %s: %j', (field, value) => {
+    expect(refusal('completions', { ...BODY, [field]: value })).toMatchObject({ field })
+  })
+
+  test('are clamped, and asked for usage in streams, whose chunk is dropped', () => {
+    const { edits, filter } = operation('completions')
+    const stream = askedWith({ ...BODY, stream: true })
+    expect(edits?.(stream, 4)).toEqual([
+      { field: 'stream_options', value: { include_usage: true } },
+      { field: 'max_tokens', value: 4 },
+    ])
+    expect(edits?.(askedWith({ ...BODY, max_tokens: null }), 4)).toEqual([{ field: 'max_tokens', value: 4 }])
+    expect(edits?.(askedWith({ ...BODY, max_tokens: 0 }), 4)).toEqual([])
+    const dropped = filter?.(stream)
+    const passed = dropped ? new TextDecoder().decode(dropped.push(vector('openai-completions'))) : ''
+    expect(passed).not.toContain('prompt_tokens')
+    expect(passed).toContain('[DONE]')
+  })
+
+  test('streams read alike at every chunk boundary', () => {
+    expect(
+      readings(operation('completions'), { ...BODY, n: 2, stream: true }, true, vector('openai-completions')),
+    ).toEqual([
+      {
+        ...UNREAD,
+        usage: { ...NO_USAGE, input_tokens: 11, output_tokens: 4 },
+        complete: true,
+        seen_output_bytes: 5,
+        may_hide_output: false,
+        response_model: 'gpt-3.5-turbo-instruct:20230824-v2',
+      },
+    ])
+  })
+
+  test('what lost among best_of is hidden', () => {
+    expect(json('completions', { ...BODY, best_of: 3 }, { choices: [] }).may_hide_output).toBe(true)
+    expect(json('completions', { ...BODY, best_of: 1 }, { choices: [] }).may_hide_output).toBe(false)
+  })
+})
+
+describe('embeddings', () => {
+  const BODY = { model: 'text-embedding-3-small', input: 'Hello' }
+
+  test.each(['Hello', ['a', 'b'], [1, 2, 3], [[100_257], [2]], Array(3_000).fill('x'.repeat(100))])(
+    'the bound is the bytes, however many inputs there are',
+    (input) => {
+      const body = { ...BODY, input }
+      const read = bound('embeddings', body)
+      expect(read).toMatchObject({ output: null, unbounded: null, open_input: null })
+      expect(wholeInput(read)).toBeGreaterThanOrEqual(JSON.stringify(body).length)
+      expect(wholeInput(read)).toBeLessThan(JSON.stringify(body).length + read.rounds)
+    },
+  )
+
+  test('wrong fields are named, new ones are unbounded', () => {
+    expect(refusal('embeddings', { ...BODY, input: 7 })).toMatchObject({ field: 'input' })
+    expect(refusal('embeddings', { input: 'x' })).toMatchObject({ field: 'model' })
+    expect(bound('embeddings', { ...BODY, a_new_field: 1 }).unbounded).toBe('a_new_field')
+  })
+
+  test('usage is read strictly', () => {
+    const answer = { data: [], model: 'm', usage: { prompt_tokens: 8, total_tokens: 8 } }
+    expect(json('embeddings', BODY, answer)).toMatchObject({
+      complete: true,
+      usage: { input_tokens: 8, output_tokens: 0 },
+    })
+    for (const usage of [
+      null,
+      {},
+      { prompt_tokens: '8' },
+      { prompt_tokens: -1 },
+      { prompt_tokens: 8, total_tokens: 1.5 },
+    ])
+      expect(json('embeddings', BODY, { ...answer, usage }).usage).toBeNull()
+  })
+})
+
+describe('images', () => {
+  const BODY = { model: 'gpt-image-1', prompt: 'A cat' }
+  const USAGE = { input_tokens: 5, output_tokens: 100, input_tokens_details: { text_tokens: 5, image_tokens: 0 } }
+
+  test.each([
+    ['gpt-image-1', {}, 7_300],
+    ['gpt-image-1', { quality: 'low' }, 800],
+    ['gpt-image-1-mini', { quality: 'medium' }, 2_300],
+    ['gpt-image-1.5', { quality: 'auto' }, 11_800],
+    ['gpt-image-2', { quality: 'anything' }, 30_300],
+  ])('%s %j takes at most %i tokens an image', (model, extra, tokens) => {
+    const output = { max_tokens: tokens, min_tokens: tokens, choices: 3 }
+    expect(bound('images_generations', { ...BODY, model, ...extra, n: 3 })).toMatchObject({ output, unbounded: null })
+    expect(bound('images_edits', { model, prompt: 'x', n: '3', image: FILE, ...extra })).toMatchObject({ output })
+  })
+
+  test('DALL-E is billed by the image', () => {
+    expect(bound('images_generations', { model: 'dall-e-3', prompt: 'x' })).toMatchObject({ units: 1, input_tokens: 0 })
+    expect(bound('images_variations', { model: 'dall-e-2', image: FILE, n: '4' })).toMatchObject({
+      units: 4,
+      output: null,
+    })
+    expect(json('images_variations', { model: 'dall-e-2', n: '2' }, { data: [{}, {}] }).usage).toEqual({
+      ...NO_USAGE,
+      units: 2,
+    })
+  })
+
+  test('every image that is sent counts, whatever its field is called', () => {
+    const one = wholeInput(bound('images_edits', { ...BODY, image: FILE }))
+    const three = wholeInput(bound('images_edits', { ...BODY, 'image[]': [FILE, FILE], mask: FILE }))
+    expect(three - one).toBeGreaterThanOrEqual(20_000)
+  })
+
+  test.each([
+    ['images_generations', { model: 'gpt-image-9', prompt: 'x' }, 'model'],
+    ['images_generations', { ...BODY, a_new_field: 1 }, 'a_new_field'],
+    ['images_edits', { ...BODY, Quality: 'low' }, 'Quality'],
+  ])('%s: %j has no bound', (name, body, field) => {
+    expect(bound(name, body).unbounded).toBe(field)
+  })
+
+  test.each([
+    ['images_generations', { prompt: 'x' }, 'model'],
+    ['images_generations', { ...BODY, n: 11 }, 'n'],
+    ['images_generations', { ...BODY, quality: 1 }, 'quality'],
+    ['images_edits', { prompt: 'x', image: FILE }, 'model'],
+    ['images_edits', { ...BODY, n: '0' }, 'n'],
+    ['images_edits', { ...BODY, n: ['1', '10'] }, 'n'],
+    ['images_edits', { ...BODY, n: '1e1' }, 'n'],
+    ['images_edits', { ...BODY, stream: 'True' }, 'stream'],
+    ['images_edits', { ...BODY, quality: FILE }, 'quality'],
+  ])('%s: %j is refused', (name, body, field) => {
+    expect(refusal(name, body)).toMatchObject({ code: 'invalid_request', field })
+  })
+
+  test('streams read alike at every chunk boundary', () => {
+    expect(readings(operation('images_generations'), { ...BODY, stream: true }, true, vector('openai-images'))).toEqual(
+      [
+        {
+          ...UNREAD,
+          usage: { ...NO_USAGE, input_tokens: 26, output_tokens: 4_260 },
+          complete: true,
+          may_hide_output: true,
+        },
+      ],
+    )
+  })
+
+  test('a stream of several images adds up, and is complete when all are there', () => {
+    const bytes = vector('openai-images')
+    const body = { ...BODY, stream: true, n: 2 }
+    expect(meterOnce(operation('images_generations'), body, true, bytes)).toMatchObject({
+      complete: false,
+      usage: null,
+    })
+    expect(meterOnce(operation('images_generations'), body, true, bytes, bytes)).toMatchObject({
+      complete: true,
+      usage: { input_tokens: 52, output_tokens: 8_520 },
+    })
+  })
+
+  test('megabytes of base64 hide no usage, in JSON or in a stream', () => {
+    const b64_json = 'A'.repeat(18 * 2 ** 20)
+    expect(json('images_generations', BODY, { data: [{ b64_json }], usage: USAGE }).usage).toMatchObject({
+      output_tokens: 100,
+    })
+    const completed = { type: 'image_generation.completed', b64_json, usage: USAGE }
+    const event = `data: ${JSON.stringify(completed)}\n\n`
+    expect(meterOnce(operation('images_generations'), BODY, true, event).usage).toMatchObject({ output_tokens: 100 })
+  })
+
+  test('usage is read strictly, and an error is none', () => {
+    for (const usage of [undefined, {}, { ...USAGE, input_tokens: null }, { ...USAGE, output_tokens: -1 }])
+      expect(json('images_generations', BODY, { data: [], usage }).usage).toBeNull()
+    const failed = { error: { type: 'image_generation_user_error' } }
+    expect(json('images_generations', BODY, failed)).toMatchObject({
+      complete: false,
+      usage: null,
+      error_class: 'upstream_error',
+    })
+    expect(json('images_generations', { model: 'dall-e-3' }, failed).usage).toBeNull()
+  })
+})
+
+describe('audio', () => {
+  const FORM = { file: FILE, model: 'gpt-4o-transcribe' }
+
+  test('a file that is transcribed by tokens fits the context window', () => {
+    expect(bound('audio_transcriptions', FORM)).toMatchObject({
+      open_input: 'file',
+      unbounded: null,
+      audio_input: true,
+      output: { max_tokens: 16_000, min_tokens: 16_000, choices: 1 },
+    })
+  })
+
+  test.each([
+    ['audio_transcriptions', { ...FORM, model: 'whisper-1' }, 'file'],
+    ['audio_translations', { ...FORM, model: 'whisper-1' }, 'file'],
+    ['audio_transcriptions', { ...FORM, chunking_strategy: 'auto' }, 'chunking_strategy'],
+    ['audio_transcriptions', { ...FORM, model: 'gpt-9-transcribe' }, 'model'],
+    ['audio_transcriptions', { ...FORM, a_new_field: 'x' }, 'a_new_field'],
+    ['audio_speech', { model: 'gpt-4o-mini-tts', input: 'x', voice: 'alloy' }, 'model'],
+  ])('%s: %j has no bound', (name, body, field) => {
+    expect(bound(name, body).unbounded).toBe(field)
+  })
+
+  test.each([
+    ['audio_transcriptions', { file: FILE }, 'model'],
+    ['audio_transcriptions', { ...FORM, stream: 'yes' }, 'stream'],
+    ['audio_speech', { model: 'tts-1' }, 'input'],
+  ])('%s: %j is refused', (name, body, field) => {
+    expect(refusal(name, body)).toMatchObject({ code: 'invalid_request', field })
+  })
+
+  test('transcripts read alike at every chunk boundary', () => {
+    expect(readings(operation('audio_transcriptions'), FORM, true, vector('openai-transcript'))).toEqual([
+      {
+        ...UNREAD,
+        usage: { ...NO_USAGE, input_tokens: 41, audio_input_tokens: 41, output_tokens: 12 },
+        complete: true,
+        seen_output_bytes: 12,
+        may_hide_output: true,
+      },
+    ])
+  })
+
+  test.each([
+    [{ text: 'x', usage: { type: 'duration', seconds: 61.2 } }, 62],
+    [{ text: 'x', duration: 61.2 }, 62],
+    [{ text: 'x', usage: { type: 'duration', seconds: 1e9 } }, null],
+    [{ text: 'x', usage: { type: 'duration', seconds: '9' } }, null],
+    [{ text: 'x' }, null],
+  ])('whisper is billed by the second: %j', (answer, units) => {
+    const { usage } = json('audio_transcriptions', FORM, answer)
+    expect(usage).toEqual(units === null ? null : { ...NO_USAGE, units })
+  })
+
+  test('a transcript as plain text tells nothing', () => {
+    const meter = operation('audio_transcriptions').meter(askedWith(FORM), headOf('other'))
+    meter.push(new TextEncoder().encode('Hello'))
+    expect(meter.end()).toMatchObject({ usage: null, complete: true, may_hide_output: true })
+  })
+
+  test('tts-1 is billed by the character, even where its audio is cut; not where it is refused', () => {
+    const body = { model: 'tts-1-hd', input: 'Grüße', voice: 'alloy' }
+    expect(bound('audio_speech', body)).toMatchObject({ units: 5, input_tokens: 0, unbounded: null })
+    const speech = operation('audio_speech')
+    expect(speech.meter(askedWith(body), headOf('other')).end().usage).toEqual({ ...NO_USAGE, units: 5 })
+    expect(speech.meter(askedWith(body), { ...headOf('json'), status: 400 }).end().usage).toBeNull()
+  })
+
+  test('speech that is billed by tokens tells them in events alone', () => {
+    const body = { model: 'gpt-4o-mini-tts', input: 'x', voice: 'alloy', stream_format: 'sse' }
+    expect(readings(operation('audio_speech'), body, true, vector('openai-speech'))).toEqual([
+      {
+        ...UNREAD,
+        usage: { ...NO_USAGE, input_tokens: 14, output_tokens: 101 },
+        complete: true,
+        seen_output_bytes: 3,
+        may_hide_output: true,
+      },
+    ])
+    const meter = operation('audio_speech').meter(askedWith(body), headOf('other'))
+    meter.push(new Uint8Array(3_200))
+    expect(meter.end()).toMatchObject({ usage: null, seen_output_bytes: 100 })
+  })
+})
+
+describe('batches', () => {
+  const BATCH = { id: 'batch_1', object: 'batch', status: 'validating', model: 'gpt-5', usage: null }
+  const USAGE = { input_tokens: 10, input_tokens_details: { cached_tokens: 2 }, output_tokens: 5 }
+
+  test('have no bound, and go on', () => {
+    expect(bound('batches_create', { input_file_id: 'file-1' })).toMatchObject({
+      unbounded: 'input_file_id',
+      service_tier: 'batch',
+    })
+    expect(json('batches_create', {}, BATCH)).toMatchObject({ complete: true, usage: null, continues_as: 'batch_1' })
+    expect(operation('batches_create').continues_for_ms).toBe(48 * 3_600_000)
+  })
+
+  test.each(['completed', 'expired', 'cancelled', 'failed'])('that are %s are concluded at batch prices', (status) => {
+    for (const name of ['batches_get', 'batches_cancel']) {
+      expect(json(name, {}, { ...BATCH, status, usage: USAGE })).toMatchObject({
+        usage: null,
+        concluded: [
+          { id: 'batch_1', model: 'gpt-5', service_tier: 'batch', usage: { input_tokens: 10, output_tokens: 5 } },
+        ],
+      })
+    }
+    const { concluded } = json('batches_get', {}, { ...BATCH, status })
+    // A file that was not valid ran nothing; of all else it is not known what it used.
+    expect(concluded[0]?.usage).toEqual(status === 'failed' ? NO_USAGE : null)
+  })
+
+  test('that run are not', () => {
+    for (const status of ['validating', 'in_progress', 'finalizing', 'cancelling'])
+      expect(json('batches_get', {}, { ...BATCH, status }).concluded).toEqual([])
+  })
+})
+
+test('lists that would show others’ files and batches, and realtime, are refused with their reason', () => {
+  for (const name of ['files_list', 'batches_list', 'realtime'])
+    expect(refusal(name, {})).toMatchObject({ code: 'not_found', message: expect.stringMatching(/account|realtime/) })
+})
+
+describe('long strings', () => {
+  const shorten = (text: string, size = text.length) => {
+    const strings = shortenStrings()
+    const bytes = new TextEncoder().encode(text)
+    const parts: number[] = []
+    for (let at = 0; at < bytes.length; at += size) parts.push(...strings.push(bytes.subarray(at, at + size)))
+    return { text: new TextDecoder().decode(new Uint8Array(parts)), shortened: strings.shortened }
+  }
+
+  test('shorter ones stay byte for byte, in any chunking', () => {
+    const text = JSON.stringify({ a: 'x"\\\n\u00fc', b: ['\\', '"', '\ud83d\udc4b'], c: 1 })
+    for (const size of [1, 2, 7, text.length]) expect(shorten(text, size)).toEqual({ text, shortened: false })
+  })
+
+  test('what is left of longer ones is JSON, whatever is cut', () => {
+    for (const filler of ['A', '\\n', '\\u00fc', '\\\\', '\\"', 'A\\\\\\"']) {
+      for (let offset = 0; offset < 8; offset++) {
+        const long = `{"x":"${'A'.repeat(offset)}${filler.repeat(300_000)}","usage":{"n":"1"}}`
+        const { text, shortened } = shorten(long, 65_537)
+        expect(shortened).toBe(true)
+        expect(text.length).toBeLessThan(262_144 + 100)
+        expect(JSON.parse(text).usage).toEqual({ n: '1' })
+      }
+    }
+  })
+})

@@ -1,0 +1,235 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { NO_USAGE, UNREAD } from '../../../src/providers/answer.ts'
+import type { JsonObject } from '../../../src/providers/dialect.ts'
+import { openai } from '../../../src/providers/openai.ts'
+import { operation } from './openai-operations.ts'
+import { askedWith, headOf, meterOnce, readings, vector } from './replay.ts'
+
+const responses = operation('responses')
+const stored = operation('responses_get')
+const BODY = { model: 'gpt-4o-mini', input: 'x' }
+const USAGE = { input_tokens: 5, output_tokens: 7, total_tokens: 12 }
+const RESPONSE = {
+  id: 'resp_1',
+  object: 'response',
+  status: 'completed',
+  error: null,
+  model: 'm',
+  output: [],
+  usage: USAGE,
+}
+const event = (type: string, response: JsonObject) => `event: ${type}\ndata: ${JSON.stringify({ type, response })}\n\n`
+const once = (body: JsonObject, answer: JsonObject) =>
+  meterOnce(responses, { ...BODY, ...body }, false, JSON.stringify(answer))
+
+describe('recorded streams read alike at every chunk boundary', () => {
+  test('a whole one, with searches: only those that search are counted', () => {
+    expect(readings(responses, BODY, true, vector('openai-responses'))).toEqual([
+      {
+        ...UNREAD,
+        usage: {
+          ...NO_USAGE,
+          input_tokens: 328,
+          cached_input_tokens: 128,
+          cache_write_5m_tokens: 64,
+          output_tokens: 52,
+          reasoning_tokens: 30,
+          web_search_requests: 1,
+        },
+        complete: true,
+        seen_output_bytes: expect.any(Number),
+        may_hide_output: false,
+        response_model: 'gpt-4o-mini-2024-07-18',
+        service_tier: 'default',
+      },
+    ])
+  })
+
+  test('one that failed', () => {
+    expect(readings(responses, BODY, true, vector('openai-responses-failed'))).toEqual([
+      expect.objectContaining({ complete: false, usage: null, error_class: 'upstream_rate_limited' }),
+    ])
+  })
+
+  test('one that is fetched later shows how the response ended, and costs nothing itself', () => {
+    expect(readings(stored, {}, true, vector('openai-responses'))).toEqual([
+      {
+        ...UNREAD,
+        complete: true,
+        may_hide_output: false,
+        concluded: [
+          expect.objectContaining({
+            id: 'resp_68c1',
+            usage: expect.objectContaining({ input_tokens: 328, output_tokens: 52, web_search_requests: 1 }),
+            service_tier: 'default',
+          }),
+        ],
+      },
+    ])
+  })
+})
+
+describe('a stream', () => {
+  const bytes = vector('openai-responses')
+  const end = Buffer.from(bytes).indexOf('event: response.completed')
+
+  test('that is cut is not complete: its usage is unknown', () => {
+    const cut = meterOnce(responses, BODY, true, bytes.subarray(0, end))
+    expect(cut).toMatchObject({ complete: false, usage: null, error_class: null, continues_as: null })
+    expect(cut.seen_output_bytes).toBe(new TextEncoder().encode('Grüße 👋').length)
+  })
+
+  test('is finished once its last event is there, and not before', () => {
+    const meter = responses.meter(askedWith(BODY), headOf('sse'))
+    meter.push(bytes.subarray(0, end))
+    expect(meter.finished).toBe(false)
+    meter.push(bytes.subarray(end))
+    expect(meter.finished).toBe(true)
+  })
+
+  test('in the background goes on where it is cut', () => {
+    const opening = { ...RESPONSE, status: 'queued', background: true, usage: null }
+    const cut = meterOnce(responses, { ...BODY, background: true }, true, event('response.queued', opening))
+    expect(cut).toMatchObject({ complete: false, usage: null, continues_as: 'resp_1' })
+    const whole = event('response.queued', opening) + event('response.completed', RESPONSE)
+    expect(meterOnce(responses, { ...BODY, background: true }, true, whole)).toMatchObject({
+      complete: true,
+      usage: { input_tokens: 5 },
+      continues_as: null,
+    })
+  })
+
+  test('that was cut short by its bound is complete and reports its usage', () => {
+    const incomplete = event('response.incomplete', { ...RESPONSE, status: 'incomplete' })
+    expect(meterOnce(responses, BODY, true, incomplete)).toMatchObject({ complete: true, usage: { output_tokens: 7 } })
+  })
+
+  test.each(['{"type":"error","code":"server_error","message":"No."}', '{"error":{"type":"server_error"}}'])(
+    'with an error event is not complete: %s',
+    (data) => {
+      expect(meterOnce(responses, BODY, true, `event: error\ndata: ${data}\n\n`)).toMatchObject({
+        complete: false,
+        usage: null,
+        error_class: 'upstream_error',
+      })
+    },
+  )
+
+  test('that Tollgate ends gets an event that both the documentation and the SDKs call an error', () => {
+    const text = new TextDecoder().decode(
+      responses.streamError?.({ code: 'upstream_timeout', message: 'Silent.' }, 'r'),
+    )
+    expect(text).toMatch(/^\n\nevent: error\ndata: \{[^\n]*\}\n\n$/)
+    expect(JSON.parse(text.slice(text.indexOf('{')))).toMatchObject({
+      type: 'error',
+      code: 'upstream_timeout',
+      message: 'Silent.',
+      error: { message: 'Silent.', code: 'upstream_timeout' },
+    })
+    expect(responses.streamError).not.toBe(openai.streamError)
+  })
+})
+
+describe('a JSON answer', () => {
+  test('in the background goes on: no usage yet, and nothing has ended', () => {
+    for (const status of ['queued', 'in_progress']) {
+      expect(once({ background: true }, { ...RESPONSE, status, usage: null })).toMatchObject({
+        complete: true,
+        usage: null,
+        continues_as: 'resp_1',
+      })
+    }
+  })
+
+  test.each([
+    [{ usage: null }],
+    [{ usage: { ...USAGE, input_tokens: '5' } }],
+    [{ usage: { ...USAGE, output_tokens: -1 } }],
+    [{ usage: { ...USAGE, input_tokens_details: { cached_tokens: 6 } } }],
+    [{ usage: { ...USAGE, output_tokens_details: { reasoning_tokens: 0.5 } } }],
+    [{ status: 'in_progress' }],
+  ])('whose usage is no count is unknown: %j', (extra) => {
+    expect(once({}, { ...RESPONSE, ...extra }).usage).toBeNull()
+  })
+
+  test('of hosted tools or a reasoning model may hide output', () => {
+    expect(once({}, RESPONSE).may_hide_output).toBe(false)
+    expect(once({ tools: [{ type: 'web_search' }] }, RESPONSE).may_hide_output).toBe(true)
+    expect(once({ model: 'gpt-5' }, RESPONSE).may_hide_output).toBe(true)
+  })
+
+  test('with megabytes of an image is read nevertheless', () => {
+    const output = [{ type: 'image_generation_call', result: 'A'.repeat(20 * 2 ** 20) }]
+    expect(once({}, { ...RESPONSE, output }).usage).toMatchObject({ input_tokens: 5 })
+  })
+
+  test('with a search that does not tell its action counts it', () => {
+    const output = [{ type: 'web_search_call' }, { type: 'web_search_call', action: { type: 'find_in_page' } }]
+    expect(once({}, { ...RESPONSE, output }).usage).toMatchObject({ web_search_requests: 1 })
+  })
+})
+
+describe('later answers', () => {
+  const asked = askedWith({}, { params: { id: 'resp_1' } })
+  const later = (name: string, answer: unknown) => {
+    const meter = operation(name).meter(asked, headOf('json'))
+    meter.push(new TextEncoder().encode(JSON.stringify(answer)))
+    return meter.end()
+  }
+
+  test.each(['completed', 'incomplete', 'failed', 'cancelled'])('that say %s conclude the response', (status) => {
+    for (const name of ['responses_get', 'responses_cancel']) {
+      expect(later(name, { ...RESPONSE, status })).toMatchObject({
+        usage: null,
+        complete: true,
+        concluded: [{ id: 'resp_1', usage: { input_tokens: 5 } }],
+      })
+    }
+  })
+
+  test('without usage conclude it as unknown', () => {
+    expect(later('responses_cancel', { ...RESPONSE, status: 'cancelled', usage: null }).concluded).toEqual([
+      expect.objectContaining({ id: 'resp_1', usage: null }),
+    ])
+  })
+
+  test('that say it is running, or nothing at all, conclude nothing', () => {
+    for (const answer of [
+      { ...RESPONSE, status: 'in_progress' },
+      { error: { code: 'x' } },
+      [],
+      'x',
+      { status: 'completed' },
+    ])
+      expect(later('responses_get', answer).concluded).toEqual([])
+  })
+
+  test('to its deletion conclude it as unknown: nobody can ask any more', () => {
+    expect(later('responses_delete', { id: 'resp_1', deleted: true }).concluded).toEqual([
+      expect.objectContaining({ id: 'resp_1', usage: null }),
+    ])
+    expect(later('responses_delete', { error: { code: 'x' } }).concluded).toEqual([])
+  })
+})
+
+test('anything at all throws nothing and reports no usage that is no count', () => {
+  const noise = fc.oneof(
+    fc.uint8Array(),
+    fc.json().map((json) => new TextEncoder().encode(`data: ${json}\n\n`)),
+    fc.jsonValue().map((one) => {
+      const response = { id: one, object: 'response', status: 'completed', output: one, usage: one, error: one }
+      return new TextEncoder().encode(event('response.completed', response))
+    }),
+  )
+  fc.assert(
+    fc.property(fc.array(noise), fc.constantFrom('json', 'sse', 'other'), (chunks, format) => {
+      for (const one of openai.operations) {
+        const meter = one.meter(askedWith({ model: 'm', input: 'x' }, { params: { id: 'x' } }), headOf(format))
+        for (const chunk of chunks) meter.push(chunk)
+        const { usage } = meter.end()
+        if (usage) expect(Object.values(usage).every((count) => Number.isSafeInteger(count) && count >= 0)).toBe(true)
+      }
+    }),
+  )
+})

@@ -1,0 +1,152 @@
+import { describe, expect, test } from 'vitest'
+import type { Bound, JsonObject } from '../../../src/providers/dialect.ts'
+import { editResponses, readResponsesBound } from '../../../src/providers/openai-responses.ts'
+
+const BODY = { model: 'gpt-4o-mini', input: 'Hello' }
+const size = (body: JsonObject) => new TextEncoder().encode(JSON.stringify(body)).length
+
+function bound(extra: JsonObject): Bound {
+  const body = { ...BODY, ...extra }
+  const read = readResponsesBound(body, size(body))
+  if ('code' in read) throw new Error(read.message)
+  return read
+}
+
+const user = (...content: unknown[]) => ({ input: [{ role: 'user', content }] })
+const PNG = `data:image/png;base64,${'A'.repeat(1_000)}`
+
+test.each([
+  ['model', undefined],
+  ['model', 7],
+  ['input', 7],
+  ['input', {}],
+  ['stream', 'yes'],
+  ['background', 1],
+  ['max_output_tokens', '10'],
+  ['max_output_tokens', 0],
+  ['max_output_tokens', Number.POSITIVE_INFINITY],
+  ['max_tool_calls', -1],
+  ['max_tool_calls', 1_001],
+  ['tools', {}],
+])('a wrong field is named: %s: %j', (field, value) => {
+  const body: JsonObject = { ...BODY, [field]: value }
+  expect(readResponsesBound(body, 100)).toMatchObject({ code: 'invalid_request', field })
+})
+
+test('a plain body is bounded by its bytes and its max_output_tokens', () => {
+  const body = { ...BODY, max_output_tokens: 50 }
+  expect(bound({ max_output_tokens: 50 })).toMatchObject({
+    input_tokens: size(body),
+    open_input: null,
+    unbounded: null,
+    rounds: 1,
+    web_search_requests: 0,
+    output: { max_tokens: 50, choices: 1 },
+    cache_write: '5m',
+    service_tier: 'priority',
+  })
+  expect(bound({}).output?.max_tokens).toBeNull()
+  expect(bound({ service_tier: 'flex' }).service_tier).toBeNull()
+})
+
+test('an inline image counts 50,000 tokens in place of its bytes', () => {
+  const body = { ...BODY, ...user({ type: 'input_image', image_url: PNG }) }
+  expect(bound(body)).toMatchObject({ input_tokens: size(body) + 50_000 - PNG.length, open_input: null })
+  const output = [{ type: 'input_image', image_url: PNG }]
+  expect(bound({ input: [{ type: 'function_call_output', call_id: 'c', output }] }).input_tokens).toBeGreaterThan(
+    50_000,
+  )
+})
+
+test.each([
+  [{ previous_response_id: 'resp_1' }, 'previous_response_id'],
+  [{ conversation: 'conv_1' }, 'conversation'],
+  [user({ type: 'input_image', image_url: 'https://example.com/a.png' }), 'input[0].content[0]'],
+  [user({ type: 'input_image', file_id: 'file-1' }), 'input[0].content[0]'],
+  [user({ type: 'input_image', file_id: 'file-1', image_url: PNG }), 'input[0].content[0]'],
+  [user({ type: 'input_file', file_id: 'file-1' }), 'input[0].content[0]'],
+  [user({ type: 'input_audio' }), 'input[0].content[0]'],
+  [user('text'), 'input[0].content[0]'],
+  [{ input: [{ role: 'user', content: {} }] }, 'input[0].content'],
+  [{ input: [{ type: 'item_reference', id: 'msg_1' }] }, 'input[0].item_reference'],
+  [{ input: [{ id: 'msg_1' }] }, 'input[0]'],
+  [{ input: ['text'] }, 'input[0]'],
+  [{ input: [{ type: 'reasoning', id: 'rs_1', summary: [] }] }, 'input[0].reasoning'],
+  [{ input: [{ type: 'compaction', encrypted_content: 'x' }] }, 'input[0].compaction'],
+  [{ input: [{ type: 'computer_call_output', output: {} }] }, 'input[0].computer_call_output'],
+])('what bytes do not bound is named: %j', (extra, name) => {
+  expect(bound(extra)).toMatchObject({ open_input: name, unbounded: null })
+})
+
+test.each([
+  [{ prompt: { id: 'pmpt_1' } }, 'prompt'],
+  [{ context_management: [{ type: 'compaction' }] }, 'context_management'],
+  [{ moderation: { model: 'omni-moderation-latest' } }, 'moderation'],
+  [{ a_new_field: 1 }, 'a_new_field'],
+  [{ Max_Output_Tokens: 1 }, 'Max_Output_Tokens'],
+  [{ reasoning: { mode: 'pro' } }, 'reasoning.mode'],
+  [{ model: 'o3-deep-research' }, 'model'],
+  [{ tools: [{ type: 'web_search' }] }, 'max_tool_calls'],
+  [{ input: [{ type: 'additional_tools', tools: [] }] }, 'input[0]'],
+  [{ input: [{ type: 'compaction_trigger' }] }, 'input[0]'],
+  ...[
+    { type: 'web_search_preview' },
+    { type: 'file_search', vector_store_ids: ['vs_1'] },
+    { type: 'code_interpreter', container: { type: 'auto' } },
+    { type: 'image_generation' },
+    { type: 'mcp', server_url: 'https://example.com' },
+    { type: 'shell', environment: { type: 'container_auto' } },
+    { type: 'shell' },
+    { type: 'tool_search' },
+    { type: 'programmatic_tool_calling' },
+    { type: 'namespace', tools: [{ type: 'mcp' }] },
+    { type: 'hologram' },
+    null,
+  ].map((tool): [JsonObject, string] => [
+    { tools: [{ type: 'function', name: 'f' }, tool], max_tool_calls: 1 },
+    'tools[1]',
+  ]),
+])('what nothing bounds is named: %j', (extra, name) => {
+  expect(bound(extra).unbounded).toBe(name)
+})
+
+test('web searches are bounded by max_tool_calls: so many fees, and one round of the context window more', () => {
+  expect(bound({ tools: [{ type: 'web_search' }], max_tool_calls: 3, max_output_tokens: 10 })).toMatchObject({
+    unbounded: null,
+    open_input: 'tools[0]',
+    rounds: 4,
+    web_search_requests: 3,
+    output: { max_tokens: 10, choices: 4 },
+  })
+})
+
+test('tools that the client runs cost their bytes, and 1,000 tokens for each that is declared by name alone', () => {
+  const declared = [
+    { type: 'function', name: 'f' },
+    { type: 'custom', name: 'c' },
+  ]
+  const tools = [
+    ...declared,
+    { type: 'namespace', tools: declared },
+    { type: 'apply_patch' },
+    { type: 'shell', environment: { type: 'local' } },
+    { type: 'tool_search', execution: 'client' },
+  ]
+  const read = bound({ tools })
+  expect(read).toMatchObject({ unbounded: null, open_input: null, rounds: 1 })
+  expect(read.input_tokens).toBe(size({ ...BODY, tools }) + 4_000)
+})
+
+describe('edits', () => {
+  test('none where nothing must be set', () => {
+    expect(editResponses({ ...BODY, max_output_tokens: 5 }, null)).toEqual([])
+    expect(editResponses({ ...BODY, max_output_tokens: 5 }, 5)).toEqual([])
+  })
+
+  test('clamp the bound, or set one where none is', () => {
+    const set = [{ field: 'max_output_tokens', value: 10 }]
+    expect(editResponses({ ...BODY, max_output_tokens: 50 }, 10)).toEqual(set)
+    expect(editResponses({ ...BODY, max_output_tokens: null }, 10)).toEqual(set)
+    expect(editResponses(BODY, 10)).toEqual(set)
+  })
+})
