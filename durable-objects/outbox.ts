@@ -8,7 +8,7 @@ import type { Sql } from './ledger/sql.ts'
 import type { UsageEvent } from './ledger/types.ts'
 
 /** Rows of one insert. */
-const BATCH = 100
+export const BATCH = 100
 /** Batches of one drain: a Worker invocation may make only so many subrequests. */
 const BATCHES_AT_ONCE = 200
 const FIRST_RETRY_MS = 1_000
@@ -50,6 +50,10 @@ export class Outbox {
   #failures = 0
   #retryAt = 0
   #retryRejectedAt = 0
+  /** While a drain runs: what has come since it looked last must not be left by it. */
+  #isAskedAgain = false
+  #isBehind = false
+  #hasRejected = false
   /** All up to here is delivered or set aside. Deleting it waits for the next write: a commit saved a call. */
   #delivered = 0
 
@@ -79,6 +83,11 @@ export class Outbox {
     )
   }
 
+  /** Whether the last drain has left what it found: somebody must try again, see `nextAttempt`. */
+  get isBehind(): boolean {
+    return this.#isBehind
+  }
+
   /** When to try again; null where nothing waits. */
   nextAttempt(): number | null {
     const { waiting, rejected } = this.counts()
@@ -86,9 +95,13 @@ export class Outbox {
     return rejected > 0 ? this.#retryRejectedAt : null
   }
 
-  /** Writes what waits, unless a failure asks for patience. One drain runs at a time; never throws. */
+  /**
+   * Writes what waits, unless a failure asks for patience. What comes after is left to the next drain, so that a busy
+   * ledger fills its batches. One drain runs at a time; never throws.
+   */
   drain(): Promise<void> {
     if (this.#options.now() < this.#retryAt) return Promise.resolve()
+    this.#isAskedAgain = this.#draining !== null
     this.#draining ??= this.#drain().finally(() => {
       this.#draining = null
     })
@@ -96,16 +109,23 @@ export class Outbox {
   }
 
   async #drain(): Promise<void> {
+    this.#isBehind = true
     try {
       if (this.#options.now() >= this.#retryRejectedAt) {
         this.forgetDelivered()
         this.#sql.all(TRY_REJECTED_AGAIN)
+        this.#hasRejected = false
         this.#retryRejectedAt = this.#options.now() + REJECTED_RETRY_MS
       }
       for (let batches = 0; batches < BATCHES_AT_ONCE; batches++) {
         const rows = this.#next(BATCH)
-        if (rows.length === 0) break
         await this.#deliver(rows)
+        if (rows.length === BATCH || this.#isAskedAgain) {
+          this.#isAskedAgain = false
+          continue
+        }
+        this.#isBehind = this.#hasRejected
+        break
       }
       this.#failures = 0
     } catch (error) {
@@ -133,6 +153,7 @@ export class Outbox {
       if (!(error instanceof EventRejected)) throw error
       if (rows.length === 1) {
         this.#sql.all(SET_ASIDE, String(error), first.seq)
+        this.#hasRejected = true
         console.error(JSON.stringify({ message: 'Postgres rejected a usage event', error: String(error) }))
         return
       }

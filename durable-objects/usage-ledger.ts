@@ -1,7 +1,8 @@
 // The Durable Object around a ledger: RPC, the alarm and background work. All policy is in ./ledger/.
 //
 // One per subject, because a Durable Object runs one event at a time over storage of its own: a decision over every cap
-// needs no lock and no second hop. The output gate holds each answer back until what it rests on is on disk.
+// needs no lock and no second hop. The output gate holds each answer back until what it rests on is on disk: also what an
+// earlier call has written, so that a hold in memory is only ever heard of once its ceiling is there.
 
 import { DurableObject } from 'cloudflare:workers'
 import { parseConfig } from '../src/config.ts'
@@ -11,15 +12,36 @@ import { loadSnapshot } from '../src/postgres/snapshots.ts'
 import { writeEvents } from '../src/postgres/usage-writer.ts'
 import { Ledger } from './ledger/ledger.ts'
 import type { Sql, SqlValue } from './ledger/sql.ts'
-import type { Ask, Caller, Decision, LedgerRpc, LedgerStatus, Refusal, Settlement, Snapshot } from './ledger/types.ts'
-import { Outbox } from './outbox.ts'
+import type {
+  Admission,
+  Ask,
+  Caller,
+  Decision,
+  LedgerRpc,
+  LedgerStatus,
+  Refusal,
+  Settlement,
+  Snapshot,
+  UsageEvent,
+} from './ledger/types.ts'
+import { BATCH, Outbox } from './outbox.ts'
 
 /** A snapshot older than this is fetched again in the background, at half to all of this age. */
 const SNAPSHOT_FRESH_MS = 5 * 60 * 1_000
-/** Should the object die before its outbox is drained, the alarm takes over after so long. */
-const OUTBOX_GUARD_MS = 15_000
+/** Should the object die before its outbox is drained or while it has a ceiling, the alarm takes over after so long. */
+const GUARD_MS = 15_000
+/** Holds that are out for one to two of these are written. */
+const WRITE_HOLDS_MS = 20
+/** A busy ledger drains its outbox once a beat, and is at rest when it has admitted nothing for one. */
+const BEAT_MS = 1_000
 /** When storage fails the alarm, which would else ring at once and again. */
 const TIDY_RETRY_MS = 10_000
+
+interface Settling {
+  settlement: Settlement
+  resolve: () => void
+  reject: (error: unknown) => void
+}
 
 export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
   readonly #ledger: Ledger
@@ -28,6 +50,13 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
   readonly #hold_ttl_ms
   #alarmAt: number | null = null
   #refreshAt = 0
+  #settling: Settling[] = []
+  #isWriting = false
+  #isBeating = false
+  #admittedThisBeat = false
+  #drainedThisBeat = false
+  /** Events since the last drain. */
+  #undrained = 0
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
@@ -41,10 +70,8 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
       random: Math.random,
     })
     this.#hold_ttl_ms = config.HOLD_TTL_SECONDS * 1_000
-    this.#ledger = new Ledger(sql, {
-      hold_ttl_ms: this.#hold_ttl_ms,
-      emit: (event) => this.#outbox.append(event),
-    })
+    const emit = (event: UsageEvent) => this.#outbox.append(event)
+    this.#ledger = new Ledger(sql, { hold_ttl_ms: this.#hold_ttl_ms, emit }, Date.now())
     this.#scheduleRefresh()
     void ctx.blockConcurrencyWhile(async () => {
       this.#alarmAt = await ctx.storage.getAlarm()
@@ -53,14 +80,88 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
 
   async reserve(ask: Ask): Promise<Decision> {
     const decision = this.#ledger.reserve(ask, Date.now())
-    if (decision.admitted) this.#wakeBy(decision.reserved_at + this.#hold_ttl_ms)
+    if (decision.admitted) this.#admitted(decision)
     if (Date.now() > this.#refreshAt) this.ctx.waitUntil(this.#refresh(ask.draft.user_id))
     return decision
   }
 
-  async settle(settlement: Settlement): Promise<void> {
-    this.#ledger.settle(settlement, Date.now())
-    this.#wakeBy(Date.now() + OUTBOX_GUARD_MS)
+  #admitted({ epoch, reserved_at }: Admission): void {
+    this.#admittedThisBeat = true
+    if (!this.#ledger.isAtRest) this.#beatOn()
+    if (epoch !== 0) this.#writeHoldsSoon()
+    // A ceiling that a crash leaves is best found soon: only then does its time begin to pass.
+    else this.#wakeBy(reserved_at + (this.#ledger.isAtRest ? this.#hold_ttl_ms : GUARD_MS))
+  }
+
+  #writeHoldsSoon(after_ms = WRITE_HOLDS_MS): void {
+    if (this.#isWriting) return
+    this.#isWriting = true
+    setTimeout(() => {
+      this.#isWriting = false
+      const done = attempt('could not write its holds', () => this.#wakeBy(this.#ledger.writeHolds()))
+      if (!this.#ledger.areHoldsWritten) this.#writeHoldsSoon(done ? WRITE_HOLDS_MS : BEAT_MS)
+    }, after_ms)
+  }
+
+  /**
+   * Settlements that arrive while the disk is busy with an earlier write commit together. At rest there is nothing to wait
+   * for: a timer would cost each call its millisecond.
+   */
+  settle(settlement: Settlement): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    this.#settling.push({ settlement, resolve, reject })
+    const settleAll = () => this.#settleAll()
+    if (this.#settling.length === 1) void this.ctx.storage.sync().then(settleAll, settleAll)
+    return promise
+  }
+
+  #settleAll(): void {
+    const settling = this.#settling
+    if (settling.length === 0) return
+    this.#settling = []
+    try {
+      this.#ledger.settleAll(
+        settling.map(({ settlement }) => settlement),
+        Date.now(),
+      )
+      this.#wakeBy(Date.now() + GUARD_MS)
+    } catch (error) {
+      for (const { reject } of settling) reject(error)
+      return
+    }
+    for (const { resolve } of settling) resolve()
+    this.#undrained += settling.length
+    if (!this.#drainedThisBeat || this.#undrained >= BATCH) this.#drainNow()
+    this.#beatOn()
+  }
+
+  #beatOn(): void {
+    if (this.#isBeating) return
+    this.#isBeating = true
+    setTimeout(() => this.#beat(), BEAT_MS)
+  }
+
+  #beat(): void {
+    this.#isBeating = false
+    this.#drainedThisBeat = false
+    if (this.#undrained > 0) {
+      this.#drainNow()
+      this.#beatOn()
+    }
+    if (!this.#admittedThisBeat) attempt('could not come to rest', () => this.#rest())
+    this.#admittedThisBeat = false
+    if (!this.#ledger.isAtRest) this.#beatOn()
+  }
+
+  #rest(): void {
+    if (this.#ledger.isAtRest) return
+    this.#ledger.rest()
+    this.#outbox.forgetDelivered()
+  }
+
+  #drainNow(): void {
+    this.#undrained = 0
+    this.#drainedThisBeat = true
     this.ctx.waitUntil(this.#drain())
   }
 
@@ -70,6 +171,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
   }
 
   async status(caller: Caller | null): Promise<LedgerStatus | { refusal: Refusal }> {
+    this.#settleAll()
     const now = Date.now()
     const refusal = this.#ledger.refusalOf(caller, now)
     const status = this.#ledger.status(now)
@@ -81,23 +183,22 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
   /** The one alarm, for all duties. */
   override async alarm(): Promise<void> {
     this.#alarmAt = null
-    try {
+    const isTidy = attempt('could not tidy up', () => {
       let expired = 0
       do expired = this.#ledger.expire(Date.now())
       while (expired > 0)
       this.#ledger.prune(Date.now())
       this.#outbox.forgetDelivered()
       this.#wakeBy(this.#ledger.nextExpiry())
-    } catch (error) {
-      console.error(JSON.stringify({ message: 'a ledger could not tidy up', error: String(error) }))
-      this.#wakeBy(Date.now() + TIDY_RETRY_MS)
-    }
+      if (!this.#ledger.isAtRest) this.#wakeBy(Date.now() + GUARD_MS)
+    })
+    if (!isTidy) this.#wakeBy(Date.now() + TIDY_RETRY_MS)
     await this.#drain()
   }
 
   async #drain(): Promise<void> {
     await this.#outbox.drain()
-    this.#wakeBy(this.#outbox.nextAttempt())
+    if (this.#outbox.isBehind) this.#wakeBy(this.#outbox.nextAttempt())
   }
 
   /** Sees to it that the alarm rings no later than `at`. */
@@ -122,6 +223,17 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
 
   #scheduleRefresh(from = this.#ledger.configuredAt ?? Date.now()): void {
     this.#refreshAt = from + SNAPSHOT_FRESH_MS * (0.5 + Math.random() / 2)
+  }
+}
+
+/** For work that nobody waits for: it is tried again. False where it failed. */
+function attempt(what: string, work: () => void): boolean {
+  try {
+    work()
+    return true
+  } catch (error) {
+    console.error(JSON.stringify({ message: `a ledger ${what}`, error: String(error) }))
+    return false
   }
 }
 

@@ -4,8 +4,10 @@ import type { Amount } from './types.ts'
 
 export const NOTHING: Amount = Object.freeze({ requests: 0, input_tokens: 0, output_tokens: 0, cost_nano_usd: 0 })
 
+export const COMPONENTS = ['requests', 'input_tokens', 'output_tokens', 'cost_nano_usd'] as const
+
 /** Adds `times` times `more` to `sum`, in place. */
-export function add(sum: Amount, more: Amount, times: 1 | -1 = 1): void {
+export function add(sum: Amount, more: Amount, times = 1): void {
   sum.requests += times * more.requests
   sum.input_tokens += times * more.input_tokens
   sum.output_tokens += times * more.output_tokens
@@ -31,3 +33,28 @@ export const exceeds = (a: Amount, b: Amount): boolean =>
   a.requests > b.requests ||
   a.input_tokens + a.output_tokens > b.input_tokens + b.output_tokens ||
   a.cost_nano_usd > b.cost_nano_usd
+
+/** True where no component of `b` is more than that of `a`. */
+export const covers = (a: Amount, b: Amount): boolean =>
+  a.requests >= b.requests &&
+  a.input_tokens >= b.input_tokens &&
+  a.output_tokens >= b.output_tokens &&
+  a.cost_nano_usd >= b.cost_nano_usd
+
+/** The larger of each component. */
+export const larger = (a: Amount, b: Amount): Amount => ({
+  requests: Math.max(a.requests, b.requests),
+  input_tokens: Math.max(a.input_tokens, b.input_tokens),
+  output_tokens: Math.max(a.output_tokens, b.output_tokens),
+  cost_nano_usd: Math.max(a.cost_nano_usd, b.cost_nano_usd),
+})
+
+export const isNothing = (amount: Amount): boolean => covers(NOTHING, amount)
+
+/** In the order of every table's columns. */
+export const columnsOf = (amount: Amount): [number, number, number, number] => [
+  amount.requests,
+  amount.input_tokens,
+  amount.output_tokens,
+  amount.cost_nano_usd,
+]

@@ -2,6 +2,7 @@
 // the limits. The cache has one writer, this class; after a rollback it is forgotten and read again.
 
 import { add, amountOf, NOTHING } from './amounts.ts'
+import type { Holds } from './holds.ts'
 import { bucketOf, FOLDED_BUCKET } from './schema.ts'
 import type { Sql } from './sql.ts'
 import type { Amount, CapType } from './types.ts'
@@ -45,12 +46,16 @@ const DELETE_BUCKETS = 'delete from usage_buckets where bucket > ? and bucket < 
 
 export class Counters {
   readonly #sql: Sql
+  readonly #holds: Holds
   readonly #windows = new Map<CapType, WindowUsage>()
+  /** Charges of this transaction by bucket: many settlements of one bucket are one statement. */
+  readonly #charges = new Map<number, Amount>()
   #timeZone = 'UTC'
-  #refusals = { bucket: FOLDED_BUCKET, count: 0 }
+  #refusals = { bucket: FOLDED_BUCKET, count: 0, written: 0 }
 
-  constructor(sql: Sql) {
+  constructor(sql: Sql, holds: Holds) {
     this.#sql = sql
+    this.#holds = holds
   }
 
   /** Usage of the window that `now` is in. The record is live: read it, do not keep it. */
@@ -73,36 +78,61 @@ export class Counters {
     const [held] = this.#sql.all<Amount>(SUM_HOLDS, start, until)
     const waiting = this.#refusals
     const unwritten = start <= waiting.bucket && waiting.bucket < until ? waiting.count : 0
+    const allHeld = this.#holds.unwrittenBetween(start, until)
+    add(allHeld, held ?? NOTHING)
     return {
       start,
       end,
       settled: amountOf(settled ?? NOTHING),
-      held: amountOf(held ?? NOTHING),
+      held: allHeld,
       refused: (settled?.refused ?? 0) + unwritten,
     }
   }
 
-  /** Counts a hold that was written (1) or taken off (-1), in the windows that it was admitted in. */
+  /** Counts a hold that was taken (1) or is off (-1), in the windows that it was admitted in. */
   hold(reservedAt: number, amount: Amount, times: 1 | -1): void {
     for (const usage of this.#around(reservedAt)) add(usage.held, amount, times)
   }
 
-  /** Adds usage to the bucket of the admission, in SQL and in memory. Amounts are negative where a charge is corrected. */
+  /** Adds usage to the bucket of the admission: in memory now, in SQL by `write`. Negative where a charge is corrected. */
   charge(reservedAt: number, amount: Amount): void {
-    this.#addToBucket(bucketOf(reservedAt), amount, 0)
+    const bucket = bucketOf(reservedAt)
+    const charged = this.#charges.get(bucket) ?? amountOf(NOTHING)
+    add(charged, amount)
+    this.#charges.set(bucket, charged)
     for (const usage of this.#around(reservedAt)) add(usage.settled, amount)
   }
 
   refuse(now: number): void {
     const bucket = bucketOf(now)
-    if (bucket !== this.#refusals.bucket) this.writeRefusals()
+    if (bucket !== this.#refusals.bucket) this.#flushRefusals()
     this.#refusals.bucket = bucket
     this.#refusals.count += 1
     for (const usage of this.#around(now)) usage.refused += 1
-    if (this.#refusals.count >= REFUSALS_PER_WRITE) this.writeRefusals()
+    if (this.#refusals.count >= REFUSALS_PER_WRITE) this.#flushRefusals()
   }
 
-  writeRefusals(): void {
+  /** At the end of every transaction: what memory has counted and SQL has not. */
+  write(): void {
+    const { bucket, count } = this.#refusals
+    if (count > 0) this.#addToBucket(bucket, NOTHING, count)
+    this.#refusals.written = count
+    for (const [bucket, amount] of this.#charges) this.#addToBucket(bucket, amount, 0)
+  }
+
+  committed(): void {
+    this.#refusals.count -= this.#refusals.written
+    this.#refusals.written = 0
+    this.#charges.clear()
+  }
+
+  rolledBack(): void {
+    this.#refusals.written = 0
+    this.#charges.clear()
+    this.forget()
+  }
+
+  #flushRefusals(): void {
     const { bucket, count } = this.#refusals
     if (count === 0) return
     this.#addToBucket(bucket, NOTHING, count)

@@ -1,23 +1,28 @@
 // The policy of a ledger: four verbs over SQLite. Pure but for its storage: synchronous, `now` passed in, no I/O.
 //
-//   reserve -> (settle | release | expire) -> event
+//   reserve -> (writeHolds) -> (settle | release | expire) -> event
 //
-// Every public method is one transaction: one that throws has written nothing and remembers nothing.
+// A hold is in memory alone at first where the ceiling allows it: see `epochs` in ./schema.ts. Every public method is one
+// transaction: one that throws has written nothing and remembers nothing.
 
-import { amountOf, exceeds, minus, NOTHING } from './amounts.ts'
+import { add, amountOf, minus, NOTHING } from './amounts.ts'
+import { raisedCeiling } from './ceiling.ts'
 import { Counters } from './counters.ts'
-import { decide } from './decide.ts'
-import { NO_FACTS } from './no-facts.ts'
-import { ENDED_CALLS_KEPT_MS, Reservations } from './reservations.ts'
+import { decide, type Limit } from './decide.ts'
+import { Epochs } from './epochs.ts'
+import { expiredEvent, settledEvent } from './events.ts'
+import { type Hold, Holds } from './holds.ts'
+import { ENDED_CALLS_KEPT_MS, type KnownCall, Reservations } from './reservations.ts'
 import { createSchema, type ReservationRow } from './schema.ts'
 import type { Sql } from './sql.ts'
-import { capStatus, limitsOf, refuseCaller, tightestOf } from './standing.ts'
+import { capStatus, limitsOf, partOf, refuseCaller, tightestOf } from './standing.ts'
 import type {
   Admission,
+  Amount,
   Ask,
   Caller,
+  Cap,
   Decision,
-  EventDraft,
   LedgerStatus,
   Refusal,
   Settlement,
@@ -29,6 +34,9 @@ const SELECT_CONFIG = 'select snapshot, fetched_at from config'
 const SAVE_CONFIG = `
   insert into config (id, snapshot, fetched_at) values (1, ?, ?)
   on conflict (id) do update set snapshot = excluded.snapshot, fetched_at = excluded.fetched_at`
+
+/** A call that comes so soon after another is one of many: a ceiling pays. */
+const BUSY_MS = 1_000
 
 export interface LedgerOptions {
   /** A call that has not come back after so long is charged its hold. */
@@ -42,14 +50,18 @@ export class Ledger {
   readonly #options: LedgerOptions
   readonly #counters: Counters
   readonly #reservations: Reservations
+  readonly #holds = new Holds()
+  readonly #epochs: Epochs
   #config: { snapshot: Snapshot; fetched_at: number } | null
+  #reservedAt = Number.NEGATIVE_INFINITY
 
-  constructor(sql: Sql, options: LedgerOptions) {
+  constructor(sql: Sql, options: LedgerOptions, now: number) {
     createSchema(sql)
     this.#sql = sql
     this.#options = options
-    this.#counters = new Counters(sql)
+    this.#counters = new Counters(sql, this.#holds)
     this.#reservations = new Reservations(sql)
+    this.#epochs = new Epochs(sql, now + options.hold_ttl_ms)
     const [row] = sql.all<{ snapshot: string; fetched_at: number }>(SELECT_CONFIG)
     this.#config = row ? { snapshot: JSON.parse(row.snapshot), fetched_at: row.fetched_at } : null
   }
@@ -66,77 +78,131 @@ export class Ledger {
     this.#config = { snapshot, fetched_at: now }
   }
 
-  /** Holds the worst case of a call, or says why not. Repeating an admitted request id repeats its admission. */
+  /**
+   * Holds the worst case of a call, or says why not. Repeating an admitted request id repeats its admission. Writes only
+   * where the ceiling does not allow the hold: then the hold itself, and where calls come fast a higher ceiling.
+   */
   reserve(ask: Ask, now: number): Decision {
-    const known = this.#reservations.find(ask.request_id)
-    if (known) return this.#admission(known.granted_output_tokens, known.clamped === 1, known, known.reserved_at, now)
+    const known = this.#holds.find(ask.request_id) ?? this.#reservations.find(ask.request_id)
+    if (known) return admission(known, this.#limits(now))
 
     const refusal = this.refusalOf(ask.caller, now)
     if (refusal) return { admitted: false, refusal, tightest: null }
 
-    const fit = decide(this.#limits(now), ask, now)
+    const limits = this.#limits(now)
+    const fit = decide(limits, ask, now)
     if (!fit.fits) {
       this.#counters.refuse(now)
       return { admitted: false, refusal: fit.refusal, tightest: fit.limit }
     }
     const { hold: amount, granted_output_tokens, clamped } = fit
+    for (const limit of limits) limit.current_usage += partOf(amount, limit.limit_type)
     const { request_id, draft } = ask
     const expires_at = now + this.#options.hold_ttl_ms
+    const epoch = this.#epochOf(amount)
+    const hold = { request_id, reserved_at: now, expires_at, amount, granted_output_tokens, clamped, draft, epoch }
+    if (epoch === 0) this.#write(hold, limits)
+    this.#holds.add(hold)
+    this.#counters.hold(now, amount, 1)
+    this.#reservedAt = now
+    return admission(hold, limits)
+  }
+
+  /** The epoch whose ceiling allows this hold to be in memory alone; 0: it must be written. */
+  #epochOf(amount: Amount): number {
+    const unwritten = amountOf(this.#holds.unwritten)
+    add(unwritten, amount)
+    return this.#epochs.allows(unwritten) ? this.#epochs.current : 0
+  }
+
+  #write(hold: Hold, limits: Limit[]): void {
+    const isBusy = hold.reserved_at - this.#reservedAt < BUSY_MS
+    const ceiling = isBusy ? raisedCeiling(this.#epochs.ceiling, this.#holds.unwritten, hold.amount, limits) : null
     this.#transaction(() => {
-      this.#counters.writeRefusals()
-      this.#reservations.hold({
-        request_id,
-        reserved_at: now,
-        expires_at,
-        amount,
-        granted_output_tokens,
-        clamped,
-        draft,
-      })
-      this.#counters.hold(now, amount, 1)
+      this.#reservations.hold(hold)
+      if (ceiling) this.#epochs.raise(ceiling)
     })
-    return this.#admission(granted_output_tokens, clamped, amount, now, now)
   }
 
   /**
-   * Ends a call: hold off, usage on, event out; `released` charges nothing. Repeating it changes nothing. A call that had
-   * expired is corrected by the difference, and its event replaced by one of a higher revision.
+   * Gives the holds that are in memory alone their rows: all, or those that were already there the last time. From then on
+   * a crash leaves the call on record. Returns when the first of them expires; null where none was due.
    */
-  settle(settlement: Settlement, now: number): void {
-    const known = this.#reservations.find(settlement.request_id)
-    if (known?.outcome === 'settled' || known?.outcome === 'released') return
-    // Forgotten since: it expired, was charged its hold and has its event.
-    if (!known && now - settlement.reserved_at > ENDED_CALLS_KEPT_MS) return
-
-    const { request_id, outcome, usage_source, draft, facts } = settlement
-    const { reserved_at } = known ?? settlement
-    const hold = amountOf(known ?? settlement.hold)
-    const usage = outcome === 'released' ? NOTHING : (settlement.usage ?? hold)
+  writeHolds(which: 'all' | 'aged' = 'aged'): number | null {
+    const due = this.#holds.due(which)
+    if (due.length === 0) return null
     this.#transaction(() => {
-      if (known?.outcome === null) this.#counters.hold(reserved_at, hold, -1)
-      this.#counters.charge(reserved_at, known?.outcome === 'expired' ? minus(usage, hold) : usage)
-      this.#reservations.end(request_id, reserved_at, outcome, usage, now)
-      // Released though never held: the call was refused by a ledger that could not be heard.
-      if (!known && outcome === 'released') return
-      this.#options.emit({
-        ...draft,
-        ...facts,
-        ...usage,
-        id: request_id,
-        occurred_at: reserved_at,
-        settled_at: now,
-        outcome,
-        usage_source,
-        overrun: exceeds(usage, hold),
-        revision: known?.outcome === 'expired' ? 1 : 0,
-      })
+      for (const hold of due) this.#reservations.hold(hold)
     })
+    for (const hold of due) this.#holds.written(hold)
+    return Math.min(...due.map(({ expires_at }) => expires_at))
+  }
+
+  get areHoldsWritten(): boolean {
+    return this.#holds.areAllWritten
+  }
+
+  /** Without a ceiling, so that an end of this life leaves nothing behind. */
+  get isAtRest(): boolean {
+    return this.#epochs.current === 0
+  }
+
+  /** Takes the ceiling away, unless a hold is in memory alone. */
+  rest(): void {
+    if (this.isAtRest || !this.#holds.areAllWritten) return
+    this.#transaction(() => this.#epochs.end())
+  }
+
+  settle(settlement: Settlement, now: number): void {
+    this.settleAll([settlement], now)
+  }
+
+  /**
+   * Ends calls: hold off, usage on, event out; `released` charges nothing. Repeating it changes nothing. A call that had
+   * expired is corrected by the difference, and its event replaced by one of a higher revision. All of them or none.
+   */
+  settleAll(settlements: Settlement[], now: number): void {
+    const byId = new Map<string, Settlement>()
+    for (const settlement of settlements) {
+      if (!byId.has(settlement.request_id)) byId.set(settlement.request_id, settlement)
+    }
+    this.#transaction(() => {
+      for (const settlement of byId.values()) this.#settle(settlement, now)
+    })
+    for (const id of byId.keys()) this.#holds.remove(id)
+  }
+
+  #settle(settlement: Settlement, now: number): void {
+    const { request_id, epoch, outcome } = settlement
+    const held = this.#holds.find(request_id)
+    const known: KnownCall | undefined = held ? { ...held, outcome: null } : this.#reservations.find(request_id)
+    if (known?.outcome === 'settled' || known?.outcome === 'released') return
+    const isLost = !known && this.#epochs.hasRemnant(epoch)
+    // Forgotten since: it expired, was charged its hold and has its event.
+    if (!known && !isLost && now - settlement.reserved_at > ENDED_CALLS_KEPT_MS) return
+
+    const { reserved_at } = known ?? settlement
+    const expired = known?.outcome === 'expired'
+    const hold = known?.amount ?? amountOf(settlement.hold)
+    const usage = outcome === 'released' ? NOTHING : amountOf(settlement.usage ?? hold)
+    if (known?.outcome === null) this.#counters.hold(reserved_at, hold, -1)
+    if (isLost) this.#epochs.settle(epoch, hold)
+    this.#counters.charge(reserved_at, expired ? minus(usage, hold) : usage)
+    this.#reservations.end(request_id, reserved_at, outcome, usage, now)
+    // Released though never admitted: the call was refused by a ledger that could not be heard.
+    if (!known && outcome === 'released' && epoch === 0) return
+    this.#options.emit(settledEvent(settlement, { reserved_at, hold, usage, expired }, now))
   }
 
   /** Charges the hold of calls that never came back, each on its own. Returns how many; more may be due. */
   expire(now: number): number {
+    this.writeHolds('all')
+    this.#transaction(() => this.#epochs.expire(now))
     const due = this.#reservations.expired(now)
-    for (const row of due) this.#transaction(() => this.#expireOne(row, now))
+    for (const row of due) {
+      this.#transaction(() => this.#expireOne(row, now))
+      this.#holds.remove(row.request_id)
+    }
     return due.length
   }
 
@@ -146,32 +212,18 @@ export class Ledger {
     this.#counters.hold(reserved_at, hold, -1)
     this.#counters.charge(reserved_at, hold)
     this.#reservations.end(request_id, reserved_at, 'expired', hold, now)
-    const draft: EventDraft = JSON.parse(row.draft ?? '{}')
-    this.#options.emit({
-      ...draft,
-      ...NO_FACTS,
-      error_class: 'expired',
-      ...hold,
-      id: request_id,
-      occurred_at: reserved_at,
-      settled_at: now,
-      outcome: 'expired',
-      usage_source: 'hold',
-      overrun: false,
-      revision: 0,
-    })
+    this.#options.emit(expiredEvent(row, now))
   }
 
   /** Forgets what no answer depends on any more. */
   prune(now: number): void {
     this.#transaction(() => {
       this.#reservations.forgetEnded(now)
-      this.#counters.writeRefusals()
       this.#counters.fold()
     })
   }
 
-  /** When the next hold expires; null where nothing is in flight. */
+  /** When the next hold that is written expires; null where none is. */
   nextExpiry(): number | null {
     return this.#reservations.nextExpiry()
   }
@@ -186,37 +238,44 @@ export class Ledger {
   status(now: number): Omit<LedgerStatus, 'outbox'> | null {
     if (!this.#config) return null
     const { version, status, time_zone, caps } = this.#config.snapshot
-    return { version, status, time_zone, caps: caps.map((cap) => capStatus(this.#counters, cap, time_zone, now)) }
+    const remnants = this.#epochs.remnantsAt(now)
+    const statusOf = (cap: Cap) => capStatus(this.#counters, remnants, cap, time_zone, now)
+    return { version, status, time_zone, caps: caps.map(statusOf) }
   }
 
-  #limits(now: number) {
-    return this.#config ? limitsOf(this.#counters, this.#config.snapshot, now) : []
-  }
-
-  #admission(
-    granted: number | null,
-    clamped: boolean,
-    hold: Admission['hold'],
-    reservedAt: number,
-    now: number,
-  ): Admission {
-    return {
-      admitted: true,
-      granted_output_tokens: granted,
-      clamped,
-      tightest: tightestOf(this.#limits(now)),
-      hold: amountOf(hold),
-      reserved_at: reservedAt,
-    }
+  #limits(now: number): Limit[] {
+    if (!this.#config) return []
+    return limitsOf(this.#counters, this.#epochs.remnantsAt(now), this.#config.snapshot, now)
   }
 
   /** What memory has counted is only true if the transaction commits. */
   #transaction(body: () => void): void {
     try {
-      this.#sql.transaction(body)
+      this.#sql.transaction(() => {
+        body()
+        this.#counters.write()
+      })
     } catch (error) {
-      this.#counters.forget()
+      this.#counters.rolledBack()
+      this.#epochs.forget()
       throw error
     }
+    this.#counters.committed()
+  }
+}
+
+function admission(
+  hold: Pick<Hold, 'granted_output_tokens' | 'clamped' | 'amount' | 'reserved_at'> & { epoch?: number },
+  limits: Limit[],
+): Admission {
+  const { granted_output_tokens, clamped, amount, reserved_at, epoch = 0 } = hold
+  return {
+    admitted: true,
+    granted_output_tokens,
+    clamped,
+    tightest: tightestOf(limits),
+    hold: amountOf(amount),
+    reserved_at,
+    epoch,
   }
 }

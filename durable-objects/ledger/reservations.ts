@@ -1,9 +1,10 @@
-// The rows of `reservations`: holds while a call is out, and afterwards how it ended. Storage only, no policy.
+// The rows of `reservations`: holds that are out and written, and how calls ended. Storage only, no policy.
 
-import { amountOf } from './amounts.ts'
+import { amountOf, columnsOf } from './amounts.ts'
+import type { Hold } from './holds.ts'
 import type { ReservationRow } from './schema.ts'
 import type { Sql } from './sql.ts'
-import type { Amount, EventDraft, Outcome } from './types.ts'
+import type { Amount, Outcome } from './types.ts'
 
 /** Ended calls that are remembered whatever the clock says, so that a clock that jumps cannot make a repeat count. */
 const ENDED_CALLS_KEPT = 1_000
@@ -31,14 +32,10 @@ const FORGET = `
   delete from reservations
   where outcome is not null and ended_at < ? and seq <= (select max(seq) from reservations) - ?`
 
-export interface Hold {
-  request_id: string
-  reserved_at: number
-  expires_at: number
-  amount: Amount
-  granted_output_tokens: number | null
-  clamped: boolean
-  draft: EventDraft
+/** What a row says of a call: the part that memory knows too, of holds that are out. */
+export interface KnownCall extends Pick<Hold, 'reserved_at' | 'amount' | 'granted_output_tokens' | 'clamped'> {
+  /** Null while it is held. */
+  outcome: Outcome | null
 }
 
 export class Reservations {
@@ -48,8 +45,11 @@ export class Reservations {
     this.#sql = sql
   }
 
-  find(requestId: string): ReservationRow | undefined {
-    return this.#sql.all<ReservationRow>(FIND, requestId)[0]
+  find(requestId: string): KnownCall | undefined {
+    const [row] = this.#sql.all<ReservationRow>(FIND, requestId)
+    if (!row) return undefined
+    const { reserved_at, granted_output_tokens, clamped, outcome } = row
+    return { reserved_at, granted_output_tokens, clamped: clamped === 1, amount: amountOf(row), outcome }
   }
 
   hold({ request_id, reserved_at, expires_at, amount, granted_output_tokens, clamped, draft }: Hold): void {
@@ -75,9 +75,4 @@ export class Reservations {
   forgetEnded(now: number): void {
     this.#sql.all(FORGET, now - ENDED_CALLS_KEPT_MS, ENDED_CALLS_KEPT)
   }
-}
-
-function columnsOf(amount: Amount): [number, number, number, number] {
-  const { requests, input_tokens, output_tokens, cost_nano_usd } = amountOf(amount)
-  return [requests, input_tokens, output_tokens, cost_nano_usd]
 }

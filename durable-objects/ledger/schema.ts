@@ -4,9 +4,23 @@
 // time zone are sums of quarter hours. Row 0 holds what is older than any window still asks for, so that `total` is the
 // sum of all rows and no second counter can drift.
 //
-// `reservations` has one row a call. While `outcome` is null the row is a hold; afterwards it remembers how the call
+// `reservations` has one row a call; calls that end within a moment get it when they end. While `outcome` is null the row is a hold; afterwards it remembers how the call
 // ended, so that a repeated or late `settle` is recognised. Holds are never part of a bucket: one that leaks can delay
 // a caller until it expires, but cannot corrupt a counter.
+//
+// `epochs` lets most holds live and end in memory, without a row of their own. Its promise: the sum of the holds that are
+// in memory alone is never above a *ceiling* that is on disk, in no component. An epoch is the time from the first raise
+// of a ceiling until the ledger has come to rest (nothing in memory alone: the row goes, nothing remains) or has crashed.
+//
+//   no ceiling --busy--> epoch with a ceiling, raised in steps --rest--> no ceiling
+//                                    \--crash--> remnant --its calls settle, or the time to live passes--> gone
+//
+// A row that is found at the start is such a crash's: its ceiling becomes a *remnant*, an amount that is held in every
+// window until the time to live of its holds has passed since the restart. Admissions carry their epoch, so that a call
+// that no row and no memory knows takes its hold off the remnant of its own epoch when it settles. Lives are told apart
+// by these numbers and not by time, which may jump. A remnant never becomes an event: a call that is still out when its
+// hold is a moment old is written, expires and is charged like any other; what a crash takes with it before that, and
+// what then never settles, is dropped.
 //
 // `config` is the snapshot that the ledger decides by. `outbox` is in ../outbox.ts.
 
@@ -33,6 +47,12 @@ export interface ReservationRow extends Amount {
   ended_at: number | null
   /** The event's draft as JSON; null once the call has ended. */
   draft: string | null
+}
+
+export interface EpochRow extends Amount {
+  epoch: number
+  /** Of a remnant; null while the epoch lasts. */
+  expires_at: number | null
 }
 
 const DDL = [
@@ -64,6 +84,15 @@ const DDL = [
     outcome text,
     ended_at integer,
     draft text
+  )`,
+  // The amounts are the ceiling, then what remains of it. Numbers are never used twice, which `autoincrement` promises.
+  `create table if not exists epochs (
+    epoch integer primary key autoincrement,
+    requests integer not null,
+    input_tokens integer not null,
+    output_tokens integer not null,
+    cost_nano_usd integer not null,
+    expires_at integer
   )`,
   // Only holds are ever searched by time, and they are few.
   `create index if not exists holds_by_expiry on reservations (expires_at) where outcome is null`,

@@ -10,6 +10,7 @@ import {
   type CapStatus,
   LIMIT_TYPES,
   type LimitState,
+  type LimitType,
   type Refusal,
   type Snapshot,
 } from './types.ts'
@@ -24,16 +25,19 @@ export function refuseCaller(snapshot: Snapshot, { key_id, scope }: Caller, now:
   return key.scopes.includes(scope) ? null : { reason: 'missing_scope', scope }
 }
 
-export function capStatus(counters: Counters, cap: Cap, timeZone: string, now: number): CapStatus {
+/** `remnants` are held in every window: nobody knows when they were admitted. */
+export function capStatus(counters: Counters, remnants: Amount, cap: Cap, timeZone: string, now: number): CapStatus {
   const usage = counters.usageOf(cap.cap_type, timeZone, now)
+  const held = amountOf(usage.held)
+  add(held, remnants)
   const current = amountOf(usage.settled)
-  add(current, usage.held)
+  add(current, held)
   return {
     cap_id: cap.id,
     cap_type: cap.cap_type,
     limits: cap.limits,
     current_usage: byLimitType(current),
-    held: byLimitType(usage.held),
+    held: byLimitType(held),
     refused: usage.refused,
     window_start: usage.end === null ? null : usage.start,
     reset_at: usage.end,
@@ -41,9 +45,9 @@ export function capStatus(counters: Counters, cap: Cap, timeZone: string, now: n
 }
 
 /** Every limit of every active cap, with its current usage: settled and held. */
-export function limitsOf(counters: Counters, { caps, time_zone }: Snapshot, now: number): Limit[] {
+export function limitsOf(counters: Counters, remnants: Amount, { caps, time_zone }: Snapshot, now: number): Limit[] {
   return caps.flatMap((cap) => {
-    const { cap_id, cap_type, current_usage, reset_at } = capStatus(counters, cap, time_zone, now)
+    const { cap_id, cap_type, current_usage, reset_at } = capStatus(counters, remnants, cap, time_zone, now)
     return LIMIT_TYPES.flatMap((limit_type) => {
       const limit = cap.limits[limit_type]
       if (limit === undefined) return []
@@ -59,8 +63,20 @@ export function tightestOf(limits: LimitState[]): LimitState | null {
   return limits.length === 0 ? null : limits.reduce((a, b) => (shareLeft(b) < shareLeft(a) ? b : a))
 }
 
+/** The part of an amount that a limit of this type counts. */
+export function partOf(amount: Amount, limitType: LimitType): number {
+  switch (limitType) {
+    case 'requests':
+      return amount.requests
+    case 'tokens':
+      return amount.input_tokens + amount.output_tokens
+    case 'cost':
+      return amount.cost_nano_usd
+  }
+}
+
 const byLimitType = (amount: Amount) => ({
-  requests: amount.requests,
-  tokens: amount.input_tokens + amount.output_tokens,
-  cost: amount.cost_nano_usd,
+  requests: partOf(amount, 'requests'),
+  tokens: partOf(amount, 'tokens'),
+  cost: partOf(amount, 'cost'),
 })

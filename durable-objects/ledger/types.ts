@@ -119,6 +119,8 @@ export interface Admission {
   tightest: LimitState | null
   hold: Amount
   reserved_at: number
+  /** Where the ledger would look for this hold after a crash: see `epochs` in ./schema.ts. 0: in the hold's own row. */
+  epoch: number
 }
 
 export type Decision = Admission | { admitted: false; refusal: Refusal; tightest: LimitState | null }
@@ -175,6 +177,8 @@ export interface Settlement {
   request_id: string
   /** From the admission, so that a call whose hold is gone still lands in its own bucket. */
   reserved_at: number
+  /** From the admission; 0 where there was none. */
+  epoch: number
   outcome: 'settled' | 'released'
   /** Ignored for `released`, which charges nothing; null charges the hold. */
   usage: Amount | null

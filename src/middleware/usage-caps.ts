@@ -186,12 +186,12 @@ const isCount = (amount: unknown) => Number.isSafeInteger(amount) && Number(amou
 async function releaseOf(ask: Ask, started_at: number): Promise<Settlement> {
   const end: CallEnd = { outcome: 'released', usage: null, usage_source: 'reported' }
   const seen = { status: 503, error_class: 'ledger_unavailable' }
-  return toSettlement(ask, { hold: NOTHING, reserved_at: started_at }, end, seen)
+  return toSettlement(ask, { hold: NOTHING, reserved_at: started_at, epoch: 0 }, end, seen)
 }
 
 function toSettlement(
   ask: Ask,
-  { hold, reserved_at }: Pick<Admission, 'hold' | 'reserved_at'>,
+  { hold, reserved_at, epoch }: Pick<Admission, 'hold' | 'reserved_at' | 'epoch'>,
   end: CallEnd,
   seen: Partial<EventFacts>,
 ): Settlement {
@@ -201,6 +201,7 @@ function toSettlement(
   return {
     request_id: ask.request_id,
     reserved_at,
+    epoch,
     outcome,
     usage,
     hold,

@@ -11,7 +11,7 @@ import { amount, ask, cap, settlement, snapshot } from '../support/ledger-fixtur
 export function ledgerCost(calls: number): number {
   const sql = cachedSql(new DatabaseSync(':memory:'))
   const outbox = new Outbox(sql, { write: async () => undefined, now: Date.now, random: Math.random })
-  const ledger = new Ledger(sql, { hold_ttl_ms: 1_200_000, emit: (event) => outbox.append(event) })
+  const ledger = new Ledger(sql, { hold_ttl_ms: 1_200_000, emit: (event) => outbox.append(event) }, 0)
   const limits = { requests: 1e9, tokens: 1e12, cost: 1e15 }
   ledger.configure(snapshot(CAP_TYPES.map((type) => cap(type, limits))), 0)
 
@@ -21,7 +21,7 @@ export function ledgerCost(calls: number): number {
     const asked = ask(`call-${now}`, { input_tokens: 700, input_cost_nano_usd: 105_000, output })
     const decision = ledger.reserve(asked, now)
     if (!decision.admitted) throw new Error('the ledger refused')
-    ledger.settle(settlement(asked.request_id, now, { usage, hold: decision.hold }), now)
+    ledger.settle(settlement(asked.request_id, now, { usage, hold: decision.hold, epoch: decision.epoch }), now)
   }
   const warmUp = Math.ceil(calls / 10)
   for (let now = 0; now < warmUp; now++) call(now)

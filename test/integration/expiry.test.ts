@@ -61,6 +61,9 @@ test('a restart in the middle of 30 streams under load loses no call, repeats no
     times(30, () => expect.objectContaining({ outcome: 'expired', usage_source: 'hold', requests: 1, revision: 0 })),
   )
   expect(expired.reduce((sum, { tokens }) => sum + tokens, 0)).toBe(held?.tokens)
+  // What the killed ledger may have admitted in its last moment was held until now.
+  await checkBooks(gateway, [id])
+  await Promise.all(times(5, callUntilRefused))
 
   const { events, status } = await checkBooks(gateway, [id])
   expect(status.get(id)?.data.find(({ cap_type }) => cap_type === 'total')?.current_usage.requests).toBe(150)

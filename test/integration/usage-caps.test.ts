@@ -35,7 +35,7 @@ beforeEach(() => {
   events = []
   background = []
   thrown = undefined
-  ledger = new Ledger(nodeSql(), { hold_ttl_ms: 60_000, emit: (event) => events.push(event) })
+  ledger = new Ledger(nodeSql(), { hold_ttl_ms: 60_000, emit: (event) => events.push(event) }, 0)
   app = new Hono<{ Variables: UsageCapsVariables }>()
   app.use(requestId(newId))
   app.use(async (c, next) => {

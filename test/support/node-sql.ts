@@ -1,6 +1,6 @@
 // A ledger's storage on node:sqlite, with a way to crash at any statement.
 
-import { DatabaseSync } from 'node:sqlite'
+import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { Sql, SqlValue } from '../../durable-objects/ledger/sql.ts'
 
 export class Crash extends Error {}
@@ -8,6 +8,8 @@ export class Crash extends Error {}
 export interface NodeSql extends Sql {
   /** The n-th statement from now (0: the next) throws `Crash`; null: none. */
   crashAfter(statements: number | null): void
+  /** Reads without a step towards a crash. */
+  peek<Row>(statement: string, ...bindings: SqlValue[]): Row[]
   /** Told how each transaction ended. */
   onEnd: (committed: boolean) => void
   close(): void
@@ -15,6 +17,7 @@ export interface NodeSql extends Sql {
 
 export function nodeSql(): NodeSql {
   const database = new DatabaseSync(':memory:')
+  const prepared = new Map<string, StatementSync>()
   let left: number | null = null
   const step = () => {
     if (left === null) return
@@ -25,7 +28,12 @@ export function nodeSql(): NodeSql {
     onEnd: () => undefined,
     all<Row>(statement: string, ...bindings: SqlValue[]) {
       step()
-      return database.prepare(statement).all(...bindings) as Row[]
+      return sql.peek<Row>(statement, ...bindings)
+    },
+    peek<Row>(statement: string, ...bindings: SqlValue[]) {
+      const known = prepared.get(statement) ?? database.prepare(statement)
+      prepared.set(statement, known)
+      return known.all(...bindings) as Row[]
     },
     transaction(body) {
       database.exec('begin')

@@ -14,7 +14,7 @@ let sql: NodeSql
 let events: UsageEvent[]
 let ledger: Ledger
 
-const open = () => new Ledger(sql, { hold_ttl_ms: TTL, emit: (event) => events.push(event) })
+const open = () => new Ledger(sql, { hold_ttl_ms: TTL, emit: (event) => events.push(event) }, NOON)
 
 beforeEach(() => {
   sql = nodeSql()

@@ -1,8 +1,10 @@
 // The ledger against a model that keeps every call in a list and adds them up. Random lives: racing calls, settlements
-// lost, repeated and late, caps changed, clocks moved, crashes at any statement. Promises are checked after every step.
+// lost, repeated, late and together, caps changed, clocks moved, crashes at any statement and between any two verbs, with
+// holds that are in memory alone. Promises are checked after every step.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { COMPONENTS } from '../../../durable-objects/ledger/amounts.ts'
 import { Ledger } from '../../../durable-objects/ledger/ledger.ts'
 import type {
   Amount,
@@ -19,19 +21,31 @@ import { amount, ask, settlement, snapshot } from '../../support/ledger-fixtures
 import { Crash, nodeSql } from '../../support/node-sql.ts'
 
 const HOLD_TTL_MS = 20 * 60 * 1_000
+const DAY_MS = 24 * 3_600 * 1_000
 const START = Date.UTC(2026, 2, 28, 22, 50)
 
 interface Call {
   reserved_at: number
   hold: Amount
+  epoch: number
   /** Null while it is held. */
   charged: Amount | null
   expired: boolean
+  /** A crash took the hold before it was written: it counts as in flight until then, or until it settles. */
+  lost_until: number | null
+  /** That has passed. */
+  gone: boolean
 }
 
-type Crashing = { at: number; dies: boolean } | null
+/** `at` a statement, or where the verb has no more of them, `after` it: its answer is lost. */
+type Crashing = { at: number; dies: boolean; after: boolean } | null
 
 const minutes = (least: number, most: number) => fc.integer({ min: least, max: most }).map((it) => it * 60_000)
+
+const wideOf = (wide: number) => fc.integer({ min: wide / 2, max: wide })
+/** Tight ones, where every hold is written, and wide ones, under which there is a ceiling. */
+const limitUpTo = (tight: number, wide: number) =>
+  fc.option(fc.oneof(fc.nat(tight), wideOf(wide), wideOf(wide)), { nil: undefined })
 
 const caps = fc
   .uniqueArray(
@@ -40,9 +54,9 @@ const caps = fc
       cap_type: fc.constantFrom(...CAP_TYPES),
       limits: fc
         .record({
-          requests: fc.option(fc.nat(12), { nil: undefined }),
-          tokens: fc.option(fc.nat(4_000), { nil: undefined }),
-          cost: fc.option(fc.nat(5_000_000), { nil: undefined }),
+          requests: limitUpTo(12, 600),
+          tokens: limitUpTo(4_000, 400_000),
+          cost: limitUpTo(5_000_000, 2_000_000_000),
         })
         .map((limits) => Object.fromEntries(Object.entries(limits).filter(([, limit]) => limit !== undefined))),
       on_exceed: fc.constantFrom<Cap['on_exceed']>('clamp', 'refuse'),
@@ -54,7 +68,7 @@ const caps = fc
 const timeZone = fc.constantFrom('UTC', 'Europe/Berlin', 'America/New_York', 'Asia/Kathmandu', 'Australia/Lord_Howe')
 
 const output = fc.record({
-  max_tokens: fc.integer({ min: 1, max: 2_000 }),
+  max_tokens: fc.oneof(fc.constantFrom(16, 500), fc.integer({ min: 1, max: 2_000 })),
   min_tokens: fc.integer({ min: 1, max: 64 }),
   choices: fc.integer({ min: 1, max: 3 }),
   nano_usd_per_mtok: fc.constantFrom(0, 600_000_000, 75_000_000_000),
@@ -65,8 +79,11 @@ const step = fc.oneof(
     weight: 6,
     arbitrary: fc.record({
       do: fc.constant('reserve' as const),
-      input_tokens: fc.nat(500),
-      input_cost_nano_usd: fc.nat(300_000),
+      // Many at a time and much alike: that is when a ceiling is of use.
+      times: fc.integer({ min: 1, max: 4 }),
+      requests: fc.constantFrom(1, 1, 1, 1, 0, 20),
+      input_tokens: fc.oneof(fc.constantFrom(0, 100, 5_000), fc.nat(500)),
+      input_cost_nano_usd: fc.oneof(fc.constantFrom(0, 50_000), fc.nat(300_000)),
       output: fc.option(output),
     }),
   },
@@ -75,27 +92,38 @@ const step = fc.oneof(
     weight: 6,
     arbitrary: fc.record({
       do: fc.constant('settle' as const),
-      call: fc.nat(),
+      calls: fc.array(fc.nat(), { minLength: 1, maxLength: 4 }),
       share: fc.constantFrom(0, 0.5, 1, null),
       overrun: fc.boolean(),
       release: fc.boolean(),
     }),
   },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: minutes(1, 90) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.oneof(fc.nat(1_500), minutes(1, 90)) }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('jump' as const), ms: minutes(-60 * 24 * 40, 60 * 24 * 40) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('expire' as const) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('prune' as const) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('configure' as const), caps, time_zone: timeZone }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('restart' as const) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('write' as const),
+      which: fc.constantFrom('all' as const, 'aged' as const),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('rest' as const) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('restart' as const) }) },
 )
 
 /** A statement fails: the object dies with it, or only the verb does and the object lives on. */
-const crash = fc.record({ at: fc.nat(8), dies: fc.boolean() })
+const crash = fc.record({ at: fc.nat(8), dies: fc.boolean(), after: fc.boolean() })
 
 const life = fc.record({
   caps,
   time_zone: timeZone,
-  steps: fc.array(fc.record({ step, crash: fc.option(crash, { freq: 3 }) }), { maxLength: 40 }),
+  steps: fc.array(fc.record({ step, crash: fc.option(crash, { freq: 3 }) }), { maxLength: 60, size: 'max' }),
 })
 
 class Life {
@@ -117,23 +145,67 @@ class Life {
   }
 
   open(): Ledger {
-    return new Ledger(this.sql, { hold_ttl_ms: HOLD_TTL_MS, emit: (event) => this.pending.push(event) })
+    const emit = (event: UsageEvent) => this.pending.push(event)
+    return new Ledger(this.sql, { hold_ttl_ms: HOLD_TTL_MS, emit }, this.now)
+  }
+
+  /** Memory is lost, and with it the holds that have no row. */
+  die(crash: Crashing = null): void {
+    for (const call of this.unwritten()) call.lost_until = this.now + HOLD_TTL_MS
+    this.sql.crashAfter(crash?.at ?? null)
+    try {
+      this.ledger = this.open()
+    } catch (error) {
+      if (!(error instanceof Crash)) throw error
+      this.sql.crashAfter(null)
+      this.ledger = this.open()
+    }
+    this.sql.crashAfter(null)
   }
 
   /** Runs one verb, failing at a statement if told so, and then tries it again. */
   run<T>(verb: () => T, crash: Crashing): T {
     this.sql.crashAfter(crash?.at ?? null)
     try {
+      const answer = verb()
+      this.sql.crashAfter(null)
+      if (!crash?.after) return answer
+      this.die()
       return verb()
     } catch (error) {
       if (!(error instanceof Crash)) throw error
       this.sql.crashAfter(null)
-      if (crash?.dies) this.ledger = this.open()
+      if (crash?.dies) this.die()
       this.check()
       return verb()
     } finally {
       this.sql.crashAfter(null)
     }
+  }
+
+  moveClock(ms: number): void {
+    this.now += ms
+    for (const call of this.calls.values()) call.gone ||= call.lost_until !== null && call.lost_until <= this.now
+  }
+
+  hasRow(id: string): boolean {
+    return this.sql.peek('select 1 from reservations where request_id = ?', id).length > 0
+  }
+
+  /** Calls whose hold is in memory alone. */
+  unwritten(): Call[] {
+    return [...this.calls]
+      .filter(([id, { charged, lost_until }]) => charged === null && lost_until === null && !this.hasRow(id))
+      .map(([, call]) => call)
+  }
+
+  /** The ceiling on disk; null where there is none. */
+  ceiling(): Amount | null {
+    return this.sql.peek<Amount>('select * from epochs where expires_at is null')[0] ?? null
+  }
+
+  remnants(): (Amount & { epoch: number })[] {
+    return this.sql.peek('select * from epochs where expires_at > ?', this.now)
   }
 
   commit(): void {
@@ -155,32 +227,47 @@ class Life {
     this.pending = []
   }
 
-  /** What a cap's window holds, added up call by call. */
-  usage(capType: Cap['cap_type'], limitType: LimitType): number {
+  /** What a cap's window holds, added up call by call: those that the ledger can know, or also those that it has lost. */
+  usage(capType: Cap['cap_type'], limitType: LimitType, calls: 'known' | 'all' = 'known'): number {
     const { start, end } = windowOf(capType, this.config.time_zone, this.now)
     let sum = 0
-    for (const { reserved_at, charged, hold } of this.calls.values()) {
+    for (const { reserved_at, charged, hold, lost_until, gone } of this.calls.values()) {
+      if (charged === null && lost_until !== null && (gone || calls === 'known')) continue
       if (reserved_at >= start && (end === null || reserved_at < end)) sum += part(charged ?? hold, limitType)
     }
     return sum
   }
 
+  /** Every limit, with the usage that it is measured against and the least that this may be. */
   limits() {
+    const remnants = this.remnants()
     return this.config.caps.flatMap((cap) =>
       LIMIT_TYPES.flatMap((limitType) => {
         const limit = cap.limits[limitType]
-        return limit === undefined ? [] : { cap, limitType, limit, usage: this.usage(cap.cap_type, limitType) }
+        if (limit === undefined) return []
+        const usage = this.usage(cap.cap_type, limitType) + sumOf(remnants, limitType)
+        return { cap, limitType, limit, usage, atLeast: this.usage(cap.cap_type, limitType, 'all') }
       }),
     )
   }
 
   check(): void {
     const status = this.ledger.status(this.now)
+    const remnants = this.remnants()
     for (const cap of status?.caps ?? []) {
       for (const limitType of LIMIT_TYPES) {
-        expect(cap.current_usage[limitType]).toBe(this.usage(cap.cap_type, limitType))
+        const usage = cap.current_usage[limitType]
+        expect(usage).toBe(this.usage(cap.cap_type, limitType) + sumOf(remnants, limitType))
+        expect(usage).toBeGreaterThanOrEqual(this.usage(cap.cap_type, limitType, 'all'))
       }
     }
+    const lost = [...this.calls.values()].filter((call) => call.charged === null && call.lost_until !== null)
+    for (const remnant of remnants) {
+      const holds = lost.filter(({ epoch, gone }) => epoch === remnant.epoch && !gone).map(({ hold }) => hold)
+      for (const part of COMPONENTS) expect(total(holds, part)).toBeLessThanOrEqual(remnant[part])
+    }
+    const unwritten = this.unwritten().map(({ hold }) => hold)
+    for (const part of COMPONENTS) expect(total(unwritten, part)).toBeLessThanOrEqual(this.ceiling()?.[part] ?? 0)
     for (const [id, call] of this.calls) {
       const event = this.events.get(id)
       expect(event === undefined).toBe(call.charged === null)
@@ -189,6 +276,9 @@ class Life {
     expect(this.events.size).toBe([...this.calls.values()].filter(({ charged }) => charged !== null).length)
   }
 }
+
+const total = (amounts: Amount[], component: keyof Amount) => amounts.reduce((sum, it) => sum + it[component], 0)
+const sumOf = (amounts: Amount[], limitType: LimitType) => amounts.reduce((sum, it) => sum + part(it, limitType), 0)
 
 const part = (of: Amount, limitType: LimitType): number =>
   limitType === 'requests' ? of.requests : limitType === 'cost' ? of.cost_nano_usd : of.input_tokens + of.output_tokens
@@ -206,8 +296,13 @@ const taken = (asked: Ask, outputTokens: number): Amount => {
 }
 
 function reserve(life: Life, asked: Ask, crash: Crashing): void {
-  const before = life.limits()
-  const decision = life.run(() => life.ledger.reserve(asked, life.now), crash)
+  let before = life.limits()
+  let ceiling = life.ceiling()
+  const decision = life.run(() => {
+    // A hold that was written before its answer was lost is only told again.
+    if (!life.hasRow(asked.request_id)) [before, ceiling] = [life.limits(), life.ceiling()]
+    return life.ledger.reserve(asked, life.now)
+  }, crash)
   const fits = (amount: Amount, limits = before) =>
     limits.every(({ limit, usage, limitType }) => usage + part(amount, limitType) <= limit)
   const whole = taken(asked, asked.output?.max_tokens ?? 0)
@@ -218,8 +313,14 @@ function reserve(life: Life, asked: Ask, crash: Crashing): void {
     expect(fits(whole) || (fits(whole, strict) && fits(useful) && asked.output !== null)).toBe(false)
     return
   }
-  life.calls.set(asked.request_id, { reserved_at: life.now, hold: decision.hold, charged: null, expired: false })
-  expect(fits(decision.hold)).toBe(true)
+  const { hold, reserved_at, epoch } = decision
+  expect(reserved_at).toBe(life.now)
+  const call = { reserved_at, hold, epoch, charged: null, expired: false, lost_until: null, gone: false }
+  life.calls.set(asked.request_id, call)
+  expect(fits(hold)).toBe(true)
+  expect(before.every(({ limit, atLeast, limitType }) => atLeast + part(hold, limitType) <= limit)).toBe(true)
+  expect(epoch === 0).toBe(life.hasRow(asked.request_id))
+  checkRaise(life, ceiling)
   expect(decision.clamped).toBe(!fits(whole))
   if (decision.clamped) {
     const granted = decision.granted_output_tokens ?? 0
@@ -229,12 +330,49 @@ function reserve(life: Life, asked: Ask, crash: Crashing): void {
   } else expect(decision.hold).toEqual(whole)
 }
 
-function settle(life: Life, id: string, call: Call, end: Pick<Settlement, 'usage' | 'outcome'>, crash: Crashing) {
-  const request = settlement(id, call.reserved_at, { ...end, hold: call.hold })
-  life.run(() => life.ledger.settle(request, life.now), crash)
-  if (call.charged && !call.expired) return
-  call.charged = end.outcome === 'released' ? amount({}) : (end.usage ?? call.hold)
-  call.expired = false
+/** A ceiling is never raised above what is left under any cap, nor far into it. */
+function checkRaise(life: Life, before: Amount | null): void {
+  const ceiling = life.ceiling()
+  if (!ceiling || COMPONENTS.every((part) => ceiling[part] === before?.[part])) return
+  const unwritten = life.unwritten().map(({ hold }) => hold)
+  for (const { limit, usage, limitType } of life.limits()) {
+    const more = part(ceiling, limitType) - sumOf(unwritten, limitType)
+    expect(more).toBeLessThanOrEqual((limit - usage) / 16)
+  }
+}
+
+function settleAll(
+  life: Life,
+  ids: string[],
+  endOf: (call: Call) => Settlement['usage'],
+  end: Pick<Settlement, 'outcome'>,
+  crash: Crashing,
+) {
+  const ended = new Map<string, { call: Call; settlement: Settlement }>()
+  for (const id of ids) {
+    const call = life.calls.get(id)
+    if (!call) continue
+    const { reserved_at, hold, epoch } = call
+    ended.set(id, { call, settlement: settlement(id, reserved_at, { ...end, usage: endOf(call), hold, epoch }) })
+  }
+  const settlements = ids.flatMap((id) => ended.get(id)?.settlement ?? [])
+  let forgotten = new Set<Call>()
+  life.run(() => {
+    forgotten = new Set([...ended.values()].map(({ call }) => call).filter((call) => isForgotten(life, call)))
+    life.ledger.settleAll(settlements, life.now)
+  }, crash)
+  for (const { call, settlement } of ended.values()) {
+    if ((call.charged && !call.expired) || forgotten.has(call)) continue
+    call.charged = settlement.outcome === 'released' ? amount({}) : (settlement.usage ?? call.hold)
+    call.expired = false
+    call.lost_until = null
+  }
+}
+
+/** A call that a crash took, that comes back more than a day after it began, and whose remnant is gone. */
+function isForgotten({ sql, now }: Life, { charged, lost_until, reserved_at, epoch }: Call): boolean {
+  const remnant = sql.peek('select 1 from epochs where epoch = ? and expires_at is not null', epoch)
+  return charged === null && lost_until !== null && remnant.length === 0 && now - reserved_at > DAY_MS
 }
 
 test('no cap is exceeded, and nothing is lost or counted twice, whatever happens', () => {
@@ -247,36 +385,39 @@ test('no cap is exceeded, and nothing is lost or counted twice, whatever happens
         const pick = (index: number) => ids[index % Math.max(ids.length, 1)]
         switch (step.do) {
           case 'reserve': {
-            const { input_tokens, input_cost_nano_usd, output } = step
-            const asked = ask(`call-${id++}`, { input_tokens, input_cost_nano_usd, output })
-            life.asks.push(asked)
-            reserve(life, asked, crash)
+            const { times, requests, input_tokens, input_cost_nano_usd, output } = step
+            for (let i = 0; i < times; i++) {
+              const asked = ask(`call-${id++}`, { requests, input_tokens, input_cost_nano_usd, output })
+              life.asks.push(asked)
+              reserve(life, asked, i === times - 1 ? crash : null)
+            }
             break
           }
           case 'repeat': {
             const asked = life.asks.find(({ request_id }) => request_id === pick(step.call))
             const call = asked && life.calls.get(asked.request_id)
             if (!asked || !call) break
-            const decision = life.run(() => life.ledger.reserve(asked, life.now), crash)
-            expect(decision).toMatchObject({ admitted: true, reserved_at: call.reserved_at })
+            // Who has had the answer of a call that a crash took does not ask for it again.
+            const decision = life.run(() => call.lost_until ?? life.ledger.reserve(asked, life.now), crash)
+            if (call.lost_until === null && typeof decision === 'object')
+              expect(decision).toMatchObject({ admitted: true, reserved_at: call.reserved_at, hold: expect.anything() })
             break
           }
           case 'settle': {
-            const picked = pick(step.call)
-            const call = picked === undefined ? undefined : life.calls.get(picked)
-            if (!picked || !call) break
-            const usage = step.share === null ? null : scaled(call.hold, step.share, step.overrun ? 7 : 0)
-            settle(life, picked, call, { usage, outcome: step.release ? 'released' : 'settled' }, crash)
+            const picked = step.calls.flatMap((index) => pick(index) ?? [])
+            const usageOf = ({ hold }: Call) =>
+              step.share === null ? null : scaled(hold, step.share, step.overrun ? 7 : 0)
+            settleAll(life, picked, usageOf, { outcome: step.release ? 'released' : 'settled' }, crash)
             break
           }
           case 'wait':
           case 'jump':
-            life.now += step.ms
+            life.moveClock(step.ms)
             break
           case 'expire':
             life.run(() => life.ledger.expire(life.now), crash)
-            for (const { charged, reserved_at } of life.calls.values()) {
-              expect(charged !== null || reserved_at + HOLD_TTL_MS > life.now).toBe(true)
+            for (const { charged, reserved_at, lost_until } of life.calls.values()) {
+              expect(charged !== null || lost_until !== null || reserved_at + HOLD_TTL_MS > life.now).toBe(true)
             }
             break
           case 'prune':
@@ -289,14 +430,23 @@ test('no cap is exceeded, and nothing is lost or counted twice, whatever happens
             life.config = next
             break
           }
+          case 'write':
+            life.run(() => life.ledger.writeHolds(step.which), crash)
+            if (step.which === 'all') expect(life.unwritten()).toEqual([])
+            break
+          case 'rest':
+            life.run(() => life.ledger.rest(), crash)
+            expect(life.ceiling() === null).toBe(life.ledger.isAtRest)
+            if (life.unwritten().length === 0) expect(life.ceiling()).toBeNull()
+            break
           case 'restart':
-            life.ledger = life.open()
+            life.die(crash)
         }
         life.check()
       }
       life.sql.close()
     }),
-    { numRuns: 1_000 },
+    { numRuns: 500 },
   )
 })
 

@@ -48,14 +48,48 @@ test('events leave in order, in batches of at most 100, and once', async () => {
   expect(outbox.nextAttempt()).toBeNull()
 })
 
-test('what comes while a batch is out leaves after it', async () => {
+test('what comes while a batch is out leaves after it, with the next drain', async () => {
   write = async (events) => {
     if (written.length === 0) append('late')
     await deliver(events)
   }
   append('early')
   await outbox.drain()
+  expect(outbox.isBehind).toBe(false)
+  await outbox.drain()
   expect(written).toEqual(['early', 'late'])
+})
+
+test('a drain that joins one that runs leaves nothing that waited when it was asked for', async () => {
+  let joined: Promise<void> | null = null
+  write = async (events) => {
+    await Promise.resolve()
+    if (written.length === 0) {
+      append('late')
+      joined = outbox.drain()
+    }
+    await deliver(events)
+  }
+  append('early')
+  await outbox.drain()
+  await joined
+  expect(written).toEqual(['early', 'late'])
+  expect(outbox.isBehind).toBe(false)
+})
+
+test('it says that it is behind while Postgres is down or has refused an event, and no longer', async () => {
+  write = () => Promise.reject(new Error('down'))
+  append('a')
+  await outbox.drain()
+  expect(outbox.isBehind).toBe(true)
+  now += HOUR / 2
+  write = () => Promise.reject(new EventRejected('22003', 'out of range'))
+  await outbox.drain()
+  expect(outbox.isBehind).toBe(true)
+  now += HOUR
+  write = deliver
+  await outbox.drain()
+  expect([written, outbox.isBehind]).toEqual([['a'], false])
 })
 
 test('Postgres down: nothing is lost, and the pauses grow to five minutes', async () => {

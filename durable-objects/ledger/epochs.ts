@@ -1,0 +1,123 @@
+// The rows of `epochs`: the ceiling on what is held in memory alone, and what crashes have left of earlier ones. Kept up
+// in memory; after a rollback it is forgotten and read again. Storage only, no policy: see ./schema.ts for the idea.
+
+import { add, amountOf, columnsOf, covers, isNothing, larger, minus, NOTHING } from './amounts.ts'
+import type { EpochRow } from './schema.ts'
+import type { Sql } from './sql.ts'
+import type { Amount } from './types.ts'
+
+/** Who finds an epoch without an end at its start has not begun it: whoever has, is dead. */
+const CRASHED = 'update epochs set expires_at = ? where expires_at is null'
+const SELECT = 'select * from epochs'
+const BEGIN =
+  'insert into epochs (requests, input_tokens, output_tokens, cost_nano_usd) values (?, ?, ?, ?) returning epoch'
+const SAVE = 'update epochs set requests = ?, input_tokens = ?, output_tokens = ?, cost_nano_usd = ? where epoch = ?'
+const END = 'delete from epochs where epoch = ?'
+
+interface Remnant {
+  amount: Amount
+  expires_at: number
+}
+
+interface Known {
+  /** Of this life; 0 while it has no ceiling. */
+  epoch: number
+  ceiling: Amount
+  remnants: Map<number, Remnant>
+}
+
+export class Epochs {
+  readonly #sql: Sql
+  #known: Known | null = null
+
+  /** `expires_at`: when the holds of a life that has just ended in a crash are over. */
+  constructor(sql: Sql, expires_at: number) {
+    this.#sql = sql
+    sql.all(CRASHED, expires_at)
+  }
+
+  /** The epoch of this life; 0 while it has no ceiling, and so no hold that is in memory alone. */
+  get current(): number {
+    return this.#read().epoch
+  }
+
+  get ceiling(): Amount {
+    return this.#read().ceiling
+  }
+
+  /** May this amount be in memory alone? */
+  allows(unwritten: Amount): boolean {
+    return this.current !== 0 && covers(this.ceiling, unwritten)
+  }
+
+  /** Begins an epoch where there is none. */
+  raise(ceiling: Amount): void {
+    const known = this.#read()
+    if (known.epoch !== 0) this.#sql.all(SAVE, ...columnsOf(ceiling), known.epoch)
+    else known.epoch = this.#sql.all<{ epoch: number }>(BEGIN, ...columnsOf(ceiling))[0]?.epoch ?? 0
+    known.ceiling = amountOf(ceiling)
+  }
+
+  /** Once no hold is in memory alone. Numbers are not used again. */
+  end(): void {
+    const known = this.#read()
+    this.#sql.all(END, known.epoch)
+    known.epoch = 0
+    known.ceiling = NOTHING
+  }
+
+  /** What may still be in flight from lives that crashed. */
+  remnantsAt(now: number): Amount {
+    const { remnants } = this.#read()
+    if (remnants.size === 0) return NOTHING
+    const sum = amountOf(NOTHING)
+    for (const { amount, expires_at } of remnants.values()) if (now < expires_at) add(sum, amount)
+    return sum
+  }
+
+  hasRemnant(epoch: number): boolean {
+    return this.#read().remnants.has(epoch)
+  }
+
+  /** A call that was lost in a crash has come back. */
+  settle(epoch: number, hold: Amount): void {
+    const { remnants } = this.#read()
+    const remnant = remnants.get(epoch)
+    if (!remnant) return
+    const amount = larger(NOTHING, minus(remnant.amount, hold))
+    if (isNothing(amount)) {
+      this.#sql.all(END, epoch)
+      remnants.delete(epoch)
+      return
+    }
+    this.#sql.all(SAVE, ...columnsOf(amount), epoch)
+    remnants.set(epoch, { ...remnant, amount })
+  }
+
+  /** Drops remnants whose time is up. What never comes back has no event: nobody has had its answer. */
+  expire(now: number): void {
+    const { remnants } = this.#read()
+    for (const [epoch, { expires_at }] of remnants) {
+      if (now < expires_at) continue
+      this.#sql.all(END, epoch)
+      remnants.delete(epoch)
+    }
+  }
+
+  /** Drops all that is remembered: the next question reads SQL again. */
+  forget(): void {
+    this.#known = null
+  }
+
+  #read(): Known {
+    if (this.#known) return this.#known
+    const known: Known = { epoch: 0, ceiling: NOTHING, remnants: new Map() }
+    for (const { epoch, expires_at, ...row } of this.#sql.all<EpochRow>(SELECT)) {
+      const amount = amountOf(row)
+      if (expires_at !== null) known.remnants.set(epoch, { amount, expires_at })
+      else Object.assign(known, { epoch, ceiling: amount })
+    }
+    this.#known = known
+    return known
+  }
+}
