@@ -50,6 +50,7 @@ export function readMessageBound(body: JsonObject, bytes: number): Bound | Gatew
 
   const media = readMedia(body)
   const client = readTools(tools)
+  if (isRefusal(client)) return client
   const formatted = body.output_config || body.output_format ? TOOL_PREAMBLE_TOKENS : 0
   return {
     ...PLAIN_BOUND,
@@ -57,10 +58,12 @@ export function readMessageBound(body: JsonObject, bytes: number): Bound | Gatew
     stream,
     input_tokens: tokensOfBody(body, bytes) + media.added_tokens + client.added_tokens + formatted,
     open_input: media.open_input ?? client.open_input,
+    rounds: client.uses + 1,
     unbounded: unknownField(body, KNOWN_FIELDS) ?? client.hosted ?? findCompaction(body),
-    // A bound at or below the thinking budget would be a 400 from Anthropic.
-    output: { max_tokens: maxTokens, min_tokens: Math.min(maxTokens, thinking + 1), choices: 1 },
+    // A bound at or below the thinking budget would be a 400 from Anthropic. Each round may write as much as the bound.
+    output: { max_tokens: maxTokens, min_tokens: Math.min(maxTokens, thinking + 1), choices: client.uses + 1 },
     cache_write: dearestCacheWrite(body),
+    web_search_requests: client.searches,
     service_tier: dearestTier(body),
   }
 }
@@ -109,22 +112,55 @@ function findCompaction(body: JsonObject): string | null {
 interface Tools {
   added_tokens: number
   open_input: string | null
-  /** A tool that Anthropic runs: it loops, and its searches cost by the piece. */
+  /** How often the tools that Anthropic runs may be used: each use is a round of the model over its whole input. */
+  uses: number
+  /** Those of them that are searches, which cost by the piece. */
+  searches: number
+  /** A tool that Anthropic runs as often as it likes. */
   hosted: string | null
 }
 
-function readTools(tools: unknown[]): Tools {
-  const read: Tools = { added_tokens: tools.length > 0 ? TOOL_PREAMBLE_TOKENS : 0, open_input: null, hosted: null }
+/** Far more than any call makes; keeps products with a context window small. */
+const MAX_USES = 1_000
+
+/**
+ * Tools of Anthropic's own that `max_uses` bounds. Newer versions of them are called by code that the model writes, which
+ * no field bounds, unless `allowed_callers` forbids that.
+ */
+const USES = /^web_(search|fetch)_\d{8}$/
+const CALLED_DIRECTLY = new Set(['web_search_20250305', 'web_fetch_20250910'])
+
+function readTools(tools: unknown[]): Tools | GatewayError {
+  const added_tokens = tools.length > 0 ? TOOL_PREAMBLE_TOKENS : 0
+  const read: Tools = { added_tokens, open_input: null, uses: 0, searches: 0, hosted: null }
   for (const [at, tool] of tools.entries()) {
+    const path = `tools[${at}]`
     const type = isObject(tool) ? (tool.type ?? 'custom') : null
     if (type === 'custom') continue
-    if (typeof type === 'string' && /^(computer|browser)_toolset_/.test(type)) read.open_input ??= `tools[${at}]`
+    if (isObject(tool) && typeof type === 'string' && USES.test(type)) {
+      const uses = readPositiveInteger(tool, 'max_uses', `${path}.max_uses`)
+      if (isRefusal(uses)) return uses
+      if (uses !== null && uses > MAX_USES) return invalidField(`${path}.max_uses`, `at most ${MAX_USES}`)
+      if (uses === null || !isCalledDirectly(tool, type)) {
+        read.hosted ??= path
+        continue
+      }
+      // What it finds becomes input, and nobody knows how much.
+      read.open_input ??= path
+      read.uses += uses
+      if (type.startsWith('web_search')) read.searches += uses
+    } else if (typeof type === 'string' && /^(computer|browser)_toolset_/.test(type)) read.open_input ??= path
     else if (typeof type === 'string' && /^(bash|text_editor|computer|memory)_\d/.test(type)) {
       // Anthropic writes the schemas of these itself.
       read.added_tokens += TOOL_PREAMBLE_TOKENS
-    } else read.hosted ??= `tools[${at}]`
+    } else read.hosted ??= path
   }
   return read
+}
+
+function isCalledDirectly({ allowed_callers }: JsonObject, type: string): boolean {
+  if (allowed_callers === undefined || allowed_callers === null) return CALLED_DIRECTLY.has(type)
+  return Array.isArray(allowed_callers) && allowed_callers.length > 0 && allowed_callers.every((by) => by === 'direct')
 }
 
 interface Media {

@@ -73,13 +73,20 @@ function blank(body: JsonObject): Metered {
   }
 }
 
-/** What Anthropic says of speed and place multiplies the price; its `priority` does not, commitments are paid apart. */
 function readUsage(usage: JsonObject, body: JsonObject, metered: Metered): void {
   metered.usage = readMessageUsage(usage, dearestCacheWrite(body) === '1h' ? '1h' : '5m')
-  // An answer that does not say is taken at its word of the request.
-  const speed = usage.speed ?? body.speed ?? 'standard'
-  const place = usage.inference_geo ?? body.inference_geo
-  metered.service_tier = tierName(speed !== 'standard', place === 'us') ?? stringOrNull(usage.service_tier)
+  metered.service_tier = answeredTier(usage, body)
+}
+
+/**
+ * What Anthropic says of speed and place multiplies the price; its `priority` does not, commitments are paid apart. An
+ * answer that does not say is taken at its word of the request.
+ */
+export function answeredTier(usage: JsonObject, body: JsonObject = {}): string | null {
+  const isFast = (usage.speed ?? body.speed ?? 'standard') !== 'standard'
+  const isUs = (usage.inference_geo ?? body.inference_geo) === 'us'
+  if (usage.service_tier === 'batch' && !isFast) return isUs ? 'batch_us' : 'batch'
+  return tierName(isFast, isUs) ?? stringOrNull(usage.service_tier)
 }
 
 function meterJson(body: JsonObject): Meter {
@@ -100,7 +107,16 @@ function meterJson(body: JsonObject): Meter {
   }
 }
 
-function meterStream(body: JsonObject): Meter {
+/** Reads the events of a message's stream, however they are framed. */
+export interface MessageEvents {
+  read(event: unknown): void
+  /** True once the event that ends the stream was read. */
+  readonly ended: boolean
+  /** @param whole false where some of the stream could not be read. */
+  end(whole: boolean): Metered
+}
+
+export function readMessageEvents(body: JsonObject): MessageEvents {
   const metered = blank(body)
   let usage: JsonObject = {}
   let stopped = false
@@ -113,38 +129,49 @@ function meterStream(body: JsonObject): Meter {
     usage = { ...usage, ...Object.fromEntries(Object.entries(latest).filter(([, value]) => value !== null)) }
   }
 
-  const sse = createSseReader((data) => {
-    const event = parseJsonOrUndefined(data)
-    if (!isObject(event)) {
-      unreadable = true
-    } else if (event.type === 'message_start' && isObject(event.message)) {
-      metered.response_model = stringOrNull(event.message.model)
-      overwrite(event.message.usage)
-    } else if (event.type === 'content_block_start' || event.type === 'content_block_delta') {
-      const block = event.content_block ?? event.delta
-      metered.seen_output_bytes += bytesOfStrings(block)
-      if (isObject(block) && /thinking/.test(String(block.type))) metered.may_hide_output = true
-    } else if (event.type === 'message_delta') {
-      overwrite(event.usage)
-      stopped ||= isObject(event.delta) && typeof event.delta.stop_reason === 'string'
-    } else if (event.type === 'message_stop') {
-      ended = true
-    } else if (event.type === 'error') {
-      metered.error_class ??= errorClass(event.error)
-    }
-  })
-
   return {
-    push: sse.push,
-    get finished() {
+    read(event) {
+      if (!isObject(event)) {
+        unreadable = true
+      } else if (event.type === 'message_start' && isObject(event.message)) {
+        metered.response_model = stringOrNull(event.message.model)
+        overwrite(event.message.usage)
+      } else if (event.type === 'content_block_start' || event.type === 'content_block_delta') {
+        const block = event.content_block ?? event.delta
+        metered.seen_output_bytes += bytesOfStrings(block)
+        if (isObject(block) && /thinking/.test(String(block.type))) metered.may_hide_output = true
+      } else if (event.type === 'message_delta') {
+        overwrite(event.usage)
+        stopped ||= isObject(event.delta) && typeof event.delta.stop_reason === 'string'
+      } else if (event.type === 'message_stop') {
+        ended = true
+      } else if (event.type === 'error') {
+        metered.error_class ??= errorClass(event.error)
+      }
+    },
+    get ended() {
       return ended
     },
-    end() {
-      sse.end()
-      metered.complete = ended && !sse.broken && !unreadable && metered.error_class === null
+    end(whole) {
+      metered.complete = ended && whole && !unreadable && metered.error_class === null
       // What message_start says of the output is a beginning: only a stream that told why it stopped told its usage.
       if (stopped || ended) readUsage(usage, body, metered)
       return metered
+    },
+  }
+}
+
+function meterStream(body: JsonObject): Meter {
+  const events = readMessageEvents(body)
+  const sse = createSseReader((data) => events.read(parseJsonOrUndefined(data)))
+  return {
+    push: sse.push,
+    get finished() {
+      return events.ended
+    },
+    end() {
+      sse.end()
+      return events.end(!sse.broken)
     },
   }
 }

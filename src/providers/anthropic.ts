@@ -1,6 +1,7 @@
 // Anthropic's API as Tollgate knows it: which operations it can meter, and how its SDKs expect to be refused. Pure.
 
 import { ERROR_STATUS, type GatewayError } from '../errors.ts'
+import { messageBatches } from './anthropic-batches.ts'
 import { editMessage, readMessageBound } from './anthropic-messages.ts'
 import { meterMessage } from './anthropic-meter.ts'
 import { readBearer } from './bearer.ts'
@@ -21,6 +22,7 @@ export const anthropic: Dialect = {
   provider: 'anthropic',
   operations: [
     messages,
+    ...messageBatches,
     unmetered('count_tokens', '/v1/messages/count_tokens', 'POST'),
     unmetered('models_list', '/v1/models'),
     unmetered('models_get', '/v1/models/:model'),

@@ -120,6 +120,39 @@ describe('the input bound', () => {
   })
 })
 
+describe('tools that Anthropic runs', () => {
+  const search = (more: object = {}) => ({ type: 'web_search_20250305', name: 'web_search', ...more })
+  const fetches = (more: object = {}) => ({ type: 'web_fetch_20250910', name: 'web_fetch', ...more })
+
+  test('are bounded by max_uses: a round of input and output each, a fee for each search, and open input', () => {
+    expect(bound({ tools: [search({ max_uses: 3 }), fetches({ max_uses: 2 })] })).toMatchObject({
+      unbounded: null,
+      open_input: 'tools[0]',
+      rounds: 6,
+      web_search_requests: 3,
+      output: { max_tokens: 1_000, choices: 6 },
+    })
+    expect(bound({})).toMatchObject({ rounds: 1, web_search_requests: 0 })
+  })
+
+  test('are not where they have no max_uses, or where code may call them', () => {
+    expect(bound({ tools: [search()] }).unbounded).toBe('tools[0]')
+    const newer = { type: 'web_search_20260209', name: 'web_search', max_uses: 3 }
+    expect(bound({ tools: [newer] }).unbounded).toBe('tools[0]')
+    expect(bound({ tools: [{ ...newer, allowed_callers: ['direct'] }] })).toMatchObject({ unbounded: null, rounds: 4 })
+    const called = search({ max_uses: 3, allowed_callers: ['direct', 'code_execution_20250825'] })
+    expect(bound({ tools: [called] }).unbounded).toBe('tools[0]')
+    expect(bound({ tools: [search({ max_uses: 3 }), { type: 'tool_search_tool_bm25_20251119' }] }).unbounded).toBe(
+      'tools[1]',
+    )
+  })
+
+  test.each([0, -1, 1.5, '3', 1_001])('with max_uses %j are refused by name', (max_uses) => {
+    const tools = [{ name: 'a' }, search({ max_uses })]
+    expect(readMessageBound({ ...BODY, tools }, 100)).toMatchObject({ field: 'tools[1].max_uses' })
+  })
+})
+
 describe('what nothing bounds is named', () => {
   test.each([
     [{ tools: [{ type: 'web_search_20250305', name: 'web_search' }] }, 'tools[0]'],

@@ -1,0 +1,224 @@
+// Bedrock's runtime API, as answers to requests: credentials, errors, JSON and event streams like AWS's, in the words of
+// the families of models that it serves. https://docs.aws.amazon.com/bedrock/latest/APIReference/
+
+import type { IncomingHttpHeaders } from 'node:http'
+import { jsonFrame } from '../providers/eventstream.ts'
+import { answerMessage } from './fake-anthropic.ts'
+import { json, type Script } from './fake-script.ts'
+import { isSigned } from './fake-sigv4.ts'
+import { type Body, isBody, lastUserText, promptTokens, randomId, type Said, say } from './fake-text.ts'
+
+export const BEDROCK_CREDENTIAL = 'bedrock-api-key-fake'
+export const AWS_KEYS = { id: 'AKIAFAKEFAKEFAKEFAKE', secret: 'fake/secret+of+the+gateway' }
+/** Stands for the key of a caller who brings one. */
+const OWN_CREDENTIAL = /^Bearer bedrock-api-key-own/
+
+const PATH = /^\/model\/([^/]+)\/(invoke|invoke-with-response-stream|converse|converse-stream)$/
+
+export function answerBedrock(method: string, url: string, headers: IncomingHttpHeaders, bytes: Buffer): Script {
+  const answer = route(method, url, headers, bytes)
+  return { ...answer, headers: { ...answer.headers, 'x-amzn-requestid': randomId('', 32) } }
+}
+
+function route(method: string, url: string, headers: IncomingHttpHeaders, bytes: Buffer): Script {
+  const { authorization = '' } = headers
+  const isKnown = authorization === `Bearer ${BEDROCK_CREDENTIAL}` || OWN_CREDENTIAL.test(authorization)
+  if (!isKnown && !isSigned({ method, url, headers, body: bytes }, AWS_KEYS, 'bedrock'))
+    return refusal(403, 'AccessDeniedException', 'Authentication failed: Please make sure your API Key is valid.')
+  const [, encoded = '', action = ''] = PATH.exec(new URL(url, 'http://fake').pathname) ?? []
+  if (method !== 'POST' || !action) return refusal(404, 'UnknownOperationException', 'Unknown operation')
+  const id = decodeURIComponent(encoded)
+
+  let body: unknown
+  try {
+    body = JSON.parse(bytes.toString())
+  } catch {
+    return refusal(400, 'ValidationException', 'Malformed input request, please reformat your input and try again.')
+  }
+  if (!isBody(body)) return refusal(400, 'ValidationException', 'Malformed input request: expected an object')
+  const streams = action.endsWith('stream')
+  if (action.startsWith('converse')) return converse(body, bytes.length, streams)
+  return invoke(id.replace(/^.*\//, ''), body, bytes, streams)
+}
+
+function refusal(status: number, type: string, message: string): Script {
+  return json({ message }, status, { 'x-amzn-errortype': type })
+}
+
+const eventStream = (frames: Uint8Array[], headers: Record<string, string> = {}): Script => ({
+  headers: { 'content-type': 'application/vnd.amazon.eventstream', ...headers },
+  steps: frames,
+})
+
+const eventFrame = (type: string, value: object) => jsonFrame({ ':message-type': 'event', ':event-type': type }, value)
+
+/** Frames of real streams are padded, so that their length does not give the text away. */
+const padding = (text: string) => 'abcdefghijklmnopqrstuvwxyz'.slice(0, 4 + (text.length % 20))
+
+function converse(body: Body, size: number, streams: boolean): Script {
+  if (!Array.isArray(body.messages)) return refusal(400, 'ValidationException', 'messages is required')
+  const config = isBody(body.inferenceConfig) ? body.inferenceConfig : {}
+  const said = say(toolsOf(body), lastUserText(body.messages), boundOf(config.maxTokens))
+  const stopReason = said.truncated ? 'max_tokens' : said.tool ? 'tool_use' : 'end_turn'
+  const input = promptTokens(size)
+  const output = said.pieces.length
+  // Half of what a body with cache points says is written to the cache.
+  const asText = JSON.stringify(body)
+  const written = asText.includes('"cachePoint":{') ? Math.floor(input / 2) : 0
+  const ttl = asText.includes('"ttl":"1h"') ? '1h' : '5m'
+  const usage = {
+    inputTokens: input - written,
+    outputTokens: output,
+    totalTokens: input + output,
+    serverToolUsage: {},
+    ...(written > 0 && { cacheWriteInputTokens: written, cacheDetails: [{ ttl, inputTokens: written }] }),
+  }
+  const tier = isBody(body.serviceTier) ? { serviceTier: body.serviceTier } : {}
+  const toolUse = { toolUseId: randomId('tooluse_', 22), name: said.tool }
+  const text = said.pieces.join('')
+  if (!streams) {
+    const block = said.tool ? { toolUse: { ...toolUse, input: said.truncated ? {} : JSON.parse(text) } } : { text }
+    const message = { role: 'assistant', content: [block] }
+    return json({ output: { message }, stopReason, usage, metrics: { latencyMs: 7 }, ...tier })
+  }
+  const event = (type: string, value: Body) => eventFrame(type, { ...value, p: padding(JSON.stringify(value)) })
+  return eventStream([
+    event('messageStart', { role: 'assistant' }),
+    ...(said.tool ? [event('contentBlockStart', { contentBlockIndex: 0, start: { toolUse } })] : []),
+    ...said.pieces.map((piece) =>
+      event('contentBlockDelta', {
+        contentBlockIndex: 0,
+        delta: said.tool ? { toolUse: { input: piece } } : { text: piece },
+      }),
+    ),
+    event('contentBlockStop', { contentBlockIndex: 0 }),
+    event('messageStop', { stopReason }),
+    event('metadata', { usage, metrics: { latencyMs: 7 }, ...tier }),
+  ])
+}
+
+function invoke(id: string, body: Body, bytes: Buffer, streams: boolean): Script {
+  const plain = id.replace(/^(us|eu|apac|global)\./, '')
+  if (plain.startsWith('anthropic.claude-')) return invokeClaude(plain, body, bytes, streams)
+  const family = Object.keys(FAMILIES).find((prefix) => plain.startsWith(prefix))
+  const speak = family && FAMILIES[family]
+  if (!speak) return refusal(400, 'ValidationException', 'The provided model identifier is invalid.')
+  const input = promptTokens(bytes.length)
+  const { answer, chunks, output } = speak(body, input)
+  const counts = { 'x-amzn-bedrock-input-token-count': String(input), 'x-amzn-bedrock-invocation-latency': '7' }
+  if (!streams) return json(answer, 200, { ...counts, 'x-amzn-bedrock-output-token-count': String(output) })
+  return eventStream(chunked(chunks, input, output))
+}
+
+/** The last chunk tells what was used. */
+function chunked(chunks: object[], input: number, output: number): Uint8Array[] {
+  const metrics = {
+    'amazon-bedrock-invocationMetrics': {
+      inputTokenCount: input,
+      outputTokenCount: output,
+      invocationLatency: 7,
+      firstByteLatency: 3,
+    },
+  }
+  return chunks.map((chunk, at) => {
+    const text = JSON.stringify(at === chunks.length - 1 ? { ...chunk, ...metrics } : chunk)
+    return eventFrame('chunk', { bytes: Buffer.from(text).toString('base64'), p: padding(text) })
+  })
+}
+
+function invokeClaude(id: string, body: Body, bytes: Buffer, streams: boolean): Script {
+  const invalid = (message: string) => refusal(400, 'ValidationException', message)
+  if (body.anthropic_version !== 'bedrock-2023-05-31') return invalid('anthropic_version: Field required')
+  const extra = ['model', 'stream'].find((field) => field in body)
+  if (extra) return invalid(`${extra}: Extra inputs are not permitted`)
+  if (!Number.isInteger(body.max_tokens)) return invalid('max_tokens: Field required')
+  const model = id.replace(/^anthropic\./, '').replace(/-v\d+(:.*)?$/, '')
+  const answer = answerMessage({ ...body, stream: streams }, model, bytes)
+  if (!streams) return answer
+  const events = answer.steps.map((step) => JSON.parse(/^data: (.*)$/m.exec(String(step))?.[1] ?? '{}'))
+  const usage = events.find(({ type }) => type === 'message_delta')?.usage
+  return eventStream(
+    chunked(
+      events.filter(({ type }) => type !== 'ping'),
+      usage.input_tokens,
+      usage.output_tokens,
+    ),
+  )
+}
+
+interface Spoken {
+  answer: object
+  chunks: object[]
+  output: number
+}
+
+/** How each family says what the fake model says. */
+const FAMILIES: Record<string, (body: Body, input: number) => Spoken> = {
+  'amazon.nova-': (body, inputTokens) => {
+    const config = isBody(body.inferenceConfig) ? body.inferenceConfig : {}
+    const said = say([], lastUserText(body.messages), boundOf(config.maxTokens ?? config.max_new_tokens))
+    const outputTokens = said.pieces.length
+    const usage = { inputTokens, outputTokens, totalTokens: inputTokens + outputTokens, cacheReadInputTokenCount: 0 }
+    const message = { role: 'assistant', content: [{ text: said.pieces.join('') }] }
+    const deltas = said.pieces.map((text) => ({ contentBlockDelta: { delta: { text }, contentBlockIndex: 0 } }))
+    const end = [{ messageStop: { stopReason: 'end_turn' } }, { metadata: { usage, metrics: {}, trace: {} } }]
+    return {
+      answer: { output: { message }, stopReason: 'end_turn', usage },
+      chunks: [...deltas, ...end],
+      output: outputTokens,
+    }
+  },
+  'amazon.titan-embed-text': (_, inputTextTokenCount) => ({
+    answer: { embedding: [0.1, 0.2], inputTextTokenCount },
+    chunks: [],
+    output: 0,
+  }),
+  'amazon.titan-text': (body, inputTextTokenCount) => {
+    const config = isBody(body.textGenerationConfig) ? body.textGenerationConfig : {}
+    const said = say([], '', boundOf(config.maxTokenCount))
+    const completionReason = said.truncated ? 'LENGTH' : 'FINISH'
+    const result = { tokenCount: said.pieces.length, outputText: said.pieces.join(''), completionReason }
+    const chunks = said.pieces.map((outputText, index) => ({ outputText, index, inputTextTokenCount }))
+    return { answer: { inputTextTokenCount, results: [result] }, chunks, output: said.pieces.length }
+  },
+  'meta.llama': (body, prompt_token_count) => {
+    const said = say([], '', boundOf(body.max_gen_len))
+    const stop_reason = said.truncated ? 'length' : 'stop'
+    const generation_token_count = said.pieces.length
+    return {
+      answer: { generation: said.pieces.join(''), prompt_token_count, generation_token_count, stop_reason },
+      chunks: said.pieces.map((generation) => ({ generation, prompt_token_count, stop_reason: null })),
+      output: generation_token_count,
+    }
+  },
+  'mistral.': (body) => outputs(say([], '', boundOf(body.max_tokens))),
+  'cohere.command': (body) => {
+    const said = say([], '', boundOf(body.max_tokens))
+    return { ...outputs(said), answer: { generations: [{ text: said.pieces.join(''), finish_reason: 'COMPLETE' }] } }
+  },
+  'cohere.embed': () => ({
+    answer: { embeddings: [[0.1, 0.2]], response_type: 'embeddings_floats' },
+    chunks: [],
+    output: 0,
+  }),
+}
+
+function outputs({ pieces, truncated }: Said): Spoken {
+  const stop_reason = truncated ? 'length' : 'stop'
+  return {
+    answer: { outputs: [{ text: pieces.join(''), stop_reason }] },
+    chunks: pieces.map((text) => ({ outputs: [{ text, stop_reason: null }] })),
+    output: pieces.length,
+  }
+}
+
+const boundOf = (value: unknown) => (typeof value === 'number' ? value : null)
+
+function toolsOf({ toolConfig }: Body): { name: string; schema: unknown }[] {
+  const tools = isBody(toolConfig) && Array.isArray(toolConfig.tools) ? toolConfig.tools : []
+  return tools.flatMap((tool) => {
+    const spec = isBody(tool) ? tool.toolSpec : null
+    if (!isBody(spec) || typeof spec.name !== 'string') return []
+    return [{ name: spec.name, schema: isBody(spec.inputSchema) ? spec.inputSchema.json : {} }]
+  })
+}

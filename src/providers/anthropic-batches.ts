@@ -1,0 +1,232 @@
+// Anthropic's message batches: bounded when they are created, settled when their results go past. Pure.
+// https://docs.claude.com/en/api/creating-message-batches
+
+import type { GatewayError } from '../errors.ts'
+import {
+  bufferAnswer,
+  isObject,
+  isWhole,
+  NO_USAGE,
+  PLAIN_BOUND,
+  parseJsonOrUndefined,
+  stringOrNull,
+  UNREAD,
+} from './answer.ts'
+import { readMessageBound } from './anthropic-messages.ts'
+import { answeredTier, readMessageUsage } from './anthropic-meter.ts'
+import type { Asked, Bound, Concluded, JsonObject, Meter, Metered, Operation, TokenUsage } from './dialect.ts'
+import { invalidField, isRefusal, unknownField } from './fields.ts'
+import { unmetered } from './refusals.ts'
+
+const KNOWN_FIELDS = new Set(['requests'])
+
+/** Anthropic ends a batch after a day; its results are then to be fetched for a day more. */
+const CONTINUES_FOR_MS = 48 * 3_600_000
+
+/** Anthropic's own limit. */
+const MAX_REQUESTS = 100_000
+
+/** As a price list names tiers, the dearest first. What none of them is costs as much as no tier. */
+const TIERS_BY_PRICE = ['fast_us', 'fast', 'us', 'standard', 'batch_us', 'batch']
+
+const create: Operation = {
+  name: 'message_batches_create',
+  method: 'POST',
+  path: '/v1/messages/batches',
+  readBound: ({ body, bytes }) => readBatchBound(body, bytes),
+  // A batch is granted as it is or refused: its answers are wanted whole.
+  meter: () =>
+    meterBatch({ complete: false, may_hide_output: true }, (answer) => ({ continues_as: stringOrNull(answer.id) })),
+  continues_for_ms: CONTINUES_FOR_MS,
+}
+
+const get: Operation = {
+  ...unmetered('message_batches_get', '/v1/messages/batches/:id'),
+  meter: (asked) =>
+    meterBatch({ complete: true, may_hide_output: false }, (answer) => ({
+      concluded: concludedWithoutAnswers(answer, asked),
+    })),
+}
+
+const results: Operation = {
+  ...unmetered('message_batches_results', '/v1/messages/batches/:id/results'),
+  meter: (asked, { status, headers }) => meterResults(asked, status === 200, headers),
+}
+
+export const messageBatches: Operation[] = [
+  create,
+  get,
+  results,
+  unmetered('message_batches_cancel', '/v1/messages/batches/:id/cancel', 'POST'),
+  unmetered('message_batches_delete', '/v1/messages/batches/:id', 'DELETE'),
+]
+
+/**
+ * The sum of what its messages can use, at the standard price: half of it is the batch's own. All must name one model,
+ * so that one price bounds them all.
+ */
+export function readBatchBound(body: JsonObject, bytes: number): Bound | GatewayError {
+  const { requests } = body
+  if (!Array.isArray(requests) || requests.length === 0) return invalidField('requests', 'an array of at least one')
+  if (requests.length > MAX_REQUESTS) return invalidField('requests', `at most ${MAX_REQUESTS}`)
+  const sum = { tokens: bytes, output: 0, rounds: 0, choices: 0 }
+  let dearest: Bound | null = null
+  for (const [at, request] of requests.entries()) {
+    const path = `requests[${at}].params`
+    if (!isObject(request) || !isObject(request.params)) return invalidField(path, 'an object')
+    // The bytes of all of them are counted once, above.
+    const one = readMessageBound(request.params, 0)
+    if (isRefusal(one)) {
+      return { ...one, message: `${path}.${one.message}`, ...(one.field && { field: `${path}.${one.field}` }) }
+    }
+    if (dearest && one.model !== dearest.model) return invalidField(`${path}.model`, 'the same in all requests')
+    const choices = one.output?.choices ?? 0
+    sum.tokens += one.input_tokens + (one.rounds - 1) * bytes
+    sum.output += (one.output?.max_tokens ?? 0) * choices
+    sum.rounds += one.rounds
+    sum.choices += choices
+    dearest = dearest ? dearer(dearest, one, path) : named(one, path)
+  }
+  // The context window bounds each request and not their sum: as many rounds as all have, of their average.
+  const average = Math.ceil(sum.output / sum.choices)
+  return {
+    ...PLAIN_BOUND,
+    ...dearest,
+    stream: false,
+    input_tokens: Math.max(0, Math.ceil(sum.tokens / sum.rounds)),
+    rounds: sum.rounds,
+    unbounded: dearest?.unbounded ?? unknownField(body, KNOWN_FIELDS),
+    // No useful part: nothing of it is clamped.
+    output: { max_tokens: average, min_tokens: average, choices: sum.choices },
+  } as Bound
+}
+
+const CACHE_WRITES: Bound['cache_write'][] = ['none', '5m', '1h']
+
+function named(one: Bound, path: string): Bound {
+  const within = (field: string | null) => field && `${path}.${field}`
+  return { ...one, open_input: within(one.open_input), unbounded: within(one.unbounded) }
+}
+
+function dearer(so_far: Bound, one: Bound, path: string): Bound {
+  const { open_input, unbounded } = named(one, path)
+  const rank = (tier: string | null) => TIERS_BY_PRICE.indexOf(tier ?? 'standard')
+  return {
+    ...so_far,
+    open_input: so_far.open_input ?? open_input,
+    unbounded: so_far.unbounded ?? unbounded,
+    cache_write:
+      CACHE_WRITES[Math.max(CACHE_WRITES.indexOf(so_far.cache_write), CACHE_WRITES.indexOf(one.cache_write))] ?? '1h',
+    web_search_requests: so_far.web_search_requests + one.web_search_requests,
+    service_tier: rank(one.service_tier) < rank(so_far.service_tier) ? one.service_tier : so_far.service_tier,
+  }
+}
+
+/** @param unread what an answer that is no batch says. */
+function meterBatch(
+  unread: Pick<Metered, 'complete' | 'may_hide_output'>,
+  read: (answer: JsonObject) => Partial<Metered>,
+): Meter {
+  const buffer = bufferAnswer()
+  return {
+    push: buffer.push,
+    end() {
+      const answer = buffer.end()
+      if (!isObject(answer) || answer.type !== 'message_batch') return { ...UNREAD, ...unread }
+      return { ...UNREAD, ...unread, complete: true, ...read(answer) }
+    },
+  }
+}
+
+/** A batch that ended without one answer used nothing; what one with answers used its results tell. */
+function concludedWithoutAnswers(answer: JsonObject, { params: { id = '' } }: Asked): Concluded[] {
+  const counts = isObject(answer.request_counts) ? answer.request_counts : {}
+  if (answer.processing_status !== 'ended' || counts.succeeded !== 0 || answer.id !== id) return []
+  return [{ id, usage: NO_USAGE, model: null, service_tier: null, error_class: null }]
+}
+
+/** One line a request, in any order. What it concludes holds only where the file went past whole. */
+function meterResults({ params: { id = '' } }: Asked, isAnswer: boolean, headers: Headers): Meter {
+  const announced = Number(headers.get('content-length') ?? Number.NaN)
+  let usage: TokenUsage | null = NO_USAGE
+  let model: string | null = null
+  let tier: string | null = null
+  let bytes = 0
+  let count = 0
+  const lines = createLineReader((line) => {
+    count += 1
+    const read = readResult(parseJsonOrUndefined(line))
+    usage = usage && read && added(usage, read.usage)
+    model = read?.model ?? model
+    if (read?.tier && (tier === null || TIERS_BY_PRICE.indexOf(read.tier) < TIERS_BY_PRICE.indexOf(tier))) {
+      tier = read.tier
+    }
+  })
+  return {
+    push(chunk) {
+      bytes += chunk.length
+      lines.push(chunk)
+    },
+    end() {
+      const metered: Metered = { ...UNREAD, may_hide_output: false }
+      const isCut = bytes < announced || !lines.end()
+      if (!isAnswer || isCut) return metered
+      // No line at all may be an answer that never began.
+      const concluded = count === 0 ? [] : [{ id, usage, model, service_tier: tier, error_class: null }]
+      return { ...metered, complete: true, concluded }
+    },
+  }
+}
+
+/** Null for a line that cannot be read. */
+function readResult(line: unknown): { usage: TokenUsage; model: string | null; tier: string | null } | null {
+  if (!isObject(line) || !isObject(line.result)) return null
+  const { type, message } = line.result
+  if (type === 'errored' || type === 'canceled' || type === 'expired')
+    return { usage: NO_USAGE, model: null, tier: null }
+  if (type !== 'succeeded' || !isObject(message) || !isObject(message.usage)) return null
+  // A batch that asked for the hour is long gone from here: what is not split is taken to be that.
+  const usage = readMessageUsage(message.usage, '1h')
+  const tier = answeredTier({ service_tier: 'batch', ...message.usage })
+  return (
+    usage && {
+      usage,
+      model: stringOrNull(message.model),
+      tier: tier && TIERS_BY_PRICE.includes(tier) ? tier : 'standard',
+    }
+  )
+}
+
+/** An answer longer than this is no answer. */
+const MAX_LINE_LENGTH = 8 * 1024 * 1024
+
+/** JSONL in any chunking. `end` is false where the last line is cut or one was too long. */
+function createLineReader(onLine: (line: string) => void): { push(chunk: Uint8Array): void; end(): boolean } {
+  const decoder = new TextDecoder()
+  let rest = ''
+  let broken = false
+  return {
+    push(chunk) {
+      if (broken) return
+      const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
+      rest = lines.pop() ?? ''
+      for (const line of lines) if (line.trim() !== '') onLine(line)
+      broken = rest.length > MAX_LINE_LENGTH
+    },
+    end() {
+      // The last line may do without its end.
+      const last = (rest + decoder.decode()).trim()
+      if (!broken && last !== '') {
+        if (parseJsonOrUndefined(last) === undefined) return false
+        onLine(last)
+      }
+      return !broken
+    },
+  }
+}
+
+function added(sum: TokenUsage, one: TokenUsage): TokenUsage | null {
+  const total = { ...sum }
+  for (const kind of Object.keys(total) as (keyof TokenUsage)[]) total[kind] += one[kind]
+  return isWhole(total) ? total : null
+}

@@ -1,0 +1,182 @@
+// What a Converse call can use at most, read from its body, and the edits that keep it there. Pure.
+// https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html
+
+import type { GatewayError } from '../errors.ts'
+import { isObject, PLAIN_BOUND } from './answer.ts'
+import type { BedrockModel } from './bedrock-model.ts'
+import { dearestTier, isUnpriced, tierOf } from './bedrock-tier.ts'
+import type { Bound, Edit, JsonObject } from './dialect.ts'
+import { invalidField, isRefusal, readArray, readPositiveInteger, unknownField } from './fields.ts'
+import { TOOL_PREAMBLE_TOKENS, tokensOfBody, visit } from './text-bound.ts'
+
+/** Tokens of an inline image: Claude's (see its messages), and more than any other model here makes of one. */
+const INLINE_IMAGE_TOKENS = { claude: 5_000, other: 10_000 }
+
+/** Fields whose cost is known. `guardrailConfig` and `promptVariables` are not among them: both cost by what they hold. */
+const KNOWN_FIELDS = new Set(
+  `additionalModelRequestFields additionalModelResponseFieldPaths inferenceConfig messages outputConfig performanceConfig
+  requestMetadata schemaVersion serviceTier system toolConfig`.split(/\s+/),
+)
+const KNOWN_INFERENCE_FIELDS = new Set(
+  'maxTokens max_new_tokens temperature topP top_p topK top_k stopSequences reasoningConfig'.split(' '),
+)
+/** They reach the model as they are: one that raised the output bound would undo it. */
+const KNOWN_MODEL_FIELDS = new Set(
+  'anthropic_beta reasoningConfig reasoning_config reasoning_effort thinking topK top_k'.split(' '),
+)
+
+/** Blocks that are what their bytes say. */
+const BLOCKS_OF_BYTES = new Set(['text', 'json', 'toolUse', 'reasoningContent', 'citationsContent', 'cachePoint'])
+
+export function readConverseBound(body: JsonObject, bytes: number, model: BedrockModel): Bound | GatewayError {
+  if (!Array.isArray(body.messages)) return invalidField('messages', 'an array')
+  const system = readArray(body, 'system')
+  if (isRefusal(system)) return system
+  const max_tokens = readMaxTokens(body)
+  if (isRefusal(max_tokens)) return max_tokens
+  const tools = readTools(body.toolConfig)
+  if (isRefusal(tools)) return tools
+
+  const media = readMedia(body, model.family === 'claude' ? INLINE_IMAGE_TOKENS.claude : INLINE_IMAGE_TOKENS.other)
+  const formatted = body.outputConfig ? TOOL_PREAMBLE_TOKENS : 0
+  return {
+    ...PLAIN_BOUND,
+    model: model.id,
+    stream: false,
+    input_tokens: tokensOfBody(body, bytes) + media.added_tokens + tools.added_tokens + formatted,
+    open_input: media.open_input,
+    unbounded: (model.is_prompt ? 'modelId' : null) ?? findUnknown(body) ?? tools.hosted,
+    // A bound at or below the thinking budget would be refused.
+    output: {
+      max_tokens,
+      min_tokens: Math.min(max_tokens ?? Number.MAX_SAFE_INTEGER, thinkingBudget(body) + 1),
+      choices: 1,
+    },
+    cache_write: dearestCacheWrite(body),
+    audio_input: media.audio,
+    service_tier: dearestTier(...tierOf(body)),
+  }
+}
+
+/**
+ * Writes `inferenceConfig` anew even where its bound stays: of a name that it holds twice, the one that was read is the one
+ * that the model gets.
+ */
+export function editConverse(body: JsonObject, granted_output_tokens: number | null): Edit[] {
+  const config = isObject(body.inferenceConfig) ? body.inferenceConfig : {}
+  const names = ['maxTokens', 'max_new_tokens'].filter((name) => typeof config[name] === 'number')
+  if (granted_output_tokens === null) return names.length > 0 ? [{ field: 'inferenceConfig', value: config }] : []
+  const bounds = (names.length > 0 ? names : ['maxTokens']).map((name) => {
+    const own = typeof config[name] === 'number' ? config[name] : granted_output_tokens
+    return [name, Math.min(own, granted_output_tokens)]
+  })
+  return [{ field: 'inferenceConfig', value: { ...config, ...Object.fromEntries(bounds) } }]
+}
+
+/** The hour where any cache point says so, wherever it hides. */
+export function dearestCacheWrite(body: JsonObject): Bound['cache_write'] {
+  let dearest: Bound['cache_write'] = 'none'
+  visit(body, (value, key) => {
+    if (key !== 'cachePoint' || value === null || dearest === '1h') return
+    dearest = isObject(value) && (value.ttl ?? '5m') === '5m' ? '5m' : '1h'
+  })
+  return dearest
+}
+
+/** Nova's own body has either name; the larger counts, and both are clamped. */
+function readMaxTokens(body: JsonObject): number | null | GatewayError {
+  const config = body.inferenceConfig ?? {}
+  if (!isObject(config)) return invalidField('inferenceConfig', 'an object')
+  const maxTokens = readPositiveInteger(config, 'maxTokens', 'inferenceConfig.maxTokens')
+  if (isRefusal(maxTokens)) return maxTokens
+  const maxNewTokens = readPositiveInteger(config, 'max_new_tokens', 'inferenceConfig.max_new_tokens')
+  if (isRefusal(maxNewTokens)) return maxNewTokens
+  return maxTokens === null && maxNewTokens === null ? null : Math.max(maxTokens ?? 0, maxNewTokens ?? 0)
+}
+
+function findUnknown(body: JsonObject): string | null {
+  const unknown = unknownField(body, KNOWN_FIELDS)
+  if (unknown !== null) return unknown
+  if (isUnpriced(...tierOf(body))) return 'performanceConfig'
+  const { inferenceConfig, additionalModelRequestFields: more } = body
+  const inside = isObject(inferenceConfig) ? unknownField(inferenceConfig, KNOWN_INFERENCE_FIELDS) : null
+  if (inside !== null) return `inferenceConfig.${inside}`
+  if (more === undefined || more === null) return null
+  const field = isObject(more) ? unknownField(more, KNOWN_MODEL_FIELDS) : ''
+  return field === null ? null : `additionalModelRequestFields.${field}`
+}
+
+function thinkingBudget({ additionalModelRequestFields: more }: JsonObject): number {
+  const thinking = isObject(more) ? (more.thinking ?? more.reasoning_config) : null
+  const budget = isObject(thinking) ? Number(thinking.budget_tokens ?? 0) : 0
+  return Number.isSafeInteger(budget) && budget > 0 ? budget : 0
+}
+
+interface Tools {
+  added_tokens: number
+  /** A tool that Amazon runs: it loops, and some of them cost by the piece. */
+  hosted: string | null
+}
+
+function readTools(config: unknown): Tools | GatewayError {
+  if (config === undefined || config === null) return { added_tokens: 0, hosted: null }
+  if (!isObject(config)) return invalidField('toolConfig', 'an object')
+  const tools = config.tools ?? []
+  if (!Array.isArray(tools)) return invalidField('toolConfig.tools', 'an array')
+  const hosted = tools.findIndex((tool) => !isObject(tool) || !(tool.toolSpec || tool.cachePoint) || tool.systemTool)
+  return { added_tokens: TOOL_PREAMBLE_TOKENS, hosted: hosted === -1 ? null : `toolConfig.tools[${hosted}]` }
+}
+
+interface Media {
+  added_tokens: number
+  open_input: string | null
+  audio: boolean
+}
+
+/** What system and messages hold besides text. A block of an unknown kind may refer to anything. */
+function readMedia({ system, messages }: JsonObject, image_tokens: number): Media {
+  const media: Media = { added_tokens: 0, open_input: null, audio: false }
+  const waiting: { content: unknown; path: string }[] = [{ content: system, path: 'system' }]
+  for (const [at, message] of (Array.isArray(messages) ? messages : []).entries()) {
+    if (isObject(message)) waiting.push({ content: message.content, path: `messages[${at}].content` })
+    else media.open_input ??= `messages[${at}]`
+  }
+  // A list to be walked, not recursion.
+  for (let next = waiting.pop(); next; next = waiting.pop()) {
+    const { content, path } = next
+    if (content === undefined || content === null || typeof content === 'string') continue
+    if (!Array.isArray(content)) {
+      media.open_input ??= path
+      continue
+    }
+    for (const [at, block] of content.entries()) {
+      const inside = readBlock(block, media, image_tokens)
+      if (inside === 'open') media.open_input ??= `${path}[${at}]`
+      else if (inside !== null) waiting.push({ content: inside.content, path: `${path}[${at}]` })
+    }
+  }
+  return media
+}
+
+/** Null for a block of bytes, `open` for one that bytes do not bound, else the content that it holds. */
+function readBlock(block: unknown, media: Media, image_tokens: number): null | 'open' | { content: unknown } {
+  if (!isObject(block)) return 'open'
+  const kinds = Object.keys(block).filter((kind) => block[kind] !== null)
+  const [kind = ''] = kinds
+  if (kinds.every((name) => BLOCKS_OF_BYTES.has(name))) return null
+  const value = block[kind]
+  if (kinds.length > 1 || !isObject(value)) return 'open'
+  if (kind === 'toolResult') return { content: value.content }
+  const source = isObject(value.source) ? value.source : {}
+  if (kind === 'image' && typeof source.bytes === 'string' && Object.keys(source).length === 1) {
+    // An image is never read as text: its tokens take the place of its bytes.
+    media.added_tokens += image_tokens - source.bytes.length
+    return null
+  }
+  media.audio ||= kind === 'audio'
+  // Citing splits a text into sentences, each with a mark of its own.
+  const isCited = isObject(value.citations) && value.citations.enabled !== false
+  if (kind === 'document' && !isCited && typeof source.text === 'string' && Object.keys(source).length === 1)
+    return null
+  return kind === 'searchResult' && !isCited ? { content: value.content } : 'open'
+}

@@ -1,0 +1,142 @@
+// Reads what an InvokeModel call used: in the words of its model's family, else in Bedrock's own. Pure; unreadable usage is
+// unknown usage.
+
+import { bytesOfStrings, isObject, parseJsonOrUndefined, tokenCount } from './answer.ts'
+import { dearestCacheWrite as claudeCacheWrite } from './anthropic-messages.ts'
+import { meterMessage, readMessageEvents } from './anthropic-meter.ts'
+import { dearestCacheWrite } from './bedrock-converse.ts'
+import { meterFrames, meterJson, readConverseUsage, usageOf } from './bedrock-meter.ts'
+import { type BedrockModel, claudeName, type Family } from './bedrock-model.ts'
+import { answeredTier, dearestTier, tierOfHeaders } from './bedrock-tier.ts'
+import type { AnswerHead, Asked, JsonObject, Meter, Metered, TokenUsage } from './dialect.ts'
+import type { Frame } from './eventstream.ts'
+import { readChatUsage } from './openai-meter.ts'
+
+const METRICS = 'amazon-bedrock-invocationMetrics'
+
+export function meterInvoke({ body, headers }: Asked, head: AnswerHead, { id, family }: BedrockModel): Meter {
+  const asked_cache_write =
+    (family === 'claude' ? claudeCacheWrite(body) : dearestCacheWrite(body)) === '1h' ? '1h' : '5m'
+  const service_tier = answeredTier(dearestTier(...tierOfHeaders(headers)), ...tierOfHeaders(head.headers))
+  const finish = (metered: Metered, metrics: unknown): Metered => ({
+    ...metered,
+    service_tier,
+    usage:
+      metered.usage ?? metricsUsage(metrics, asked_cache_write) ?? headerUsage(head.headers, family, asked_cache_write),
+  })
+  if (family === 'claude' && head.status < 400) {
+    const message = { ...body, model: claudeName(id) }
+    return head.format === 'eventstream'
+      ? meterClaudeFrames(message, finish)
+      : ending(meterMessage(message, false), finish)
+  }
+  if (head.format !== 'eventstream') {
+    const meter = meterJson(head, (answer, metered) => {
+      metered.complete = true
+      metered.seen_output_bytes = bytesOfStrings(answer)
+      metered.usage = readUsage(answer, family, asked_cache_write)
+    })
+    return ending(meter, (metered) => (head.status < 400 ? finish(metered, null) : metered))
+  }
+  let metrics: unknown = null
+  const meter = meterFrames(
+    (frame, metered) => {
+      const chunk = chunkOf(frame)
+      if (!isObject(chunk)) return
+      metered.seen_output_bytes += bytesOfStrings(chunk)
+      metrics = chunk[METRICS] ?? metrics
+    },
+    () => metrics !== null,
+    () => metrics !== null,
+  )
+  return ending(meter, (metered) => (metrics === null ? metered : finish(metered, metrics)))
+}
+
+/** The JSON inside a `chunk` frame; undefined where there is none. */
+export function chunkOf({ headers, body }: Frame): unknown {
+  if (headers[':event-type'] !== 'chunk') return undefined
+  const event = parseJsonOrUndefined(new TextDecoder().decode(body))
+  if (!isObject(event) || typeof event.bytes !== 'string') return undefined
+  try {
+    const bytes = Uint8Array.from(atob(event.bytes), (character) => character.charCodeAt(0))
+    return parseJsonOrUndefined(new TextDecoder().decode(bytes))
+  } catch {
+    // No base64.
+    return undefined
+  }
+}
+
+/** Anthropic's own events say more than Bedrock's sum: how long caches live, who thought. */
+function meterClaudeFrames(message: JsonObject, finish: (metered: Metered, metrics: unknown) => Metered): Meter {
+  const events = readMessageEvents(message)
+  let metrics: unknown = null
+  const frames = meterFrames(
+    (frame) => {
+      const event = chunkOf(frame)
+      events.read(event)
+      if (isObject(event)) metrics = event[METRICS] ?? metrics
+    },
+    () => events.ended,
+    () => events.ended,
+  )
+  return ending(frames, (framed) => {
+    const metered = { ...events.end(framed.complete), ...(framed.error_class && { error_class: framed.error_class }) }
+    return events.ended ? finish(metered, metrics) : { ...metered, service_tier: null }
+  })
+}
+
+function ending(meter: Meter, change: (metered: Metered, metrics: null) => Metered): Meter {
+  return {
+    push: meter.push,
+    get finished() {
+      return meter.finished ?? false
+    },
+    end: () => change(meter.end(), null),
+  }
+}
+
+/** Null where the body does not say. */
+function readUsage(answer: JsonObject, family: Family | null, asked_cache_write: '5m' | '1h'): TokenUsage | null {
+  const counts = (input: unknown, output: unknown) =>
+    typeof input === 'number' && (typeof output === 'number' || output === null)
+      ? usageOf({ input: tokenCount(input), cached: 0, writes: 0, output: tokenCount(output), asked_cache_write })
+      : null
+  if (family === 'nova') return readConverseUsage(answer.usage, asked_cache_write)
+  if (family === 'chat' || family === 'mistral') return readChatUsage(answer.usage)
+  if (family === 'llama') return counts(answer.prompt_token_count, answer.generation_token_count)
+  if (family === 'titan_embed') return counts(answer.inputTextTokenCount, null)
+  if (family === 'titan_text' && Array.isArray(answer.results)) {
+    const output = answer.results.reduce(
+      (sum, result) => sum + (isObject(result) ? tokenCount(result.tokenCount) : NaN),
+      0,
+    )
+    return counts(answer.inputTextTokenCount, output)
+  }
+  return null
+}
+
+function metricsUsage(metrics: unknown, asked_cache_write: '5m' | '1h'): TokenUsage | null {
+  if (!isObject(metrics)) return null
+  const { inputTokenCount, outputTokenCount, cacheReadInputTokenCount, cacheWriteInputTokenCount } = metrics
+  if (typeof inputTokenCount !== 'number' || typeof outputTokenCount !== 'number') return null
+  return usageOf({
+    input: tokenCount(inputTokenCount),
+    cached: tokenCount(cacheReadInputTokenCount),
+    writes: tokenCount(cacheWriteInputTokenCount),
+    output: tokenCount(outputTokenCount),
+    asked_cache_write,
+  })
+}
+
+/** Embeddings have no output to count. */
+function headerUsage(headers: Headers, family: Family | null, asked_cache_write: '5m' | '1h'): TokenUsage | null {
+  const count = (name: string) => {
+    const value = headers.get(`x-amzn-bedrock-${name}-token-count`)
+    return value === null ? null : tokenCount(/^\d{1,15}$/.test(value) ? Number(value) : Number.NaN)
+  }
+  const input = count('input')
+  const output = count('output') ?? (family === 'cohere_embed' || family === 'titan_embed' ? 0 : null)
+  if (input === null || output === null) return null
+  const cached = count('cache-read-input') ?? 0
+  return usageOf({ input, cached, writes: count('cache-write-input') ?? 0, output, asked_cache_write })
+}

@@ -1,0 +1,147 @@
+// What an InvokeModel call can use at most: its body is written in the words of the model's family. Pure.
+// https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html
+
+import type { GatewayError } from '../errors.ts'
+import { isObject, PLAIN_BOUND } from './answer.ts'
+import { editMessage, readMessageBound } from './anthropic-messages.ts'
+import { editConverse, readConverseBound } from './bedrock-converse.ts'
+import { type BedrockModel, claudeName, type Family } from './bedrock-model.ts'
+import type { Bound, Edit, JsonObject } from './dialect.ts'
+import { invalidField, isRefusal, readPositiveInteger, unknownField } from './fields.ts'
+import { editChat, readChatBound } from './openai-chat.ts'
+import { tokensOfBody } from './text-bound.ts'
+
+/** A family whose body is one prompt and flat parameters. */
+interface PromptFamily {
+  fields: ReadonlySet<string>
+  /** The field that bounds the output; null for a family that writes none. */
+  max: string | null
+  /** The object that holds it, and what else may be in there. */
+  within?: { field: string; fields: ReadonlySet<string> }
+  /** The field that asks for several answers. */
+  choices?: string
+}
+
+const words = (list: string) => new Set(list.split(/\s+/))
+
+const PROMPT_FAMILIES: Partial<Record<Family, PromptFamily>> = {
+  llama: { fields: words('prompt max_gen_len temperature top_p'), max: 'max_gen_len' },
+  mistral: { fields: words('prompt max_tokens stop temperature top_p top_k'), max: 'max_tokens' },
+  chat: { fields: words('prompt max_tokens stop temperature top_p'), max: 'max_tokens' },
+  titan_text: {
+    fields: words('inputText textGenerationConfig'),
+    max: 'maxTokenCount',
+    within: { field: 'textGenerationConfig', fields: words('maxTokenCount stopSequences temperature topP') },
+  },
+  cohere: {
+    fields: words(
+      `prompt temperature p k max_tokens stop_sequences return_likelihoods stream num_generations logit_bias truncate
+      message chat_history documents preamble frequency_penalty presence_penalty seed return_prompt tools tool_results
+      raw_prompting`,
+    ),
+    max: 'max_tokens',
+    choices: 'num_generations',
+  },
+  titan_embed: { fields: words('inputText dimensions normalize embeddingTypes'), max: null },
+  cohere_embed: { fields: words('texts input_type truncate embedding_types output_dimension max_tokens'), max: null },
+}
+
+const MAX_CHOICES = 128
+
+/** Claude's fields that Bedrock puts elsewhere, or has not. */
+const CLAUDE_FIELDS = ['anthropic_version', 'anthropic_beta']
+const NOT_ON_BEDROCK = ['model', 'stream', 'speed', 'inference_geo', 'service_tier']
+
+export function readInvokeBound(body: JsonObject, bytes: number, model: BedrockModel): Bound | GatewayError {
+  const { id, family } = model
+  if (family === 'claude') return readClaudeBound(body, bytes, id)
+  if (family === 'nova') return readConverseBound(body, bytes, model)
+  if (isChat(family, body)) {
+    const bound = readChatBound({ ...body, model: id }, bytes)
+    return isRefusal(bound) ? bound : { ...bound, stream: false, unbounded: bound.unbounded ?? extra(body) }
+  }
+  const prompt = family && PROMPT_FAMILIES[family]
+  if (!prompt) {
+    // Nobody here knows what its body asks for.
+    const unbounded = 'modelId'
+    return { ...PLAIN_BOUND, model: id, stream: false, input_tokens: bytes, output: NO_BOUND, unbounded }
+  }
+  const output = readOutput(body, prompt)
+  if (isRefusal(output)) return output
+  return {
+    ...PLAIN_BOUND,
+    model: id,
+    stream: false,
+    input_tokens: tokensOfBody(body, bytes),
+    unbounded: unknownField(body, prompt.fields) ?? unknownWithin(body, prompt),
+    output,
+  }
+}
+
+export function editInvoke(
+  body: JsonObject,
+  granted_output_tokens: number | null,
+  { id, family }: BedrockModel,
+): Edit[] {
+  if (family === 'claude') return editMessage(body, granted_output_tokens)
+  if (family === 'nova') return editConverse(body, granted_output_tokens)
+  if (isChat(family, body)) return editMessages(body, granted_output_tokens, id)
+  const { max, within } = (family && PROMPT_FAMILIES[family]) || { max: null }
+  if (max === null) return []
+  const holder = within ? body[within.field] : body
+  const own = isObject(holder) && typeof holder[max] === 'number' ? holder[max] : null
+  const smaller = granted_output_tokens !== null && (own === null || own > granted_output_tokens)
+  const bound = smaller ? granted_output_tokens : own
+  if (within) {
+    // Written anew even where its bound stays: of a name that it holds twice, the model gets the one that was read.
+    const config = { ...(isObject(holder) && holder), ...(bound !== null && { [max]: bound }) }
+    return bound === null ? [] : [{ field: within.field, value: config }]
+  }
+  return smaller ? [{ field: max, value: bound }] : []
+}
+
+const NO_BOUND = { max_tokens: null, min_tokens: 1, choices: 1 }
+
+/** Families that take either a prompt or OpenAI's messages. */
+function isChat(family: Family | null, body: JsonObject): boolean {
+  return (family === 'chat' || family === 'mistral') && body.messages !== undefined
+}
+
+/** Only OpenAI's own models know the newer name of the bound. */
+function editMessages(body: JsonObject, granted_output_tokens: number | null, id: string): Edit[] {
+  const edits = editChat({ ...body, stream: false }, granted_output_tokens)
+  if (/^openai\./.test(id) || body.max_completion_tokens !== undefined) return edits
+  return edits.map(({ field, value }) => ({ field: field === 'max_completion_tokens' ? 'max_tokens' : field, value }))
+}
+
+/** Streams are chosen by the path: a body that says otherwise is not understood. */
+function extra(body: JsonObject): string | null {
+  return body.stream === undefined || body.stream === false ? null : 'stream'
+}
+
+function readClaudeBound(body: JsonObject, bytes: number, id: string): Bound | GatewayError {
+  const message: JsonObject = { ...body, model: claudeName(id), inference_geo: 'global' }
+  for (const field of CLAUDE_FIELDS) delete message[field]
+  const bound = readMessageBound(message, bytes)
+  if (isRefusal(bound)) return bound
+  const foreign = NOT_ON_BEDROCK.find((field) => body[field] !== undefined && body[field] !== null)
+  return { ...bound, model: id, stream: false, service_tier: null, unbounded: bound.unbounded ?? foreign ?? null }
+}
+
+function readOutput(body: JsonObject, { max, within, choices }: PromptFamily): Bound['output'] | GatewayError {
+  if (max === null) return null
+  const holder = within ? (body[within.field] ?? {}) : body
+  if (!isObject(holder)) return invalidField(within?.field ?? 'body', 'an object')
+  const max_tokens = readPositiveInteger(holder, max, within ? `${within.field}.${max}` : max)
+  if (isRefusal(max_tokens)) return max_tokens
+  const n = choices ? readPositiveInteger(body, choices) : 1
+  if (isRefusal(n)) return n
+  if (choices && n !== null && n > MAX_CHOICES) return invalidField(choices, `at most ${MAX_CHOICES}`)
+  return { max_tokens, min_tokens: 1, choices: n ?? 1 }
+}
+
+function unknownWithin(body: JsonObject, { within }: PromptFamily): string | null {
+  const holder = within && body[within.field]
+  const field = within && isObject(holder) ? unknownField(holder, within.fields) : null
+  return field === null ? null : `${within?.field}.${field}`
+}

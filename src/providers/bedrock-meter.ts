@@ -1,0 +1,145 @@
+// Reads what a Bedrock call used, from its JSON or its frames. Pure; unreadable usage is unknown usage.
+
+import { bufferAnswer, bytesOfStrings, isObject, isWhole, parseJsonOrUndefined, tokenCount, UNREAD } from './answer.ts'
+import { dearestCacheWrite } from './bedrock-converse.ts'
+import { answeredTier, dearestTier, tierOf } from './bedrock-tier.ts'
+import type { AnswerHead, JsonObject, Meter, Metered, TokenUsage } from './dialect.ts'
+import { createFrameReader, type Frame } from './eventstream.ts'
+
+/** Usage as Converse and Nova tell it: input without what the cache gave and took. */
+export function readConverseUsage(usage: unknown, asked_cache_write: '5m' | '1h'): TokenUsage | null {
+  if (!isObject(usage)) return null
+  if (typeof usage.inputTokens !== 'number' || typeof usage.outputTokens !== 'number') return null
+  const details = Array.isArray(usage.cacheDetails) ? usage.cacheDetails.filter(isObject) : []
+  const written = (ttl: string) =>
+    details.reduce((sum, detail) => sum + (detail.ttl === ttl ? tokenCount(detail.inputTokens) : 0), 0)
+  return usageOf({
+    input: tokenCount(usage.inputTokens),
+    cached: tokenCount(usage.cacheReadInputTokens ?? usage.cacheReadInputTokenCount),
+    writes: tokenCount(usage.cacheWriteInputTokens ?? usage.cacheWriteInputTokenCount),
+    write5m: written('5m'),
+    write1h: written('1h'),
+    output: tokenCount(usage.outputTokens),
+    asked_cache_write,
+  })
+}
+
+interface Counts {
+  input: number
+  cached: number
+  /** All of them; what the next two do not split is of the kind that was asked for. */
+  writes: number
+  write5m?: number
+  write1h?: number
+  output: number
+  asked_cache_write: '5m' | '1h'
+}
+
+export function usageOf(counts: Counts): TokenUsage | null {
+  const { input, cached, writes, write5m = 0, write1h = 0, output, asked_cache_write } = counts
+  const unsplit = Math.max(0, writes - write5m - write1h)
+  const read: TokenUsage = {
+    input_tokens: input + cached + write5m + write1h + unsplit,
+    cached_input_tokens: cached,
+    cache_write_5m_tokens: write5m + (asked_cache_write === '5m' ? unsplit : 0),
+    cache_write_1h_tokens: write1h + (asked_cache_write === '1h' ? unsplit : 0),
+    audio_input_tokens: 0,
+    output_tokens: output,
+    reasoning_tokens: 0,
+    audio_output_tokens: 0,
+    web_search_requests: 0,
+    units: 0,
+  }
+  return isWhole(read) ? read : null
+}
+
+export function meterConverse(body: JsonObject, head: AnswerHead): Meter {
+  const asked_cache_write = dearestCacheWrite(body) === '1h' ? '1h' : '5m'
+  const tier = dearestTier(...tierOf(body))
+  const readEnd = (answer: JsonObject, metered: Metered) => {
+    metered.usage = readConverseUsage(answer.usage, asked_cache_write)
+    metered.service_tier = answeredTier(tier, ...tierOf(answer))
+  }
+  if (head.format !== 'eventstream') {
+    return meterJson(head, (answer, metered) => {
+      metered.complete = isObject(answer.output)
+      metered.seen_output_bytes = bytesOfStrings(answer.output)
+      readEnd(answer, metered)
+    })
+  }
+  let stopped = false
+  let told = false
+  return meterFrames(
+    ({ headers, body: bytes }, metered) => {
+      const type = headers[':event-type']
+      const event = parseJsonOrUndefined(new TextDecoder().decode(bytes))
+      if (!isObject(event)) return
+      if (type === 'contentBlockStart' || type === 'contentBlockDelta') {
+        metered.seen_output_bytes += bytesOfStrings(event.start ?? event.delta)
+      } else if (type === 'messageStop') {
+        stopped = true
+      } else if (type === 'metadata') {
+        told = true
+        readEnd(event, metered)
+      }
+    },
+    () => stopped,
+    () => told,
+  )
+}
+
+/** One JSON answer; its errors are `{ message }` with a type in a header. */
+export function meterJson(head: AnswerHead, read: (answer: JsonObject, metered: Metered) => void): Meter {
+  const buffer = bufferAnswer()
+  return {
+    push: buffer.push,
+    end() {
+      const metered = blank()
+      const answer = buffer.end()
+      if (head.status >= 400) {
+        metered.error_class = exceptionClass(head.headers.get('x-amzn-errortype') ?? '')
+        return metered
+      }
+      if (isObject(answer)) read(answer, metered)
+      return metered
+    },
+  }
+}
+
+/**
+ * A stream of frames.
+ *
+ * @param stopped true once the answer has reached its own end.
+ * @param told true once usage has been told, after which nothing comes.
+ */
+export function meterFrames(
+  onEvent: (frame: Frame, metered: Metered) => void,
+  stopped: () => boolean,
+  told: () => boolean,
+): Meter {
+  const metered = blank()
+  const frames = createFrameReader((frame) => {
+    if (frame.headers[':message-type'] === 'event') return onEvent(frame, metered)
+    metered.error_class ??= exceptionClass(frame.headers[':exception-type'] ?? frame.headers[':error-code'] ?? '')
+  })
+  return {
+    push: frames.push,
+    get finished() {
+      return told()
+    },
+    end() {
+      const whole = !frames.broken && (told() || frames.pending === 0)
+      metered.complete = stopped() && whole && metered.error_class === null
+      return metered
+    },
+  }
+}
+
+/** Bedrock's own word for an error as one of our stable classes. */
+export function exceptionClass(type: string): string {
+  if (/throttl|quota/i.test(type)) return 'upstream_rate_limited'
+  return /unavailable|notReady/i.test(type) ? 'upstream_overloaded' : 'upstream_error'
+}
+
+/** Models that reason show of it what they like. */
+const blank = (): Metered => ({ ...UNREAD, may_hide_output: true })

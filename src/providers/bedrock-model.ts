@@ -1,0 +1,68 @@
+// What a Bedrock model id or ARN says: whose price it has, and in whose words its body is written. Pure.
+// https://docs.aws.amazon.com/bedrock/latest/userguide/models-supported.html
+
+import type { GatewayError } from '../errors.ts'
+import { invalidField } from './fields.ts'
+
+export type Family =
+  | 'claude'
+  | 'nova'
+  | 'titan_text'
+  | 'titan_embed'
+  | 'llama'
+  | 'mistral'
+  | 'cohere'
+  | 'cohere_embed'
+  | 'chat'
+
+export interface BedrockModel {
+  /**
+   * What prices are found by: the id without the ARN around it, with the geography of its inference profile (`us.`,
+   * `global.`: prices differ). The whole ARN where it names something of the account's own (a provisioned model, an
+   * application's inference profile, a router): only an override can price that.
+   */
+  id: string
+  /** Null where the id does not tell what the body means. */
+  family: Family | null
+  /** True for a stored prompt: what it holds is not in the body. */
+  is_prompt: boolean
+}
+
+const MAX_ID_LENGTH = 2_048
+/** Slashes only where an ARN has them, and never `..`: the path that the provider sees means what was read here. */
+const ID = /^([a-zA-Z0-9][\w.:-]*|arn:[\w:-]+(\/[\w:-][\w.:-]*)+)$/
+const ARN = /^arn:aws[a-z-]*:bedrock:[a-z0-9-]*:\d*:([a-z-]+)\/(.+)$/
+const GEOGRAPHY = /^(us|eu|apac|jp|au|ca|sa|me|af|us-gov|global)\./
+
+const FAMILIES: [RegExp, Family][] = [
+  [/^anthropic\.claude-/, 'claude'],
+  [/^amazon\.nova-(?!.*(canvas|reel|sonic|embed))/, 'nova'],
+  [/^amazon\.titan-(text|tg1)/, 'titan_text'],
+  [/^amazon\.titan-embed-(text|g1-text)/, 'titan_embed'],
+  [/^meta\.llama/, 'llama'],
+  [/^mistral\./, 'mistral'],
+  [/^cohere\.command/, 'cohere'],
+  [/^cohere\.embed/, 'cohere_embed'],
+  [/^(openai|qwen|deepseek)\./, 'chat'],
+]
+
+export function readModelId(id: string): BedrockModel | GatewayError {
+  if (id.length > MAX_ID_LENGTH || !ID.test(id)) return invalidField('modelId', 'a model id or an ARN')
+  const [, kind, name = ''] = ARN.exec(id) ?? []
+  if (kind === 'foundation-model' || kind === 'inference-profile') return { ...describe(name), is_prompt: false }
+  if (id.startsWith('arn:')) return { id, family: null, is_prompt: kind === 'prompt' }
+  return { ...describe(id), is_prompt: false }
+}
+
+/** Anthropic's own name of a Claude model: `claude-sonnet-4-5-20250929`. */
+export function claudeName(id: string): string {
+  return id
+    .replace(GEOGRAPHY, '')
+    .replace(/^anthropic\./, '')
+    .replace(/-v\d+(:.*)?$/, '')
+}
+
+function describe(id: string): Pick<BedrockModel, 'id' | 'family'> {
+  const plain = id.replace(GEOGRAPHY, '')
+  return { id, family: FAMILIES.find(([pattern]) => pattern.test(plain))?.[1] ?? null }
+}

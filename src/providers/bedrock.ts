@@ -1,0 +1,212 @@
+// AWS Bedrock's runtime API as Tollgate knows it: which operations it can meter, how a call is signed, and how AWS's SDKs
+// expect to be refused. No I/O; a signature reads the clock.
+
+import { AwsClient } from 'aws4fetch'
+import { ERROR_STATUS, type GatewayError } from '../errors.ts'
+import { readBearer } from './bearer.ts'
+import { editConverse, readConverseBound } from './bedrock-converse.ts'
+import { editInvoke, readInvokeBound } from './bedrock-invoke.ts'
+import { meterInvoke } from './bedrock-invoke-meter.ts'
+import { meterConverse } from './bedrock-meter.ts'
+import { type BedrockModel, readModelId } from './bedrock-model.ts'
+import { dearestTier, isUnpriced, LATENCY_HEADER, tierOfHeaders } from './bedrock-tier.ts'
+import type { Asked, Bound, Dialect, ErrorRendering, Operation } from './dialect.ts'
+import { exceptionFrame, wholeFrames } from './eventstream.ts'
+import { isRefusal } from './fields.ts'
+import { refusalHeaders } from './refusals.ts'
+
+/** Headers that change what a call costs in ways that are not understood. */
+const GUARDRAIL_HEADER = 'x-amzn-bedrock-guardrailidentifier'
+
+type Reader = (asked: Asked, model: BedrockModel) => Bound | GatewayError
+
+const bound =
+  (stream: boolean, read: Reader): NonNullable<Operation['readBound']> =>
+  (asked) => {
+    const model = readModelId(asked.params.model ?? '')
+    if (isRefusal(model)) return model
+    const bound = read(asked, model)
+    return isRefusal(bound) ? bound : { ...bound, stream }
+  }
+
+/** The model of a call whose bound has been read. */
+function modelOf({ params }: Asked): BedrockModel {
+  const model = readModelId(params.model ?? '')
+  return isRefusal(model) ? { id: '', family: null, is_prompt: false } : model
+}
+
+const readInvoke: Reader = ({ body, bytes, headers }, model) => {
+  const bound = readInvokeBound(body, bytes, model)
+  if (isRefusal(bound)) return bound
+  // Guardrails cost by the text that they read.
+  const guarded = headers.has(GUARDRAIL_HEADER) ? GUARDRAIL_HEADER : null
+  const stored = model.is_prompt ? 'modelId' : null
+  const unpriced = isUnpriced(...tierOfHeaders(headers)) ? LATENCY_HEADER : null
+  const service_tier = dearestTier(...tierOfHeaders(headers))
+  return { ...bound, service_tier, unbounded: bound.unbounded ?? stored ?? guarded ?? unpriced }
+}
+const readConverse: Reader = ({ body, bytes }, model) => readConverseBound(body, bytes, model)
+
+const invoke: Pick<Operation, 'method' | 'edits' | 'meter'> = {
+  method: 'POST',
+  edits: (asked, granted_output_tokens) => editInvoke(asked.body, granted_output_tokens, modelOf(asked)),
+  meter: (asked, head) => meterInvoke(asked, head, modelOf(asked)),
+}
+const converse: Pick<Operation, 'method' | 'edits' | 'meter'> = {
+  method: 'POST',
+  edits: ({ body }, granted_output_tokens) => editConverse(body, granted_output_tokens),
+  meter: ({ body }, head) => meterConverse(body, head),
+}
+
+const operations: Operation[] = [
+  { ...invoke, name: 'invoke_model', path: '/model/:model/invoke', readBound: bound(false, readInvoke) },
+  {
+    ...invoke,
+    name: 'invoke_model_stream',
+    path: '/model/:model/invoke-with-response-stream',
+    readBound: bound(true, readInvoke),
+    filter: wholeFrames,
+  },
+  { ...converse, name: 'converse', path: '/model/:model/converse', readBound: bound(false, readConverse) },
+  {
+    ...converse,
+    name: 'converse_stream',
+    path: '/model/:model/converse-stream',
+    readBound: bound(true, readConverse),
+    filter: wholeFrames,
+  },
+]
+
+export interface BedrockOptions {
+  /** What SigV4 signatures are made for, and where the endpoint is unless a base URL says otherwise. */
+  region: string
+}
+
+/**
+ * @example
+ * ```ts
+ * const bedrock = createBedrock({ region: 'eu-central-1' })
+ * app.route('/bedrock', gateway({ ...services, dialect: bedrock, upstream: bedrockUpstream(config) }))
+ * ```
+ */
+export function createBedrock({ region }: BedrockOptions): Dialect {
+  return {
+    provider: 'bedrock',
+    operations,
+    request_id_header: 'x-amzn-requestid',
+    forwarded_headers: ['content-type', 'accept', 'user-agent', 'amz-sdk-*', 'x-amz-user-agent', 'x-amzn-bedrock-*'],
+    own_key_headers: [],
+    // A signature of the client's covers the gateway's host: it is of no use to the provider.
+    readCredential: readBearer,
+    encoded_slashes: true,
+    setCredential(headers, credential) {
+      if (readAwsKeys(credential)) headers.delete('authorization')
+      else headers.set('authorization', `Bearer ${credential}`)
+    },
+    sign: (request, credential) => sign(request, credential, region),
+    errorResponse(error, request_id, options) {
+      const headers = refusalHeaders(error)
+      const { type, status } = refusalOf(error, headers.has('x-should-retry'), options)
+      headers.set('x-amzn-requestid', request_id)
+      headers.set('x-amzn-errortype', type)
+      return Response.json(wireError(error), { status, headers })
+    },
+    streamError(error) {
+      const isRefused = ERROR_STATUS[error.code] < 500
+      return exceptionFrame(isRefused ? 'validationException' : 'modelStreamErrorException', error.message)
+    },
+    maxOutputTokens: (model) => MAX_OUTPUT_TOKENS.find(([family]) => family.test(model))?.[1] ?? null,
+  }
+}
+
+/** The most that known models answer. First match wins. */
+const MAX_OUTPUT_TOKENS: [RegExp, number][] = [
+  [/anthropic\.claude-3-(opus|sonnet|haiku)/, 4_096],
+  [/anthropic\.claude-3-5/, 8_192],
+  [/anthropic\.claude-opus-4-(\d{8}|1)/, 32_000],
+  [/anthropic\.claude-(sonnet-4-(\d{8}|5)|haiku-4-5|opus-4-5)/, 64_000],
+  [/anthropic\.claude-(3-7|opus-4-6|sonnet-4-6)/, 128_000],
+  [/amazon\.nova-(micro|lite|pro)-/, 10_000],
+  [/amazon\.nova-premier-/, 32_000],
+  [/amazon\.titan-text-(express|lite)/, 8_192],
+  [/meta\.llama3-/, 8_192],
+  [/mistral\.mistral-7b/, 8_192],
+]
+
+export interface BedrockConfig {
+  BEDROCK_REGION: string
+  BEDROCK_BASE_URL?: string | undefined
+  BEDROCK_API_KEY?: string | undefined
+  AWS_ACCESS_KEY_ID?: string | undefined
+  AWS_SECRET_ACCESS_KEY?: string | undefined
+  AWS_SESSION_TOKEN?: string | undefined
+}
+
+/** Where Bedrock is, and the gateway's own credential there: an API key before SigV4 credentials. */
+export function bedrockUpstream(config: BedrockConfig): { base_url: string; credential: string | undefined } {
+  const { AWS_ACCESS_KEY_ID: id, AWS_SECRET_ACCESS_KEY: secret, AWS_SESSION_TOKEN: token } = config
+  const keys = id && secret ? [id, secret, ...(token ? [token] : [])].join(':') : undefined
+  return {
+    base_url: config.BEDROCK_BASE_URL ?? `https://bedrock-runtime.${config.BEDROCK_REGION}.amazonaws.com`,
+    credential: config.BEDROCK_API_KEY ?? keys,
+  }
+}
+
+interface AwsKeys {
+  accessKeyId: string
+  secretAccessKey: string
+  sessionToken?: string
+}
+
+/** `accessKeyId:secretAccessKey[:sessionToken]`; null for an API key, which has no colon. */
+function readAwsKeys(credential: string): AwsKeys | null {
+  const [accessKeyId, secretAccessKey, sessionToken] = credential.split(':')
+  if (!accessKeyId || !secretAccessKey) return null
+  return { accessKeyId, secretAccessKey, ...(sessionToken && { sessionToken }) }
+}
+
+/** Only AWS's own headers are signed: the platform may change the others on the way. */
+async function sign(request: Request, credential: string, region: string): Promise<Request> {
+  const keys = readAwsKeys(credential)
+  if (!keys) return request
+  const body = await request.arrayBuffer()
+  const all = [...request.headers]
+  const signer = new AwsClient({ ...keys, service: 'bedrock', region })
+  const { method, url } = request
+  const signed = await signer.sign(url, { method, body, headers: all.filter(([name]) => name.startsWith('x-amz')) })
+  const headers = new Headers(all)
+  for (const [name, value] of signed.headers) headers.set(name, value)
+  // A new request of the same URL: its path stays as the client encoded it.
+  return new Request(url, { method, headers, body, redirect: 'manual' })
+}
+
+/** AWS's SDKs retry 500, 502, 503 and 504, and none of the others; no header stops them. */
+const NOT_RETRIED = 501
+
+/** Modeled errors of the runtime API, which its SDKs throw typed. */
+function refusalOf(error: GatewayError, isFinal: boolean, options: ErrorRendering): { type: string; status: number } {
+  const status = ERROR_STATUS[error.code]
+  switch (error.code) {
+    case 'cap_exceeded':
+      return { type: 'ServiceQuotaExceededException', status: options.cap_status ?? 400 }
+    case 'unauthenticated':
+    case 'forbidden':
+      return { type: 'AccessDeniedException', status: 403 }
+    case 'not_found':
+    case 'method_not_allowed':
+      return { type: 'ResourceNotFoundException', status: 404 }
+    case 'upstream_timeout':
+      return { type: 'ModelTimeoutException', status: 408 }
+    case 'upstream_unreachable':
+      // Its status is 424: it went upstream and may be billed.
+      return { type: 'ModelErrorException', status: 424 }
+    default:
+      if (status < 500) return { type: 'ValidationException', status: status === 413 ? status : 400 }
+      if (!isFinal) return { type: 'ServiceUnavailableException', status: 503 }
+      return { type: 'InternalServerException', status: NOT_RETRIED }
+  }
+}
+
+function wireError({ code, message, field, cap, errors }: GatewayError) {
+  return { message, code, ...(field !== undefined && { field }), ...(cap && { cap }), ...(errors && { errors }) }
+}

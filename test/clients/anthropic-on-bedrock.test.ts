@@ -1,0 +1,220 @@
+// What the official Anthropic client sees of a model that Bedrock serves, and what Bedrock sees of the call.
+
+import type Anthropic from '@anthropic-ai/sdk'
+import {
+  APIError,
+  AuthenticationError,
+  BadRequestError,
+  PermissionDeniedError,
+  RateLimitError,
+} from '@anthropic-ai/sdk'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterSteps, CUT, cutAfterBytes, inPieces, json } from '../../src/local/fake-script.ts'
+import { exceptionFrame } from '../../src/providers/eventstream.ts'
+import {
+  answerWith,
+  anthropicOf,
+  capOf,
+  eventsOf,
+  failure,
+  GENEROUS,
+  lastRequest,
+  NOTHING_USED,
+  onlyEvent,
+  post,
+  type User,
+} from '../support/client-calls.ts'
+import { eventually, type Gateway } from '../support/gateway.ts'
+import { CLAUDE, startBedrock } from './bedrock-gateway.ts'
+
+const SENTENCE = 'Hello from the fake provider : every word of this sentence counts as one token .'
+const HELLO = {
+  model: 'claude-on-bedrock',
+  max_tokens: 100,
+  messages: [{ role: 'user' as const, content: 'hello' }],
+}
+
+let gateway: Gateway
+let user: User
+beforeAll(async () => {
+  gateway = await startBedrock('anthropic-on-bedrock-test')
+  user = await gateway.admin.user(GENEROUS)
+})
+afterEach(() => {
+  gateway.provider.reply = undefined
+  gateway.provider.requests.length = 0
+})
+afterAll(() => gateway?.close())
+
+describe('answers', () => {
+  test('a JSON answer is the model’s own message; the call is one event, of Bedrock, and charged once', async () => {
+    const { id, key } = await gateway.admin.user(GENEROUS)
+    const { client, attempts } = anthropicOf(gateway, key)
+
+    const { data, request_id, response } = await client.messages.create(HELLO).withResponse()
+
+    expect(data.content).toEqual([{ type: 'text', text: SENTENCE }])
+    expect(data.model).toBe('claude-haiku-4-5-20251001')
+    expect(attempts).toHaveLength(1)
+    expect(request_id).toMatch(/^\w{32}$/)
+    expect([...response.headers.keys()].filter((name) => name.startsWith('x-amzn'))).toEqual([])
+    const event = await onlyEvent(gateway, id)
+    expect(event).toMatchObject({
+      id: response.headers.get('x-tollgate-request-id'),
+      provider: 'bedrock',
+      operation: 'invoke_model',
+      request_model: CLAUDE,
+      provider_request_id: request_id,
+      usage_source: 'reported',
+      input_tokens: data.usage.input_tokens,
+      output_tokens: 16,
+    })
+    expect((await capOf(gateway, id)).current_usage).toMatchObject({
+      requests: 1,
+      tokens: data.usage.input_tokens + 16,
+    })
+  })
+
+  test('a stream is Anthropic’s events, in any chunking of Bedrock’s frames', async () => {
+    const { id, key } = await gateway.admin.user(GENEROUS)
+    const { client } = anthropicOf(gateway, key)
+    const types: string[] = []
+    for await (const event of await client.messages.create({ ...HELLO, stream: true })) types.push(event.type)
+    expect(types[0]).toBe('message_start')
+    expect(types.at(-1)).toBe('message_stop')
+    answerWith(gateway, (usual) => inPieces(usual, 5))
+    const message = await client.messages.stream(HELLO).finalMessage()
+    expect(message).toMatchObject({
+      content: [{ text: SENTENCE }],
+      stop_reason: 'end_turn',
+      usage: { output_tokens: 16 },
+    })
+    const raw = await (await post(gateway, 'anthropic', key, { ...HELLO, stream: true })).text()
+    expect(raw).not.toContain('amazon-bedrock')
+    const events = await eventually(
+      () => eventsOf(gateway, id),
+      (found) => found.length === 3,
+    )
+    for (const event of events)
+      expect(event).toMatchObject({
+        operation: 'invoke_model_stream',
+        usage_source: 'reported',
+        output_tokens: 16,
+        stream: true,
+      })
+  })
+})
+
+test('a client that leaves mid-stream is charged what Bedrock went on to say', async () => {
+  const { id, key } = await gateway.admin.user(GENEROUS)
+  const gone = Promise.withResolvers<void>()
+  answerWith(gateway, (usual) => ({ ...usual, steps: usual.steps.toSpliced(5, 0, { until: gone.promise }) }))
+  const stream = await anthropicOf(gateway, key).client.messages.create({ ...HELLO, stream: true })
+  for await (const _ of stream) break
+  stream.controller.abort()
+  gone.resolve()
+  expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'reported', output_tokens: 16 })
+  expect((await capOf(gateway, id)).held).toEqual(NOTHING_USED)
+})
+
+describe('the request on its way to Bedrock', () => {
+  test('is Bedrock’s: version and betas in the body, no model or stream, all else as it came', async () => {
+    const body = `{"top_k": 123456789012345678901234567890,"model":"claude-on-bedrock", "stream":false,"max_tokens":10,
+      "messages":[{"role":"user","content":"caf\\u00e9"}],"anthropic_version":"x"}`
+    const answer = await post(gateway, 'anthropic', user.key, body, {
+      headers: { 'anthropic-beta': 'one-2025-01-01, two-2025-01-01' },
+    })
+    expect(answer.status).toBe(200)
+    const { path, body: sent, headers } = lastRequest(gateway)
+    expect(path).toBe(`/model/${encodeURIComponent(CLAUDE)}/invoke`)
+    expect(sent.toString()).toBe(
+      '{"top_k":123456789012345678901234567890,"max_tokens":10,"messages":[{"role":"user","content":"caf\\u00e9"}],' +
+        '"anthropic_version":"bedrock-2023-05-31","anthropic_beta":["one-2025-01-01","two-2025-01-01"]}',
+    )
+    expect(JSON.stringify(headers)).not.toMatch(/anthropic|tg_/)
+  })
+
+  test('is clamped where a cap has room for less', async () => {
+    const { key } = await gateway.admin.user([{ cap_type: 'daily', limits: { tokens: 300 } }])
+    const answer = await post(gateway, 'anthropic', key, { ...HELLO, max_tokens: 50_000 })
+    const granted = Number(/^output_tokens=(\d+)$/.exec(answer.headers.get('tollgate-clamped') ?? '')?.[1])
+    expect(JSON.parse(lastRequest(gateway).body.toString()).max_tokens).toBe(granted)
+  })
+
+  test('other models, and callers with an Anthropic key of their own, go to Anthropic with their very bytes', async () => {
+    const { client, attempts } = anthropicOf(gateway, user.key)
+    await client.messages.create({ ...HELLO, model: 'claude-haiku-4-5-20251001' })
+    expect(lastRequest(gateway).path).toBe('/v1/messages')
+    expect(lastRequest(gateway).body.toString()).toBe(attempts[0]?.body)
+    const own = anthropicOf(gateway, 'sk-ant-own-1', { defaultHeaders: { 'x-tollgate-key': user.key } })
+    await own.client.messages.create({ ...HELLO, model: 'claude-haiku-4-5-20251001' })
+    expect(new Headers(lastRequest(gateway).headers).get('x-api-key')).toBe('sk-ant-own-1')
+  })
+})
+
+describe('errors are Anthropic’s, typed and raised once', () => {
+  async function raised(key: string, body: object = HELLO) {
+    const { client, attempts } = anthropicOf(gateway, key, { maxRetries: 2 })
+    const error = await failure(client.messages.create(body as Anthropic.MessageCreateParamsNonStreaming))
+    expect(attempts).toHaveLength(1)
+    if (!(error instanceof APIError)) throw error
+    return error
+  }
+
+  test('an exceeded cap is a 402 billing_error with the cap’s facts', async () => {
+    const { key } = await gateway.admin.user([{ cap_type: 'daily', limits: { requests: 1 } }])
+    await anthropicOf(gateway, key).client.messages.create(HELLO)
+    const error = await raised(key)
+    expect(error.status).toBe(402)
+    expect(error.error).toMatchObject({ error: { type: 'billing_error', cap: { limit: 1 } } })
+  })
+
+  test('a wrong key, a suspended user, a wrong field', async () => {
+    expect(await raised('tg_nonsense')).toBeInstanceOf(AuthenticationError)
+    expect(await raised(user.key, { ...HELLO, max_tokens: 0.5 })).toBeInstanceOf(BadRequestError)
+    expect(await raised(user.key, { ...HELLO, stream: 'yes' })).toBeInstanceOf(BadRequestError)
+    const { id, key } = await gateway.admin.user()
+    await gateway.admin.call('POST', `/admin/users/${id}/suspend`)
+    expect(await raised(key)).toBeInstanceOf(PermissionDeniedError)
+    expect((await post(gateway, 'anthropic', user.key, '{"model":')).status).toBe(400)
+    expect(gateway.provider.requests).toHaveLength(0)
+  })
+
+  test.each([
+    [400, 'ValidationException', BadRequestError, 'invalid_request_error', 1],
+    [403, 'AccessDeniedException', PermissionDeniedError, 'permission_error', 1],
+    [429, 'ThrottlingException', RateLimitError, 'rate_limit_error', 3],
+  ])('Bedrock’s %i %s', async (status, exception, type, name, tries) => {
+    const { id, key } = await gateway.admin.user(GENEROUS)
+    gateway.provider.reply = () =>
+      json({ message: 'No.' }, status, { 'x-amzn-errortype': exception, 'retry-after-ms': '1' })
+    const { client, attempts } = anthropicOf(gateway, key)
+    const error = await failure(client.messages.create(HELLO))
+    expect(error).toBeInstanceOf(type)
+    expect((error as APIError).error).toMatchObject({ type: 'error', error: { type: name, message: 'No.' } })
+    expect(attempts).toHaveLength(tries)
+    const events = await eventually(
+      () => eventsOf(gateway, id),
+      (found) => found.length === tries,
+    )
+    for (const event of events) expect(event).toMatchObject({ status, outcome: 'released', cost_nano_usd: 0 })
+    expect((await capOf(gateway, id)).held).toEqual(NOTHING_USED)
+  })
+
+  test.each([
+    [
+      'an exception',
+      (usual: object) => afterSteps(usual as never, 4, exceptionFrame('throttlingException', 'Slow.')),
+      'rate_limit_error',
+    ],
+    ['a cut', (usual: object) => afterSteps(usual as never, 4, CUT), 'api_error'],
+    ['a cut inside of a frame', (usual: object) => cutAfterBytes(usual as never, 1_000), 'api_error'],
+    ['an early end', (usual: object) => afterSteps(usual as never, 4), 'api_error'],
+  ])('%s within a stream is thrown, and the hold is charged', async (_, change, type) => {
+    const { id, key } = await gateway.admin.user(GENEROUS)
+    answerWith(gateway, change)
+    const error = await failure(anthropicOf(gateway, key).client.messages.stream(HELLO).finalMessage())
+    expect((error as APIError).error).toMatchObject({ error: { type } })
+    expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'hold' })
+  })
+})

@@ -1,0 +1,64 @@
+// Prompt caching and tools that Anthropic runs, as the official client calls them through Tollgate.
+
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { anthropicOf, failure, GENEROUS, onlyEvent } from '../support/client-calls.ts'
+import { type Gateway, startGateway } from '../support/gateway.ts'
+
+const MODEL = 'claude-haiku-4-5-20251001'
+/** Nano-dollars a token. */
+const RATES = { input: 1_000, write_5m: 1_250, write_1h: 2_000, output: 5_000, search: 10_000_000 }
+const ASK = { model: MODEL, max_tokens: 100, messages: [{ role: 'user' as const, content: 'search for it' }] }
+const search = (max_uses?: number) => ({
+  type: 'web_search_20250305' as const,
+  name: 'web_search' as const,
+  ...(max_uses && { max_uses }),
+})
+
+let gateway: Gateway
+beforeAll(async () => {
+  gateway = await startGateway()
+})
+afterAll(() => gateway?.close())
+
+test('searches within max_uses are held with all their rounds, and settled with their fees', async () => {
+  const { id, key } = await gateway.admin.user([{ cap_type: 'total', limits: { cost_usd: 100 } }])
+  const answer = await anthropicOf(gateway, key).client.messages.create({ ...ASK, tools: [search(3)] })
+  expect(answer.usage.server_tool_use?.web_search_requests).toBe(3)
+  expect(await onlyEvent(gateway, id)).toMatchObject({
+    usage_source: 'reported',
+    web_search_requests: 3,
+    cost_nano_usd: answer.usage.input_tokens * RATES.input + 16 * RATES.output + 3 * RATES.search,
+  })
+})
+
+test('searches without max_uses are refused under a cap, by name, and pass without one', async () => {
+  const { key } = await gateway.admin.user(GENEROUS)
+  const { client, attempts } = anthropicOf(gateway, key)
+  expect(await failure(client.messages.create({ ...ASK, tools: [search()] }))).toMatchObject({
+    status: 400,
+    error: { error: { field: 'tools[0]' } },
+  })
+  expect(attempts).toHaveLength(1)
+  const free = await gateway.admin.user()
+  await anthropicOf(gateway, free.key).client.messages.create({ ...ASK, tools: [search()] })
+})
+
+test.each(['5m', '1h'] as const)(
+  'a cache written for %s is charged at its own price, whole and streamed',
+  async (ttl) => {
+    const { id, key } = await gateway.admin.user(GENEROUS)
+    const system = [{ type: 'text' as const, text: 'Be brief.', cache_control: { type: 'ephemeral' as const, ttl } }]
+    const { client } = anthropicOf(gateway, key)
+    const message = await client.messages.stream({ ...ASK, system }).finalMessage()
+    const { input_tokens, cache_creation_input_tokens: written } = message.usage
+    expect(written).toBeGreaterThan(0)
+    expect(await onlyEvent(gateway, id)).toMatchObject({
+      input_tokens: input_tokens + (written ?? 0),
+      [`cache_write_${ttl}_tokens`]: written,
+      cost_nano_usd:
+        input_tokens * RATES.input +
+        (written ?? 0) * (ttl === '1h' ? RATES.write_1h : RATES.write_5m) +
+        16 * RATES.output,
+    })
+  },
+)

@@ -1,0 +1,339 @@
+// What AWS's official client sees of Bedrock through Tollgate, and what Bedrock sees of it.
+
+import {
+  AccessDeniedException,
+  ConverseCommand,
+  type ConverseCommandInput,
+  ConverseStreamCommand,
+  InvokeModelCommand,
+  InvokeModelWithResponseStreamCommand,
+  ModelErrorException,
+  ModelStreamErrorException,
+  ServiceQuotaExceededException,
+  ThrottlingException,
+  ValidationException,
+} from '@aws-sdk/client-bedrock-runtime'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { BEDROCK_CREDENTIAL } from '../../src/local/fake-provider.ts'
+import { afterSteps, CUT, cutAfterBytes, inPieces, json } from '../../src/local/fake-script.ts'
+import { exceptionFrame } from '../../src/providers/eventstream.ts'
+import {
+  answerWith,
+  bytesOf,
+  capOf,
+  eventsOf,
+  failure,
+  GENEROUS,
+  lastRequest,
+  NOTHING_USED,
+  onlyEvent,
+  type User,
+} from '../support/client-calls.ts'
+import { eventually, type Gateway } from '../support/gateway.ts'
+import { bedrockOf, CLAUDE, startBedrock } from './bedrock-gateway.ts'
+
+const SENTENCE = 'Hello from the fake provider : every word of this sentence counts as one token .'
+const TOKENS = 16
+const HELLO = {
+  modelId: CLAUDE,
+  messages: [{ role: 'user' as const, content: [{ text: 'hello' }] }],
+  inferenceConfig: { maxTokens: 100 },
+}
+const CLAUDE_BODY = {
+  anthropic_version: 'bedrock-2023-05-31',
+  max_tokens: 100,
+  messages: [{ role: 'user', content: 'hello' }],
+}
+const HAIKU = { input: 1.1, output: 5.5 }
+
+let gateway: Gateway
+let user: User
+beforeAll(async () => {
+  gateway = await startBedrock('bedrock-test')
+  user = await gateway.admin.user(GENEROUS)
+})
+afterEach(() => {
+  gateway.provider.reply = undefined
+  gateway.provider.requests.length = 0
+})
+afterAll(() => gateway?.close())
+
+async function streamed(key: string, input: Partial<ConverseCommandInput> = {}) {
+  const { client, attempts } = bedrockOf(gateway, key)
+  const { stream } = await client.send(new ConverseStreamCommand({ ...HELLO, ...input }))
+  let text = ''
+  let last: object | undefined
+  for await (const event of stream ?? []) {
+    text += event.contentBlockDelta?.delta?.text ?? ''
+    last = event
+  }
+  return { text, last, attempts }
+}
+
+const invokeInput = (body: object, modelId = CLAUDE) => ({
+  modelId,
+  contentType: 'application/json',
+  body: JSON.stringify(body),
+})
+
+async function chunksOf(key: string, body: object, modelId = CLAUDE) {
+  const { client } = bedrockOf(gateway, key)
+  const { body: stream } = await client.send(new InvokeModelWithResponseStreamCommand(invokeInput(body, modelId)))
+  const chunks: Record<string, unknown>[] = []
+  for await (const { chunk } of stream ?? []) chunks.push(JSON.parse(new TextDecoder().decode(chunk?.bytes)))
+  return chunks
+}
+
+/** In nano-dollars, from dollars a million. */
+const cost = (input: number, output: number) => Math.ceil(input * HAIKU.input * 1_000 + output * HAIKU.output * 1_000)
+
+describe('answers', () => {
+  test('Converse: the answer is Bedrock’s, and its event says what Bedrock said, at the price of the profile', async () => {
+    const { id, key } = await gateway.admin.user(GENEROUS)
+    const { client, attempts } = bedrockOf(gateway, key)
+
+    const answer = await client.send(new ConverseCommand(HELLO))
+
+    expect(answer.output?.message?.content?.[0]?.text).toBe(SENTENCE)
+    expect(attempts).toHaveLength(1)
+    expect(answer.$metadata.requestId).toMatch(/^\w{32}$/)
+    const inputTokens = answer.usage?.inputTokens ?? 0
+    expect(await onlyEvent(gateway, id)).toMatchObject({
+      provider: 'bedrock',
+      operation: 'converse',
+      request_model: CLAUDE,
+      provider_request_id: answer.$metadata.requestId,
+      usage_source: 'reported',
+      input_tokens: inputTokens,
+      output_tokens: TOKENS,
+      cost_nano_usd: cost(inputTokens, TOKENS),
+      stream: false,
+    })
+  })
+
+  test('ConverseStream: the frames are Bedrock’s, byte for byte, in any chunking', async () => {
+    const { last } = answerWith(gateway)
+    expect(await streamed(user.key)).toMatchObject({
+      text: SENTENCE,
+      last: { metadata: { usage: { outputTokens: TOKENS } } },
+    })
+    const raw = () =>
+      fetch(`${gateway.url}/bedrock/model/${encodeURIComponent(CLAUDE)}/converse-stream`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${user.key}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ messages: HELLO.messages, inferenceConfig: { maxTokens: 100 } }),
+      })
+    const whole = await raw()
+    expect(whole.headers.get('content-type')).toBe('application/vnd.amazon.eventstream')
+    expect(Buffer.from(await whole.arrayBuffer())).toEqual(bytesOf(last()))
+    const pieces = answerWith(gateway, (usual) => inPieces(usual, 7))
+    expect(Buffer.from(await (await raw()).arrayBuffer())).toEqual(bytesOf(pieces.last()))
+  })
+
+  test('a streamed call is settled as Bedrock said', async () => {
+    const { id, key } = await gateway.admin.user(GENEROUS)
+    await streamed(key)
+    expect(await onlyEvent(gateway, id)).toMatchObject({
+      operation: 'converse_stream',
+      stream: true,
+      usage_source: 'reported',
+      output_tokens: TOKENS,
+      error_class: null,
+    })
+    expect((await capOf(gateway, id)).held).toEqual(NOTHING_USED)
+  })
+
+  test('InvokeModel of Claude, whole and streamed', async () => {
+    const { id, key } = await gateway.admin.user(GENEROUS)
+    const { body } = await bedrockOf(gateway, key).client.send(new InvokeModelCommand(invokeInput(CLAUDE_BODY)))
+    expect(JSON.parse(body.transformToString())).toMatchObject({ type: 'message', content: [{ text: SENTENCE }] })
+    const chunks = await chunksOf(key, CLAUDE_BODY)
+    expect(chunks.at(-1)).toMatchObject({ type: 'message_stop', 'amazon-bedrock-invocationMetrics': {} })
+    const events = await eventually(
+      () => eventsOf(gateway, id),
+      (found) => found.length === 2,
+    )
+    for (const event of events)
+      expect(event).toMatchObject({ usage_source: 'reported', output_tokens: TOKENS, error_class: null })
+    expect(events.map(({ operation }) => operation).sort()).toEqual(['invoke_model', 'invoke_model_stream'])
+  })
+
+  test.each([
+    ['amazon.nova-lite-v1:0', { messages: HELLO.messages, inferenceConfig: { max_new_tokens: 50 } }, TOKENS],
+    ['meta.llama3-1-8b-instruct-v1:0', { prompt: 'hello', max_gen_len: 50 }, TOKENS],
+    ['mistral.mistral-7b-instruct-v0:2', { prompt: 'hello', max_tokens: 5 }, 5],
+    ['amazon.titan-text-express-v1', { inputText: 'hello', textGenerationConfig: { maxTokenCount: 50 } }, TOKENS],
+    ['amazon.titan-embed-text-v1', { inputText: 'hello' }, 0],
+  ])('%s is metered, whole and streamed', async (modelId, body, output_tokens) => {
+    const { id, key } = await gateway.admin.user([{ cap_type: 'total', limits: { tokens: 1e8 } }])
+    await bedrockOf(gateway, key).client.send(new InvokeModelCommand(invokeInput(body, modelId)))
+    const streams = output_tokens > 0
+    if (streams) await chunksOf(key, body, modelId)
+    const events = await eventually(
+      () => eventsOf(gateway, id),
+      (found) => found.length === (streams ? 2 : 1),
+    )
+    for (const event of events)
+      expect(event).toMatchObject({ usage_source: 'reported', output_tokens, error_class: null })
+  })
+
+  test('an ARN is one segment of the path: it reaches Bedrock as it was encoded, and has the price of its model', async () => {
+    const { id, key } = await gateway.admin.user(GENEROUS)
+    const modelId = `arn:aws:bedrock:us-east-1:123456789012:inference-profile/${CLAUDE}`
+    await bedrockOf(gateway, key).client.send(new ConverseCommand({ ...HELLO, modelId }))
+    expect(lastRequest(gateway).path).toBe(`/model/${encodeURIComponent(modelId)}/converse`)
+    expect(await onlyEvent(gateway, id)).toMatchObject({ request_model: CLAUDE, status: 200 })
+  })
+})
+
+describe('the request on its way to Bedrock', () => {
+  test('is signed with the gateway’s keys; the client’s key stays here', async () => {
+    await bedrockOf(gateway, user.key).client.send(new ConverseCommand(HELLO))
+    const headers = new Headers(lastRequest(gateway).headers)
+    expect(headers.get('authorization')).toMatch(
+      /^AWS4-HMAC-SHA256 Credential=AKIAFAKE\w+\/\d{8}\/eu-west-1\/bedrock\//,
+    )
+    expect(JSON.stringify([...headers])).not.toContain(user.key)
+    expect([...headers.keys()].filter((name) => name.includes('tollgate'))).toEqual([])
+    expect(headers.get('amz-sdk-invocation-id')).toBeTruthy()
+  })
+
+  test('a signature of the client’s is never forwarded', async () => {
+    const { client } = bedrockOf(gateway, 'unused', {
+      authorization:
+        'AWS4-HMAC-SHA256 Credential=AKIACLIENT/20260101/us-east-1/bedrock/aws4_request, SignedHeaders=host, Signature=00',
+      'x-amz-date': '20260101T000000Z',
+      'x-amz-security-token': 'of-the-client',
+      'x-tollgate-key': user.key,
+    })
+    await client.send(new ConverseCommand(HELLO))
+    const sent = JSON.stringify(lastRequest(gateway).headers)
+    expect(sent).not.toMatch(/AKIACLIENT|of-the-client|20260101/)
+  })
+
+  test('a caller’s own bearer key passes beside x-tollgate-key, unsigned', async () => {
+    const { client } = bedrockOf(gateway, 'bedrock-api-key-own-1', { 'x-tollgate-key': user.key })
+    await client.send(new ConverseCommand(HELLO))
+    expect(new Headers(lastRequest(gateway).headers).get('authorization')).toBe('Bearer bedrock-api-key-own-1')
+  })
+
+  test('a clamped bound is written into inferenceConfig, and said in a header', async () => {
+    const { key } = await gateway.admin.user([{ cap_type: 'daily', limits: { tokens: 250 } }])
+    const input = { ...HELLO, inferenceConfig: { maxTokens: 50_000, temperature: 0.5 } }
+    await bedrockOf(gateway, key).client.send(new ConverseCommand(input))
+    const { inferenceConfig } = JSON.parse(lastRequest(gateway).body.toString())
+    expect(inferenceConfig.temperature).toBe(0.5)
+    expect(inferenceConfig.maxTokens).toBeGreaterThanOrEqual(16)
+    expect(inferenceConfig.maxTokens).toBeLessThan(250)
+  })
+})
+
+describe('refusals are typed and raised once', () => {
+  async function raised(key: string, input: Partial<ConverseCommandInput> = {}) {
+    const { client, attempts } = bedrockOf(gateway, key)
+    const error = await failure(client.send(new ConverseCommand({ ...HELLO, ...input })))
+    expect(attempts).toHaveLength(1)
+    return error as Error & { $metadata: { httpStatusCode?: number; requestId?: string } }
+  }
+
+  test('an exceeded cap is a ServiceQuotaExceededException, before and within a stream alike', async () => {
+    const { key } = await gateway.admin.user([{ cap_type: 'daily', limits: { requests: 1 } }])
+    await bedrockOf(gateway, key).client.send(new ConverseCommand(HELLO))
+    const error = await raised(key)
+    expect(error).toBeInstanceOf(ServiceQuotaExceededException)
+    expect(error.$metadata).toMatchObject({ httpStatusCode: 400, requestId: expect.stringMatching(/^[0-9a-f-]{36}$/) })
+    expect(await failure(streamed(key))).toBeInstanceOf(ServiceQuotaExceededException)
+    expect(gateway.provider.requests).toHaveLength(1)
+  })
+
+  test('a wrong key is an AccessDeniedException', async () => {
+    expect(await raised(`${user.key.slice(0, -1)}x`)).toBeInstanceOf(AccessDeniedException)
+  })
+
+  test('a wrong field, an unbounded one and an unpriced model are ValidationExceptions that name them', async () => {
+    const wrong = await raised(user.key, { inferenceConfig: { maxTokens: 0 } })
+    expect(wrong).toBeInstanceOf(ValidationException)
+    expect(wrong.message).toContain('inferenceConfig.maxTokens')
+    const guardrailConfig = { guardrailIdentifier: 'g', guardrailVersion: '1' }
+    expect((await raised(user.key, { guardrailConfig })).message).toContain('guardrailConfig')
+    expect(await raised(user.key, { modelId: 'acme.unheard-of-v1:0' })).toBeInstanceOf(ValidationException)
+    const tools = [{ systemTool: { name: 'nova_grounding' } }]
+    expect((await raised(user.key, { toolConfig: { tools } })).message).toContain('toolConfig.tools[0]')
+    expect(gateway.provider.requests).toHaveLength(0)
+  })
+
+  test('a provider that cannot be reached after the call went out is not asked again', async () => {
+    const { id, key } = await gateway.admin.user(GENEROUS)
+    gateway.provider.reply = ({ method }) => (method === 'POST' ? { steps: [CUT] } : undefined)
+    expect(await raised(key)).toBeInstanceOf(ModelErrorException)
+    expect(await onlyEvent(gateway, id)).toMatchObject({ outcome: 'settled', usage_source: 'hold' })
+  })
+})
+
+describe('Bedrock’s own errors', () => {
+  test.each([
+    [400, 'ValidationException', 1],
+    [403, 'AccessDeniedException', 1],
+    [429, 'ThrottlingException', 3],
+  ])('%i %s passes typed and is released: nothing charged', async (status, type, tries) => {
+    const { id, key } = await gateway.admin.user(GENEROUS)
+    gateway.provider.reply = () => json({ message: 'No.' }, status, { 'x-amzn-errortype': type })
+    const { client, attempts } = bedrockOf(gateway, key)
+    const error = (await failure(client.send(new ConverseCommand(HELLO)))) as Error
+    expect([error.name, error.message]).toEqual([type, 'No.'])
+    expect(attempts.length).toBeLessThanOrEqual(tries)
+    const events = await eventually(
+      () => eventsOf(gateway, id),
+      (found) => found.length === gateway.provider.requests.length,
+    )
+    for (const event of events) expect(event).toMatchObject({ status, outcome: 'released', cost_nano_usd: 0 })
+  })
+
+  test('malformed JSON passes as it came, and the hold is charged', async () => {
+    const { id, key } = await gateway.admin.user(GENEROUS)
+    gateway.provider.reply = () => ({ headers: { 'content-type': 'application/json' }, steps: ['{"output":'] })
+    await failure(bedrockOf(gateway, key).client.send(new ConverseCommand(HELLO)))
+    expect((await eventsOf(gateway, id))[0] ?? (await onlyEvent(gateway, id))).toMatchObject({ usage_source: 'hold' })
+  })
+})
+
+describe('streams that end badly', () => {
+  test('an exception of Bedrock’s mid-stream is thrown typed; its unknown usage is charged as held', async () => {
+    const { id, key } = await gateway.admin.user(GENEROUS)
+    answerWith(gateway, (usual) => afterSteps(usual, 4, exceptionFrame('throttlingException', 'Slow down.')))
+    expect(await failure(streamed(key))).toBeInstanceOf(ThrottlingException)
+    expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'hold', error_class: 'upstream_rate_limited' })
+  })
+
+  test('one that is cut, between frames or inside of one, ends with an exception that the SDK throws', async () => {
+    const { id, key } = await gateway.admin.user(GENEROUS)
+    answerWith(gateway, (usual) => afterSteps(usual, 4, CUT))
+    expect(await failure(streamed(key))).toBeInstanceOf(ModelStreamErrorException)
+    answerWith(gateway, (usual) => cutAfterBytes(usual, 1_000))
+    expect(await failure(streamed(key))).toBeInstanceOf(ModelStreamErrorException)
+    answerWith(gateway, (usual) => cutAfterBytes(usual, 1_000))
+    expect(await failure(chunksOf(key, CLAUDE_BODY))).toBeInstanceOf(ModelStreamErrorException)
+    const events = await eventually(
+      () => eventsOf(gateway, id),
+      (found) => found.length === 3,
+    )
+    for (const event of events) expect(event).toMatchObject({ usage_source: 'hold', error_class: 'upstream_cut' })
+  })
+
+  test('one that stops early without a word ends with an exception, too', async () => {
+    const { key } = await gateway.admin.user(GENEROUS)
+    answerWith(gateway, (usual) => afterSteps(usual, 4))
+    expect(await failure(streamed(key))).toBeInstanceOf(ModelStreamErrorException)
+  })
+})
+
+test('a bearer key of the gateway’s is used where one is configured', async () => {
+  const other = await startBedrock('bedrock-bearer-test', { BEDROCK_API_KEY: BEDROCK_CREDENTIAL })
+  try {
+    const { key } = await other.admin.user()
+    await bedrockOf(other, key).client.send(new ConverseCommand(HELLO))
+    expect(new Headers(lastRequest(other).headers).get('authorization')).toBe(`Bearer ${BEDROCK_CREDENTIAL}`)
+  } finally {
+    await other.close()
+  }
+})

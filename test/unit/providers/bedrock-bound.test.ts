@@ -1,0 +1,291 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { answerBedrock, BEDROCK_CREDENTIAL } from '../../../src/local/fake-bedrock.ts'
+import { claudeName, readModelId } from '../../../src/providers/bedrock-model.ts'
+import type { Asked, Bound, JsonObject } from '../../../src/providers/dialect.ts'
+import { askedOf, bedrock, meterOnce, operationOf } from './bedrock-vectors.ts'
+import { headOf } from './replay.ts'
+
+const CLAUDE = 'us.anthropic.claude-haiku-4-5-20251001-v1:0'
+const NOVA = 'amazon.nova-lite-v1:0'
+const LLAMA = 'meta.llama3-1-8b-instruct-v1:0'
+const MISTRAL = 'mistral.mistral-7b-instruct-v0:2'
+const size = (body: JsonObject) => new TextEncoder().encode(JSON.stringify(body)).length
+
+function read(operation: string, model: string, body: JsonObject, more: Partial<Asked> = {}) {
+  return operationOf(operation).readBound?.(askedOf(model, body, { bytes: more.bytes ?? size(body), ...more }))
+}
+
+function boundOf(...asked: Parameters<typeof read>): Bound {
+  const bound = read(...asked)
+  if (!bound || 'code' in bound) throw new Error(bound?.message)
+  return bound
+}
+
+const HELLO = { messages: [{ role: 'user', content: [{ text: 'hello' }] }] }
+const converse = (extra: JsonObject, model = CLAUDE) => boundOf('converse', model, { ...HELLO, ...extra })
+const user = (...content: unknown[]) => ({ messages: [{ role: 'user', content }] })
+
+describe('a model id', () => {
+  test.each([
+    [CLAUDE, CLAUDE, 'claude'],
+    [`arn:aws:bedrock:us-east-1:123456789012:inference-profile/${CLAUDE}`, CLAUDE, 'claude'],
+    [`arn:aws-us-gov:bedrock:us-gov-west-1::foundation-model/${LLAMA}`, LLAMA, 'llama'],
+    ['arn:aws:bedrock:us-east-1:1:provisioned-model/abc', 'arn:aws:bedrock:us-east-1:1:provisioned-model/abc', null],
+    ['global.amazon.nova-2-lite-v1:0', 'global.amazon.nova-2-lite-v1:0', 'nova'],
+    ['amazon.nova-canvas-v1:0', 'amazon.nova-canvas-v1:0', null],
+    ['amazon.titan-embed-image-v1', 'amazon.titan-embed-image-v1', null],
+    ['acme.new-v1', 'acme.new-v1', null],
+  ])('%s', (given, id, family) => {
+    expect(readModelId(given)).toEqual({ id, family, is_prompt: false })
+  })
+
+  test('names its model to Anthropic’s rules', () => {
+    expect(claudeName(CLAUDE)).toBe('claude-haiku-4-5-20251001')
+    expect(claudeName('anthropic.claude-opus-4-6-v1')).toBe('claude-opus-4-6')
+  })
+
+  test.each(['', '../x', 'a/../../guardrail', 'a/b', 'arn:aws:bedrock:::x/../y', 'a b', 'x'.repeat(3_000), 'a?b'])(
+    'is refused where it might mean another path: %j',
+    (id) => {
+      expect(readModelId(id)).toMatchObject({ code: 'invalid_request', field: 'modelId' })
+    },
+  )
+})
+
+describe('Converse', () => {
+  test('is bounded by its bytes and by maxTokens', () => {
+    const body = { ...HELLO, inferenceConfig: { maxTokens: 100 } }
+    expect(boundOf('converse', CLAUDE, body)).toMatchObject({
+      model: CLAUDE,
+      stream: false,
+      input_tokens: size(body),
+      open_input: null,
+      unbounded: null,
+      output: { max_tokens: 100, min_tokens: 1, choices: 1 },
+      cache_write: 'none',
+      service_tier: null,
+    })
+    expect(boundOf('converse_stream', CLAUDE, body).stream).toBe(true)
+    expect(converse({}).output?.max_tokens).toBeNull()
+  })
+
+  test('takes an inline image by its tokens and not by its bytes, also inside a tool result', () => {
+    const image = { image: { format: 'png', source: { bytes: 'A'.repeat(20_000) } } }
+    const content = user(image, { toolResult: { toolUseId: 'a', content: [image, { json: {} }] } })
+    expect(converse(content).input_tokens).toBe(size({ ...HELLO, ...content }) - 2 * 15_000)
+    expect(converse(content, NOVA).input_tokens).toBe(size({ ...HELLO, ...content }) - 2 * 10_000)
+  })
+
+  test.each([
+    ['an image in S3', { image: { format: 'png', source: { s3Location: { uri: 's3://a/b' } } } }],
+    ['a document', { document: { format: 'pdf', name: 'a', source: { bytes: 'AA' } } }],
+    ['a cited document', { document: { name: 'a', source: { text: 'a' }, citations: { enabled: true } } }],
+    ['a video', { video: { format: 'mp4', source: { bytes: 'AA' } } }],
+    ['a guarded text', { guardContent: { text: { text: 'a' } } }],
+    ['something new', { hologram: {} }],
+    ['two kinds at once', { text: 'a', video: {} }],
+    ['no object', 'text'],
+    ['a video in a result', { toolResult: { content: [{ video: {} }] } }],
+  ])('is open for %s', (_, block) => {
+    expect(converse(user({ text: 'a' }, block)).open_input).toMatch(/^messages\[0\]\.content\[1\]/)
+  })
+
+  test.each([
+    [{ guardrailConfig: { guardrailIdentifier: 'g' } }, 'guardrailConfig'],
+    [{ promptVariables: { a: { text: 'b' } } }, 'promptVariables'],
+    [{ aNewField: 1 }, 'aNewField'],
+    [{ inferenceConfig: { maxtokens: 5 } }, 'inferenceConfig.maxtokens'],
+    [{ additionalModelRequestFields: { max_tokens: 5 } }, 'additionalModelRequestFields.max_tokens'],
+    [{ toolConfig: { tools: [{ toolSpec: {} }, { systemTool: { name: 'nova_grounding' } }] } }, 'toolConfig.tools[1]'],
+    [{ performanceConfig: { latency: 'optimized' }, serviceTier: { type: 'priority' } }, 'performanceConfig'],
+  ])('%j is not bounded, and named', (extra, name) => {
+    expect(converse(extra).unbounded).toBe(name)
+  })
+
+  test('of a stored prompt is not bounded', () => {
+    expect(boundOf('converse', 'arn:aws:bedrock:us-east-1:1:prompt/AAAAAAAAAA:1', HELLO).unbounded).toBe('modelId')
+  })
+
+  test.each([
+    [{ inferenceConfig: { maxTokens: 0 } }, 'inferenceConfig.maxTokens'],
+    [{ inferenceConfig: [] }, 'inferenceConfig'],
+    [{ messages: 'hello' }, 'messages'],
+    [{ system: 'hello' }, 'system'],
+    [{ toolConfig: 7 }, 'toolConfig'],
+    [{ toolConfig: { tools: {} } }, 'toolConfig.tools'],
+  ])('%j is refused by name', (extra, field) => {
+    expect(read('converse', CLAUDE, { ...HELLO, ...extra })).toMatchObject({ code: 'invalid_request', field })
+  })
+
+  test('writes caches as its dearest cache point says', () => {
+    expect(converse({ system: [{ cachePoint: { type: 'default' } }] }).cache_write).toBe('5m')
+    expect(converse(user({ text: 'a' }, { cachePoint: { type: 'default', ttl: '1h' } })).cache_write).toBe('1h')
+    expect(converse({ toolConfig: { tools: [{ cachePoint: { type: 'default', ttl: '9h' } }] } }).cache_write).toBe('1h')
+  })
+
+  test.each([
+    [{}, null],
+    [{ serviceTier: { type: 'flex' } }, null],
+    [{ serviceTier: { type: 'priority' } }, 'priority'],
+    [{ serviceTier: { type: 'a-new-one' } }, 'priority'],
+    [{ performanceConfig: { latency: 'optimized' } }, 'optimized'],
+  ])('%j may cost as much as %s', (extra, tier) => {
+    expect(converse(extra).service_tier).toBe(tier)
+  })
+
+  test('is of no use below the thinking budget', () => {
+    const thinking = { type: 'enabled', budget_tokens: 2_000 }
+    const extra = { inferenceConfig: { maxTokens: 5_000 }, additionalModelRequestFields: { thinking } }
+    expect(converse(extra)).toMatchObject({ unbounded: null, output: { max_tokens: 5_000, min_tokens: 2_001 } })
+  })
+
+  test('survives nesting of any depth', () => {
+    let block: JsonObject = { text: 'a' }
+    for (let depth = 0; depth < 20_000; depth++) block = { toolResult: { content: [block] } }
+    const asked = { ...askedOf(CLAUDE, {}), body: user(block), bytes: 100 }
+    expect(operationOf('converse').readBound?.(asked)).toMatchObject({ open_input: null })
+  })
+
+  test('gets the granted bound; of a name that it holds twice, the model gets the one that was read', () => {
+    const edits = (body: JsonObject, granted: number | null) =>
+      operationOf('converse').edits?.(askedOf(CLAUDE, body), granted)
+    const twice = JSON.parse('{"inferenceConfig":{"maxTokens":90000,"maxTokens":10,"topP":0.5}}')
+    expect(edits(twice, null)).toEqual([{ field: 'inferenceConfig', value: { maxTokens: 10, topP: 0.5 } }])
+    expect(edits(twice, 5)).toEqual([{ field: 'inferenceConfig', value: { maxTokens: 5, topP: 0.5 } }])
+    expect(edits({}, null)).toEqual([])
+    expect(edits({}, 5)).toEqual([{ field: 'inferenceConfig', value: { maxTokens: 5 } }])
+  })
+})
+
+describe('InvokeModel', () => {
+  const MESSAGE = {
+    anthropic_version: 'bedrock-2023-05-31',
+    max_tokens: 100,
+    messages: [{ role: 'user', content: 'hello' }],
+  }
+
+  test.each<[string, JsonObject, number | null, number]>([
+    [CLAUDE, MESSAGE, 100, 1],
+    [NOVA, { ...HELLO, inferenceConfig: { max_new_tokens: 50 } }, 50, 1],
+    [LLAMA, { prompt: 'hello', max_gen_len: 50 }, 50, 1],
+    [LLAMA, { prompt: 'hello' }, null, 1],
+    [MISTRAL, { prompt: 'hello', max_tokens: 50 }, 50, 1],
+    ['mistral.mistral-large-2407-v1:0', { messages: [{ role: 'user', content: 'a' }], max_tokens: 50 }, 50, 1],
+    ['openai.gpt-oss-20b-1:0', { messages: [], max_completion_tokens: 50 }, 50, 1],
+    ['amazon.titan-text-express-v1', { inputText: 'a', textGenerationConfig: { maxTokenCount: 50 } }, 50, 1],
+    ['cohere.command-text-v14', { prompt: 'a', max_tokens: 50, num_generations: 3 }, 50, 3],
+  ])('%s %j', (model, body, max_tokens, choices) => {
+    const bound = boundOf('invoke_model', model, body)
+    expect(bound).toMatchObject({ model, unbounded: null, open_input: null, output: { max_tokens, choices } })
+    expect(bound.input_tokens).toBeGreaterThanOrEqual(size(body))
+  })
+
+  test('of embeddings has no output', () => {
+    expect(boundOf('invoke_model', 'amazon.titan-embed-text-v2:0', { inputText: 'a' })).toMatchObject({
+      output: null,
+      unbounded: null,
+    })
+    expect(boundOf('invoke_model', 'cohere.embed-english-v3', { texts: ['a'], images: ['b'] }).unbounded).toBe('images')
+  })
+
+  test.each<[string, JsonObject, Record<string, string>, string]>([
+    ['acme.new-v1', { prompt: 'a' }, {}, 'modelId'],
+    [CLAUDE, { ...MESSAGE, speed: 'fast' }, {}, 'speed'],
+    [CLAUDE, { ...MESSAGE, tools: [{ type: 'web_search_20250305', name: 'web_search' }] }, {}, 'tools[0]'],
+    [LLAMA, { prompt: 'a', images: ['b'] }, {}, 'images'],
+    [
+      'amazon.titan-text-express-v1',
+      { inputText: 'a', textGenerationConfig: { maxtokencount: 5 } },
+      {},
+      'textGenerationConfig.maxtokencount',
+    ],
+    [LLAMA, { prompt: 'a' }, { 'x-amzn-bedrock-guardrailidentifier': 'g' }, 'x-amzn-bedrock-guardrailidentifier'],
+    [
+      LLAMA,
+      { prompt: 'a' },
+      { 'x-amzn-bedrock-service-tier': 'priority', 'x-amzn-bedrock-performanceconfig-latency': 'optimized' },
+      'x-amzn-bedrock-performanceconfig-latency',
+    ],
+  ])('%s %j %j is not bounded, and named', (model, body, headers, name) => {
+    expect(boundOf('invoke_model', model, body, { headers: new Headers(headers) }).unbounded).toBe(name)
+  })
+
+  test.each<[string, JsonObject, JsonObject]>([
+    [CLAUDE, MESSAGE, { max_tokens: 5 }],
+    [NOVA, { inferenceConfig: { max_new_tokens: 50 } }, { inferenceConfig: { max_new_tokens: 5 } }],
+    [LLAMA, { prompt: 'a' }, { max_gen_len: 5 }],
+    [LLAMA, { prompt: 'a', max_gen_len: 3 }, {}],
+    [MISTRAL, { prompt: 'a', max_tokens: 50 }, { max_tokens: 5 }],
+    [MISTRAL, { messages: [] }, { max_tokens: 5 }],
+    ['openai.gpt-oss-20b-1:0', { messages: [] }, { max_completion_tokens: 5 }],
+    [
+      'amazon.titan-text-express-v1',
+      { textGenerationConfig: { topP: 1 } },
+      { textGenerationConfig: { topP: 1, maxTokenCount: 5 } },
+    ],
+    ['acme.new-v1', { prompt: 'a' }, {}],
+  ])('%s %j gets a granted bound of 5 as %j', (model, body, written) => {
+    const edits = operationOf('invoke_model').edits?.(askedOf(model, body), 5) ?? []
+    expect(Object.fromEntries(edits.map(({ field, value }) => [field, value]))).toEqual(written)
+  })
+})
+
+describe('for any body', () => {
+  const text = fc.string({ unit: 'grapheme', maxLength: 200 })
+  const bound = fc.option(fc.integer({ min: 1, max: 40 }), { nil: undefined })
+  const image = fc.base64String({ maxLength: 400 }).map((bytes) => ({ image: { format: 'png', source: { bytes } } }))
+  const content = fc.array(
+    fc.oneof(
+      text.map((text) => ({ text })),
+      image,
+      fc.constant({ cachePoint: { type: 'default' } }),
+    ),
+  )
+  const calls = fc.oneof(
+    fc.record({ content, maxTokens: bound }).map(({ content, maxTokens }) => ({
+      model: CLAUDE,
+      name: 'converse',
+      body: {
+        messages: [{ role: 'user', content }],
+        ...(maxTokens && { inferenceConfig: { maxTokens } }),
+      } as JsonObject,
+    })),
+    fc
+      .record({ prompt: text, max_gen_len: bound, model: fc.constantFrom(LLAMA, MISTRAL) })
+      .map(({ model, prompt, max_gen_len }) => ({
+        model,
+        name: 'invoke_model',
+        body: {
+          prompt,
+          ...(max_gen_len && { [model === LLAMA ? 'max_gen_len' : 'max_tokens']: max_gen_len }),
+        } as JsonObject,
+      })),
+    fc.record({ content: text, max_tokens: fc.integer({ min: 1, max: 40 }) }).map(({ content, max_tokens }) => ({
+      model: CLAUDE,
+      name: 'invoke_model',
+      body: {
+        anthropic_version: 'bedrock-2023-05-31',
+        max_tokens,
+        messages: [{ role: 'user', content }],
+      } as JsonObject,
+    })),
+  )
+
+  test('the bound is never below what the fake Bedrock bills, and its usage is read', () => {
+    fc.assert(
+      fc.property(calls, ({ model, name, body }) => {
+        const { input_tokens, output } = boundOf(name, model, body)
+        const action = name === 'converse' ? 'converse' : 'invoke'
+        const bytes = Buffer.from(JSON.stringify(body))
+        const headers = { authorization: `Bearer ${BEDROCK_CREDENTIAL}` }
+        const answer = answerBedrock('POST', `/model/${encodeURIComponent(model)}/${action}`, headers, bytes)
+        const head = headOf('json', answer.headers)
+        const { usage } = meterOnce(operationOf(name), askedOf(model, body), head, Buffer.from(String(answer.steps[0])))
+        expect(usage?.input_tokens).toBeLessThanOrEqual(input_tokens)
+        const most = output?.max_tokens ?? bedrock.maxOutputTokens(model) ?? Number.POSITIVE_INFINITY
+        expect(usage?.output_tokens).toBeLessThanOrEqual(most * (output?.choices ?? 0))
+      }),
+    )
+  })
+})
