@@ -16,6 +16,7 @@ import type {
   Admission,
   Ask,
   Caller,
+  Conclusion,
   Decision,
   LedgerRpc,
   LedgerStatus,
@@ -133,6 +134,13 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
     this.#undrained += settling.length
     if (!this.#drainedThisBeat || this.#undrained >= BATCH) this.#drainNow()
     this.#beatOn()
+  }
+
+  async conclude(conclusions: Conclusion[]): Promise<void> {
+    this.#settleAll()
+    this.#ledger.conclude(conclusions, Date.now())
+    this.#wakeBy(Date.now() + GUARD_MS)
+    this.#drainNow()
   }
 
   #beatOn(): void {

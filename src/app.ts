@@ -9,19 +9,16 @@ import { createJwtVerifier } from './auth/jwt.ts'
 import { createKeyRing } from './auth/keys.ts'
 import type { Config } from './config.ts'
 import type { CreatePipe } from './gateway/answer.ts'
-import { gateway } from './gateway/gateway.ts'
-import { type OneEndpointOptions, oneEndpoint, type Target } from './gateway/one-endpoint.ts'
+import { gatewayRoutes } from './gateway/routes.ts'
+import { configuredPrices } from './gateway/upstreams.ts'
 import { authenticate, requireAdmin } from './middleware/authenticate.ts'
 import { requestId } from './middleware/request-id.ts'
 import { openDatabase } from './postgres/client.ts'
 import { createOverrides, type PriceStore } from './pricing/overrides.ts'
 import { createPriceBook } from './pricing/price-book.ts'
 import { anthropic } from './providers/anthropic.ts'
-import { variableOf } from './providers/compatible/configured.ts'
-import { KNOWN_PROVIDERS } from './providers/compatible/table.ts'
 import { answerThrown } from './rest/app.ts'
 import { answerNoRoute } from './rest/no-route.ts'
-import { configuredPrices, type Provider, providersOf } from './upstreams.ts'
 import { appliedPriceRoutes } from './usage/prices.ts'
 import { usageRoutes } from './usage/routes.ts'
 
@@ -32,23 +29,6 @@ export interface AppOptions {
   ledgerOf: LedgerOf
   /** Default: Web-standard streams. */
   createPipe?: CreatePipe
-}
-
-interface Routed extends Provider {
-  gateway: ReturnType<typeof gateway>
-}
-
-/** What `/v1` knows of each provider. */
-function routesByModel(providers: Routed[]): Pick<OneEndpointOptions, 'targets' | 'elsewhere' | 'unconfigured'> {
-  const targets = new Map<string, Target>()
-  const elsewhere = new Map<string, string>()
-  for (const { dialect, gateway, one_endpoint } of providers) {
-    if (one_endpoint === null) continue
-    if ('use' in one_endpoint) elsewhere.set(dialect.provider, one_endpoint.use)
-    else targets.set(dialect.provider, { version: one_endpoint.version, gateway })
-  }
-  const unconfigured = new Map(KNOWN_PROVIDERS.map(({ name }) => [name, variableOf(name, 'API_KEY')]))
-  return { targets, elsewhere, unconfigured }
 }
 
 export function createApp({
@@ -64,13 +44,10 @@ export function createApp({
     configured: configuredPrices(config),
     ...(priceStore && { overrides: createOverrides(priceStore) }),
   })
-  const services = { config, ledgerOf, db, keys, jwt, prices, createPipe }
 
   const app = new Hono<{ Variables: { request_id: string } }>()
   app.use(requestId(newId))
-  const providers = providersOf(config).map((it) => ({ ...it, gateway: gateway({ ...services, ...it }) }))
-  for (const { dialect, gateway } of providers) app.route(`/${dialect.provider}`, gateway)
-  app.route('/v1', oneEndpoint({ keys, jwt, cap_status: config.CAP_STATUS ?? null, ...routesByModel(providers) }))
+  app.route('/', gatewayRoutes({ config, ledgerOf, db, keys, jwt, prices, createPipe }))
   const admin = adminRoutes({ db, ledgerOf, keys, now: Date.now, newId, priceStore })
   const usage = usageRoutes({ db, ledgerOf })
   app.use('/admin/*', requireAdmin({ adminToken: config.ADMIN_TOKEN, jwt }))

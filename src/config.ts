@@ -9,10 +9,10 @@ const secret = (least: number) => z.string().min(least, `must have at least ${le
 const httpUrl = z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, ''))
 const optional = <T extends z.ZodType>(schema: T) =>
   z.preprocess((value) => (value === '' ? undefined : value), schema.optional())
-const json = <T extends z.ZodType>(schema: T) =>
+const json = <T extends z.ZodType>(schema: T, unset: unknown) =>
   z.preprocess((value, context) => {
-    if (typeof value !== 'string') return value ?? []
-    if (value === '') return []
+    if (typeof value !== 'string') return value ?? unset
+    if (value === '') return unset
     const parsed = parseJsonOrUndefined(value)
     if (parsed === undefined) context.addIssue('is not valid JSON')
     return parsed
@@ -45,12 +45,24 @@ const configSchema = z
     OPENAI_BASE_URL: httpUrl.default('https://api.openai.com'),
     ANTHROPIC_API_KEY: optional(z.string()),
     ANTHROPIC_BASE_URL: httpUrl.default('https://api.anthropic.com'),
+    /** A Bedrock API key; without one the AWS keys sign. */
+    BEDROCK_API_KEY: optional(z.string()),
+    BEDROCK_REGION: z
+      .string()
+      .regex(/^[a-z]{2}(-[a-z]+)+-\d$/, 'must be an AWS region')
+      .default('us-east-1'),
+    BEDROCK_BASE_URL: optional(httpUrl),
+    AWS_ACCESS_KEY_ID: optional(z.string()),
+    AWS_SECRET_ACCESS_KEY: optional(z.string()),
+    AWS_SESSION_TOKEN: optional(z.string()),
+    /** Anthropic models that Bedrock serves, as JSON: `{"claude-sonnet-4-5": "us.anthropic.claude-..."}`. */
+    BEDROCK_MODELS: json(z.record(z.string(), z.string().min(1)), {}),
     GEMINI_API_KEY: optional(z.string()),
     GEMINI_BASE_URL: httpUrl.default('https://generativelanguage.googleapis.com'),
     GOOGLE_PLACES_API_KEY: optional(z.string()),
     GOOGLE_PLACES_BASE_URL: httpUrl.default('https://places.googleapis.com'),
     /** Services that are paid by the call, as JSON: see src/providers/per-call.ts. Each key is in `<PROVIDER>_API_KEY`. */
-    PER_CALL_SERVICES: json(perCallServicesSchema),
+    PER_CALL_SERVICES: json(perCallServicesSchema, []),
 
     /** Output bound of calls that set none; unset: the model's maximum. */
     DEFAULT_MAX_OUTPUT_TOKENS: optional(integer(1, 10_000_000)),
@@ -66,6 +78,10 @@ const configSchema = z
   .refine((config) => !(config.JWT_HS256_SECRET || config.JWT_JWKS_URL) || config.JWT_ISSUER, {
     path: ['JWT_ISSUER'],
     message: 'is required where JWTs are accepted',
+  })
+  .refine((config) => !config.AWS_ACCESS_KEY_ID === !config.AWS_SECRET_ACCESS_KEY, {
+    path: ['AWS_SECRET_ACCESS_KEY'],
+    message: 'and AWS_ACCESS_KEY_ID must be set together',
   })
 
 export interface Config extends Omit<z.output<typeof configSchema>, 'PER_CALL_SERVICES'> {

@@ -34,7 +34,7 @@ const pricesIn = ({ PRICES }: Env): PriceStore | null =>
   PRICES ? { get: () => PRICES.get(PRICES_KEY, { cacheTtl: 30 }), put: (value) => PRICES.put(PRICES_KEY, value) } : null
 
 declare global {
-  interface Env extends Record<Exclude<keyof Config, 'COMPATIBLE_PROVIDERS' | 'PER_CALL_SERVICES'>, string> {
+  interface Env extends Record<Exclude<keyof Config, 'COMPATIBLE_PROVIDERS'>, string> {
     USAGE_LEDGER: DurableObjectNamespace<UsageLedger>
     PRICES?: KVNamespace
   }

@@ -5,7 +5,7 @@
 // A hold is in memory alone at first where the ceiling allows it: see `epochs` in ./schema.ts. Every public method is one
 // transaction: one that throws has written nothing and remembers nothing.
 
-import { add, amountOf, minus, NOTHING } from './amounts.ts'
+import { add, amountOf, larger, minus, NOTHING } from './amounts.ts'
 import { raisedCeiling } from './ceiling.ts'
 import { Counters } from './counters.ts'
 import { decide, type Limit } from './decide.ts'
@@ -22,6 +22,7 @@ import type {
   Ask,
   Caller,
   Cap,
+  Conclusion,
   Decision,
   LedgerStatus,
   Refusal,
@@ -192,6 +193,34 @@ export class Ledger {
     // Released though never admitted: the call was refused by a ledger that could not be heard.
     if (!known && outcome === 'released' && epoch === 0) return
     this.#options.emit(settledEvent(settlement, { reserved_at, hold, usage, expired }, now))
+    if (settlement.continues)
+      this.#continue(settlement, { reserved_at, left: larger(NOTHING, minus(hold, usage)) }, now)
+  }
+
+  /** A hold of its own, with a row: what goes on at a provider outlives this life. */
+  #continue(
+    { continues, draft }: Settlement,
+    { reserved_at, left }: { reserved_at: number; left: Amount },
+    now: number,
+  ) {
+    if (!continues || this.#reservations.find(continues.request_id)) return
+    const { request_id, for_ms } = continues
+    const rest = { granted_output_tokens: null, clamped: false, draft, epoch: 0 }
+    this.#reservations.hold({ request_id, reserved_at, expires_at: now + for_ms, amount: left, ...rest })
+    this.#counters.hold(reserved_at, left, 1)
+  }
+
+  /** Ends calls that had gone on at the provider: the first word counts, and only of calls that are known here. */
+  conclude(conclusions: Conclusion[], now: number): void {
+    this.#transaction(() => {
+      for (const conclusion of conclusions) {
+        const known = this.#reservations.find(conclusion.request_id)
+        if (!known) continue
+        const { reserved_at, amount: hold } = known
+        const draft = this.#reservations.draftOf(conclusion.request_id) ?? conclusion.draft
+        this.#settle({ ...conclusion, draft, reserved_at, hold, epoch: 0, outcome: 'settled', continues: null }, now)
+      }
+    })
   }
 
   /** Charges the hold of calls that never came back, each on its own. Returns how many; more may be due. */

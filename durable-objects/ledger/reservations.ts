@@ -4,7 +4,7 @@ import { amountOf, columnsOf } from './amounts.ts'
 import type { Hold } from './holds.ts'
 import type { ReservationRow } from './schema.ts'
 import type { Sql } from './sql.ts'
-import type { Amount, Outcome } from './types.ts'
+import type { Amount, EventDraft, Outcome } from './types.ts'
 
 /** Ended calls that are remembered whatever the clock says, so that a clock that jumps cannot make a repeat count. */
 const ENDED_CALLS_KEPT = 1_000
@@ -14,6 +14,7 @@ export const ENDED_CALLS_KEPT_MS = 24 * 3_600 * 1_000
 const EXPIRED_AT_ONCE = 100
 
 const FIND = 'select * from reservations where request_id = ?'
+const DRAFT = 'select draft from reservations where request_id = ?'
 const HOLD = `
   insert into reservations (request_id, reserved_at, expires_at, requests, input_tokens, output_tokens, cost_nano_usd,
     granted_output_tokens, clamped, draft)
@@ -50,6 +51,12 @@ export class Reservations {
     if (!row) return undefined
     const { reserved_at, granted_output_tokens, clamped, outcome } = row
     return { reserved_at, granted_output_tokens, clamped: clamped === 1, amount: amountOf(row), outcome }
+  }
+
+  /** Null once the call has ended. */
+  draftOf(requestId: string): EventDraft | null {
+    const draft = this.#sql.all<Pick<ReservationRow, 'draft'>>(DRAFT, requestId)[0]?.draft
+    return draft ? JSON.parse(draft) : null
   }
 
   hold({ request_id, reserved_at, expires_at, amount, granted_output_tokens, clamped, draft }: Hold): void {

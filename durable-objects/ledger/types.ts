@@ -187,7 +187,18 @@ export interface Settlement {
   usage_source: UsageSource
   draft: EventDraft
   facts: EventFacts
+  /** What is left of the hold goes over to another id: the call goes on at the provider. Null where it has ended. */
+  continues: Continuation | null
 }
+
+export interface Continuation {
+  request_id: string
+  /** How long it is held; then it expires. */
+  for_ms: number
+}
+
+/** How a call ended that had gone on. Repeating it changes nothing; a call that the ledger does not hold is none of its. */
+export interface Conclusion extends Pick<Settlement, 'request_id' | 'usage' | 'usage_source' | 'draft' | 'facts'> {}
 
 /** The record of one call, as it goes to Postgres. */
 export interface UsageEvent extends EventDraft, EventFacts, Amount {
@@ -231,6 +242,8 @@ export interface LedgerStatus {
 export interface LedgerRpc {
   reserve(ask: Ask): Promise<Decision>
   settle(settlement: Settlement): Promise<void>
+  /** Ends calls that had gone on at the provider. */
+  conclude(conclusions: Conclusion[]): Promise<void>
   /** When it returns, the ledger decides by this version or a newer one. */
   configure(snapshot: Snapshot): Promise<void>
   /** Usage as the ledger enforces it, or why this caller may not see it. */

@@ -6,9 +6,11 @@
 
 import type { Admission, EventFacts } from '../../durable-objects/ledger/types.ts'
 import type { CallEnd } from '../middleware/usage-caps.ts'
+import { NO_USAGE } from '../providers/answer.ts'
 import type { AnswerEnd } from './answer.ts'
 import type { Call } from './call.ts'
-import { charge } from './charge.ts'
+import { charge, chargeReported } from './charge.ts'
+import { continuedId } from './conclude.ts'
 
 /** Cloudflare's own words for an origin that took the request and then gave no answer it could pass on. */
 export const MAYBE_BILLED = new Set([520, 524])
@@ -18,21 +20,27 @@ export interface Answered {
   status: number
   provider_request_id: string | null
   end: AnswerEnd
+  /** How long it may go on at the provider. */
+  continues_for_ms: number
   now: number
 }
 
 export function endOfAnswer(
   call: Call,
   admission: Admission,
-  { status, provider_request_id, end, now }: Answered,
+  { status, provider_request_id, end, continues_for_ms, now }: Answered,
 ): CallEnd {
   const { metered, cut, first_byte_at } = end
-  const { usage, usage_source, kinds } = charge(metered, call, admission.granted_output_tokens)
+  const goesOnAs = status < 400 ? metered.continues_as : null
+  const { usage, usage_source, kinds } =
+    goesOnAs === null ? charge(metered, call, admission.granted_output_tokens) : chargeReported(NO_USAGE, null, null)
   const failed = status >= 400 && !MAYBE_BILLED.has(status) && metered.usage === null
   return {
     outcome: failed ? 'released' : 'settled',
     usage,
     usage_source: failed ? 'reported' : usage_source,
+    continues:
+      goesOnAs === null ? null : { request_id: continuedId(call.draft.provider, goesOnAs), for_ms: continues_for_ms },
     facts: {
       ...commonFacts(call, admission, now),
       ...kinds,

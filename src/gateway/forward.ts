@@ -5,17 +5,23 @@ import type { LedgerOf } from '../../durable-objects/ledger/types.ts'
 import type { Config } from '../config.ts'
 import type { GatewayError } from '../errors.ts'
 import { keepAlive } from '../middleware/answers.ts'
+import { conclude } from '../middleware/ledger-calls.ts'
 import type { CallEnd } from '../middleware/usage-caps.ts'
+import type { PriceBook } from '../pricing/price-book.ts'
 import type { AnswerHead, Dialect, Operation } from '../providers/dialect.ts'
 import { type AnswerEnd, type CreatePipe, type Cut, pumpAnswer, readWhole } from './answer.ts'
 import type { GatewayEnv } from './call.ts'
 import { endOfAnswer, endOfFailure, MAYBE_BILLED } from './call-end.ts'
+import { toConclusion } from './conclude.ts'
 import type { Upstream } from './gateway.ts'
 import { applyEdits } from './json-body.ts'
 import { boundToWrite } from './quote.ts'
 import { type SilenceWatch, watchSilence } from './silence.ts'
 import { mayGoOn } from './standing.ts'
 import { answerHeaders, type Outgoing, upstreamRequest } from './upstream-request.ts'
+
+/** Where an operation does not say how long its calls may go on. */
+const CONTINUES_FOR_MS = 24 * 3_600 * 1_000
 
 export const CLAMPED_HEADER = 'tollgate-clamped'
 
@@ -30,6 +36,7 @@ export interface ForwardOptions {
   config: Config
   upstream: Upstream
   ledgerOf: LedgerOf
+  prices: PriceBook
   createPipe: CreatePipe
   /** How an error looks to this dialect's SDK. */
   errorAnswer: (error: GatewayError, requestId: string) => Response
@@ -75,7 +82,8 @@ async function passWhole(
   if (bytes) meter.push(bytes)
   const cut = bytes ? null : silence.broken ? 'upstream_timeout' : 'upstream_cut'
   const end = { metered: meter.end(), cut, client_gone: false, first_byte_at: Date.now() } as const
-  await c.var.hold.settle(toCallEnd(c, options.dialect, answered, end))
+  await c.var.hold.settle(toCallEnd(c, options, answered, end))
+  await concludeOthers(c, options, end)
   if (cut) return options.errorAnswer(cutError(cut), c.var.request_id)
   // A status such as 204 admits not even an empty body.
   return toClient(c, answered, answered.body && bytes)
@@ -84,12 +92,13 @@ async function passWhole(
 /** Everything else: byte by byte, settled before the last of them. */
 function passStream(
   c: Context<GatewayEnv>,
-  { dialect, operation, ledgerOf, createPipe }: ForwardOptions,
+  options: ForwardOptions,
   answered: Response & { body: ReadableStream<Uint8Array> | null },
   head: AnswerHead,
   silence: SilenceWatch,
   abort: () => void,
 ): Response {
+  const { dialect, operation, ledgerOf, createPipe } = options
   const { call, caller, hold, request_id } = c.var
   const isStream =
     answered.ok && (head.format === 'sse' || head.format === 'eventstream' || operation.streams?.(call.asked) === true)
@@ -104,9 +113,10 @@ function passStream(
     createPipe,
     mayGoOn: () => mayGoOn(ledgerOf, caller.user_id, { key_id: caller.key_id, scope: caller.scope }),
     errorEvent: isStream ? (cut) => streamError(cutError(cut), request_id) : null,
-    settle(how) {
-      end.resolve(toCallEnd(c, dialect, answered, how))
-      return settled
+    async settle(how) {
+      end.resolve(toCallEnd(c, options, answered, how))
+      await settled
+      await concludeOthers(c, options, how)
     },
   })
   keepAlive(c, done)
@@ -205,10 +215,27 @@ const FORMATS: Partial<Record<string, AnswerHead['format']>> = {
   'application/vnd.amazon.eventstream': 'eventstream',
 }
 
-function toCallEnd(c: Context<GatewayEnv>, dialect: Dialect, answered: Response, end: AnswerEnd): CallEnd {
-  const provider_request_id = answered.headers.get(dialect.request_id_header)?.slice(0, 200) ?? null
+function toCallEnd(
+  c: Context<GatewayEnv>,
+  { dialect, operation }: ForwardOptions,
+  { headers, status }: Response,
+  end: AnswerEnd,
+): CallEnd {
+  const provider_request_id = headers.get(dialect.request_id_header)?.slice(0, 200) ?? null
   const { call, hold } = c.var
-  return endOfAnswer(call, hold.admission, { status: answered.status, provider_request_id, end, now: Date.now() })
+  const { continues_for_ms = CONTINUES_FOR_MS } = operation
+  return endOfAnswer(call, hold.admission, { status, provider_request_id, end, continues_for_ms, now: Date.now() })
+}
+
+/** What this answer tells of calls of before. One that broke off may not tell all. */
+async function concludeOthers(
+  { var: { call, caller } }: Context<GatewayEnv>,
+  { ledgerOf, prices }: ForwardOptions,
+  { metered: { concluded }, cut }: AnswerEnd,
+): Promise<void> {
+  if (cut !== null || concluded.length === 0) return
+  const conclusions = await Promise.all(concluded.map((one) => toConclusion(one, call.draft, prices)))
+  await conclude(ledgerOf, caller.user_id, conclusions)
 }
 
 /** What a client is told whose answer did not reach its end. */

@@ -57,7 +57,7 @@ export function gateway(options: GatewayOptions): Hono<GatewayEnv> {
         provision: (c) => provision({ db, ledgerOf }, c.var.caller),
         refuse: (c, error) => errorAnswer(withField(error, c.var.call), c.var.request_id),
       }),
-      forward({ dialect, operation, config, upstream, ledgerOf, createPipe, errorAnswer }),
+      forward({ dialect, operation, config, upstream, ledgerOf, prices, createPipe, errorAnswer }),
     )
   }
   app.all('*', (c) => {

@@ -2,7 +2,7 @@
 // but for the random secrets.
 
 import { randomBytes } from 'node:crypto'
-import { ANTHROPIC_CREDENTIAL, OPENAI_CREDENTIAL } from './fake-provider.ts'
+import { ANTHROPIC_CREDENTIAL, BEDROCK_CREDENTIAL, GOOGLE_CREDENTIAL, OPENAI_CREDENTIAL } from './fake-provider.ts'
 import { StartFault } from './start-fault.ts'
 
 export type Vars = Record<string, string>
@@ -20,13 +20,21 @@ export function makeSecrets(): LocalSecrets {
   }
 }
 
+/** Providers that a fake stands in for, until the variable with their real key is in `.dev.vars`. */
+const FAKED = [
+  { name: 'OpenAI', variable: 'OPENAI', credential: OPENAI_CREDENTIAL },
+  { name: 'Anthropic', variable: 'ANTHROPIC', credential: ANTHROPIC_CREDENTIAL },
+  { name: 'Bedrock', variable: 'BEDROCK', credential: BEDROCK_CREDENTIAL },
+  { name: 'Gemini', variable: 'GEMINI', credential: GOOGLE_CREDENTIAL },
+  { name: 'Google Places', variable: 'GOOGLE_PLACES', credential: GOOGLE_CREDENTIAL },
+]
+
+const isReal = (variable: string, devVars: Vars) =>
+  Boolean(devVars[`${variable}_API_KEY`] || (variable === 'BEDROCK' && devVars.AWS_ACCESS_KEY_ID))
+
 /** Each provider's name and where its calls go: to the fake until its real key is in `.dev.vars`. */
 export function providersOf(devVars: Vars): { name: string; is: 'real' | 'fake' }[] {
-  const { OPENAI_API_KEY, ANTHROPIC_API_KEY } = devVars
-  return [
-    { name: 'OpenAI', is: OPENAI_API_KEY ? 'real' : 'fake' },
-    { name: 'Anthropic', is: ANTHROPIC_API_KEY ? 'real' : 'fake' },
-  ]
+  return FAKED.map(({ name, variable }) => ({ name, is: isReal(variable, devVars) ? 'real' : 'fake' }))
 }
 
 /** Every variable of the worker. What the operator wrote wins, but for where the local database answers. */
@@ -36,10 +44,10 @@ export function workerVars(
 ): Vars {
   const { secrets, databaseUrl, databaseHttpUrl, fakeProviderUrl } = local
   const fakes: Vars = {}
-  if (fakeProviderUrl && !devVars.OPENAI_API_KEY)
-    Object.assign(fakes, { OPENAI_API_KEY: OPENAI_CREDENTIAL, OPENAI_BASE_URL: fakeProviderUrl })
-  if (fakeProviderUrl && !devVars.ANTHROPIC_API_KEY)
-    Object.assign(fakes, { ANTHROPIC_API_KEY: ANTHROPIC_CREDENTIAL, ANTHROPIC_BASE_URL: fakeProviderUrl })
+  for (const { variable, credential } of fakeProviderUrl ? FAKED : []) {
+    if (isReal(variable, devVars)) continue
+    Object.assign(fakes, { [`${variable}_API_KEY`]: credential, [`${variable}_BASE_URL`]: fakeProviderUrl })
+  }
   const written = Object.fromEntries(Object.entries(devVars).filter(([, value]) => value !== ''))
   return { ...secrets, ...fakes, ...written, DATABASE_URL: databaseUrl, DATABASE_HTTP_URL: databaseHttpUrl }
 }

@@ -1,7 +1,7 @@
 // Talking to a ledger over a network that may fail. Both verbs are idempotent on the request id, so both may be repeated.
 // Each try asks for the ledger anew: a Durable Object's stub stays broken once a call on it has failed.
 
-import type { Ask, Decision, LedgerOf, Settlement } from '../../durable-objects/ledger/types.ts'
+import type { Ask, Conclusion, Decision, LedgerOf, Settlement } from '../../durable-objects/ledger/types.ts'
 
 /** Pauses between tries to settle. Should all fail, the hold expires and is charged: late, but not lost. */
 const SETTLE_PAUSES_MS = [100, 500, 2_000, 5_000]
@@ -27,13 +27,21 @@ async function tryReserve(ledgerOf: LedgerOf, ask: Ask): Promise<Decision> {
 /** Never throws. */
 export async function settle(ledgerOf: LedgerOf, ended: Promise<Settlement>): Promise<void> {
   const settlement = await ended
+  const { user_id } = settlement.draft
+  await insist(`could not settle ${settlement.request_id}`, () => ledgerOf(user_id).settle(settlement))
+}
+
+/** Never throws. */
+export async function conclude(ledgerOf: LedgerOf, user_id: string, conclusions: Conclusion[]): Promise<void> {
+  await insist('could not conclude', () => ledgerOf(user_id).conclude(conclusions))
+}
+
+async function insist(fault: string, call: () => Promise<void>): Promise<void> {
   for (const pause of [...SETTLE_PAUSES_MS, null]) {
     try {
-      return await ledgerOf(settlement.draft.user_id).settle(settlement)
+      return await call()
     } catch (error) {
-      console.warn(
-        JSON.stringify({ message: 'could not settle', request_id: settlement.request_id, error: String(error) }),
-      )
+      console.warn(JSON.stringify({ message: fault, error: String(error) }))
       if (pause !== null) await new Promise((resolve) => setTimeout(resolve, pause))
     }
   }

@@ -7,6 +7,7 @@ import type {
   Admission,
   Amount,
   Ask,
+  Continuation,
   EventDraft,
   EventFacts,
   KeyScope,
@@ -41,6 +42,8 @@ export interface CallEnd {
   usage: Partial<Amount> | null
   usage_source?: UsageSource
   facts?: Partial<EventFacts>
+  /** The call goes on elsewhere: what is left of its hold is kept under another id, until the ledger hears of that. */
+  continues?: Continuation | null
 }
 
 export interface Hold {
@@ -195,7 +198,7 @@ function toSettlement(
   end: CallEnd,
   seen: Partial<EventFacts>,
 ): Settlement {
-  const { outcome = 'settled', facts } = end
+  const { outcome = 'settled', facts, continues = null } = end
   const usage = end.usage && amountReported(ask, end.usage)
   const usage_source = end.usage && !usage ? 'hold' : end.usage_source
   return {
@@ -208,6 +211,7 @@ function toSettlement(
     usage_source: usage_source ?? (usage ? 'reported' : 'hold'),
     draft: ask.draft,
     facts: { ...NO_FACTS, ...seen, ...facts },
+    continues,
   }
 }
 

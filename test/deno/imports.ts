@@ -12,7 +12,7 @@ const LAYERS = [
   ['src/app.ts', 'durable-objects/usage-ledger.ts'],
   ['src/gateway/', 'src/admin/', 'src/usage/', 'durable-objects/outbox.ts'],
   ['src/rest/'],
-  ['src/middleware/', 'src/auth/'],
+  ['src/middleware/', 'src/auth/', 'src/config.ts'],
   ['src/providers/', 'src/pricing/', 'src/postgres/'],
   ['src/', 'durable-objects/'],
 ]

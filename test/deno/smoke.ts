@@ -52,6 +52,7 @@ same('a day without midnight', windowOf('daily', 'America/Sao_Paulo', Date.parse
 const ledger: LedgerRpc = {
   reserve: async () => ({ admitted: false, refusal: { reason: 'suspended' }, tightest: null }),
   settle: async () => {},
+  conclude: async () => {},
   configure: async () => {},
   status: async () => ({ refusal: { reason: 'suspended' } }),
 }

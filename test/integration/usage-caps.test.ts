@@ -23,6 +23,7 @@ let thrown: unknown
 const inProcess: LedgerRpc = {
   reserve: async (ask) => ledger.reserve(ask, Date.now()),
   settle: async (settlement) => ledger.settle(settlement, Date.now()),
+  conclude: async (conclusions) => ledger.conclude(conclusions, Date.now()),
   configure: async (config) => ledger.configure(config, Date.now()),
   status: async () => ({ refusal: { reason: 'unreachable' } }),
 }

@@ -77,6 +77,12 @@ export async function startGateway({
       OPENAI_BASE_URL: provider.url,
       ANTHROPIC_API_KEY: 'sk-ant-fake',
       ANTHROPIC_BASE_URL: provider.url,
+      GEMINI_API_KEY: 'goog-fake',
+      GEMINI_BASE_URL: provider.url,
+      GOOGLE_PLACES_API_KEY: 'goog-fake',
+      GOOGLE_PLACES_BASE_URL: provider.url,
+      BEDROCK_API_KEY: 'bedrock-api-key-fake',
+      BEDROCK_BASE_URL: provider.url,
       ...vars,
     },
   })

@@ -56,6 +56,7 @@ export const amount = (part: Partial<Amount>): Amount => ({
 export const settlement = (request_id: string, reserved_at: number, end: Partial<Settlement> = {}): Settlement => ({
   request_id,
   reserved_at,
+  continues: null,
   epoch: 0,
   outcome: 'settled',
   usage: null,

@@ -16,6 +16,7 @@ const unused = () => Promise.reject(new Error('not for this'))
 const ledger: LedgerRpc = {
   reserve: unused,
   settle: unused,
+  conclude: unused,
   configure: unused,
   status: async () => ({
     version: 1,

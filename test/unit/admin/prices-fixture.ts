@@ -34,6 +34,7 @@ export async function openPrices() {
   const ledger: LedgerRpc = {
     reserve: unused,
     settle: unused,
+    conclude: unused,
     configure: unused,
     status: async () => (standing.refusal ? { refusal: standing.refusal } : (status as LedgerStatus)),
   }

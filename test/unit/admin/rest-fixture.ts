@@ -34,6 +34,7 @@ export async function openRest() {
     return {
       reserve: unused,
       settle: unused,
+      conclude: unused,
       configure: async (snapshot) => {
         if (faults.configure-- > 0) throw new Error('the ledger is away')
         const known = configs.get(subject)

@@ -4,7 +4,7 @@ import { reserve, settle } from '../../../src/middleware/ledger-calls.ts'
 import { ask, settlement } from '../../support/ledger-fixtures.ts'
 
 const gone = () => Promise.reject(new Error('the object was reset'))
-const BROKEN: LedgerRpc = { reserve: gone, settle: gone, configure: gone, status: gone }
+const BROKEN: LedgerRpc = { reserve: gone, settle: gone, conclude: gone, configure: gone, status: gone }
 
 /** Stubs that stay broken, as a Durable Object's do; each asking gives the next one. */
 function stubs(...list: Partial<LedgerRpc>[]): { ledgerOf: LedgerOf; asked: () => number } {

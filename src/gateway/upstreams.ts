@@ -1,15 +1,16 @@
 // Every API that a deployment forwards to: its dialect, where it is and whose credential is used. Pure.
 
-import type { Config } from './config.ts'
-import type { Upstream } from './gateway/gateway.ts'
-import type { Price } from './pricing/price.ts'
-import { anthropic } from './providers/anthropic.ts'
-import type { Dialect } from './providers/dialect.ts'
-import { gemini } from './providers/gemini.ts'
-import { googlePlaces, placesPrices } from './providers/google-places.ts'
-import { openai } from './providers/openai.ts'
-import { openAICompatible, upstreamOf, versionOf } from './providers/openai-compatible.ts'
-import { perCallDialect, perCallPrices } from './providers/per-call.ts'
+import type { Config } from '../config.ts'
+import type { Price } from '../pricing/price.ts'
+import { anthropic } from '../providers/anthropic.ts'
+import { bedrockUpstream, createBedrock } from '../providers/bedrock.ts'
+import type { Dialect } from '../providers/dialect.ts'
+import { gemini } from '../providers/gemini.ts'
+import { googlePlaces, placesPrices } from '../providers/google-places.ts'
+import { openai } from '../providers/openai.ts'
+import { openAICompatible, upstreamOf, versionOf } from '../providers/openai-compatible.ts'
+import { perCallDialect, perCallPrices } from '../providers/per-call.ts'
+import type { Upstream } from './gateway.ts'
 
 export interface Provider {
   dialect: Dialect
@@ -37,6 +38,11 @@ export function providersOf(config: Config): Provider[] {
       dialect: anthropic,
       upstream: { base_url: config.ANTHROPIC_BASE_URL, credential: config.ANTHROPIC_API_KEY },
       one_endpoint: { use: '/anthropic/v1/messages' },
+    },
+    {
+      dialect: createBedrock({ region: config.BEDROCK_REGION }),
+      upstream: bedrockUpstream(config),
+      one_endpoint: { use: '/bedrock/model/{id}/converse' },
     },
     {
       dialect: gemini,

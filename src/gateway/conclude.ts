@@ -1,0 +1,43 @@
+// Calls that go on at the provider when their answer has ended (a background response, a batch): their hold goes over to
+// an id made of the provider's, so that whichever answer later shows how the call ended finds it, in its user's ledger only.
+
+import { v5 as nameId } from 'uuid'
+import { NO_FACTS } from '../../durable-objects/ledger/no-facts.ts'
+import type { Conclusion, EventDraft } from '../../durable-objects/ledger/types.ts'
+import type { PriceBook } from '../pricing/price-book.ts'
+import type { Concluded } from '../providers/dialect.ts'
+import { chargeReported } from './charge.ts'
+
+const NAMESPACE = '6f0e7a0e-5f0b-4b1d-9d51-6c8a4a3f4c11'
+
+/** The id under which a call goes on in the ledger, and of its second event. */
+export const continuedId = (provider: string, provider_id: string): string =>
+  nameId(`${provider}:${provider_id}`, NAMESPACE)
+
+/** What the ledger is told. Usage without a model or a price that would be needed for it is unknown usage. */
+export async function toConclusion(
+  { id, usage, model, service_tier, error_class }: Concluded,
+  draft: EventDraft,
+  prices: PriceBook,
+): Promise<Conclusion> {
+  const price = model === null ? null : await prices.find(draft.provider, model)
+  const isKnown = usage !== null && (price !== null || Object.values(usage).every((count) => count === 0))
+  const charged = isKnown ? chargeReported(usage, price, service_tier) : null
+  return {
+    request_id: continuedId(draft.provider, id),
+    // The request was counted when it was made.
+    usage: charged && { ...charged.usage, requests: 0 },
+    usage_source: charged ? 'reported' : 'hold',
+    draft,
+    facts: {
+      ...NO_FACTS,
+      ...charged?.kinds,
+      response_model: model,
+      service_tier,
+      error_class,
+      provider_request_id: id.slice(0, 200),
+      priced_as: price?.priced_as ?? null,
+      price_source: price?.price_source ?? null,
+    },
+  }
+}

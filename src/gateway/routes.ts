@@ -1,0 +1,59 @@
+// All that is forwarded: one gateway a provider, Anthropic's messages that Bedrock serves, and one endpoint for the models
+// of every provider that speaks OpenAI's API.
+
+import { Hono } from 'hono'
+import { authenticate } from '../middleware/authenticate.ts'
+import { anthropic } from '../providers/anthropic.ts'
+import { variableOf } from '../providers/compatible/configured.ts'
+import { KNOWN_PROVIDERS } from '../providers/compatible/table.ts'
+import { anthropicOnBedrock, asAnthropic } from './anthropic-on-bedrock.ts'
+import { batchResultsUrl } from './batch-results-url.ts'
+import { type GatewayOptions, gateway } from './gateway.ts'
+import { type OneEndpointOptions, oneEndpoint, type Target } from './one-endpoint.ts'
+import { type Provider, providersOf } from './upstreams.ts'
+
+type Services = Omit<GatewayOptions, 'dialect' | 'upstream'>
+
+interface Routed extends Provider {
+  gateway: ReturnType<typeof gateway>
+}
+
+export function gatewayRoutes(services: Services) {
+  const { config, keys, jwt } = services
+  const cap_status = config.CAP_STATUS ?? null
+  const providers = providersOf(config).map((provider) => ({
+    ...provider,
+    gateway: gateway({ ...services, dialect: provider.dialect, upstream: provider.upstream }),
+  }))
+
+  const app = new Hono<{ Variables: { request_id: string } }>()
+  app.use('/anthropic/v1/messages/batches', batchResultsUrl())
+  app.use('/anthropic/v1/messages/batches/*', batchResultsUrl())
+  const bedrock = providers.find(({ dialect }) => dialect.provider === 'bedrock')
+  // It reads every body once more, so that it stands there only where it is wanted.
+  if (bedrock && Object.keys(config.BEDROCK_MODELS).length > 0) {
+    const served = anthropicOnBedrock({
+      models: config.BEDROCK_MODELS,
+      authenticate: authenticate({ keys, jwt, readCredential: anthropic.readCredential }),
+      bedrock: gateway({ ...services, dialect: asAnthropic(bedrock.dialect), upstream: bedrock.upstream }),
+      cap_status,
+    })
+    app.route('/anthropic', served)
+  }
+  for (const { dialect, gateway } of providers) app.route(`/${dialect.provider}`, gateway)
+  app.route('/v1', oneEndpoint({ keys, jwt, cap_status, ...routesByModel(providers) }))
+  return app
+}
+
+/** What `/v1` knows of each provider. */
+function routesByModel(providers: Routed[]): Pick<OneEndpointOptions, 'targets' | 'elsewhere' | 'unconfigured'> {
+  const targets = new Map<string, Target>()
+  const elsewhere = new Map<string, string>()
+  for (const { dialect, gateway, one_endpoint } of providers) {
+    if (one_endpoint === null) continue
+    if ('use' in one_endpoint) elsewhere.set(dialect.provider, one_endpoint.use)
+    else targets.set(dialect.provider, { version: one_endpoint.version, gateway })
+  }
+  const unconfigured = new Map(KNOWN_PROVIDERS.map(({ name }) => [name, variableOf(name, 'API_KEY')]))
+  return { targets, elsewhere, unconfigured }
+}
