@@ -1,6 +1,7 @@
 // The whole HTTP surface, from configuration and a way to find ledgers. Runs wherever Web-standard APIs do.
 
 import { Hono } from 'hono'
+import { TrieRouter } from 'hono/router/trie-router'
 import { v7 as newId } from 'uuid'
 import type { LedgerOf } from '../durable-objects/ledger/types.ts'
 import { openApiRoutes } from './admin/openapi.ts'
@@ -45,7 +46,8 @@ export function createApp({
     ...(priceStore && { overrides: createOverrides(priceStore) }),
   })
 
-  const app = new Hono<{ Variables: { request_id: string } }>()
+  // Hono's default would first try for 30 ms to compile all routes into one expression, and give up on Gemini's.
+  const app = new Hono<{ Variables: { request_id: string } }>({ router: new TrieRouter() })
   app.use(requestId(newId))
   app.route('/', gatewayRoutes({ config, ledgerOf, db, keys, jwt, prices, createPipe }))
   const admin = adminRoutes({ db, ledgerOf, keys, now: Date.now, newId, priceStore })
