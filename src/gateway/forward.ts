@@ -18,14 +18,13 @@ import { applyEdits } from './json-body.ts'
 import { boundToWrite } from './quote.ts'
 import { type SilenceWatch, watchSilence } from './silence.ts'
 import { mayGoOn } from './standing.ts'
+import { fetchAnswer, headOf, type NoAnswer } from './upstream-answer.ts'
 import { answerHeaders, type Outgoing, upstreamRequest } from './upstream-request.ts'
 
 /** Where an operation does not say how long its calls may go on. */
 const CONTINUES_FOR_MS = 24 * 3_600 * 1_000
 
 export const CLAMPED_HEADER = 'tollgate-clamped'
-
-const PROBE_TIMEOUT_MS = 2_000
 
 /** A JSON answer up to this size is kept until its call is settled. */
 const MAX_WHOLE_BYTES = 1_048_576
@@ -161,58 +160,6 @@ async function toRequest(
     brings_own_key: caller.brings_own_key,
   })
   return dialect.sign ? dialect.sign(new Request(url, init), call.credential) : { url, init }
-}
-
-interface NoAnswer {
-  error: GatewayError
-  /** False only where the connection was never made. */
-  was_sent: boolean
-}
-
-/** The provider's answer once its headers are here, or what went wrong before. */
-async function fetchAnswer(
-  outgoing: Outgoing | Request,
-  signal: AbortSignal,
-  silence: SilenceWatch,
-): Promise<Response | NoAnswer> {
-  silence.begin('first_byte')
-  try {
-    if (outgoing instanceof Request) return await fetch(outgoing, { signal })
-    return await fetch(outgoing.url, { ...outgoing.init, signal })
-  } catch (error) {
-    console.warn(JSON.stringify({ message: 'no answer from upstream', error: String(error) }))
-    if (silence.broken) {
-      const message = 'The provider did not answer in time.'
-      return { error: { code: 'upstream_timeout', message }, was_sent: true }
-    }
-    const message = 'The provider could not be reached.'
-    return { error: { code: 'upstream_unreachable', message }, was_sent: await isReachable(outgoing.url) }
-  } finally {
-    silence.end()
-  }
-}
-
-/**
- * Runtimes do not say whether a connection was refused or was lost after the request had gone out. A provider that answers
- * now was most likely there before: the call may have been billed.
- */
-async function isReachable(url: string): Promise<boolean> {
-  const probe = { method: 'HEAD', redirect: 'manual', signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) } as const
-  return fetch(new URL('/', url), probe).then(
-    () => true,
-    () => false,
-  )
-}
-
-function headOf({ status, headers }: Response): AnswerHead {
-  const type = headers.get('content-type')?.split(';')[0]?.trim().toLowerCase()
-  return { status, headers, format: (type && FORMATS[type]) || 'other' }
-}
-
-const FORMATS: Partial<Record<string, AnswerHead['format']>> = {
-  'application/json': 'json',
-  'text/event-stream': 'sse',
-  'application/vnd.amazon.eventstream': 'eventstream',
 }
 
 function toCallEnd(
