@@ -50,7 +50,7 @@ export async function writeEvents(db: Database, events: UsageEvent[]): Promise<v
 }
 
 async function insert(db: Database, rows: EventRow[]): Promise<void> {
-  await db.execute(sql`${INSERT_EVENTS}${JSON.stringify(rows)}::json${REPLACE_LOWER_REVISION}`)
+  await db.execute(sql`${INSERT_EVENTS}${toJson(rows)}::json${REPLACE_LOWER_REVISION}`)
 }
 
 async function ensurePartitions(db: Database, rows: EventRow[]): Promise<void> {
@@ -78,19 +78,27 @@ function newestRevisions(events: UsageEvent[]): UsageEvent[] {
 type EventRow = Omit<UsageEvent, 'occurred_at' | 'settled_at'> & { occurred_at: string; settled_at: string }
 
 function rowOf(event: UsageEvent): EventRow {
-  return storable({
+  return {
     ...event,
     occurred_at: new Date(event.occurred_at).toISOString(),
     settled_at: new Date(event.settled_at).toISOString(),
     latency_ms: rounded(event.latency_ms),
     time_to_first_byte_ms: rounded(event.time_to_first_byte_ms),
-  })
+  }
 }
 
 /** Clocks may have fractions. */
 const rounded = (ms: number | null) => (ms === null ? null : Math.round(ms))
 
+/** How JSON writes NUL and lone surrogates; a backslash of the text itself may look like one, which does no harm. */
+const UNSTORABLE = /\\u(0000|d[89a-f])/
+
 /** A client that sends a NUL as a model's name must not lose us the event. */
+function toJson(rows: EventRow[]): string {
+  const json = JSON.stringify(rows)
+  return UNSTORABLE.test(json) ? JSON.stringify(storable(rows)) : json
+}
+
 function storable<T>(value: T): T
 function storable(value: unknown): unknown {
   if (typeof value === 'string') return storableText(value)
