@@ -49,6 +49,8 @@ export class Outbox {
   #draining: Promise<void> | null = null
   #failures = 0
   #retryAt = 0
+  /** What `#retryAt` was set to, from then. */
+  #patience_ms = 0
   #retryRejectedAt = 0
   /** While a drain runs: what has come since it looked last must not be left by it. */
   #isAskedAgain = false
@@ -90,6 +92,7 @@ export class Outbox {
 
   /** When to try again; null where nothing waits. */
   nextAttempt(): number | null {
+    this.#heedClock()
     const { waiting, rejected } = this.counts()
     if (waiting > 0) return Math.max(this.#retryAt, this.#options.now())
     return rejected > 0 ? this.#retryRejectedAt : null
@@ -100,12 +103,20 @@ export class Outbox {
    * ledger fills its batches. One drain runs at a time; never throws.
    */
   drain(): Promise<void> {
+    this.#heedClock()
     if (this.#options.now() < this.#retryAt) return Promise.resolve()
     this.#isAskedAgain = this.#draining !== null
     this.#draining ??= this.#drain().finally(() => {
       this.#draining = null
     })
     return this.#draining
+  }
+
+  /** A clock that was set back must not make patience longer than it was meant to be. */
+  #heedClock(): void {
+    const now = this.#options.now()
+    this.#retryAt = Math.min(this.#retryAt, now + this.#patience_ms)
+    this.#retryRejectedAt = Math.min(this.#retryRejectedAt, now + REJECTED_RETRY_MS)
   }
 
   async #drain(): Promise<void> {
@@ -131,7 +142,8 @@ export class Outbox {
     } catch (error) {
       const delay = Math.min(FIRST_RETRY_MS * 2 ** this.#failures, LONGEST_RETRY_MS)
       this.#failures += 1
-      this.#retryAt = this.#options.now() + delay * (0.5 + this.#options.random() / 2)
+      this.#patience_ms = delay * (0.5 + this.#options.random() / 2)
+      this.#retryAt = this.#options.now() + this.#patience_ms
       console.warn(
         JSON.stringify({
           message: 'usage events wait for Postgres',

@@ -35,6 +35,10 @@ const GUARD_MS = 15_000
 const WRITE_HOLDS_MS = 20
 /** A busy ledger drains its outbox once a beat, and is at rest when it has admitted nothing for one. */
 const BEAT_MS = 1_000
+/** An alarm is set so far ahead at least. */
+const LEAST_SLEEP_MS = 10
+/** An alarm that is so late has been lost. */
+const ALARM_LATE_MS = 5_000
 /** When storage fails the alarm, which would else ring at once and again. */
 const TIDY_RETRY_MS = 10_000
 
@@ -202,6 +206,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
     })
     if (!isTidy) this.#wakeBy(Date.now() + TIDY_RETRY_MS)
     await this.#drain()
+    this.#outbox.forgetDelivered()
   }
 
   async #drain(): Promise<void> {
@@ -211,9 +216,13 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
 
   /** Sees to it that the alarm rings no later than `at`. */
   #wakeBy(at: number | null): void {
-    if (at === null || (this.#alarmAt !== null && this.#alarmAt <= at)) return
-    this.#alarmAt = at
-    void this.ctx.storage.setAlarm(at)
+    if (at === null) return
+    const now = Date.now()
+    // An alarm may ring a moment early: one set for the very instant that is ringing would be lost with it.
+    const soon = Math.max(at, now + LEAST_SLEEP_MS)
+    if (this.#alarmAt !== null && this.#alarmAt <= soon && now < this.#alarmAt + ALARM_LATE_MS) return
+    this.#alarmAt = soon
+    void this.ctx.storage.setAlarm(soon)
   }
 
   /** Postgres down: the ledger goes on with what it has and asks again later. */

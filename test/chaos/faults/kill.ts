@@ -1,0 +1,137 @@
+// kill -9 of all that `npm start` runs (itself, the embedded Postgres and its endpoint, the fake provider, wrangler,
+// workerd), at once and again and again, some of the times while it is still starting.
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import type { Query, QueryResult } from '../../../src/local/database.ts'
+import type { Audited } from '../../support/books.ts'
+import { BUILT_WORKER } from '../../support/build.ts'
+import { ADMIN_TOKEN, adminOf, eventually } from '../../support/gateway.ts'
+import { audit, type Counted, must } from '../audit.ts'
+import { sendTo, startLoad } from '../load.ts'
+import { fourUsers } from '../stage.ts'
+
+const KILLS = 25
+const CALLS_BETWEEN = 40
+const ROOT = dirname(dirname(dirname(BUILT_WORKER)))
+const SOURCES = [
+  'src',
+  'durable-objects',
+  'migrations',
+  'node_modules',
+  'package.json',
+  'tsconfig.json',
+  'wrangler.toml',
+]
+
+export async function killEverything(tell: (part: string, counted: Counted) => void): Promise<void> {
+  const stack = await openStack()
+  try {
+    await stack.start()
+    const users = await fourUsers(adminOf(() => stack.url))
+    const load = startLoad(sendTo(stack), users)
+    let kills = 0
+    while (kills < KILLS) {
+      await load.more(CALLS_BETWEEN)
+      await pause((kills * 37) % 100)
+      await stack.kill()
+      kills += 1
+      if (kills % 5 === 0) {
+        void stack.start().catch(() => undefined)
+        await pause(600 + kills * 40)
+        await stack.kill()
+        kills += 1
+      }
+      await stack.start()
+    }
+    await load.more(CALLS_BETWEEN)
+    const seen = await load.stop()
+    const { counted } = await audit(stack, users, seen)
+    must(seen.refused.length > 0, 'no cap was met')
+    tell('kill -9 of the whole stack', { kills, ...counted, 'broke off': seen.begun.length })
+  } finally {
+    await stack.close()
+  }
+}
+
+interface Stack extends Audited {
+  url: string
+  /** Until it answers. */
+  start(): Promise<void>
+  /** All of its processes at once. */
+  kill(): Promise<void>
+  close(): Promise<void>
+}
+
+async function openStack(): Promise<Stack> {
+  const folder = await mkdtemp(join(tmpdir(), 'tollgate-kill-'))
+  for (const name of SOURCES) await symlink(join(ROOT, name), join(folder, name))
+  await writeFile(join(folder, '.dev.vars'), `ADMIN_TOKEN=${ADMIN_TOKEN}\nHOLD_TTL_SECONDS=2\n`)
+  const devJson = join(folder, '.tollgate/dev.json')
+  let databaseUrl = ''
+  let child: ChildProcess | null = null
+  const killGroup = () => {
+    if (child?.pid && child.exitCode === null && child.signalCode === null) process.kill(-child.pid, 'SIGKILL')
+  }
+  process.on('exit', killGroup)
+  const stack: Stack = {
+    url: '',
+    admin: adminOf(() => stack.url),
+    postgres: { database: { query: (query) => queryOver(databaseUrl, query) } },
+    async start() {
+      await rm(devJson, { force: true })
+      const { DATABASE_URL: _, ...inherited } = process.env
+      const ports = { TOLLGATE_PORT: '0', TOLLGATE_DATABASE_PORT: '0', TOLLGATE_PROVIDER_PORT: '0' }
+      const started = spawn(process.execPath, [join(ROOT, 'src/local/start.ts')], {
+        cwd: folder,
+        env: { ...inherited, ...ports },
+        // A process group of its own, to be killed as one.
+        detached: true,
+        stdio: ['ignore', 'ignore', 'inherit'],
+      })
+      child = started
+      const isOver = () => started.exitCode !== null || started.signalCode !== null
+      const dev = await eventually(
+        async () => JSON.parse(await readFile(devJson, 'utf8').catch(() => 'null')),
+        (it) => it !== null || isOver(),
+        60_000,
+      )
+      if (!dev) throw new Error(`npm start did not start: ${started.exitCode ?? started.signalCode ?? 'no answer'}`)
+      databaseUrl = dev.databaseHttpUrl
+      stack.url = dev.url
+    },
+    async kill() {
+      const [dying] = [child]
+      if (!dying) return
+      const gone = once(dying, 'exit')
+      killGroup()
+      await gone
+    },
+    async close() {
+      await stack.kill()
+      process.off('exit', killGroup)
+      await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
+    },
+  }
+  return stack
+}
+
+/** As the driver asks, with the rows as text. */
+async function queryOver(url: string, query: Query): Promise<QueryResult> {
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: {
+      'neon-connection-string': 'postgresql://local',
+      'neon-raw-text-output': 'true',
+      'neon-array-mode': 'true',
+    },
+    body: JSON.stringify(query),
+  })
+  if (!response.ok) throw new Error(`${url}: ${response.status} ${await response.text()}`)
+  return (await response.json()) as QueryResult
+}
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))

@@ -1,0 +1,218 @@
+// The ledgers' memory is lost at every point at which a call, a drain, a refresh or an admin's change waits for somebody
+// else. The point is held from outside (by the provider or by Postgres), workerd is ended there as kill -9 would, and
+// comes back on the same storage. At last ledgers alone are evicted, while the worker and its calls live on.
+
+import type { Query } from '../../../src/local/database.ts'
+import { statusOf } from '../../support/books.ts'
+import { eventually } from '../../support/gateway.ts'
+import { audit, type Counted, must } from '../audit.ts'
+import { callOnce, nothingSeen, type Seen, type Send, sendTo, startLoad, type User } from '../load.ts'
+import { fourUsers, openStage, type Stage, TIGHT_REQUESTS, WIDE } from '../stage.ts'
+
+const ROUNDS = 3
+const CALLS_BETWEEN = 30
+/** Longer than a snapshot stays fresh. */
+const STALE_MS = 6 * 60_000
+
+interface Trial {
+  stage: Stage
+  victim: User
+  /** Lets the victim call, and writes down what it saw. */
+  call(kind: 'json' | 'stream'): void
+  /** Stops here until `release`. */
+  hold: Hold
+}
+
+interface Hold {
+  reached: Promise<void>
+  /** Called at the point; settles with `release`. */
+  stop(): Promise<void>
+  release(): void
+}
+
+/** Each brings the victim's ledger to its point. */
+const POINTS: Record<string, (trial: Trial) => void | Promise<void>> = {
+  'reserved, provider silent': ({ stage, victim, call, hold }) => {
+    stage.provider.reply = ({ body }, usual) => {
+      if (!body.includes(victim.id)) return undefined
+      return { ...usual(), steps: [{ until: hold.stop() }, ...usual().steps] }
+    }
+    call('json')
+  },
+  'in the middle of a stream': ({ stage, victim, call, hold }) => {
+    stage.provider.reply = ({ body }, usual) => {
+      if (!body.includes(victim.id)) return undefined
+      const [first, ...rest] = usual().steps
+      return { ...usual(), steps: [first ?? '', { until: hold.stop() }, ...rest] }
+    }
+    call('stream')
+  },
+  'settled, insert on its way': ({ stage, victim, call, hold }) => {
+    stage.postgres.server.hooks.beforeQuery = at(insertOf(victim), hold)
+    call('json')
+  },
+  'insert committed, answer not yet back': ({ stage, victim, call, hold }) => {
+    stage.postgres.server.hooks.afterQuery = at(insertOf(victim), hold)
+    call('stream')
+  },
+  'snapshot refresh asked': async (trial) => {
+    trial.stage.postgres.server.hooks.beforeQuery = at(snapshotOf(trial.victim), trial.hold)
+    await makeStale(trial)
+  },
+  'snapshot refresh answered, answer not yet back': async (trial) => {
+    trial.stage.postgres.server.hooks.afterQuery = at(snapshotOf(trial.victim), trial.hold)
+    await makeStale(trial)
+  },
+  'admin change committed, not yet pushed': ({ stage, victim, hold }) => {
+    stage.postgres.server.hooks.afterQuery = at(changeOf(victim), hold)
+    stage.admin.call('POST', `/admin/users/${victim.id}/caps`, LATE_CAP).catch(() => undefined)
+  },
+  'hold expired, insert on its way': ({ stage, victim, call, hold }) => {
+    const { promise: never } = Promise.withResolvers<void>()
+    stage.provider.reply = ({ body }, usual) =>
+      body.includes(victim.id) ? { ...usual(), steps: [{ until: never }] } : undefined
+    stage.postgres.server.hooks.beforeQuery = at(insertOf(victim), hold)
+    call('json')
+  },
+}
+
+const LATE_CAP = { cap_type: 'daily', limits: { requests: 1_000 } }
+
+const at = (isPoint: (query: Query) => boolean, hold: Hold) => async (queries: Query[]) => {
+  if (queries.some(isPoint)) await hold.stop()
+}
+const names = (query: Query, { id }: User) => query.params.some((param) => param?.includes(id))
+const insertOf = (victim: User) => (query: Query) =>
+  query.query.startsWith('insert into usage_events') && names(query, victim)
+const snapshotOf = (victim: User) => (query: Query) =>
+  /^\s*select version, status/.test(query.query) && names(query, victim)
+const changeOf = (victim: User) => (query: Query) => /insert into "?caps"?/i.test(query.query) && names(query, victim)
+
+async function makeStale({ stage, call }: Trial): Promise<void> {
+  stage_ms += STALE_MS
+  await stage.moveClock(stage_ms)
+  call('json')
+}
+/** Only ever forwards, so that every snapshot is stale once more. */
+let stage_ms = 0
+
+export async function lostMemory(tell: (part: string, counted: Counted) => void): Promise<void> {
+  const stage = await openStage()
+  stage_ms = 0
+  try {
+    const send = sendTo(stage)
+    const users = await fourUsers(stage.admin)
+    const load = startLoad(send, users)
+    const victims: User[] = []
+    let restarts = 0
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const [name, reach] of Object.entries(POINTS)) {
+        await load.more(CALLS_BETWEEN)
+        const victim = await stage.admin.user([WIDE])
+        victims.push(victim)
+        await loseAt(stage, send, { name, reach, victim, seen: load.seen })
+        restarts += 1
+      }
+    }
+    await load.more(CALLS_BETWEEN)
+    const seen = await load.stop()
+    const { counted, events } = await audit(stage, [...users, ...victims], seen)
+    const tight = users[2]?.id ?? ''
+    const forwarded = stage.provider.requests.filter(({ body }) => body.includes(tight)).length
+    const recorded = events.filter(({ user_id }) => user_id === tight).length
+    // A call that is a few milliseconds old when everything dies may leave no record. Nobody has had its answer.
+    const lost = forwarded - recorded
+    const unheard = seen.unanswered + seen.begun.length
+    must(
+      recorded <= TIGHT_REQUESTS && lost <= unheard,
+      `${forwarded} forwarded, ${recorded} recorded, ${unheard} unheard`,
+    )
+    tell(`memory lost at ${Object.keys(POINTS).length} await points`, { restarts, ...counted })
+    tell('a ledger evicted under a call that lives on', await evictions(stage, send))
+  } finally {
+    await stage.close()
+  }
+}
+
+interface Loss {
+  name: string
+  reach: (trial: Trial) => void | Promise<void>
+  victim: User
+  seen: Seen
+}
+
+async function loseAt(stage: Stage, send: Send, { name, reach, victim, seen }: Loss): Promise<void> {
+  const hold = newHold()
+  const calls: Promise<unknown>[] = []
+  const call = (kind: 'json' | 'stream') => {
+    calls.push(callOnce(send, victim, kind === 'stream' ? 0 : 1, {}, seen))
+  }
+  await reach({ stage, victim, call, hold })
+  await reachedOrThrow(hold, name)
+  await stage.restart()
+  hold.release()
+  await Promise.all(calls)
+  stage.provider.reply = undefined
+  delete stage.postgres.server.hooks.beforeQuery
+  delete stage.postgres.server.hooks.afterQuery
+
+  if (!name.startsWith('admin change')) return
+  // Saved and not in force: the operator repeats it, is told that it is there already, and has it in force.
+  const capTypes = async () => (await statusOf(stage, victim.id)).data.map(({ cap_type }) => cap_type)
+  const repeated = await stage.admin.call('POST', `/admin/users/${victim.id}/caps`, LATE_CAP).catch(String)
+  must(String(repeated).includes('409'), 'the repeated change was already saved', repeated)
+  must((await capTypes()).includes('daily'), 'the repeated change is in force')
+}
+
+function newHold(): Hold {
+  const reached = Promise.withResolvers<void>()
+  const released = Promise.withResolvers<void>()
+  return {
+    reached: reached.promise,
+    stop() {
+      reached.resolve()
+      return released.promise
+    },
+    release: released.resolve,
+  }
+}
+
+async function reachedOrThrow(hold: Hold, name: string): Promise<void> {
+  let isReached = false
+  void hold.reached.then(() => {
+    isReached = true
+  })
+  const within = await eventually(async () => isReached, Boolean)
+  must(within, `"${name}" was not reached`)
+}
+
+/** workerd's own way, which takes ten seconds: the worker keeps its calls and settles them with a ledger that is new. */
+async function evictions(stage: Stage, send: Send): Promise<Counted> {
+  const victims = [await stage.admin.user([WIDE]), await stage.admin.user([WIDE])]
+  const seen = nothingSeen()
+  const hold = newHold()
+  stage.provider.reply = (_, usual) => {
+    const [first, ...rest] = usual().steps
+    return {
+      ...usual(),
+      steps: rest.length > 0 ? [first ?? '', { until: hold.stop() }, ...rest] : [{ until: hold.stop() }, first ?? ''],
+    }
+  }
+  const before = stage.provider.requests.length
+  const calls = victims.map((victim, index) => callOnce(send, victim, index, {}, seen))
+  await eventually(
+    async () => stage.provider.requests.length - before,
+    (count) => count === victims.length,
+  )
+  await Promise.all(victims.map(({ id }) => stage.evict(id)))
+  hold.release()
+  await Promise.all(calls)
+  must(seen.answered.length === victims.length, 'calls outlive their ledgers', seen)
+  const { counted, events } = await audit(stage, victims, seen, { exact: true })
+  must(
+    events.every(({ outcome, usage_source }) => outcome === 'settled' && usage_source === 'reported'),
+    'they are charged as reported',
+    events,
+  )
+  return { evictions: victims.length, ...counted }
+}

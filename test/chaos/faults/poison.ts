@@ -1,0 +1,59 @@
+// Events that Postgres rejects: set aside where the operator sees them, in nobody's way, and in once Postgres takes them.
+
+import { eventsOf, statusOf } from '../../support/books.ts'
+import { eventually } from '../../support/gateway.ts'
+import { audit, type Counted, must } from '../audit.ts'
+import { sendTo, startLoad } from '../load.ts'
+import { openStage, WIDE } from '../stage.ts'
+
+const CALLS = 300
+/** Every so many-th call is poisoned. */
+const EVERY = 25
+const POISON = 'poison'
+/** After so long what was set aside is tried again. */
+const TRIED_AGAIN_MS = 61 * 60_000
+
+export async function poisonedEvent(tell: (part: string, counted: Counted) => void): Promise<void> {
+  const stage = await openStage()
+  try {
+    const sql = (query: string) => stage.postgres.database.query({ query, params: [] })
+    await sql(`alter table usage_events add constraint no_poison check (session_id <> '${POISON}')`)
+    const users = await Promise.all([1, 2, 3, 4].map(() => stage.admin.user([WIDE])))
+    const ids = users.map(({ id }) => id)
+    let sent = 0
+    const headers = () => ({ 'x-tollgate-session-id': sent++ % EVERY === 0 ? POISON : 'fits' })
+    const load = startLoad(sendTo(stage), users, { headers })
+    await load.more(CALLS)
+    const seen = await load.stop()
+
+    const outboxes = async () => {
+      const books = await Promise.all(ids.map((id) => statusOf(stage, id)))
+      return {
+        waiting: books.reduce((sum, { outbox }) => sum + outbox.waiting, 0),
+        rejected: books.reduce((sum, { outbox }) => sum + outbox.rejected, 0),
+      }
+    }
+    const { waiting, rejected } = await eventually(outboxes, (now) => now.waiting === 0, 30_000)
+    const arrived = (await eventsOf(stage, ids)).length
+    must(waiting === 0, 'a poisoned event blocks nothing behind it', waiting)
+    must(rejected > 0, 'poisoned events are visible', rejected)
+    must(arrived + rejected === seen.answered.length, 'all others are in Postgres', {
+      arrived,
+      rejected,
+      answered: seen.answered.length,
+    })
+
+    await sql('alter table usage_events drop constraint no_poison')
+    await stage.moveClock(TRIED_AGAIN_MS)
+    const again = startLoad(sendTo(stage), users)
+    await again.more(50)
+    await again.stop()
+    const left = await eventually(outboxes, (now) => now.waiting + now.rejected === 0, 30_000)
+    must(left.rejected === 0, 'what was set aside is tried again', left)
+    seen.answered.push(...again.seen.answered)
+    const { counted } = await audit(stage, users, seen, { exact: true })
+    tell('events that Postgres rejects', { ...counted, 'set aside meanwhile': rejected })
+  } finally {
+    await stage.close()
+  }
+}

@@ -1,0 +1,64 @@
+// Where a fault happens: a whole Tollgate whose clock can be moved, with users whose caps are wide and users who meet theirs.
+
+import { dirname, join } from 'node:path'
+import { BUILT_WORKER, bundle } from '../support/build.ts'
+import { type Admin, type Gateway, startGateway } from '../support/gateway.ts'
+import type { User } from './load.ts'
+
+export interface Stage extends Gateway {
+  /** Moves the clock of the worker and its ledgers so far from the true time. A restart keeps it there. */
+  moveClock(ahead_ms: number): Promise<void>
+}
+
+const WORKER_WITH_CLOCK = join(dirname(dirname(BUILT_WORKER)), 'chaos/entry.js')
+
+/** The worker and worker/entry.ts around it, as a deployment would build them. */
+export function buildStage(): void {
+  bundle('dist/chaos', 'test/chaos/worker/entry.ts')
+}
+
+/** Holds end after two seconds, so that calls that never come back are charged while the fault is watched. */
+const HOLD_TTL_SECONDS = '2'
+
+export async function openStage(vars: Record<string, string> = {}): Promise<Stage> {
+  const gateway = await startGateway({
+    worker: WORKER_WITH_CLOCK,
+    vars: { HOLD_TTL_SECONDS, ...vars },
+    onLog: () => undefined,
+  })
+  const { restart } = gateway
+  let ahead_ms = 0
+  const tell = () => ask(gateway, '/chaos/clock', ahead_ms)
+  return Object.assign(gateway, {
+    async moveClock(ms: number) {
+      ahead_ms = ms
+      await tell()
+    },
+    async restart() {
+      await restart()
+      if (ahead_ms !== 0) await tell()
+    },
+  })
+}
+
+/** Through one of the doors in worker/entry.ts. */
+export async function ask<T = null>({ url }: Pick<Gateway, 'url'>, path: string, body: unknown): Promise<T> {
+  const response = await fetch(url + path, { method: 'POST', body: JSON.stringify(body) })
+  if (!response.ok) throw new Error(`${path}: ${response.status}`)
+  return (await response.json()) as T
+}
+
+export const WIDE = { cap_type: 'total', limits: { requests: 1e6, tokens: 1e9, cost_usd: 1_000 } }
+/** Of the users whose caps are met within seconds of load. */
+export const TIGHT_REQUESTS = 60
+
+/** Two users with room for everything, two who meet their caps while the fault lasts. */
+export async function fourUsers(admin: Admin): Promise<User[]> {
+  const caps = [
+    [WIDE],
+    [{ cap_type: 'monthly', limits: WIDE.limits }, WIDE],
+    [{ cap_type: 'total', limits: { requests: TIGHT_REQUESTS } }],
+    [{ cap_type: 'total', limits: { cost_cents: 0.05 } }],
+  ]
+  return Promise.all(caps.map((each) => admin.user(each)))
+}
