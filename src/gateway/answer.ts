@@ -93,6 +93,8 @@ async function pump(
   const settleOnce = async () => {
     if (metered !== null) return metered
     metered = meter.end()
+    // A stream that just stops.
+    if (errorEvent && !metered.complete && metered.error_class === null) cut ??= 'upstream_cut'
     await settle({ metered, cut, client_gone: readOn !== null, first_byte_at })
     return metered
   }
