@@ -50,7 +50,7 @@ describe.each(PROVIDERS)('%s', (provider) => {
     const { id, key } = await gateway.admin.user(GENEROUS)
     tell(gateway, (usual) => afterSteps(usual, 5))
     expect(await failure(streamWithSdk(gateway, provider, key))).toSatisfy(isApiError)
-    await chargedHold(gateway, id, provider, STREAM)
+    expect(await chargedHold(gateway, id, provider, STREAM)).toMatchObject({ error_class: 'upstream_cut' })
   })
 
   test('an error event inside a stream reaches the SDK, which throws; the call is charged its hold', async () => {
