@@ -20,6 +20,23 @@ export function minus(a: Amount, b: Amount): Amount {
   return difference
 }
 
+/**
+ * What a hold leaves when part of it is used. `exceeds` and caps see tokens as one sum: where one kind was more than
+ * held, that much less of the other is left, so that used and left are together never more than the hold or what was
+ * used.
+ */
+export function leftOf(hold: Amount, used: Amount): Amount {
+  const left = minus(hold, used)
+  const tokens = Math.max(0, left.input_tokens + left.output_tokens)
+  const within = (count: number, most: number) => Math.min(Math.max(0, count), most)
+  return {
+    requests: Math.max(0, left.requests),
+    input_tokens: within(left.input_tokens, tokens),
+    output_tokens: within(left.output_tokens, tokens),
+    cost_nano_usd: Math.max(0, left.cost_nano_usd),
+  }
+}
+
 /** Just the amounts of a wider record. */
 export const amountOf = ({ requests, input_tokens, output_tokens, cost_nano_usd }: Amount): Amount => ({
   requests,

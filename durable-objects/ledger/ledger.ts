@@ -1,21 +1,23 @@
 // The policy of a ledger: four verbs over SQLite. Pure but for its storage: synchronous, `now` passed in, no I/O.
 //
 //   reserve -> (writeHolds) -> (settle | release | expire) -> event
+//                            `-goes on-> (conclude | expire) -> event
 //
-// A hold is in memory alone at first where the ceiling allows it: see `epochs` in ./schema.ts. Every public method is one
-// transaction: one that throws has written nothing and remembers nothing.
+// How calls end is in ./endings.ts. A hold is in memory alone at first where the ceiling allows it: see `epochs` in
+// ./schema.ts. Every public method is one transaction: one that throws has written nothing and remembers nothing.
 
-import { add, amountOf, larger, minus, NOTHING } from './amounts.ts'
+import { add, amountOf } from './amounts.ts'
 import { raisedCeiling } from './ceiling.ts'
+import { Config } from './config.ts'
 import { Counters } from './counters.ts'
 import { decide, type Limit } from './decide.ts'
+import { Endings } from './endings.ts'
 import { Epochs } from './epochs.ts'
-import { expiredEvent, settledEvent } from './events.ts'
 import { type Hold, Holds } from './holds.ts'
-import { ENDED_CALLS_KEPT_MS, type KnownCall, Reservations } from './reservations.ts'
-import { createSchema, type ReservationRow } from './schema.ts'
+import { Reservations } from './reservations.ts'
+import { createSchema } from './schema.ts'
 import type { Sql } from './sql.ts'
-import { capStatus, limitsOf, partOf, refuseCaller, tightestOf } from './standing.ts'
+import { capStatus, limitsOf, partOf, tightestOf } from './standing.ts'
 import type {
   Admission,
   Amount,
@@ -30,11 +32,6 @@ import type {
   Snapshot,
   UsageEvent,
 } from './types.ts'
-
-const SELECT_CONFIG = 'select snapshot, fetched_at from config'
-const SAVE_CONFIG = `
-  insert into config (id, snapshot, fetched_at) values (1, ?, ?)
-  on conflict (id) do update set snapshot = excluded.snapshot, fetched_at = excluded.fetched_at`
 
 /** A call that comes so soon after another is one of many: a ceiling pays. */
 const BUSY_MS = 1_000
@@ -53,7 +50,8 @@ export class Ledger {
   readonly #reservations: Reservations
   readonly #holds = new Holds()
   readonly #epochs: Epochs
-  #config: { snapshot: Snapshot; fetched_at: number } | null
+  readonly #endings: Endings
+  readonly #config: Config
   #reservedAt = Number.NEGATIVE_INFINITY
 
   constructor(sql: Sql, options: LedgerOptions, now: number) {
@@ -63,20 +61,24 @@ export class Ledger {
     this.#counters = new Counters(sql, this.#holds)
     this.#reservations = new Reservations(sql)
     this.#epochs = new Epochs(sql, now + options.hold_ttl_ms)
-    const [row] = sql.all<{ snapshot: string; fetched_at: number }>(SELECT_CONFIG)
-    this.#config = row ? { snapshot: JSON.parse(row.snapshot), fetched_at: row.fetched_at } : null
+    this.#endings = new Endings({
+      counters: this.#counters,
+      reservations: this.#reservations,
+      holds: this.#holds,
+      epochs: this.#epochs,
+      emit: options.emit,
+    })
+    this.#config = new Config(sql)
   }
 
   /** When the snapshot was last confirmed; null where there is none. */
   get configuredAt(): number | null {
-    return this.#config?.fetched_at ?? null
+    return this.#config.fetchedAt
   }
 
   /** Takes a snapshot unless it already has a newer one. What is in flight stays held. */
   configure(snapshot: Snapshot, now: number): void {
-    if (this.#config && this.#config.snapshot.version > snapshot.version) return
-    this.#sql.all(SAVE_CONFIG, JSON.stringify(snapshot), now)
-    this.#config = { snapshot, fetched_at: now }
+    this.#config.take(snapshot, now)
   }
 
   /**
@@ -168,59 +170,18 @@ export class Ledger {
       if (!byId.has(settlement.request_id)) byId.set(settlement.request_id, settlement)
     }
     this.#transaction(() => {
-      for (const settlement of byId.values()) this.#settle(settlement, now)
+      for (const settlement of byId.values()) this.#endings.settle(settlement, now)
     })
     for (const id of byId.keys()) this.#holds.remove(id)
   }
 
-  #settle(settlement: Settlement, now: number): void {
-    const { request_id, epoch, outcome } = settlement
-    const held = this.#holds.find(request_id)
-    const known: KnownCall | undefined = held ? { ...held, outcome: null } : this.#reservations.find(request_id)
-    if (known?.outcome === 'settled' || known?.outcome === 'released') return
-    const isLost = !known && this.#epochs.hasRemnant(epoch)
-    // Forgotten since: it expired, was charged its hold and has its event.
-    if (!known && !isLost && now - settlement.reserved_at > ENDED_CALLS_KEPT_MS) return
-
-    const { reserved_at } = known ?? settlement
-    const expired = known?.outcome === 'expired'
-    const hold = known?.amount ?? amountOf(settlement.hold)
-    const usage = outcome === 'released' ? NOTHING : amountOf(settlement.usage ?? hold)
-    if (known?.outcome === null) this.#counters.hold(reserved_at, hold, -1)
-    if (isLost) this.#epochs.settle(epoch, hold)
-    this.#counters.charge(reserved_at, expired ? minus(usage, hold) : usage)
-    this.#reservations.end(request_id, reserved_at, outcome, usage, now)
-    // Released though never admitted: the call was refused by a ledger that could not be heard.
-    if (!known && outcome === 'released' && epoch === 0) return
-    this.#options.emit(settledEvent(settlement, { reserved_at, hold, usage, expired }, now))
-    if (settlement.continues)
-      this.#continue(settlement, { reserved_at, left: larger(NOTHING, minus(hold, usage)) }, now)
-  }
-
-  /** A hold of its own, with a row: what goes on at a provider outlives this life. */
-  #continue(
-    { continues, draft }: Settlement,
-    { reserved_at, left }: { reserved_at: number; left: Amount },
-    now: number,
-  ) {
-    if (!continues || this.#reservations.find(continues.request_id)) return
-    const { request_id, for_ms } = continues
-    const rest = { granted_output_tokens: null, clamped: false, draft, epoch: 0 }
-    this.#reservations.hold({ request_id, reserved_at, expires_at: now + for_ms, amount: left, ...rest })
-    this.#counters.hold(reserved_at, left, 1)
-  }
-
-  /** Ends calls that had gone on at the provider: the first word counts, and only of calls that are known here. */
+  /**
+   * Ends calls that had gone on at the provider: the first word counts, and only of calls that are known here. One that
+   * had expired is corrected. All of them or none.
+   */
   conclude(conclusions: Conclusion[], now: number): void {
-    this.#transaction(() => {
-      for (const conclusion of conclusions) {
-        const known = this.#reservations.find(conclusion.request_id)
-        if (!known) continue
-        const { reserved_at, amount: hold } = known
-        const draft = this.#reservations.draftOf(conclusion.request_id) ?? conclusion.draft
-        this.#settle({ ...conclusion, draft, reserved_at, hold, epoch: 0, outcome: 'settled', continues: null }, now)
-      }
-    })
+    const settlements = conclusions.flatMap((conclusion) => this.#endings.settlementOf(conclusion) ?? [])
+    this.settleAll(settlements, now)
   }
 
   /** Charges the hold of calls that never came back, each on its own. Returns how many; more may be due. */
@@ -229,19 +190,10 @@ export class Ledger {
     this.#transaction(() => this.#epochs.expire(now))
     const due = this.#reservations.expired(now)
     for (const row of due) {
-      this.#transaction(() => this.#expireOne(row, now))
+      this.#transaction(() => this.#endings.expire(row, now))
       this.#holds.remove(row.request_id)
     }
     return due.length
-  }
-
-  #expireOne(row: ReservationRow, now: number): void {
-    const { request_id, reserved_at } = row
-    const hold = amountOf(row)
-    this.#counters.hold(reserved_at, hold, -1)
-    this.#counters.charge(reserved_at, hold)
-    this.#reservations.end(request_id, reserved_at, 'expired', hold, now)
-    this.#options.emit(expiredEvent(row, now))
   }
 
   /** Forgets what no answer depends on any more. */
@@ -259,22 +211,22 @@ export class Ledger {
 
   /** Why this caller may not act, or null; a null caller is the operator. */
   refusalOf(caller: Caller | null, now: number): Refusal | null {
-    if (!this.#config) return { reason: 'no_config' }
-    return caller ? refuseCaller(this.#config.snapshot, caller, now) : null
+    return this.#config.refusalOf(caller, now)
   }
 
   /** Usage as it is enforced; null where there is no snapshot. */
   status(now: number): Omit<LedgerStatus, 'outbox'> | null {
-    if (!this.#config) return null
-    const { version, status, time_zone, caps } = this.#config.snapshot
+    const { snapshot } = this.#config
+    if (!snapshot) return null
+    const { version, status, time_zone, caps } = snapshot
     const remnants = this.#epochs.remnantsAt(now)
     const statusOf = (cap: Cap) => capStatus(this.#counters, remnants, cap, time_zone, now)
     return { version, status, time_zone, caps: caps.map(statusOf) }
   }
 
   #limits(now: number): Limit[] {
-    if (!this.#config) return []
-    return limitsOf(this.#counters, this.#epochs.remnantsAt(now), this.#config.snapshot, now)
+    const { snapshot } = this.#config
+    return snapshot ? limitsOf(this.#counters, this.#epochs.remnantsAt(now), snapshot, now) : []
   }
 
   /** What memory has counted is only true if the transaction commits. */

@@ -14,19 +14,19 @@ export const ENDED_CALLS_KEPT_MS = 24 * 3_600 * 1_000
 const EXPIRED_AT_ONCE = 100
 
 const FIND = 'select * from reservations where request_id = ?'
-const DRAFT = 'select draft from reservations where request_id = ?'
 const HOLD = `
   insert into reservations (request_id, reserved_at, expires_at, requests, input_tokens, output_tokens, cost_nano_usd,
     granted_output_tokens, clamped, draft)
   values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-// An upsert, because a call whose hold was lost still has to be remembered as ended.
+// An upsert, because a call whose hold was lost still has to be remembered as ended. What has expired may yet be
+// corrected by who does not know its draft.
 const END = `
   insert into reservations (request_id, reserved_at, expires_at, requests, input_tokens, output_tokens, cost_nano_usd,
     clamped, outcome, ended_at)
   values (?, ?, ?, ?, ?, ?, ?, 0, ?, ?)
   on conflict (request_id) do update set requests = excluded.requests, input_tokens = excluded.input_tokens,
     output_tokens = excluded.output_tokens, cost_nano_usd = excluded.cost_nano_usd, outcome = excluded.outcome,
-    ended_at = excluded.ended_at, draft = null`
+    ended_at = excluded.ended_at, draft = case when excluded.outcome = 'expired' then draft end`
 const EXPIRED = 'select * from reservations where outcome is null and expires_at <= ? order by expires_at limit ?'
 const NEXT_EXPIRY = 'select min(expires_at) as expires_at from reservations where outcome is null'
 const FORGET = `
@@ -37,6 +37,8 @@ const FORGET = `
 export interface KnownCall extends Pick<Hold, 'reserved_at' | 'amount' | 'granted_output_tokens' | 'clamped'> {
   /** Null while it is held. */
   outcome: Outcome | null
+  /** Null once the call has ended for good. */
+  draft: EventDraft | null
 }
 
 export class Reservations {
@@ -50,13 +52,8 @@ export class Reservations {
     const [row] = this.#sql.all<ReservationRow>(FIND, requestId)
     if (!row) return undefined
     const { reserved_at, granted_output_tokens, clamped, outcome } = row
-    return { reserved_at, granted_output_tokens, clamped: clamped === 1, amount: amountOf(row), outcome }
-  }
-
-  /** Null once the call has ended. */
-  draftOf(requestId: string): EventDraft | null {
-    const draft = this.#sql.all<Pick<ReservationRow, 'draft'>>(DRAFT, requestId)[0]?.draft
-    return draft ? JSON.parse(draft) : null
+    const draft: EventDraft | null = row.draft === null ? null : JSON.parse(row.draft)
+    return { reserved_at, granted_output_tokens, clamped: clamped === 1, amount: amountOf(row), outcome, draft }
   }
 
   hold({ request_id, reserved_at, expires_at, amount, granted_output_tokens, clamped, draft }: Hold): void {

@@ -4,13 +4,19 @@
 // time zone are sums of quarter hours. Row 0 holds what is older than any window still asks for, so that `total` is the
 // sum of all rows and no second counter can drift.
 //
-// `reservations` has one row a call; calls that end within a moment get it when they end. While `outcome` is null the row is a hold; afterwards it remembers how the call
-// ended, so that a repeated or late `settle` is recognised. Holds are never part of a bucket: one that leaks can delay
-// a caller until it expires, but cannot corrupt a counter.
+// `reservations` has one row a call; calls that end within a moment get it when they end. While `outcome` is null the
+// row is a hold; afterwards it remembers how the call ended, so that a repeated or late `settle` is recognised. Holds
+// are never part of a bucket: one that leaks can delay a caller until it expires, but cannot corrupt a counter.
 //
-// `epochs` lets most holds live and end in memory, without a row of their own. Its promise: the sum of the holds that are
-// in memory alone is never above a *ceiling* that is on disk, in no component. An epoch is the time from the first raise
-// of a ceiling until the ledger has come to rest (nothing in memory alone: the row goes, nothing remains) or has crashed.
+// A call that goes on at its provider after its answer (a background response, a batch) has a second row from then
+// on: the rest of its hold, under an id made of the provider's own, admitted when the first was, and for hours or
+// days. It ends like any other: an answer that is asked for later concludes it, or it expires. Each of the two rows
+// has its own event.
+//
+// `epochs` lets most holds live and end in memory, without a row of their own. Its promise: the sum of the holds that
+// are in memory alone is never above a *ceiling* that is on disk, in no component. An epoch is the time from the
+// first raise of a ceiling until the ledger has come to rest (nothing in memory alone: the row goes, nothing remains)
+// or has crashed.
 //
 //   no ceiling --busy--> epoch with a ceiling, raised in steps --rest--> no ceiling
 //                                    \--crash--> remnant --its calls settle, or the time to live passes--> gone
@@ -45,7 +51,7 @@ export interface ReservationRow extends Amount {
   clamped: number
   outcome: Outcome | null
   ended_at: number | null
-  /** The event's draft as JSON; null once the call has ended. */
+  /** The event's draft as JSON; null once the call has ended for good: settled or released. */
   draft: string | null
 }
 
@@ -94,7 +100,7 @@ const DDL = [
     cost_nano_usd integer not null,
     expires_at integer
   )`,
-  // Only holds are ever searched by time, and they are few.
+  // Only holds are ever searched by time. They are few: what is in flight, and what goes on.
   `create index if not exists holds_by_expiry on reservations (expires_at) where outcome is null`,
 ]
 

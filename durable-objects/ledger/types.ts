@@ -187,17 +187,26 @@ export interface Settlement {
   usage_source: UsageSource
   draft: EventDraft
   facts: EventFacts
-  /** What is left of the hold goes over to another id: the call goes on at the provider. Null where it has ended. */
+  /**
+   * What is left of the hold goes over to another id: the call goes on at the provider. Null where it has ended. Of a
+   * `released` call all of it goes over. Nothing does where usage is unknown, or a call is known under that id already:
+   * then the hold is charged.
+   */
   continues: Continuation | null
 }
 
 export interface Continuation {
+  /** Not the id of any other call. */
   request_id: string
   /** How long it is held; then it expires. */
   for_ms: number
 }
 
-/** How a call ended that had gone on. Repeating it changes nothing; a call that the ledger does not hold is none of its. */
+/**
+ * How a call ended that had gone on. Repeating it changes nothing; a call that the ledger does not know is none of
+ * its. Usage as in a settlement: null charges what is held. The draft is of use only where the ledger has lost the
+ * call's own.
+ */
 export interface Conclusion extends Pick<Settlement, 'request_id' | 'usage' | 'usage_source' | 'draft' | 'facts'> {}
 
 /** The record of one call, as it goes to Postgres. */

@@ -1,15 +1,17 @@
 // The ledger against a model that keeps every call in a list and adds them up. Random lives: racing calls, settlements
-// lost, repeated, late and together, caps changed, clocks moved, crashes at any statement and between any two verbs, with
-// holds that are in memory alone. Promises are checked after every step.
+// lost, repeated, late and together, calls that go on and are concluded, caps changed, clocks moved, crashes at any
+// statement and between any two verbs, with holds that are in memory alone. Promises are checked after every step.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { COMPONENTS } from '../../../durable-objects/ledger/amounts.ts'
+import { add, amountOf, COMPONENTS, leftOf } from '../../../durable-objects/ledger/amounts.ts'
 import { Ledger } from '../../../durable-objects/ledger/ledger.ts'
 import type {
   Amount,
   Ask,
   Cap,
+  Conclusion,
+  Continuation,
   LimitType,
   Settlement,
   Snapshot,
@@ -26,6 +28,7 @@ const START = Date.UTC(2026, 2, 28, 22, 50)
 
 interface Call {
   reserved_at: number
+  expires_at: number
   hold: Amount
   epoch: number
   /** Null while it is held. */
@@ -36,6 +39,8 @@ interface Call {
   /** That has passed. */
   gone: boolean
 }
+
+const HELD = { charged: null, expired: false, lost_until: null, gone: false }
 
 /** `at` a statement, or where the verb has no more of them, `after` it: its answer is lost. */
 type Crashing = { at: number; dies: boolean; after: boolean } | null
@@ -74,6 +79,12 @@ const output = fc.record({
   nano_usd_per_mtok: fc.constantFrom(0, 600_000_000, 75_000_000_000),
 })
 
+/** What a call used, as a part of its hold; null: unknown. */
+const used = {
+  share: fc.constantFrom(0, 0.5, 1, null),
+  overrun: fc.boolean(),
+}
+
 const step = fc.oneof(
   {
     weight: 6,
@@ -93,9 +104,18 @@ const step = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant('settle' as const),
       calls: fc.array(fc.nat(), { minLength: 1, maxLength: 4 }),
-      share: fc.constantFrom(0, 0.5, 1, null),
-      overrun: fc.boolean(),
+      ...used,
       release: fc.boolean(),
+      // Few ids, so that calls meet at one; or the id of another call.
+      continues: fc.option(fc.record({ as: fc.nat(11), for_ms: minutes(1, 60 * 48) })),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('conclude' as const),
+      calls: fc.array(fc.record({ goesOn: fc.boolean(), call: fc.nat() }), { minLength: 1, maxLength: 4 }),
+      ...used,
     }),
   },
   {
@@ -215,7 +235,7 @@ class Life {
       this.events.set(event.id, event)
       const call = this.calls.get(event.id)
       if (call && event.outcome === 'expired') {
-        expect(call.reserved_at + HOLD_TTL_MS).toBeLessThanOrEqual(this.now)
+        expect(call.expires_at).toBeLessThanOrEqual(this.now)
         expect(call.charged).toBeNull()
         Object.assign(call, { charged: call.hold, expired: true })
       }
@@ -315,8 +335,8 @@ function reserve(life: Life, asked: Ask, crash: Crashing): void {
   }
   const { hold, reserved_at, epoch } = decision
   expect(reserved_at).toBe(life.now)
-  const call = { reserved_at, hold, epoch, charged: null, expired: false, lost_until: null, gone: false }
-  life.calls.set(asked.request_id, call)
+  const expires_at = reserved_at + HOLD_TTL_MS
+  life.calls.set(asked.request_id, { ...HELD, reserved_at, expires_at, hold, epoch })
   expect(fits(hold)).toBe(true)
   expect(before.every(({ limit, atLeast, limitType }) => atLeast + part(hold, limitType) <= limit)).toBe(true)
   expect(epoch === 0).toBe(life.hasRow(asked.request_id))
@@ -345,7 +365,7 @@ function settleAll(
   life: Life,
   ids: string[],
   endOf: (call: Call) => Settlement['usage'],
-  end: Pick<Settlement, 'outcome'>,
+  end: Pick<Settlement, 'outcome' | 'continues'>,
   crash: Crashing,
 ) {
   const ended = new Map<string, { call: Call; settlement: Settlement }>()
@@ -356,23 +376,62 @@ function settleAll(
     ended.set(id, { call, settlement: settlement(id, reserved_at, { ...end, usage: endOf(call), hold, epoch }) })
   }
   const settlements = ids.flatMap((id) => ended.get(id)?.settlement ?? [])
-  let forgotten = new Set<Call>()
+  let forgotten: string[] = []
   life.run(() => {
-    forgotten = new Set([...ended.values()].map(({ call }) => call).filter((call) => isForgotten(life, call)))
+    forgotten = [...ended.keys()].filter((id) => isForgotten(life, id))
     life.ledger.settleAll(settlements, life.now)
   }, crash)
-  for (const { call, settlement } of ended.values()) {
-    if ((call.charged && !call.expired) || forgotten.has(call)) continue
-    call.charged = settlement.outcome === 'released' ? amount({}) : (settlement.usage ?? call.hold)
+  for (const [id, { call, settlement }] of ended) {
+    if ((call.charged && !call.expired) || forgotten.includes(id)) continue
+    const { outcome, usage, continues } = settlement
+    const isTaken = continues !== null && life.calls.has(continues.request_id)
+    call.charged = outcome === 'released' ? amount({}) : amountOf(usage ?? call.hold)
+    // Never less than it used, never less than it held.
+    if (isTaken && outcome === 'settled') add(call.charged, leftOf(call.hold, call.charged))
     call.expired = false
     call.lost_until = null
+    if (continues && !isTaken && (usage !== null || outcome === 'released')) goOn(life, continues, call)
+  }
+}
+
+/** What goes on holds what the call before it has left, and no more: settling it takes no room under any cap. */
+function goOn(life: Life, { request_id, for_ms }: Continuation, { reserved_at, hold, charged }: Call): void {
+  const [row] = life.sql.peek<Amount>('select * from reservations where request_id = ?', request_id)
+  const left = amountOf(row ?? amount({}))
+  for (const part of COMPONENTS) expect(left[part]).toBeLessThanOrEqual(hold[part])
+  for (const limitType of LIMIT_TYPES) {
+    const rest = part(hold, limitType) - part(charged ?? hold, limitType)
+    expect(part(left, limitType)).toBe(Math.max(0, rest))
+  }
+  life.calls.set(request_id, { ...HELD, reserved_at, expires_at: life.now + for_ms, hold: left, epoch: 0 })
+}
+
+function conclude(life: Life, ids: string[], usageOf: (call: Call) => Settlement['usage'], crash: Crashing): void {
+  const conclusions = ids.map((request_id): Conclusion => {
+    const call = life.calls.get(request_id)
+    const { draft, facts } = settlement(request_id, START)
+    const usage = call ? usageOf(call) : amount({ input_tokens: 5 })
+    return { request_id, usage, usage_source: 'reported', draft, facts }
+  })
+  let known: string[] = []
+  life.run(() => {
+    known = ids.filter((id) => life.calls.get(id)?.lost_until === null)
+    life.ledger.conclude(conclusions, life.now)
+  }, crash)
+  for (const id of new Set(known)) {
+    const call = life.calls.get(id)
+    if (!call || (call.charged && !call.expired)) continue
+    Object.assign(call, { charged: usageOf(call) ?? call.hold, expired: false, lost_until: null })
   }
 }
 
 /** A call that a crash took, that comes back more than a day after it began, and whose remnant is gone. */
-function isForgotten({ sql, now }: Life, { charged, lost_until, reserved_at, epoch }: Call): boolean {
-  const remnant = sql.peek('select 1 from epochs where epoch = ? and expires_at is not null', epoch)
-  return charged === null && lost_until !== null && remnant.length === 0 && now - reserved_at > DAY_MS
+function isForgotten(life: Life, id: string): boolean {
+  const call = life.calls.get(id)
+  // With a row, it has come back: only the answer to that was lost.
+  if (!call || call.charged !== null || call.lost_until === null || life.hasRow(id)) return false
+  const remnant = life.sql.peek('select 1 from epochs where epoch = ? and expires_at is not null', call.epoch)
+  return remnant.length === 0 && life.now - call.reserved_at > DAY_MS
 }
 
 test('no cap is exceeded, and nothing is lost or counted twice, whatever happens', () => {
@@ -405,9 +464,17 @@ test('no cap is exceeded, and nothing is lost or counted twice, whatever happens
           }
           case 'settle': {
             const picked = step.calls.flatMap((index) => pick(index) ?? [])
-            const usageOf = ({ hold }: Call) =>
-              step.share === null ? null : scaled(hold, step.share, step.overrun ? 7 : 0)
-            settleAll(life, picked, usageOf, { outcome: step.release ? 'released' : 'settled' }, crash)
+            const outcome = step.release ? 'released' : 'settled'
+            settleAll(life, picked, usageOf(step), { outcome, continues: continuationOf(life, step.continues) }, crash)
+            break
+          }
+          case 'conclude': {
+            const goOn = ids.filter((id) => id.startsWith(GOES_ON))
+            const picked = step.calls.map(({ goesOn, call }) => {
+              const among = [...(goesOn ? goOn : ids), 'unknown']
+              return among[call % among.length] ?? 'unknown'
+            })
+            conclude(life, picked, usageOf(step), crash)
             break
           }
           case 'wait':
@@ -416,8 +483,8 @@ test('no cap is exceeded, and nothing is lost or counted twice, whatever happens
             break
           case 'expire':
             life.run(() => life.ledger.expire(life.now), crash)
-            for (const { charged, reserved_at, lost_until } of life.calls.values()) {
-              expect(charged !== null || lost_until !== null || reserved_at + HOLD_TTL_MS > life.now).toBe(true)
+            for (const { charged, expires_at, lost_until } of life.calls.values()) {
+              expect(charged !== null || lost_until !== null || expires_at > life.now).toBe(true)
             }
             break
           case 'prune':
@@ -448,7 +515,22 @@ test('no cap is exceeded, and nothing is lost or counted twice, whatever happens
     }),
     { numRuns: 500 },
   )
-})
+}, 120_000)
+
+const GOES_ON = 'goes-on-'
+
+/** Under an id of its own, or one that is taken; not that of a call that a crash has taken, or may take. */
+function continuationOf(life: Life, continues: { as: number; for_ms: number } | null): Continuation | null {
+  if (!continues) return null
+  const written = [...life.calls.keys()].filter((id) => life.hasRow(id))
+  const request_id = continues.as < 8 ? `${GOES_ON}${continues.as}` : written[continues.as % written.length]
+  return request_id === undefined ? null : { request_id, for_ms: continues.for_ms }
+}
+
+const usageOf =
+  ({ share, overrun }: { share: number | null; overrun: boolean }) =>
+  ({ hold }: Call): Amount | null =>
+    share === null ? null : scaled(hold, share, overrun ? 7 : 0)
 
 const scaled = (hold: Amount, share: number, more: number): Amount => ({
   requests: 1,

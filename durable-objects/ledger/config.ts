@@ -1,0 +1,53 @@
+// The snapshot that a ledger decides by: one row, kept in memory.
+
+import type { Sql } from './sql.ts'
+import { refuseCaller } from './standing.ts'
+import type { Caller, Refusal, Snapshot } from './types.ts'
+
+const SELECT = 'select snapshot, fetched_at from config'
+const SAVE = `
+  insert into config (id, snapshot, fetched_at) values (1, ?, ?)
+  on conflict (id) do update set snapshot = excluded.snapshot, fetched_at = excluded.fetched_at`
+
+interface ConfigRow {
+  snapshot: string
+  fetched_at: number
+}
+
+export class Config {
+  readonly #sql: Sql
+  #snapshot: Snapshot | null = null
+  #fetchedAt: number | null = null
+
+  constructor(sql: Sql) {
+    this.#sql = sql
+    const [row] = sql.all<ConfigRow>(SELECT)
+    if (!row) return
+    this.#snapshot = JSON.parse(row.snapshot)
+    this.#fetchedAt = row.fetched_at
+  }
+
+  /** Null where the ledger does not know its user. */
+  get snapshot(): Snapshot | null {
+    return this.#snapshot
+  }
+
+  /** When the snapshot was last confirmed; null where there is none. */
+  get fetchedAt(): number | null {
+    return this.#fetchedAt
+  }
+
+  /** Unless it already has a newer one. */
+  take(snapshot: Snapshot, now: number): void {
+    if (this.#snapshot && this.#snapshot.version > snapshot.version) return
+    this.#sql.all(SAVE, JSON.stringify(snapshot), now)
+    this.#snapshot = snapshot
+    this.#fetchedAt = now
+  }
+
+  /** Why this caller may not act, or null; a null caller is the operator. */
+  refusalOf(caller: Caller | null, now: number): Refusal | null {
+    if (!this.#snapshot) return { reason: 'no_config' }
+    return caller ? refuseCaller(this.#snapshot, caller, now) : null
+  }
+}

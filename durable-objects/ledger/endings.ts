@@ -1,0 +1,105 @@
+// How calls end: hold off, usage on, event out. Every method runs inside a transaction of ./ledger.ts, which takes the
+// holds out of memory once it has committed. `now` is passed in.
+//
+//   settle  --usage, or the hold where it is unknown--> event
+//           `-the rest of the hold--> a hold of its own, for a call that goes on (concluded: settled in its turn)
+//   expire  --the hold--> event; a settlement that comes after all corrects it
+
+import { add, amountOf, leftOf, minus, NOTHING } from './amounts.ts'
+import type { Counters } from './counters.ts'
+import type { Epochs } from './epochs.ts'
+import { expiredEvent, settledEvent } from './events.ts'
+import type { Holds } from './holds.ts'
+import { ENDED_CALLS_KEPT_MS, type KnownCall, type Reservations } from './reservations.ts'
+import type { ReservationRow } from './schema.ts'
+import type { Amount, Conclusion, Continuation, Settlement, UsageEvent } from './types.ts'
+
+interface Parts {
+  counters: Counters
+  reservations: Reservations
+  holds: Holds
+  epochs: Epochs
+  emit: (event: UsageEvent) => void
+}
+
+export class Endings {
+  readonly #parts: Parts
+
+  constructor(parts: Parts) {
+    this.#parts = parts
+  }
+
+  /** Changes nothing where the call has already come back, or ended so long ago that it is forgotten. */
+  settle(settlement: Settlement, now: number): void {
+    const { counters, reservations, epochs, emit } = this.#parts
+    const { request_id, epoch, outcome } = settlement
+    const known = this.#find(request_id)
+    if (known?.outcome === 'settled' || known?.outcome === 'released') return
+    const isLost = !known && epochs.hasRemnant(epoch)
+    // Forgotten since: it expired, was charged its hold and has its event.
+    if (!known && !isLost && now - settlement.reserved_at > ENDED_CALLS_KEPT_MS) return
+
+    const { reserved_at } = known ?? settlement
+    const expired = known?.outcome === 'expired'
+    const hold = known?.amount ?? amountOf(settlement.hold)
+    const { usage, usage_source, continues } = this.#charge(settlement, hold)
+    if (known?.outcome === null) counters.hold(reserved_at, hold, -1)
+    if (isLost) epochs.settle(epoch, hold)
+    counters.charge(reserved_at, expired ? minus(usage, hold) : usage)
+    reservations.end(request_id, reserved_at, outcome, usage, now)
+    // Released though never admitted: the call was refused by a ledger that could not be heard.
+    if (!known && outcome === 'released' && epoch === 0) return
+    emit(settledEvent({ ...settlement, usage_source }, { reserved_at, hold, usage, expired }, now))
+    if (continues) this.#continue(continues, { ...settlement, reserved_at, hold: leftOf(hold, usage) }, now)
+  }
+
+  /**
+   * What the call is charged, and where the rest of its hold goes over to. The hold is charged where its usage is
+   * unknown, and where another call has taken the id that it would go on under: two that are one to us cannot both be
+   * awaited.
+   */
+  #charge({ outcome, usage, usage_source, continues }: Settlement, hold: Amount) {
+    const isTaken = continues !== null && this.#find(continues.request_id) !== undefined
+    if (outcome === 'released') return { usage: NOTHING, usage_source, continues: isTaken ? null : continues }
+    if (usage === null) return { usage: hold, usage_source, continues: null }
+    const charged = amountOf(usage)
+    if (!isTaken) return { usage: charged, usage_source, continues }
+    add(charged, leftOf(hold, usage))
+    return { usage: charged, usage_source: 'hold' as const, continues: null }
+  }
+
+  /** With a row at once: what goes on at a provider outlives this life of the ledger. */
+  #continue({ request_id, for_ms }: Continuation, { reserved_at, hold, draft }: Settlement, now: number): void {
+    const { reservations, counters } = this.#parts
+    const unasked = { granted_output_tokens: null, clamped: false, epoch: 0 }
+    reservations.hold({ request_id, reserved_at, expires_at: now + for_ms, amount: hold, draft, ...unasked })
+    counters.hold(reserved_at, hold, 1)
+  }
+
+  /**
+   * The settlement of a call that had gone on; null where it is not known here: it is another user's, or has ended
+   * and is forgotten. Its event stays that of the call that began it, whoever asked how it ended.
+   */
+  settlementOf(conclusion: Conclusion): Settlement | null {
+    const known = this.#find(conclusion.request_id)
+    if (!known) return null
+    const { reserved_at, amount, draft } = known
+    const asAdmitted = { draft: draft ?? conclusion.draft, reserved_at, hold: amount, epoch: 0 }
+    return { ...conclusion, ...asAdmitted, outcome: 'settled', continues: null }
+  }
+
+  expire(row: ReservationRow, now: number): void {
+    const { counters, reservations, emit } = this.#parts
+    const { request_id, reserved_at } = row
+    const hold = amountOf(row)
+    counters.hold(reserved_at, hold, -1)
+    counters.charge(reserved_at, hold)
+    reservations.end(request_id, reserved_at, 'expired', hold, now)
+    emit(expiredEvent(row, now))
+  }
+
+  #find(requestId: string): KnownCall | undefined {
+    const held = this.#parts.holds.find(requestId)
+    return held ? { ...held, outcome: null } : this.#parts.reservations.find(requestId)
+  }
+}

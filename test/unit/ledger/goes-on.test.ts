@@ -1,0 +1,328 @@
+// Calls that go on at their provider after their answer, one promise at a time.
+
+import { beforeEach, describe, expect, test } from 'vitest'
+import { leftOf } from '../../../durable-objects/ledger/amounts.ts'
+import { Ledger } from '../../../durable-objects/ledger/ledger.ts'
+import type { Amount, Conclusion, Settlement, UsageEvent } from '../../../durable-objects/ledger/types.ts'
+import { amount, ask, cap, DRAFT, settlement, snapshot } from '../../support/ledger-fixtures.ts'
+import { Crash, type NodeSql, nodeSql } from '../../support/node-sql.ts'
+
+const NOON = Date.UTC(2026, 5, 15, 12, 0)
+const HOUR = 3_600_000
+const DAY = 24 * HOUR
+const TTL = 600_000
+const HOLD = amount({ requests: 1, input_tokens: 40, output_tokens: 60, cost_nano_usd: 500 })
+const REQUEST = amount({ requests: 1 })
+const USED = amount({ input_tokens: 10, output_tokens: 20, cost_nano_usd: 90 })
+
+let sql: NodeSql
+let events: UsageEvent[]
+let pending: UsageEvent[]
+let ledger: Ledger
+
+const open = (now = NOON) => new Ledger(sql, { hold_ttl_ms: TTL, emit: (event) => pending.push(event) }, now)
+
+beforeEach(() => {
+  sql = nodeSql()
+  events = []
+  pending = []
+  sql.onEnd = (committed) => {
+    if (committed) events.push(...pending)
+    pending = []
+  }
+  ledger = open()
+  ledger.configure(snapshot([cap('total', { requests: 1_000_000, tokens: 10_000_000, cost: 100_000_000 })]), NOON)
+})
+
+function reserve(id: string, now = NOON) {
+  const output = { max_tokens: 60, min_tokens: 60, choices: 1, nano_usd_per_mtok: 0 }
+  const decision = ledger.reserve(ask(id, { input_tokens: 40, input_cost_nano_usd: 500, output }), now)
+  if (!decision.admitted) throw new Error('refused')
+  return decision
+}
+
+/** Admits a call and settles it as one that goes on: its request is counted, all else is held. */
+function goOn(id: string, as: string, end: Partial<Settlement> = {}): Settlement {
+  const { epoch } = reserve(id)
+  const continues = { request_id: as, for_ms: DAY }
+  const settled = settlement(id, NOON, { epoch, hold: HOLD, usage: REQUEST, continues, ...end })
+  ledger.settle(settled, NOON)
+  return settled
+}
+
+const conclusion = (request_id: string, usage: Amount | null = USED): Conclusion => ({
+  request_id,
+  usage,
+  usage_source: usage ? 'reported' : 'hold',
+  draft: { ...DRAFT, method: 'GET', operation: 'get_response', key_id: 'who-asks' },
+  facts: settlement(request_id, NOON).facts,
+})
+const conclude = (now = NOON, ...ids: string[]) =>
+  ledger.conclude(
+    ids.map((id) => conclusion(id)),
+    now,
+  )
+const usage = (of = ledger) => {
+  const [status] = of.status(NOON)?.caps ?? []
+  return { current: status?.current_usage, held: status?.held }
+}
+const eventsOf = (id: string) => events.filter((event) => event.id === id)
+const ALL_HELD = { current: { requests: 1, tokens: 100, cost: 500 }, held: { requests: 0, tokens: 100, cost: 500 } }
+const CONCLUDED = { current: { requests: 1, tokens: 30, cost: 90 }, held: { requests: 0, tokens: 0, cost: 0 } }
+
+describe('a call that goes on', () => {
+  test('keeps the rest of its hold, through a crash, and takes no more of any cap than before', () => {
+    goOn('call', 'goes-on')
+    expect(usage()).toEqual(ALL_HELD)
+    expect(usage(open())).toEqual(ALL_HELD)
+    expect(events).toMatchObject([{ id: 'call', outcome: 'settled', requests: 1, output_tokens: 0 }])
+  })
+
+  test('is concluded once, with one event of its own that names the call that began it', () => {
+    goOn('call', 'goes-on')
+    conclude(NOON + HOUR, 'goes-on', 'goes-on')
+    conclude(NOON + HOUR, 'goes-on')
+    ledger = open()
+    conclude(NOON + HOUR, 'goes-on')
+    expect(usage()).toEqual(CONCLUDED)
+    expect(eventsOf('goes-on')).toMatchObject([
+      { ...DRAFT, ...USED, outcome: 'settled', occurred_at: NOON, settled_at: NOON + HOUR, revision: 0 },
+    ])
+  })
+
+  test('counts in the window in which it was admitted', () => {
+    ledger.configure(snapshot([cap('hourly', { tokens: 100 })], { version: 2 }), NOON)
+    goOn('call', 'goes-on')
+    conclude(NOON + 3 * HOUR, 'goes-on')
+    expect(ledger.status(NOON + 3 * HOUR)?.caps[0]?.current_usage.tokens).toBe(0)
+    expect(usage().current?.tokens).toBe(30)
+  })
+
+  test('is charged what is held where its usage cannot be read', () => {
+    goOn('call', 'goes-on')
+    ledger.conclude([conclusion('goes-on', null)], NOON)
+    expect(usage().current).toEqual(ALL_HELD.current)
+    expect(eventsOf('goes-on')).toMatchObject([{ usage_source: 'hold', output_tokens: 60, overrun: false }])
+  })
+
+  test('is counted in full and marked where the provider bills more than is held', () => {
+    goOn('call', 'goes-on')
+    ledger.conclude([conclusion('goes-on', amount({ output_tokens: 700 }))], NOON)
+    expect(usage().current?.tokens).toBe(700)
+    expect(eventsOf('goes-on')).toMatchObject([{ overrun: true }])
+  })
+
+  test('is charged its hold when nobody asks for it, and corrected once when somebody does', () => {
+    goOn('call', 'goes-on')
+    expect(ledger.nextExpiry()).toBe(NOON + DAY)
+    expect([ledger.expire(NOON + DAY - 1), ledger.expire(NOON + DAY)]).toEqual([0, 1])
+    expect(usage()).toEqual({ ...ALL_HELD, held: CONCLUDED.held })
+    conclude(NOON + DAY + HOUR, 'goes-on')
+    conclude(NOON + DAY + HOUR, 'goes-on')
+    expect(usage()).toEqual(CONCLUDED)
+    expect(eventsOf('goes-on')).toMatchObject([
+      { ...DRAFT, outcome: 'expired', usage_source: 'hold', output_tokens: 60, revision: 0 },
+      { ...DRAFT, ...USED, outcome: 'settled', usage_source: 'reported', revision: 1 },
+    ])
+  })
+
+  test('does not count again once its end is forgotten', () => {
+    const settled = goOn('call', 'goes-on')
+    conclude(NOON, 'goes-on')
+    // Later calls than are remembered whatever the clock says.
+    const others = Array.from({ length: 1_001 }, (_, i) => settlement(`${i}`, NOON, { hold: HOLD, usage: REQUEST }))
+    ledger.settleAll(others, NOON)
+    const later = NOON + DAY + 1
+    ledger.prune(later)
+    expect(sql.peek("select 1 from reservations where request_id in ('call', 'goes-on')")).toEqual([])
+    const before = usage()
+    conclude(later, 'goes-on')
+    ledger.settle(settled, later)
+    conclude(later, 'goes-on')
+    expect(usage()).toEqual(before)
+    expect([eventsOf('call'), eventsOf('goes-on')]).toMatchObject([{ length: 1 }, { length: 1 }])
+  })
+
+  test('stays held while calls are forgotten and the clock jumps', () => {
+    goOn('call', 'goes-on')
+    ledger.prune(NOON + 400 * DAY)
+    ledger.expire(NOON - 400 * DAY)
+    expect(usage()).toEqual(ALL_HELD)
+    ledger.expire(NOON + 400 * DAY)
+    conclude(NOON - DAY, 'goes-on')
+    expect(usage()).toEqual(CONCLUDED)
+  })
+})
+
+describe('a conclusion', () => {
+  test('of a call that this ledger does not know changes nothing', () => {
+    goOn('call', 'goes-on')
+    conclude(NOON, 'of-another-user')
+    expect(usage()).toEqual(ALL_HELD)
+    expect(events).toHaveLength(1)
+  })
+
+  test('that comes before the call went on is none: it is held until the next', () => {
+    conclude(NOON, 'goes-on')
+    goOn('call', 'goes-on')
+    expect(usage()).toEqual(ALL_HELD)
+    conclude(NOON, 'goes-on')
+    expect(usage()).toEqual(CONCLUDED)
+  })
+
+  test.each(['written', 'in memory alone'])('of a call that is in flight, %s, ends it for good', (where) => {
+    const ends: Settlement[] = []
+    for (const id of ['a', 'b', 'c']) ends.push(settlement(id, NOON, { hold: HOLD, epoch: reserve(id).epoch }))
+    const end = ends.at(where === 'written' ? 0 : -1)
+    expect(end?.epoch === 0).toBe(where === 'written')
+    if (!end) return
+    conclude(NOON, end.request_id)
+    ledger.settle({ ...end, usage: HOLD }, NOON)
+    expect(usage()).toMatchObject({ current: { tokens: 230 }, held: { tokens: 200 } })
+    expect(events).toMatchObject([{ id: end.request_id, ...USED }])
+  })
+})
+
+describe('what goes over', () => {
+  test('repeating the settlement holds nothing again, and a concluded call stays concluded', () => {
+    const settled = goOn('call', 'goes-on')
+    ledger.settle(settled, NOON)
+    expect(usage()).toEqual(ALL_HELD)
+    conclude(NOON, 'goes-on')
+    ledger.settle(settled, NOON)
+    expect(usage()).toEqual(CONCLUDED)
+    expect(events).toHaveLength(2)
+  })
+
+  test('of a call that had expired is the rest of what it was charged', () => {
+    const { epoch } = reserve('call')
+    expect(ledger.expire(NOON + TTL)).toBe(1)
+    const continues = { request_id: 'goes-on', for_ms: DAY }
+    ledger.settle(settlement('call', NOON, { epoch, hold: HOLD, usage: REQUEST, continues }), NOON + TTL)
+    expect(usage()).toEqual(ALL_HELD)
+    expect(eventsOf('call')).toMatchObject([{ outcome: 'expired' }, { revision: 1, requests: 1, output_tokens: 0 }])
+  })
+
+  test('of a call that a crash took comes off what the crash left', () => {
+    const epochs = ['a', 'b', 'c'].map((id) => reserve(id).epoch)
+    const epoch = epochs.at(-1) ?? 0
+    expect(epoch).toBeGreaterThan(0)
+    ledger = open()
+    const before = usage()
+    const continues = { request_id: 'goes-on', for_ms: DAY }
+    ledger.settle(settlement('c', NOON, { epoch, hold: HOLD, usage: REQUEST, continues }), NOON)
+    expect(usage().current).toEqual(before.current)
+    ledger.expire(NOON + TTL)
+    conclude(NOON + TTL, 'goes-on')
+    expect(usage().current).toEqual({ requests: 3, tokens: 2 * 100 + 30, cost: 2 * 500 + 90 })
+    expect(eventsOf('goes-on')).toMatchObject([{ ...USED, overrun: false }])
+  })
+
+  test('of a released call is all of its hold: what goes on may yet be billed', () => {
+    goOn('call', 'goes-on', { outcome: 'released', usage: null })
+    expect(usage()).toEqual({
+      current: { requests: 1, tokens: 100, cost: 500 },
+      held: { ...ALL_HELD.held, requests: 1 },
+    })
+    expect(events).toMatchObject([{ id: 'call', outcome: 'released', requests: 0 }])
+  })
+
+  test('of a released call that was never admitted is nothing', () => {
+    const continues = { request_id: 'goes-on', for_ms: DAY }
+    ledger.settle(settlement('never', NOON, { outcome: 'released', hold: HOLD, continues }), NOON)
+    expect([events, usage().current?.tokens]).toEqual([[], 0])
+  })
+
+  test('is nothing where usage is unknown: the hold is charged, and no conclusion counts on top of it', () => {
+    goOn('call', 'goes-on', { usage: null, usage_source: 'hold' })
+    conclude(NOON, 'goes-on')
+    expect(usage()).toEqual({ ...ALL_HELD, held: CONCLUDED.held })
+    expect(events).toMatchObject([{ ...HOLD, usage_source: 'hold' }])
+  })
+
+  test('is nothing where the id is taken, held or ended: unknown never means free', () => {
+    goOn('first', 'goes-on')
+    goOn('second', 'goes-on')
+    conclude(NOON, 'goes-on')
+    goOn('third', 'goes-on')
+    expect(usage()).toMatchObject({
+      current: { requests: 3, tokens: 30 + 2 * 100, cost: 90 + 2 * 500 },
+      held: { tokens: 0 },
+    })
+    for (const id of ['second', 'third']) expect(eventsOf(id)).toMatchObject([{ ...HOLD, usage_source: 'hold' }])
+  })
+
+  test('is nothing under a taken id, and what the call used beyond its hold still counts', () => {
+    goOn('first', 'goes-on')
+    goOn('second', 'goes-on', { usage: amount({ requests: 1, output_tokens: 170 }) })
+    expect(usage()).toMatchObject({ current: { requests: 2, tokens: 100 + 170, cost: 2 * 500 } })
+    expect(eventsOf('second')).toMatchObject([{ output_tokens: 170, cost_nano_usd: 500, overrun: true }])
+  })
+
+  test('never meets the id of a call in memory alone, which must be written later', () => {
+    for (const id of ['a', 'b']) reserve(id)
+    expect(reserve('unwritten').epoch).toBeGreaterThan(0)
+    goOn('call', 'unwritten')
+    ledger.writeHolds('all')
+    expect(usage()).toMatchObject({ current: { tokens: 400 }, held: { tokens: 300 } })
+  })
+
+  test('two of one commit that go on under one id hold it once', () => {
+    const continues = { request_id: 'goes-on', for_ms: DAY }
+    const ends = ['a', 'b'].map((id) => {
+      const { epoch } = reserve(id)
+      return settlement(id, NOON, { epoch, hold: HOLD, usage: REQUEST, continues })
+    })
+    ledger.settleAll(ends, NOON)
+    expect(usage()).toMatchObject({ current: { requests: 2, tokens: 200 }, held: { tokens: 100 } })
+  })
+
+  test.each([
+    [
+      { input_tokens: 50, output_tokens: 0 },
+      { input_tokens: 0, output_tokens: 50 },
+    ],
+    [
+      { input_tokens: 0, output_tokens: 70 },
+      { input_tokens: 30, output_tokens: 0 },
+    ],
+    [
+      { input_tokens: 90, output_tokens: 90 },
+      { input_tokens: 0, output_tokens: 0 },
+    ],
+    [
+      { requests: 2, cost_nano_usd: 501 },
+      { requests: 0, cost_nano_usd: 0, input_tokens: 40, output_tokens: 60 },
+    ],
+  ])('after %o is never more than caps have left of the hold', (used, left) => {
+    expect(leftOf(HOLD, amount(used))).toMatchObject(left)
+  })
+})
+
+test('a failure at any statement leaves no trace: the same again holds once and concludes once', () => {
+  const tried = (verb: () => void) => {
+    let failures = 0
+    for (; ; failures++) {
+      const before = usage()
+      const told = events.length
+      sql.crashAfter(failures)
+      try {
+        verb()
+        sql.crashAfter(null)
+        return failures
+      } catch (error) {
+        sql.crashAfter(null)
+        if (!(error instanceof Crash)) throw error
+        expect([usage(), usage(open()), events.length]).toEqual([before, before, told])
+      }
+    }
+  }
+  const { epoch } = reserve('call')
+  const continues = { request_id: 'goes-on', for_ms: DAY }
+  const settled = settlement('call', NOON, { epoch, hold: HOLD, usage: REQUEST, continues })
+  expect(tried(() => ledger.settle(settled, NOON))).toBeGreaterThan(3)
+  expect(usage()).toEqual(ALL_HELD)
+  expect(tried(() => conclude(NOON, 'goes-on'))).toBeGreaterThan(2)
+  expect(usage()).toEqual(CONCLUDED)
+  expect(events.map(({ id }) => id)).toEqual(['call', 'goes-on'])
+})
