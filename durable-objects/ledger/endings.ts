@@ -85,7 +85,11 @@ export class Endings {
     if (!known) return null
     const { reserved_at, amount, draft } = known
     const asAdmitted = { draft: draft ?? conclusion.draft, reserved_at, hold: amount, epoch: 0 }
-    return { ...conclusion, ...asAdmitted, outcome: 'settled', continues: null }
+    const usage = conclusion.usage && {
+      ...conclusion.usage,
+      cost_nano_usd: conclusion.usage.cost_nano_usd ?? amount.cost_nano_usd,
+    }
+    return { ...conclusion, ...asAdmitted, usage, outcome: 'settled', continues: null }
   }
 
   expire(row: ReservationRow, now: number): void {

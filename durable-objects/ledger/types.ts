@@ -207,7 +207,10 @@ export interface Continuation {
  * its. Usage as in a settlement: null charges what is held. The draft is of use only where the ledger has lost the
  * call's own.
  */
-export interface Conclusion extends Pick<Settlement, 'request_id' | 'usage' | 'usage_source' | 'draft' | 'facts'> {}
+export interface Conclusion extends Pick<Settlement, 'request_id' | 'usage_source' | 'draft' | 'facts'> {
+  /** Null charges the hold; a cost of null, what the hold costs. */
+  usage: (Omit<Amount, 'cost_nano_usd'> & { cost_nano_usd: number | null }) | null
+}
 
 /** The record of one call, as it goes to Postgres. */
 export interface UsageEvent extends EventDraft, EventFacts, Amount {

@@ -123,7 +123,7 @@ async function pump(
   if (endsBadly && errorEvent) await write(errorEvent(cut))
   isOver = true
   if (readOn !== null) clearTimeout(readOn)
-  if (endsBadly && !errorEvent && cut !== null) await writer.abort(new Error(cut)).catch(ignore)
+  if (!errorEvent && cut !== null) await writer.abort(new Error(cut)).catch(ignore)
   // Not awaited: a slow reader must not keep the call from ending.
   else writer.close().catch(ignore)
 }

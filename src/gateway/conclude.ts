@@ -14,19 +14,23 @@ const NAMESPACE = '6f0e7a0e-5f0b-4b1d-9d51-6c8a4a3f4c11'
 export const continuedId = (provider: string, provider_id: string): string =>
   nameId(`${provider}:${provider_id}`, NAMESPACE)
 
-/** What the ledger is told. Usage without a model or a price that would be needed for it is unknown usage. */
+/** What the ledger is told. Without a price, what the hold costs is charged: unknown never means free. */
 export async function toConclusion(
   { id, usage, model, service_tier, error_class }: Concluded,
   draft: EventDraft,
   prices: PriceBook,
 ): Promise<Conclusion> {
   const price = model === null ? null : await prices.find(draft.provider, model)
-  const isKnown = usage !== null && (price !== null || Object.values(usage).every((count) => count === 0))
-  const charged = isKnown ? chargeReported(usage, price, service_tier) : null
+  const charged = usage && chargeReported(usage, price, service_tier)
+  const isPriced = price !== null || (usage !== null && Object.values(usage).every((count) => count === 0))
   return {
     request_id: continuedId(draft.provider, id),
     // The request was counted when it was made.
-    usage: charged && { ...charged.usage, requests: 0 },
+    usage: charged && {
+      ...charged.usage,
+      requests: 0,
+      cost_nano_usd: isPriced ? charged.usage.cost_nano_usd : null,
+    },
     usage_source: charged ? 'reported' : 'hold',
     draft,
     facts: {

@@ -111,7 +111,7 @@ function passStream(
     abort,
     createPipe,
     mayGoOn: () => mayGoOn(ledgerOf, caller.user_id, { key_id: caller.key_id, scope: caller.scope }),
-    errorEvent: isStream ? (cut) => streamError(cutError(cut), request_id) : null,
+    errorEvent: isStream ? (cut) => streamError(cutError(cut), request_id, call.asked) : null,
     async settle(how) {
       end.resolve(toCallEnd(c, options, answered, how))
       await settled

@@ -20,6 +20,7 @@ import type { Call, GatewayEnv } from './call.ts'
 import { forward } from './forward.ts'
 import { parse } from './parse.ts'
 import { provision } from './provision.ts'
+import { forgetBody } from './request-body.ts'
 
 export interface Upstream {
   base_url: string
@@ -64,7 +65,8 @@ export function gateway(options: GatewayOptions): Hono<GatewayEnv> {
     const message = `Tollgate does not meter ${c.req.method} ${c.req.path}, so it is not passed through.`
     return errorAnswer({ code: 'not_found', message }, c.var.request_id)
   })
-  app.onError((error, c) => {
+  app.onError(async (error, c) => {
+    await forgetBody(c.req.raw)
     if (error instanceof GatewayFault) return errorAnswer(error.error, c.var.request_id)
     console.error(JSON.stringify({ message: 'unexpected', error: String(error), stack: error.stack }))
     const message = 'Something went wrong inside Tollgate.'

@@ -12,17 +12,25 @@ const MAX_DEPTH = 500
 /** Small values grow fifteenfold when they are parsed: 20 MiB of `[],` would fill the memory that all callers share. */
 const MAX_VALUES = 500_000
 
+/** What an error repeats of the path of a field. */
+const MAX_PATH_LENGTH = 200
+
 /** Where a member's value is: characters of the text, end excluded. */
 interface Span {
   start: number
   end: number
 }
 
+interface Member extends Span {
+  /** How many names the text has inside. */
+  names: number
+}
+
 export interface JsonBody {
   bytes: Uint8Array
   text: string
   value: JsonObject
-  members: ReadonlyMap<string, Span>
+  members: ReadonlyMap<string, Member>
 }
 
 /** Parses a body strictly: UTF-8 without a byte order mark, one JSON object, no name twice in one object. */
@@ -35,11 +43,14 @@ export function parseJsonBody(bytes: Uint8Array): JsonBody | GatewayError {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     return invalid('The request body must be a JSON object.')
   }
-  const found = findMembers(text)
-  if (!('members' in found)) return found
-  const { members, names } = found
+  const members = findMembers(text)
+  if (!(members instanceof Map)) return members
   // `{"generationConfig":{"maxOutputTokens":99999,"maxOutputTokens":1}}`: JSON.parse has kept one of them.
-  if (names !== countNames(value)) return invalid('A name occurs more than once in an object of the request body.')
+  for (const [field, { names }] of members) {
+    if (names === countNames((value as JsonObject)[field])) continue
+    const path = repeatedName(text).slice(0, MAX_PATH_LENGTH)
+    return invalid(`The field ${JSON.stringify(path)} occurs more than once.`, path)
+  }
   return { bytes, text, value: value as JsonObject, members }
 }
 
@@ -126,26 +137,25 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** Spans of the top-level values of an object that JSON.parse has accepted, and how many names it has in all. */
-function findMembers(text: string): { members: Map<string, Span>; names: number } | GatewayError {
-  const names = { count: 0 }
-  const members = new Map<string, Span>()
+/** The top-level members of an object that JSON.parse has accepted. Iterative: depth costs no stack. */
+function findMembers(text: string): Map<string, Member> | GatewayError {
+  const members = new Map<string, Member>()
   let at = skipSpace(text, skipSpace(text, 0) + 1)
   while (text.charCodeAt(at) !== CLOSE_BRACE) {
     const keyEnd = skipString(text, at)
     // JSON.parse decodes escapes: "max\u005ftokens" is max_tokens.
     const key: string = JSON.parse(text.slice(at, keyEnd))
     const start = skipSpace(text, skipSpace(text, keyEnd) + 1)
+    const names = { count: 0 }
     const end = skipValue(text, start, names)
     if (end === null) return invalid(`The request body is nested more than ${MAX_DEPTH} levels deep.`, key)
     // Parsers disagree on which of two wins: a bound checked here must be the one that the provider reads.
     if (members.has(key)) return invalid(`The field ${JSON.stringify(key)} occurs more than once.`, key)
-    members.set(key, { start, end })
-    names.count += 1
+    members.set(key, { start, end, names: names.count })
     at = skipSpace(text, end)
     if (text.charCodeAt(at) === COMMA) at = skipSpace(text, at + 1)
   }
-  return { members, names: names.count }
+  return members
 }
 
 const QUOTE = 0x22
@@ -174,6 +184,33 @@ function skipString(text: string, from: number): number {
     while (text.charCodeAt(quote - 1 - backslashes) === BACKSLASH) backslashes++
     if (backslashes % 2 === 0) return quote + 1
   }
+}
+
+/** The path of the first name that an object of valid JSON has twice: `messages[0].role`. */
+function repeatedName(text: string): string {
+  const open: { names: Set<string> | null; here: string | number }[] = []
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    const top = open.at(-1)
+    if (code === OPEN_BRACE) open.push({ names: new Set(), here: '' })
+    else if (code === OPEN_BRACKET) open.push({ names: null, here: 0 })
+    else if (code === CLOSE_BRACE || code === CLOSE_BRACKET) open.pop()
+    else if (code === COMMA && typeof top?.here === 'number') top.here += 1
+    else if (code === QUOTE) {
+      const end = skipString(text, at)
+      if (top?.names && text.charCodeAt(skipSpace(text, end)) === COLON) {
+        const name: string = JSON.parse(text.slice(at, end))
+        top.here = name
+        if (top.names.has(name)) break
+        top.names.add(name)
+      }
+      at = end - 1
+    }
+  }
+  return open
+    .map(({ here }) => (typeof here === 'number' ? `[${here}]` : `.${here}`))
+    .join('')
+    .slice(1)
 }
 
 /** The place after the value at `from`; null where it is nested too deep. Counts the names inside. */
