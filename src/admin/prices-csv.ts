@@ -7,6 +7,7 @@ import { changePrices, listLivePrices, type NewPrice } from '../postgres/prices.
 import type { PriceRow } from '../postgres/schema.ts'
 import { problems, restApp } from '../rest/app.ts'
 import { type CsvRow, formatCsv, guardedCell, parseCsv, unguardedCell } from '../rest/csv.ts'
+import { endedEarly } from '../rest/empty-body.ts'
 import { noQuery } from '../rest/fields.ts'
 import { invalidRequest } from '../rest/invalid-request.ts'
 import { newPriceSchema, RATE_KINDS } from '../rest/new-price.ts'
@@ -107,7 +108,9 @@ async function readText(request: Request): Promise<string> {
       message: 'Send the body as text/csv in UTF-8.',
       field: 'content-type',
     })
-  const bytes = await request.arrayBuffer()
+  const bytes = await request.arrayBuffer().catch((error) => {
+    throw endedEarly(error)
+  })
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes)
   } catch (cause) {

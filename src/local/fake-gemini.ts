@@ -11,7 +11,14 @@ const OWN_CREDENTIAL = /^goog-own/
 
 const MODELS = ['gemini-2.5-flash', 'gemini-2.5-flash-lite', 'gemini-2.0-flash', 'gemini-embedding-001']
 
-export const isGemini = (path: string) => /^\/v1(alpha|beta)?\/models\/[^/]+:/.test(path) || path.startsWith('/v1beta/')
+const VERB = /:(generateContent|streamGenerateContent|embedContent|batchEmbedContents|countTokens)$/
+
+/** `/v1/models` is OpenAI's too, whose fine-tuned models have colons in their names: a verb or Google's key tells. */
+export function isGemini({ pathname, searchParams }: URL, headers: IncomingHttpHeaders): boolean {
+  if (/^\/v1(alpha|beta)\//.test(pathname)) return true
+  if (!/^\/v1\/models(\/|$)/.test(pathname)) return false
+  return VERB.test(pathname) || 'x-goog-api-key' in headers || searchParams.has('key')
+}
 
 /** Google's error envelope. */
 export function googleRefusal(code: number, status: string, message: string): Script {

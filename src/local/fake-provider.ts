@@ -1,4 +1,4 @@
-// A provider for trying and testing without a bill: OpenAI's and Anthropic's APIs on 127.0.0.1, faithful to the wire.
+// A provider for trying and testing without a bill: every API that Tollgate knows on 127.0.0.1, faithful to the wire.
 // It records what reaches it, and a test may script any answer. It demands a credential of its own (or a caller's,
 // `sk-own...` and `sk-ant-own...`), which proves that the gateway puts its credential on and takes its own off.
 
@@ -33,7 +33,7 @@ export interface RecordedRequest {
 export type Reply = (request: RecordedRequest, usual: () => Script) => Script | undefined
 
 export interface FakeProvider {
-  /** Base URL of both APIs: `/v1/...` follows. */
+  /** Base URL of all APIs: `/v1/...` follows. */
   url: string
   requests: RecordedRequest[]
   /** May be replaced at any time. */
@@ -75,12 +75,12 @@ export async function startFakeProvider(options: { port?: number; reply?: Reply 
   return provider
 }
 
-/** Both providers have `/v1/models`: Anthropic's headers tell whose is meant. */
+/** Several providers have `/v1/models`: headers tell whose is meant. */
 function usualAnswer({ method = '', url = '', headers }: IncomingMessage, body: Buffer): Script {
   const asked = new URL(url, 'http://fake')
   const { pathname } = asked
   if (pathname.startsWith('/model/')) return answerBedrock(method, url, headers, body)
-  if (isGemini(pathname)) return answerGemini(method, asked, headers, body)
+  if (isGemini(asked, headers)) return answerGemini(method, asked, headers, body)
   if (isPerCall(pathname)) return answerPerCall(method, asked, headers)
   const anthropic = pathname.startsWith('/v1/messages') || headers['anthropic-version'] || headers['x-api-key']
   return anthropic

@@ -174,9 +174,9 @@ export interface Dialect {
   errorResponse(error: GatewayError, request_id: string, options: ErrorRendering): Response
   /**
    * The provider's own error event, for a stream that ends badly after it has begun. The last event may have been cut
-   * inside: what follows must not become a part of it.
+   * inside: what follows must not become a part of it. `asked` tells which kind of stream it is where there are several.
    */
-  streamError(error: GatewayError, request_id: string): Uint8Array
+  streamError(error: GatewayError, request_id: string, asked?: Asked): Uint8Array
   /** Default output bound of a model where the client sets none; null where the API demands one or none is known. */
   maxOutputTokens(model: string): number | null
 }

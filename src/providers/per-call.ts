@@ -9,6 +9,7 @@ import { NO_USAGE, PLAIN_BOUND, UNREAD } from './answer.ts'
 import { readBearer } from './bearer.ts'
 import type { AnswerHead, Bound, Dialect, Meter, Operation } from './dialect.ts'
 import { refusalHeaders } from './refusals.ts'
+import { RESERVED_NAMES } from './reserved-names.ts'
 import { sseError } from './sse.ts'
 
 const NAME = /^[a-z][a-z0-9_-]{0,39}$/
@@ -18,19 +19,6 @@ const NO_CREDENTIAL =
   /^(accept.*|connection|content-.*|cookie|host|te|trailer|transfer-encoding|upgrade|x-tollgate-.*)$/i
 const NOT_FORWARDED =
   /^(authorization|connection|cookie|host|te|trailer|transfer-encoding|upgrade|x-forwarded-.*|x-tollgate-.*)$/i
-/** Paths of Tollgate itself. */
-const RESERVED = new Set([
-  'admin',
-  'anthropic',
-  'bedrock',
-  'gemini',
-  'google-places',
-  'openai',
-  'prices',
-  'usage',
-  'v1',
-])
-
 /**
  * Of segments that are literal, or a parameter as Hono writes it. A colon inside a literal is a parameter to one of Hono's
  * routers, and a pattern may match more than its segment: `:verb{things:search}` takes that word alone.
@@ -56,7 +44,7 @@ export const perCallServiceSchema = z
     provider: z
       .string()
       .regex(NAME, 'must be lower case letters, digits, - and _, from a letter on')
-      .refine((name) => !RESERVED.has(name), 'is taken by Tollgate itself'),
+      .refine((name) => !RESERVED_NAMES.has(name), 'is taken by Tollgate itself'),
     base_url: z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, '')),
     credential_header: z
       .string()

@@ -2,9 +2,18 @@
 
 import { NotFoundError } from '@anthropic-ai/sdk'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { anthropicOf, failure, lastRequest, type User } from '../support/client-calls.ts'
-import type { Gateway } from '../support/gateway.ts'
-import { startBedrock } from './bedrock-gateway.ts'
+import { checkBooks } from '../support/books.ts'
+import {
+  anthropicOf,
+  capOf,
+  eventsOf,
+  failure,
+  GENEROUS,
+  lastRequest,
+  NOTHING_USED,
+  type User,
+} from '../support/client-calls.ts'
+import { eventually, type Gateway, startGateway } from '../support/gateway.ts'
 
 const params = (more: object = {}) => ({
   model: 'claude-haiku-4-5-20251001',
@@ -20,7 +29,7 @@ const REQUESTS = [
 let gateway: Gateway
 let user: User
 beforeAll(async () => {
-  gateway = await startBedrock('anthropic-batches-test')
+  gateway = await startGateway()
   user = await gateway.admin.user()
 })
 afterEach(() => {
@@ -46,6 +55,59 @@ describe('a message batch', () => {
     ])
     expect(attempts.every(({ url }) => url.startsWith(gateway.url))).toBe(true)
     expect(await client.messages.batches.delete(created.id)).toMatchObject({ type: 'message_batch_deleted' })
+  })
+
+  test('is cancelled by a POST without a body, at no cost, and its hold waits for how it ended', async () => {
+    const { id, key } = await gateway.admin.user(GENEROUS)
+    const { client, attempts } = anthropicOf(gateway, key)
+    const created = await client.messages.batches.create({ requests: REQUESTS })
+    const { held } = await capOf(gateway, id)
+    attempts.length = 0
+
+    const cancelled = await client.messages.batches.cancel(created.id)
+
+    expect(cancelled).toMatchObject({ id: created.id, processing_status: 'canceling', results_url: null })
+    expect(attempts).toHaveLength(1)
+    const { method, path, body } = lastRequest(gateway)
+    expect([method, path, body.length]).toEqual(['POST', `/v1/messages/batches/${created.id}/cancel`, 0])
+    const events = await eventually(
+      () => eventsOf(gateway, id),
+      (found) => found.length === 2,
+    )
+    expect(events.map(({ operation }) => operation).sort()).toEqual([
+      'message_batches_cancel',
+      'message_batches_create',
+    ])
+    for (const event of events) expect(event).toMatchObject({ cost_nano_usd: 0, input_tokens: 0, output_tokens: 0 })
+    expect(held.tokens).toBeGreaterThan(0)
+    expect((await capOf(gateway, id)).held).toEqual(held)
+  })
+
+  test('is held until its results are fetched, and then charged what they report, at the price of batches, once', async () => {
+    const { id, key } = await gateway.admin.user(GENEROUS)
+    const { batches } = anthropicOf(gateway, key).client.messages
+    const created = await batches.create({ requests: REQUESTS })
+    expect((await capOf(gateway, id)).held.tokens).toBeGreaterThan(105)
+
+    const used = { input: 0, output: 0 }
+    for await (const { result } of await batches.results(created.id)) {
+      if (result.type !== 'succeeded') return expect.unreachable(result.type)
+      used.input += result.message.usage.input_tokens
+      used.output += result.message.usage.output_tokens
+    }
+    for await (const _ of await batches.results(created.id));
+
+    expect(used.output).toBeGreaterThan(5)
+    const { held, current_usage } = await eventually(
+      () => capOf(gateway, id),
+      (cap) => cap.held.tokens === 0,
+    )
+    expect(held).toEqual(NOTHING_USED)
+    expect(current_usage.tokens).toBe(used.input + used.output)
+    // Half of 1 and 5 dollars per million.
+    const cost_nano_usd = used.input * 500 + used.output * 2_500
+    const { events } = await checkBooks(gateway, [id])
+    expect(events.filter(({ tokens }) => tokens > 0)).toMatchObject([{ cost_nano_usd, usage_source: 'reported' }])
   })
 
   test('that is more than a cap has room for is refused whole', async () => {

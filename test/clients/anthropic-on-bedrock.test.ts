@@ -37,7 +37,7 @@ const HELLO = {
 let gateway: Gateway
 let user: User
 beforeAll(async () => {
-  gateway = await startBedrock('anthropic-on-bedrock-test')
+  gateway = await startBedrock()
   user = await gateway.admin.user(GENEROUS)
 })
 afterEach(() => {

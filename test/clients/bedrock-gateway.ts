@@ -3,21 +3,19 @@
 import { BedrockRuntimeClient } from '@aws-sdk/client-bedrock-runtime'
 import { NodeHttpHandler } from '@smithy/node-http-handler'
 import { AWS_KEYS } from '../../src/local/fake-provider.ts'
-import { bundle } from '../support/build.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
 
 export const CLAUDE = 'us.anthropic.claude-haiku-4-5-20251001-v1:0'
 
-/** By SigV4 unless `vars` name another credential. The fake's own URL is known only once it has started. */
-export async function startBedrock(folder: string, vars: Record<string, string> = {}): Promise<Gateway> {
-  bundle(`dist/${folder}`, 'test/clients/bedrock-worker.ts')
-  const credential = { AWS_ACCESS_KEY_ID: AWS_KEYS.id, AWS_SECRET_ACCESS_KEY: AWS_KEYS.secret }
+/** By SigV4 unless `vars` name an API key. */
+export function startBedrock(vars: Record<string, string> = {}): Promise<Gateway> {
   return startGateway({
-    worker: `dist/${folder}/bedrock-worker.js`,
     vars: {
       BEDROCK_REGION: 'eu-west-1',
       BEDROCK_MODELS: JSON.stringify({ 'claude-on-bedrock': CLAUDE }),
-      ...(vars.BEDROCK_API_KEY ? {} : credential),
+      BEDROCK_API_KEY: '',
+      AWS_ACCESS_KEY_ID: AWS_KEYS.id,
+      AWS_SECRET_ACCESS_KEY: AWS_KEYS.secret,
       ...vars,
     },
   })

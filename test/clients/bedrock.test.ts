@@ -49,7 +49,7 @@ const HAIKU = { input: 1.1, output: 5.5 }
 let gateway: Gateway
 let user: User
 beforeAll(async () => {
-  gateway = await startBedrock('bedrock-test')
+  gateway = await startBedrock()
   user = await gateway.admin.user(GENEROUS)
 })
 afterEach(() => {
@@ -328,7 +328,11 @@ describe('streams that end badly', () => {
 })
 
 test('a bearer key of the gateway’s is used where one is configured', async () => {
-  const other = await startBedrock('bedrock-bearer-test', { BEDROCK_API_KEY: BEDROCK_CREDENTIAL })
+  const other = await startBedrock({
+    BEDROCK_API_KEY: BEDROCK_CREDENTIAL,
+    AWS_ACCESS_KEY_ID: '',
+    AWS_SECRET_ACCESS_KEY: '',
+  })
   try {
     const { key } = await other.admin.user()
     await bedrockOf(other, key).client.send(new ConverseCommand(HELLO))

@@ -4,7 +4,6 @@ import OpenAI from 'openai'
 import { answerOpenAI } from '../../src/local/fake-openai.ts'
 import { type FakeProvider, type RecordedRequest, startFakeProvider } from '../../src/local/fake-provider.ts'
 import type { Script } from '../../src/local/fake-script.ts'
-import { bundle } from '../support/build.ts'
 import { countingFetch } from '../support/client-calls.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
 
@@ -17,13 +16,9 @@ export interface CompatibleGateway extends Gateway {
 }
 
 /** @param varsOf variables by the origin of the fake */
-export async function startCompatible(
-  folder: string,
-  varsOf: (url: string) => Record<string, string>,
-): Promise<CompatibleGateway> {
-  bundle(`dist/${folder}`, 'test/clients/compatible-worker.ts')
+export async function startCompatible(varsOf: (url: string) => Record<string, string>): Promise<CompatibleGateway> {
   const compatible = await startFakeProvider()
-  const started = await startGateway({ worker: `dist/${folder}/compatible-worker.js`, vars: varsOf(compatible.url) })
+  const started = await startGateway({ vars: varsOf(compatible.url) })
   const gateway: CompatibleGateway = {
     ...started,
     compatible,

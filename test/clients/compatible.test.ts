@@ -12,7 +12,7 @@ const MESSAGES = [{ role: 'user' as const, content: 'hello' }]
 
 let gateway: CompatibleGateway
 beforeAll(async () => {
-  gateway = await startCompatible('compatible-worker', (url) => ({
+  gateway = await startCompatible((url) => ({
     GROQ_API_KEY: 'sk-own-groq',
     GROQ_BASE_URL: `${url}/openai/v1`,
     MISTRAL_API_KEY: 'sk-own-mistral',
@@ -33,7 +33,9 @@ beforeAll(async () => {
       { name: 'plain', base_url: `${url}/without-version` },
     ]),
   }))
-}, 60_000)
+  const usd_per_mtok = { input: '2', cached_input: '0.5', output: '8' }
+  await gateway.admin.call('POST', '/admin/prices', { provider: 'acme', model: 'large-1', usd_per_mtok })
+})
 afterEach(() => {
   gateway.change = null
   gateway.compatible.requests.length = 0

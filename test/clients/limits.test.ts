@@ -146,7 +146,7 @@ describe.each(PROVIDERS)('%s refuses', (provider) => {
     ['POST', '/v1/nowhere'],
     ['POST', '/v1/fine_tuning/jobs'],
     ['POST', '/v1/chat/completions/'],
-    ['POST', '/v1/messages/batches'],
+    ['POST', '/v1/complete'],
     ['DELETE', '/v1/models/some-model'],
     ['PUT', '/v1/models'],
     ['POST', '/v1/models'],

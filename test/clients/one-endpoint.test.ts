@@ -12,7 +12,7 @@ const MESSAGES = [{ role: 'user' as const, content: 'hello' }]
 let gateway: CompatibleGateway
 let user: User
 beforeAll(async () => {
-  gateway = await startCompatible('one-endpoint-worker', (url) => ({
+  gateway = await startCompatible((url) => ({
     GROQ_API_KEY: 'sk-own-groq',
     GROQ_BASE_URL: `${url}/openai/v1`,
     OPENROUTER_API_KEY: 'sk-own-openrouter',
@@ -22,7 +22,7 @@ beforeAll(async () => {
     PROVIDERS: JSON.stringify([{ name: 'plain', base_url: `${url}/without-version` }]),
   }))
   user = await gateway.admin.user()
-}, 60_000)
+})
 afterEach(() => {
   gateway.change = null
   gateway.compatible.requests.length = 0

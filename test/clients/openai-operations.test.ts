@@ -255,8 +255,8 @@ describe('files and batches', () => {
 
 test('lists of what others have, and realtime, are NotFoundErrors that say why', async () => {
   const { client, key } = await caller()
-  for (const list of [client.files.list(), client.batches.list()]) {
-    const error = await failure(list)
+  for (const list of [() => client.files.list(), () => client.batches.list()]) {
+    const error = await failure(list())
     expect(error).toBeInstanceOf(NotFoundError)
     expect(String(error)).toContain('other callers')
   }

@@ -1,16 +1,34 @@
 // Services that are paid by the call, over the whole gateway: Google Places (New), and one by configuration alone.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { THINGS_CREDENTIAL } from '../../src/local/fake-provider.ts'
 import { CUT, json } from '../../src/local/fake-script.ts'
+import type { PerCallConfig } from '../../src/providers/per-call.ts'
 import { capOf, eventsOf, GENEROUS, lastRequest, NOTHING_USED, onlyEvent } from '../support/client-calls.ts'
 import { eventually, type Gateway, startGateway } from '../support/gateway.ts'
-import { buildServices } from '../support/services-build.ts'
+
+/** A service that no code knows. */
+const thingsAt = (base_url: string): PerCallConfig => ({
+  provider: 'things',
+  base_url,
+  credential_header: 'x-things-key',
+  credential_query: 'token',
+  routes: [
+    { name: 'look', method: 'GET', path: '/v2/look/:id', usd_per_request: 0.01 },
+    { name: 'make', method: 'POST', path: '/v2/:verb{things:make}', usd_per_request: 0.25 },
+  ],
+})
 
 let gateway: Gateway
 const logs: string[] = []
 beforeAll(async () => {
-  const worker = buildServices('per-call')
-  gateway = await startGateway({ worker, onLog: (message) => logs.push(message) })
+  gateway = await startGateway({
+    vars: (url) => ({
+      PER_CALL_SERVICES: JSON.stringify([thingsAt(`${url}/things`)]),
+      THINGS_API_KEY: THINGS_CREDENTIAL,
+    }),
+    onLog: (message) => logs.push(message),
+  })
 })
 afterEach(() => {
   gateway.provider.reply = undefined
@@ -151,7 +169,7 @@ describe('a service by configuration', () => {
     expect((await call('/things/v2/look/7?size=2', '', things(key))).status).toBe(200)
     const { path, headers } = lastRequest(gateway)
     expect(path).toBe('/things/v2/look/7?size=2')
-    expect(new Headers(headers).get('x-things-key')).toBe('things-fake')
+    expect(new Headers(headers).get('x-things-key')).toBe(THINGS_CREDENTIAL)
     expect(JSON.stringify(headers)).not.toContain(key)
     expect((await call(`/things/v2/things:make?token=${key}`, '', { method: 'POST', body: { a: 1 } })).status).toBe(200)
     expect(lastRequest(gateway).path).toBe('/things/v2/things:make')

@@ -9,7 +9,7 @@ import { amount, ask, DRAFT, settlement } from '../support/ledger-fixtures.ts'
 let gateway: Gateway
 
 beforeAll(async () => {
-  gateway = await startGateway({ vars: { HOLD_TTL_SECONDS: '2' } })
+  gateway = await startGateway()
 })
 afterAll(() => gateway.close())
 

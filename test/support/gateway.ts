@@ -25,6 +25,8 @@ export interface Gateway {
   ledgerOf(userId: string): Promise<LedgerRpc>
   /** Puts a user's ledger out of memory. */
   evict(userId: string): Promise<void>
+  /** Where V8's inspector of the worker listens; only where `inspect` was asked for. */
+  inspector(): Promise<URL>
   close(): Promise<void>
 }
 
@@ -40,11 +42,14 @@ export interface Admin {
 
 export interface GatewayOptions {
   reply?: Reply
-  vars?: Record<string, string>
+  /** Variables on top of the usual ones, or a function that makes them from the fake provider's URL. */
+  vars?: Record<string, string> | ((providerUrl: string) => Record<string, string>)
   /** The entry module, where it is not the built worker itself. */
   worker?: string
   /** Takes what the worker logs, which is otherwise printed. */
   onLog?: (message: string) => void
+  /** Opens V8's inspector, to look at the heap. */
+  inspect?: boolean
 }
 
 export async function startGateway({
@@ -52,6 +57,7 @@ export async function startGateway({
   vars = {},
   worker = BUILT_WORKER,
   onLog,
+  inspect = false,
 }: GatewayOptions = {}): Promise<Gateway> {
   const [postgres, provider, storage] = await Promise.all([
     openTestDatabase(),
@@ -67,6 +73,7 @@ export async function startGateway({
     kvNamespaces: ['PRICES'],
     resourcePersistencePath: storage,
     unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
+    ...(inspect && { inspectorPort: 0 }),
     ...(onLog && { handleStructuredLogs: ({ message }: { message: string }) => onLog(message) }),
     bindings: {
       DATABASE_URL: postgres.databaseUrl,
@@ -83,7 +90,7 @@ export async function startGateway({
       GOOGLE_PLACES_BASE_URL: provider.url,
       BEDROCK_API_KEY: 'bedrock-api-key-fake',
       BEDROCK_BASE_URL: provider.url,
-      ...vars,
+      ...(typeof vars === 'function' ? vars(provider.url) : vars),
     },
   })
   let miniflare = new Miniflare(options)
@@ -105,6 +112,7 @@ export async function startGateway({
     async evict(userId: string) {
       await miniflare.unsafeEvictDurableObject('tollgate', 'UsageLedger', { name: userId })
     },
+    inspector: async () => new URL('/core:user:tollgate', await miniflare.getInspectorURL()),
     async close() {
       await miniflare.dispose()
       await Promise.all([provider.close(), postgres.close()])

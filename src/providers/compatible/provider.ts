@@ -1,14 +1,10 @@
 // What makes an OpenAI-compatible provider: plain data that an operator can write. Shapes only, pure.
 
 import { z } from 'zod'
+import { RESERVED_NAMES } from '../reserved-names.ts'
 
 /** Operations beside chat completions, which every one has. */
 export const OPERATIONS = ['completions', 'embeddings', 'responses', 'models'] as const
-
-/** The first segments of other routes: a provider of that name would shadow them. */
-const RESERVED_NAMES = new Set(
-  'admin anthropic bedrock docs gemini google health keys openai openapi places prices usage v1'.split(' '),
-)
 
 /** They carry credentials or belong to one hop: no client's header of that name reaches a provider. */
 const WITHHELD_HEADER =

@@ -51,14 +51,3 @@ test('who may not call is told so before which methods a path has', async () => 
   expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'POST, GET, HEAD'])
   expect((await app.request('/nothing')).status).toBe(404)
 })
-
-test.each([
-  [{ ...ENV, CAP_STATUS: '500' }, 'CAP_STATUS: must be 402, 403 or 429'],
-  [{ ...ENV, CAP_STATUS: 'abc' }, 'CAP_STATUS: must be 402, 403 or 429'],
-  [{ ...ENV, ADMIN_TOKEN: undefined }, 'ADMIN_TOKEN: is required'],
-])('a wrong configuration is named, case %#', (env, fault) => {
-  expect(() => parseConfig(env)).toThrow(`Tollgate is not configured. ${fault}`)
-})
-test.each(['402', '403', '429'])('CAP_STATUS may be %s', (CAP_STATUS) => {
-  expect(parseConfig({ ...ENV, CAP_STATUS }).CAP_STATUS).toBe(Number(CAP_STATUS))
-})

@@ -204,6 +204,22 @@ describe('Anthropic, through its own SDK', () => {
   })
 })
 
+describe('a path that several APIs have is answered by the one that is meant', () => {
+  const GOOGLE = { 'x-goog-api-key': 'goog-fake' }
+  it.each<[string, Record<string, string>, object]>([
+    ['/v1/models/ft:gpt-4o:a::b', { authorization: 'Bearer sk-fake' }, { error: { code: 'model_not_found' } }],
+    ['/v1/models', { authorization: 'Bearer sk-fake' }, { object: 'list' }],
+    ['/v1/models', { 'x-api-key': 'sk-ant-fake', 'anthropic-version': '2023-06-01' }, { has_more: false }],
+    ['/v1/models', GOOGLE, { models: expect.any(Array) }],
+    ['/v1/models?key=goog-fake', {}, { models: expect.any(Array) }],
+    ['/v1/models/gemini-2.5-flash:countTokens', {}, { error: { status: 'PERMISSION_DENIED' } }],
+    ['/v1beta/models', GOOGLE, { models: expect.any(Array) }],
+    ['/v1/places/ChIJ1?fields=id', GOOGLE, { id: 'ChIJfake' }],
+  ])('%s %j', async (path, headers, answer) => {
+    expect(await (await fetch(provider.url + path, { headers })).json()).toMatchObject(answer)
+  })
+})
+
 describe('a scripted answer', () => {
   it('replaces the usual one', async () => {
     provider.reply = ({ path }) =>

@@ -98,7 +98,8 @@ describe('npm start', { timeout: 120_000 }, () => {
     const output = await first.output
     expect(output).toContain(`curl ${dev.url}/openai/v1/chat/completions`)
     expect(output).toContain(dev.demoKey)
-    expect(output).toContain(`OpenAI fake, Anthropic real (${dev.fakeProviderUrl}`)
+    expect(output).toContain('OpenAI fake, Anthropic real, Bedrock fake, Gemini fake, Google Places fake')
+    expect(output).toContain(`(${dev.fakeProviderUrl}`)
     expect(output.trim().split('\n').length).toBeLessThan(15)
     for (const url of [dev.url, dev.databaseHttpUrl, dev.fakeProviderUrl]) expect(await isOpen(url)).toBe(false)
 

@@ -1,8 +1,16 @@
+// What every dialect promises, and how each says no.
+
 import { describe, expect, test } from 'vitest'
 import { ERROR_STATUS, type ErrorCode, type GatewayError } from '../../../src/errors.ts'
 import { anthropic } from '../../../src/providers/anthropic.ts'
-import type { Dialect } from '../../../src/providers/dialect.ts'
+import { createBedrock } from '../../../src/providers/bedrock.ts'
+import { OPERATIONS, providerSchema } from '../../../src/providers/compatible/provider.ts'
+import type { Dialect, JsonObject } from '../../../src/providers/dialect.ts'
+import { gemini } from '../../../src/providers/gemini.ts'
+import { googlePlaces } from '../../../src/providers/google-places.ts'
 import { openai } from '../../../src/providers/openai.ts'
+import { openAICompatible } from '../../../src/providers/openai-compatible.ts'
+import { type PerCallConfig, perCallDialect, perCallServiceSchema } from '../../../src/providers/per-call.ts'
 import { askedWith, headOf } from './replay.ts'
 
 const CAP: GatewayError = {
@@ -20,6 +28,19 @@ const CAP: GatewayError = {
 }
 const ANY_URL = 'https://tollgate.example/'
 const CODES = Object.keys(ERROR_STATUS) as ErrorCode[]
+const ODD_BODIES: JsonObject[] = [
+  {},
+  { model: 1, messages: {}, input: {}, prompt: 3, requests: [null], contents: 'x' },
+  { model: 'm', max_tokens: -1, messages: [null], input: [[]], requests: [{ params: [] }], contents: [{ parts: 7 }] },
+]
+const ODD_ANSWERS = [
+  '',
+  '{',
+  'null',
+  '{"usage":"much","usageMetadata":[]}',
+  'data: {"usage":{"prompt_tokens":-1}}\n\n',
+  '\0\xff\xff\xff',
+].map((text) => new TextEncoder().encode(text))
 const render = (dialect: Dialect, error: GatewayError, cap_status: number | null = null) =>
   dialect.errorResponse(error, 'req_1', { cap_status })
 
@@ -134,7 +155,39 @@ describe('anthropic', () => {
   })
 })
 
-describe.each([openai, anthropic])('$provider', (dialect) => {
+const ACME = { name: 'acme', base_url: 'https://api.acme.example/v1', operations: [...OPERATIONS] }
+const FINDER: PerCallConfig = {
+  provider: 'finder',
+  base_url: 'https://finder.example',
+  credential_header: 'x-finder-key',
+  credential_query: 'token',
+  routes: [
+    { name: 'find', method: 'GET', path: '/v1/find/:id', usd_per_request: 0.005 },
+    { name: 'upload', method: 'POST', path: '/v1/find', usd_per_request: 1, takes: 'form' },
+  ],
+}
+
+describe.each([
+  openai,
+  anthropic,
+  createBedrock({ region: 'us-east-1' }),
+  gemini,
+  googlePlaces,
+  perCallDialect(perCallServiceSchema.parse(FINDER)),
+  openAICompatible(providerSchema.parse(ACME)),
+])('$provider', (dialect) => {
+  test('says of every refusal what it is, under the request’s id', async () => {
+    for (const code of CODES) {
+      const response = render(dialect, { code, message: 'Not so.', field: 'a.b' })
+      expect(response.status, code).toBeGreaterThanOrEqual(400)
+      expect(response.headers.get(dialect.request_id_header), code).toBe('req_1')
+      expect(response.headers.get('cache-control'), code).toBe('no-store')
+      const text = await response.text()
+      expect(text, code).toContain('Not so.')
+      expect(text, code).toContain('a.b')
+    }
+  })
+
   test('lets no SDK repeat what may have been billed or is vain', () => {
     const retryable = CODES.filter(
       (code) => render(dialect, { code, message: 'No.' }).headers.get('x-should-retry') !== 'false',
@@ -146,7 +199,9 @@ describe.each([openai, anthropic])('$provider', (dialect) => {
     const response = render(dialect, CAP, status)
     expect(response.status).toBe(status)
     expect(response.headers.get('x-should-retry')).toBe('false')
-    expect(await response.json()).toMatchObject({ error: { cap: CAP.cap } })
+    const body = (await response.json()) as { error: object }
+    // AWS's exceptions are flat.
+    expect(dialect.provider === 'bedrock' ? body : body.error).toMatchObject({ cap: CAP.cap })
   })
 
   test('tells how long to wait only where no client hangs on it', () => {
@@ -157,6 +212,24 @@ describe.each([openai, anthropic])('$provider', (dialect) => {
     expect([waiting(60), waiting(61), waiting(null)]).toEqual(['60', null, null])
   })
 
+  test('ends a stream with an error that says why, apart from what was cut before it', () => {
+    for (const { streamError = dialect.streamError } of dialect.operations) {
+      const text = new TextDecoder().decode(streamError({ code: 'upstream_timeout', message: 'Silent.' }, 'req_1'))
+      expect(text).toContain('Silent.')
+      // A frame says its own length; an event needs an end of line.
+      if (dialect.provider !== 'bedrock') expect([text.slice(0, 2), text.slice(-2)]).toEqual(['\n\n', '\n\n'])
+    }
+  })
+
+  test('puts its credential where it is read, over the client’s', () => {
+    const headers = new Headers()
+    dialect.setCredential(headers, 'tg_of-the-client')
+    dialect.setCredential(headers, 'of-the-gateway')
+    expect(dialect.readCredential(headers, ANY_URL)).toBe('of-the-gateway')
+    expect(JSON.stringify([...headers])).not.toContain('tg_')
+    expect(dialect.readCredential(new Headers(), ANY_URL)).toBeNull()
+  })
+
   test('forwards no cookie, host, address, or choice of the operator’s account', () => {
     const all = dialect.forwarded_headers.join(' ')
     expect(all).not.toMatch(/cookie|host|forwarded|authorization|api-key|organization|project|workspace|tollgate/)
@@ -164,9 +237,37 @@ describe.each([openai, anthropic])('$provider', (dialect) => {
 
   test('has distinct operations, and free ones use nothing', () => {
     expect(new Set(dialect.operations.map(({ name }) => name)).size).toBe(dialect.operations.length)
+    expect(new Set(dialect.operations.map(({ method, path }) => `${method} ${path}`)).size).toBe(
+      dialect.operations.length,
+    )
     for (const operation of dialect.operations.filter(({ readBound }) => readBound === null)) {
       expect(operation.edits).toBeUndefined()
       expect(operation.meter(askedWith({}), headOf('json')).end()).toMatchObject({ usage: null, complete: true })
+    }
+  })
+
+  test('reads a bound or a refusal, never an exception, from whatever is sent', () => {
+    for (const { readBound } of dialect.operations) {
+      for (const body of ODD_BODIES) {
+        const read = readBound?.(askedWith(body, { params: { model: 'm', id: 'i' } }))
+        if (!read) continue
+        if ('code' in read) expect(CODES).toContain(read.code)
+        else expect(read.input_tokens).toBeGreaterThanOrEqual(0)
+      }
+    }
+  })
+
+  test('a meter throws at nothing, and makes up no tokens', () => {
+    for (const operation of dialect.operations) {
+      for (const format of ['json', 'sse', 'eventstream', 'other'] as const) {
+        for (const bytes of ODD_ANSWERS) {
+          const meter = operation.meter(askedWith({}), headOf(format))
+          meter.push(bytes)
+          const { usage } = meter.end()
+          expect(usage?.input_tokens ?? 0, operation.name).toBe(0)
+          expect(usage?.output_tokens ?? 0, operation.name).toBe(0)
+        }
+      }
     }
   })
 })

@@ -75,7 +75,7 @@ describe('whole frames', () => {
 
 describe('a stream that ends badly', () => {
   const ERROR: GatewayError = { code: 'upstream_timeout', message: 'Silent.' }
-  const streamError = stream.streamError as (...all: unknown[]) => Uint8Array
+  const streamError = stream.streamError ?? expect.unreachable('no error of its own')
   const wire = { error: { code: 504, message: 'Silent.', status: 'DEADLINE_EXCEEDED', reason: 'upstream_timeout' } }
 
   test('of events ends with an event that the SDK throws', () => {

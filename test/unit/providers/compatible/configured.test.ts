@@ -75,6 +75,7 @@ describe('what is wrong is named, and no secret is', () => {
     [entries(ACME, ACME), 'PROVIDERS.1.name: is taken'],
     [entries({ ...ACME, name: 'admin' }), 'PROVIDERS.0.name: is the name of another route'],
     [entries({ ...ACME, name: 'v1' }), 'PROVIDERS.0.name: is the name of another route'],
+    [entries({ ...ACME, name: 'google-places' }), 'PROVIDERS.0.name: is the name of another route'],
     [entries({ ...ACME, name: 'a/b' }), 'PROVIDERS.0.name: must be'],
     [entries({ ...ACME, name: 'Acme' }), 'PROVIDERS.0.name: must be'],
     [entries({ ...ACME, base_url: 'ftp://acme.example' }), 'PROVIDERS.0.base_url: must be an http(s) URL'],

@@ -1,0 +1,159 @@
+// The variables of the worker: what each becomes, and how a wrong one is named.
+
+import { describe, expect, test } from 'vitest'
+import { ConfigError, parseConfig } from '../../src/config.ts'
+import { configuredPrices, providersOf } from '../../src/gateway/upstreams.ts'
+
+const ENV = {
+  DATABASE_URL: 'postgresql://nobody@localhost/none',
+  KEY_SIGNING_SECRETS: 'a-signing-secret-of-32-characters',
+  ADMIN_TOKEN: 'an-admin-token-of-24-chars',
+}
+const AWS = { AWS_ACCESS_KEY_ID: 'AKIA1', AWS_SECRET_ACCESS_KEY: 'aws-secret' }
+const FINDER = {
+  provider: 'finder',
+  base_url: 'https://finder.example/',
+  credential_header: 'x-finder-key',
+  routes: [{ name: 'find', method: 'GET', path: '/v1/find/:id', usd_per_request: 0.005 }],
+}
+const services = (...list: object[]) => ({ PER_CALL_SERVICES: JSON.stringify(list) })
+
+const parsed = (more: object = {}) => parseConfig({ ...ENV, ...more })
+function upstreamOf(name: string, more: object) {
+  const found = providersOf(parsed(more)).find(({ dialect }) => dialect.provider === name)
+  return found?.upstream ?? expect.unreachable(`there is no ${name}`)
+}
+function fault(env: object): string {
+  try {
+    parseConfig(env)
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError)
+    return String(error)
+  }
+  return expect.unreachable('it was accepted')
+}
+
+describe('where calls go, and with whose credential', () => {
+  test('without a variable to the providers themselves, without a credential', () => {
+    const upstreams = providersOf(parsed()).map(({ dialect, upstream }) => [dialect.provider, upstream])
+    const at = (base_url: string) => ({ base_url, credential: undefined })
+    expect(Object.fromEntries(upstreams)).toEqual({
+      openai: at('https://api.openai.com'),
+      anthropic: at('https://api.anthropic.com'),
+      bedrock: at('https://bedrock-runtime.us-east-1.amazonaws.com'),
+      gemini: at('https://generativelanguage.googleapis.com'),
+      'google-places': at('https://places.googleapis.com'),
+    })
+  })
+
+  test.each([
+    ['openai', 'OPENAI'],
+    ['anthropic', 'ANTHROPIC'],
+    ['bedrock', 'BEDROCK'],
+    ['gemini', 'GEMINI'],
+    ['google-places', 'GOOGLE_PLACES'],
+  ])('%s: %s_API_KEY and %s_BASE_URL', (name, variable) => {
+    const own = { [`${variable}_API_KEY`]: 'k', [`${variable}_BASE_URL`]: 'https://proxy.example/x/' }
+    expect(upstreamOf(name, own)).toEqual({ base_url: 'https://proxy.example/x', credential: 'k' })
+    expect(upstreamOf(name, { [`${variable}_API_KEY`]: '' }).credential).toBeUndefined()
+  })
+
+  test('bedrock: its region names its endpoint; AWS’s keys sign where there is no API key', () => {
+    const region = { BEDROCK_REGION: 'eu-central-1' }
+    expect(upstreamOf('bedrock', { ...region, ...AWS })).toEqual({
+      base_url: 'https://bedrock-runtime.eu-central-1.amazonaws.com',
+      credential: 'AKIA1:aws-secret',
+    })
+    expect(upstreamOf('bedrock', { ...AWS, AWS_SESSION_TOKEN: 't' }).credential).toBe('AKIA1:aws-secret:t')
+    expect(upstreamOf('bedrock', { ...AWS, BEDROCK_API_KEY: 'k' }).credential).toBe('k')
+    expect(upstreamOf('bedrock', { ...AWS, BEDROCK_API_KEY: '' }).credential).toBe('AKIA1:aws-secret')
+    expect(parsed({ BEDROCK_REGION: 'us-gov-west-1' }).BEDROCK_REGION).toBe('us-gov-west-1')
+  })
+
+  test('services that are paid by the call: each with its key and its prices', () => {
+    const more = { ...services(FINDER), FINDER_API_KEY: 'k' }
+    expect(upstreamOf('finder', more)).toEqual({ base_url: 'https://finder.example', credential: 'k' })
+    expect(upstreamOf('finder', services(FINDER)).credential).toBeUndefined()
+    const priceOf = configuredPrices(parsed(more))
+    expect(priceOf('finder', 'find')?.request_nano_usd).toBe(5_000_000)
+    expect(priceOf('google-places', 'place-photo')?.request_nano_usd).toBe(7_000_000)
+    expect(priceOf('finder', 'other')).toBeUndefined()
+  })
+
+  test('compatible providers stand beside them', () => {
+    const more = { ...services(FINDER), GROQ_API_KEY: 'k' }
+    expect(upstreamOf('groq', more)).toEqual({ base_url: 'https://api.groq.com/openai', credential: 'k' })
+  })
+})
+
+describe('JSON', () => {
+  const MODELS = { 'claude-sonnet-4-5': 'us.anthropic.claude-sonnet-4-5-20250929-v1:0' }
+
+  test('may be text or, as Cloudflare has it too, a value; nothing where it is unset or empty', () => {
+    expect(parsed({ BEDROCK_MODELS: JSON.stringify(MODELS) }).BEDROCK_MODELS).toEqual(MODELS)
+    expect(parsed({ BEDROCK_MODELS: MODELS }).BEDROCK_MODELS).toEqual(MODELS)
+    expect(parsed({ PER_CALL_SERVICES: [FINDER] }).PER_CALL_SERVICES).toHaveLength(1)
+    for (const unset of [undefined, '']) {
+      const config = parsed({ BEDROCK_MODELS: unset, PER_CALL_SERVICES: unset, PROVIDERS: unset })
+      expect(config).toMatchObject({ BEDROCK_MODELS: {}, PER_CALL_SERVICES: [], COMPATIBLE_PROVIDERS: [] })
+    }
+  })
+
+  test.each<[object, string]>([
+    [{ BEDROCK_MODELS: '{"sk-secret' }, 'BEDROCK_MODELS: is not valid JSON'],
+    [{ BEDROCK_MODELS: '[]' }, 'BEDROCK_MODELS: '],
+    [{ BEDROCK_MODELS: '{"a":""}' }, 'BEDROCK_MODELS.a: '],
+    [{ BEDROCK_MODELS: '{"a":1}' }, 'BEDROCK_MODELS.a: '],
+    [{ PER_CALL_SERVICES: '[{"sk-secret' }, 'PER_CALL_SERVICES: is not valid JSON'],
+    [{ PER_CALL_SERVICES: '{}' }, 'PER_CALL_SERVICES: '],
+    [services({ ...FINDER, base_url: undefined }), 'PER_CALL_SERVICES.0.base_url: is required'],
+    [services({ ...FINDER, routes: [] }), 'PER_CALL_SERVICES.0.routes: must have at least one route'],
+    [services({ ...FINDER, provider: 'prices' }), 'PER_CALL_SERVICES.0.provider: is taken'],
+    [services({ ...FINDER, provider: 'google-places' }), 'PER_CALL_SERVICES.0.provider: is taken'],
+    [services(FINDER, FINDER), 'PER_CALL_SERVICES.1.provider: is there twice'],
+    [{ PROVIDERS: '[{"sk-secret' }, 'PROVIDERS: must be a JSON array of objects'],
+  ])('that is wrong is named, and not repeated: %j', (more, said) => {
+    const message = fault({ ...ENV, ...more })
+    expect(message).toContain(`Tollgate is not configured. ${said}`)
+    expect(message).not.toContain('sk-secret')
+    // One fault, said once.
+    expect(message).not.toContain(';')
+  })
+})
+
+describe('a wrong configuration is named', () => {
+  test.each<[object, string]>([
+    [{ ADMIN_TOKEN: undefined }, 'ADMIN_TOKEN: is required'],
+    [{ CAP_STATUS: '500' }, 'CAP_STATUS: must be 402, 403 or 429'],
+    [{ CAP_STATUS: 'abc' }, 'CAP_STATUS: must be 402, 403 or 429'],
+    [{ BEDROCK_REGION: 'eu-west-1.evil.example/' }, 'BEDROCK_REGION: must be an AWS region'],
+    [{ BEDROCK_REGION: 'europe' }, 'BEDROCK_REGION: must be an AWS region'],
+    [{ BEDROCK_BASE_URL: 'bedrock' }, 'BEDROCK_BASE_URL: '],
+    [{ GEMINI_BASE_URL: 'ftp://gemini.example' }, 'GEMINI_BASE_URL: '],
+    [{ GOOGLE_PLACES_BASE_URL: 'places' }, 'GOOGLE_PLACES_BASE_URL: '],
+    [{ AWS_ACCESS_KEY_ID: 'AKIA1' }, 'AWS_SECRET_ACCESS_KEY: and AWS_ACCESS_KEY_ID must be set together'],
+    [{ AWS_SECRET_ACCESS_KEY: 's' }, 'AWS_SECRET_ACCESS_KEY: and AWS_ACCESS_KEY_ID must be set together'],
+    [{ ...AWS, AWS_ACCESS_KEY_ID: '' }, 'AWS_SECRET_ACCESS_KEY: and AWS_ACCESS_KEY_ID must be set together'],
+  ])('%j', (more, said) => {
+    const message = fault({ ...ENV, ...more })
+    expect(message).toContain(`Tollgate is not configured. ${said}`)
+    expect(message).not.toContain('aws-secret')
+  })
+
+  test('a service of the name of a compatible provider, whichever variable brought it', () => {
+    const acme = { name: 'finder', base_url: 'https://acme.example/v1' }
+    const said = 'PER_CALL_SERVICES: finder is a provider, too.'
+    expect(fault({ ...ENV, ...services(FINDER), PROVIDERS: JSON.stringify([acme]) })).toContain(said)
+    const groq = services({ ...FINDER, provider: 'groq' })
+    expect(fault({ ...ENV, ...groq, GROQ_API_KEY: 'k' })).toContain('PER_CALL_SERVICES: groq is a provider, too.')
+  })
+
+  test('all faults at once', () => {
+    const message = fault({ ...ENV, ADMIN_TOKEN: 'short', GEMINI_BASE_URL: 'x', PROVIDERS: '{}' })
+    for (const name of ['ADMIN_TOKEN', 'GEMINI_BASE_URL', 'PROVIDERS']) expect(message).toContain(`${name}: `)
+  })
+})
+
+test.each(['402', '403', '429'])('CAP_STATUS may be %s', (CAP_STATUS) => {
+  expect(parsed({ CAP_STATUS }).CAP_STATUS).toBe(Number(CAP_STATUS))
+})
