@@ -2,36 +2,63 @@
 
 import { z } from 'zod'
 import { ERROR_STATUS } from '../../src/errors.ts'
+import type { Kind } from './product.ts'
 import type { FuzzRequest } from './requests.ts'
 import type { Sent } from './send.ts'
 
-const openaiError = z.object({
-  error: z.object({
-    message: z.string().min(1),
-    type: z.string(),
-    param: z.string().nullable(),
-    code: z.string().nullable(),
-  }),
-})
-const anthropicError = z.object({
-  type: z.literal('error'),
-  request_id: z.string(),
-  error: z.object({
-    type: z.string(),
-    message: z.string().min(1),
-    code: z.string().optional(),
-    field: z.string().optional(),
-  }),
-})
-const problem = z.object({
-  type: z.string().startsWith('urn:tollgate:problem:'),
-  title: z.string().min(1),
-  status: z.int(),
-  detail: z.string().min(1),
-  code: z.string(),
-  field: z.string().optional(),
-  request_id: z.string(),
-})
+/** What the gateway's own errors tell programs. */
+interface Told {
+  code: string | null
+  field: string | null
+  message: string
+}
+
+const message = z.string().min(1)
+const field = z.string().nullish()
+
+const openaiError = z
+  .object({ error: z.object({ message, type: z.string(), param: z.string().nullable(), code: z.string().nullable() }) })
+  .transform(({ error }): Told => ({ code: error.code, field: error.param, message: error.message }))
+const anthropicError = z
+  .object({
+    type: z.literal('error'),
+    request_id: z.string().nullable(),
+    error: z.object({ type: z.string(), message, code: z.string().nullish(), field }),
+  })
+  .transform(({ error }): Told => ({ code: error.code ?? null, field: error.field ?? null, message: error.message }))
+const bedrockError = z
+  .object({ message, code: z.string().nullish(), field })
+  .transform(({ message, code = null, field = null }): Told => ({ code, field, message }))
+const googleError = z
+  .object({ error: z.object({ code: z.int(), message, status: z.string(), reason: z.string().nullish(), field }) })
+  .transform(({ error }): Told => ({ code: error.reason ?? null, field: error.field ?? null, message: error.message }))
+/** A service's own errors may be anything. */
+const perCallError = z
+  .object({ error: z.object({ code: z.string(), message, field }) })
+  .transform(({ error }): Told => ({ code: error.code, field: error.field ?? null, message: error.message }))
+  .or(z.object({ error: z.string() }).transform((): Told => ({ code: null, field: null, message: '' })))
+const problem = z
+  .object({
+    type: z.string().startsWith('urn:tollgate:problem:'),
+    title: message,
+    status: z.int(),
+    detail: message,
+    code: z.string(),
+    field,
+    request_id: z.string(),
+  })
+  .transform(({ code, field = null, detail }): Told => ({ code, field, message: detail }))
+
+const ERRORS: Record<Kind, z.ZodType<Told>> = {
+  openai: openaiError,
+  anthropic: anthropicError,
+  bedrock: bedrockError,
+  google: googleError,
+  per_call: perCallError,
+  admin: problem,
+  caller: problem,
+  open: problem,
+}
 
 /** A whole body has no field that could be named. */
 const OF_THE_WHOLE_BODY = /body must|body is|body ended|JSON in request body/i
@@ -48,25 +75,29 @@ export function faultOf(request: FuzzRequest, sent: Sent): string | null {
   } catch {
     return `${status} is not JSON: ${text.slice(0, 100)}`
   }
+  const error = ERRORS[request.kind]
   const type = String(headers['content-type'])
-  const dialect = /^\/(openai|anthropic)(?=\/)/.exec(request.path)?.[1]
-  if (!type.startsWith(dialect ? 'application/json' : 'application/problem+json')) return `${status} as ${type}`
-  const read = (dialect === 'openai' ? openaiError : dialect ? anthropicError : problem).safeParse(body)
+  if (!type.startsWith(error === problem ? 'application/problem+json' : 'application/json'))
+    return `${status} as ${type}`
+  const read = error.safeParse(body)
   if (!read.success) return `${status} is malformed: ${z.prettifyError(read.error)}`
-  if ('detail' in read.data && read.data.status !== status) return `${status} says that it is ${read.data.status}`
+  const said = statusIn(body)
+  if (said !== null && said !== status) return `${status} says that it is ${said}`
   return status === 400 ? faultOfNames(read.data) : null
 }
 
+/** Problem documents and Google's errors repeat their status. */
+function statusIn(body: unknown): number | null {
+  const { status, error } = Object(body)
+  if (typeof status === 'number') return status
+  return typeof error?.code === 'number' ? error.code : null
+}
+
 /** The gateway's own 400s of a body say which field is at fault; the provider's are its own. */
-function faultOfNames(error: z.infer<typeof openaiError | typeof anthropicError | typeof problem>): string | null {
-  const { code, field, message } =
-    'detail' in error
-      ? { ...error, message: error.detail }
-      : 'type' in error
-        ? error.error
-        : { ...error.error, field: error.error.param ?? undefined }
-  if (!code || !(code in ERROR_STATUS) || code === 'invalid_header' || field !== undefined) return null
-  return OF_THE_WHOLE_BODY.test(message) ? null : `400 names no field: ${message}`
+function faultOfNames({ code, field, message }: Told): string | null {
+  const isOurs = code !== null && code in ERROR_STATUS && ERROR_STATUS[code as keyof typeof ERROR_STATUS] === 400
+  if (!isOurs || code === 'invalid_header' || field !== null || OF_THE_WHOLE_BODY.test(message)) return null
+  return `400 names no field: ${message}`
 }
 
 /** The same for faults that are the same. */

@@ -1,13 +1,15 @@
 // A fuzzing run: workers that send generated requests to a gateway and shrink what fails, then the memory and the books.
 
-import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
-import { workerdPids } from '../bench/processes.ts'
+import { answerOpenAI } from '../../src/local/fake-openai.ts'
+import { type Reply, startFakeProvider } from '../../src/local/fake-provider.ts'
 import { checkBooks } from '../support/books.ts'
 import { eventually, type Gateway, startGateway } from '../support/gateway.ts'
 import { faultOf, signatureOf } from './faults.ts'
-import { fillPool, JWT_VARS, learn, type Pool, resolved } from './pool.ts'
-import { anyRequest, type FuzzRequest } from './requests.ts'
+import { growthOf, type MemorySample, sampleMemory } from './memory.ts'
+import { conclude, fillPool, JWT_VARS, learn, type Pool, resolved } from './pool.ts'
+import { providerVars, type Route, routesOfProduct } from './product.ts'
+import { type FuzzRequest, requestsTo } from './requests.ts'
 import { newAgent, send } from './send.ts'
 
 export interface FuzzOptions {
@@ -16,6 +18,8 @@ export interface FuzzOptions {
   concurrency?: number
   /** Of the whole run but its end; what was not sent by then is a failure. */
   longest_ms?: number
+  /** Where it is not what the tests share. */
+  worker?: string
 }
 
 export interface Failure {
@@ -27,51 +31,61 @@ export interface Failure {
 export interface FuzzReport {
   sent: number
   failures: Failure[]
+  routes: number
   /** `POST /admin/users` -> `2xx` -> how many. */
   answers: Map<string, Record<string, number>>
-  /** Resident memory of workerd after each twentieth of the run. */
-  rss_mb: number[]
+  /** What became of requests that were sent again, see send.ts. */
+  races: string[]
+  memory: MemorySample[]
 }
 
-/** By how much the median of the last quarter may exceed that of the one before; the first half is the warm-up. */
-export const MOST_GROWTH_MB = 64
-/** Below that the run is a warm-up and nothing else. */
-const LEAST_REQUESTS_FOR_MEMORY = 10_000
+/** Below that the run is a warm-up, and too short for each route to succeed once. */
+const LEAST_REQUESTS_FOR_WHOLE = 10_000
+const MEMORY_SAMPLES = 10
 
 export async function fuzz({
   seed,
   requests,
   concurrency = 16,
-  longest_ms = 210_000,
+  longest_ms = 300_000,
+  worker,
 }: FuzzOptions): Promise<FuzzReport> {
   const logs: string[] = []
+  const isWhole = requests >= LEAST_REQUESTS_FOR_WHOLE
+  const others = await startFakeProvider({ reply: readable(answerCompatible) })
   const gateway = await startGateway({
-    vars: JWT_VARS,
+    vars: { ...JWT_VARS, ...providerVars(others.url) },
     onLog: (message) => logs.push(message),
-    // The fake provider demands less of a request than its types say: what it cannot read is a 400, as the real ones do.
-    reply: (_, usual) => {
-      try {
-        return usual()
-      } catch (error) {
-        return { status: 400, headers: { 'content-type': 'application/json' }, steps: [refusalOfBoth(String(error))] }
-      }
-    },
+    reply: readable((_, usual) => usual()),
+    inspect: isWhole,
+    ...(worker && { worker }),
   })
   try {
-    const pool = await fillPool(gateway, Math.max(5, Math.floor(requests / 100)))
+    const routes = await routesOfProduct()
+    const anyRequest = requestsTo(routes)
+    const pool = await fillPool(gateway, routes, 20)
     const agent = newAgent()
-    const report: FuzzReport = { sent: 0, failures: [], answers: new Map(), rss_mb: [] }
+    const report: FuzzReport = {
+      sent: 0,
+      failures: [],
+      routes: routes.length,
+      answers: new Map(routes.map(({ method, path }) => [`${method} ${path}`, {}])),
+      races: [],
+      memory: [],
+    }
     const known = new Set<string>()
     const deadline = Date.now() + longest_ms
 
     const tryOne = async (generated: FuzzRequest) => {
       if (Date.now() > deadline) return
       const request = resolved(generated, pool)
-      const answer = await send(gateway.url, agent, request)
+      const answer = await send(gateway.url, agent, request, (why) => report.races.push(why))
       report.sent += 1
-      if (report.sent % Math.ceil(requests / 20) === 0) report.rss_mb.push(rssMb())
-      count(report.answers, request, 'lost' in answer ? answer.lost : `${Math.floor(answer.status / 100)}xx`)
-      if ('status' in answer && answer.status === 201) learn(pool, request, answer.text)
+      if (isWhole && report.sent % Math.ceil(requests / MEMORY_SAMPLES) === 0)
+        report.memory.push(await sampleMemory(await gateway.inspector(), report.sent))
+      const status = 'lost' in answer ? answer.lost : `${Math.floor(answer.status / 100)}xx`
+      count(report.answers, request, status)
+      if ('status' in answer && status === '2xx') learn(pool, request, answer.text)
       const fault = faultOf(request, answer)
       if (fault && !known.has(signatureOf(request, fault))) throw new Error(fault)
     }
@@ -92,7 +106,8 @@ export async function fuzz({
 
     const ofRun = (fault: string | null) => fault !== null && report.failures.push({ fault, request: null })
     ofRun(report.sent < requests ? `only ${report.sent} of ${requests} requests were sent in time` : null)
-    ofRun(requests < LEAST_REQUESTS_FOR_MEMORY ? null : growthOf(report.rss_mb))
+    ofRun(isWhole ? neverSucceeded(routes, report.answers) : null)
+    ofRun(isWhole ? growthOf(report.memory) : null)
     ofRun(await faultOfBooks(gateway, pool))
     // The run itself cuts requests short.
     const unexpected = logs.filter((line) => /"unexpected"|internal_error/.test(line) && !line.includes(CUT_SHORT))
@@ -100,10 +115,23 @@ export async function fuzz({
     return report
   } finally {
     await gateway.close()
+    await others.close()
   }
 }
 
 const CUT_SHORT = 'Network connection lost.'
+
+/** The fake provider demands less of a request than its types say: what it cannot read is a 400, as the real ones do. */
+function readable(reply: Reply): Reply {
+  return (request, usual) => {
+    try {
+      return reply(request, usual)
+    } catch (error) {
+      const text = request.path.includes(':') || request.path.startsWith('/model') ? googleRefusal : refusalOfBoth
+      return { status: 400, headers: { 'content-type': 'application/json' }, steps: [text(String(error))] }
+    }
+  }
+}
 
 /** Readable as OpenAI's error and as Anthropic's. */
 const refusalOfBoth = (message: string) =>
@@ -113,40 +141,48 @@ const refusalOfBoth = (message: string) =>
     error: { message, type: 'invalid_request_error', param: null, code: null },
   }).replace('"code":null', '"code":"unreadable"')
 
+/** Readable as Google's error and as Bedrock's. */
+const googleRefusal = (message: string) =>
+  JSON.stringify({ message, error: { code: 400, message, status: 'INVALID_ARGUMENT' } })
+
+/** OpenAI's answers below any base path, to a key in either header; services that are paid by the call as usual. */
+const answerCompatible: Reply = ({ method, path, headers, body }, usual) => {
+  const sent = new Headers(headers)
+  if (sent.has('x-things-key')) return usual()
+  const key = sent.get('api-key')
+  const authorization = key ? `Bearer ${key}` : (sent.get('authorization') ?? undefined)
+  const own = path.replace(/^.*?(\/v1)?(?=\/(chat|models|completions|embeddings|responses))/, '/v1')
+  return answerOpenAI(method, own, authorization, body, sent.get('content-type') ?? undefined)
+}
+
 function count(answers: FuzzReport['answers'], { route }: FuzzRequest, kind: string): void {
   const counts = answers.get(route) ?? {}
   counts[kind] = (counts[kind] ?? 0) + 1
   answers.set(route, counts)
 }
 
-/** Of every workerd that this process started; 0 where there is no /proc. */
-function rssMb(): number {
-  return workerdPids().reduce((sum, pid) => {
-    const pages = Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1])
-    return sum + Math.round((pages * 4096) / 1e6)
-  }, 0)
+/** A route of which every request was refused has not been fuzzed. */
+function neverSucceeded(routes: Route[], answers: FuzzReport['answers']): string | null {
+  const never = routes
+    .filter(({ can_succeed }) => can_succeed)
+    .map(({ method, path }) => `${method} ${path}`)
+    // A photo is a redirection.
+    .filter((name) => !answers.get(name)?.['2xx'] && !answers.get(name)?.['3xx'])
+  return never.length > 0 ? `never a success of ${never.join(', ')}: see bodies.ts` : null
 }
 
-function growthOf(rss: number[]): string | null {
-  const median = (of: number[]) => of.toSorted((a, b) => a - b)[Math.floor(of.length / 2)] ?? 0
-  const quarter = Math.floor(rss.length / 4)
-  const growth = median(rss.slice(-quarter)) - median(rss.slice(-2 * quarter, -quarter))
-  return growth > MOST_GROWTH_MB ? `workerd grew by ${growth} MB after its warm-up: ${rss.join(', ')}` : null
-}
-
-/** Also of those whom JWTs made. Limits of `clay` may have been set below what was used. */
-async function faultOfBooks(gateway: Gateway, { stable, clay }: Pool): Promise<string | null> {
+/** Also of those whom JWTs made. */
+async function faultOfBooks(gateway: Gateway, pool: Pool): Promise<string | null> {
   const callers = () =>
     gateway.postgres.database.query({ query: 'select distinct user_id from usage_events', params: [] })
   const { rows } = await eventually(callers, (found) => found.rows.length > 0, 2_000)
   if (rows.length === 0) return 'no call was recorded at all'
-  const ids = new Set([...stable, ...clay, ...rows.flatMap(([id]) => id ?? [])])
+  const ids = [...new Set([...pool.stable, ...pool.clay, ...rows.flatMap(([id]) => id ?? [])])]
   try {
-    await checkBooks(gateway, [...ids])
+    await conclude(gateway, pool, ids)
+    await checkBooks(gateway, ids)
     return null
   } catch (error) {
-    const faults = String(error).split('\n').slice(1)
-    const real = faults.filter((line) => !(/ used of /.test(line) && clay.some((id) => line.includes(id))))
-    return faults.length > 0 && real.length === 0 ? null : [String(error), ...real].join('\n')
+    return String(error)
   }
 }

@@ -1,7 +1,10 @@
-// The users that a run acts as and acts upon, and what the words of a generated request (`@clay0.cap`) stand for.
+// The users that a run acts as and acts upon, what its requests have made, and what the words of a generated request
+// (`@clay0`, `@at(/admin/users/:id)7`) stand for.
 
 import { SignJWT } from 'jose'
+import { statusOf } from '../support/books.ts'
 import { ADMIN_TOKEN, type Gateway } from '../support/gateway.ts'
+import type { Route } from './product.ts'
 import type { FuzzRequest } from './requests.ts'
 
 export const JWT_VARS = {
@@ -9,49 +12,71 @@ export const JWT_VARS = {
   JWT_ISSUER: 'https://fuzz.example',
 }
 
-const AMPLE = [
+type Caps = { cap_type: string; limits: Record<string, number> }[]
+const AMPLE: Caps = [
   { cap_type: 'total', limits: { requests: 1_000_000_000, tokens: 1_000_000_000_000, cost_usd: 1_000_000 } },
   { cap_type: 'daily', limits: { requests: 1_000_000_000 } },
 ]
-const SCANT = [{ cap_type: 'total', limits: { requests: 100, tokens: 3_000, cost_cents: 2 } }]
+/** Calls that nothing bounds are admitted where neither tokens nor cost are capped. */
+const COUNTED: Caps = [{ cap_type: 'total', limits: { requests: 1_000_000_000 } }]
+const SCANT = { requests: 100, tokens: 3_000, cost_cents: 2 }
+
+interface Made {
+  path: string
+  /** Never to be deleted. */
+  stays: boolean
+  /** True where its call went on after its answer: deleted, nobody could ask how it ended. */
+  goes_on: boolean
+}
+
+interface GoingOn {
+  path: string
+  /** Of whoever began it. */
+  headers: [string, string][]
+}
 
 export interface Pool {
   /** `caller0.secret` -> its key. */
   words: Map<string, string>
-  /** Those whose caps nobody changes, so that their limits can be held against them. */
+  /** Those whose caps nobody changes: their limits are held against them. */
   stable: string[]
-  /** Those that requests change: they may have used more than a limit that was set afterwards. */
+  /** Those that requests change. */
   clay: string[]
+  /** `/openai/v1/files/:id` -> what is there, by its path. */
+  made: Map<string, Map<string, Made>>
+  /** `POST /openai/v1/files` -> `/openai/v1/files/:id` */
+  makers: Map<string, string>
+  /** All calls that went on after their answer. */
+  going_on: GoingOn[]
 }
 
-/** `caller`: ample caps. `poor`: caps that run out. `clay`: to be changed by requests. `spare`: to be deleted. */
-export async function fillPool({ admin }: Gateway, spares: number): Promise<Pool> {
+const MOST_MADE = 60
+
+/** Clay is changed by requests, `spare` is deleted. `poor`: caps that run out. */
+export async function fillPool({ admin }: Gateway, routes: Route[], spares: number): Promise<Pool> {
   const words = new Map([
     ['admin', ADMIN_TOKEN],
     ['jwt', await signed(JWT_VARS.JWT_HS256_SECRET)],
     ['badjwt', await signed('another-secret-that-the-gateway-does-not-know')],
   ])
-  const pool: Pool = { words, stable: [], clay: [] }
-  const add = async (name: string, caps: typeof AMPLE | typeof SCANT) => {
+  const pool: Pool = { words, stable: [], clay: [], made: new Map(), makers: makersOf(routes), going_on: [] }
+  const add = async (name: string, caps: Caps) => {
     const { id, key } = await admin.user(caps)
     words.set(name, id).set(`${name}.secret`, key)
     return id
   }
-  for (let n = 0; n < 6; n++) pool.stable.push(await add(`caller${n}`, AMPLE))
-  for (let n = 0; n < 2; n++) pool.stable.push(await add(`poor${n}`, SCANT))
+  for (let n = 0; n < 4; n++) pool.stable.push(await add(`caller${n}`, AMPLE), await add(`counted${n}`, COUNTED))
+  pool.stable.push(await add('poor0', [{ cap_type: 'total', limits: SCANT }]))
   for (let n = 0; n < 6; n++) {
     const id = await add(`clay${n}`, AMPLE)
-    const key = await admin.call<{ id: string }>('POST', `/admin/users/${id}/keys`, { name: 'to be changed' })
-    const cap = await admin.call<{ id: string }>('POST', `/admin/users/${id}/caps`, {
-      cap_type: 'monthly',
-      limits: { tokens: 1_000_000_000 },
-    })
-    words.set(`clay${n}.key`, key.id).set(`clay${n}.cap`, cap.id)
     pool.clay.push(id)
+    keep(pool, '/admin/users/:id', `/admin/users/${id}`, { stays: true })
+    const key = await admin.call<{ id: string }>('POST', `/admin/users/${id}/keys`, { name: 'to be changed' })
+    keep(pool, '/admin/users/:id/keys/:key_id', `/admin/users/${id}/keys/${key.id}`)
   }
   for (let n = 0; n < spares; n++) {
     const { id } = await admin.call<{ id: string }>('POST', '/admin/users', { name: 'spare' })
-    words.set(`spare${n}`, id)
+    keep(pool, '/admin/users/:id', `/admin/users/${id}`)
   }
   const { next_cursor } = await admin.call<{ next_cursor: string }>('GET', '/admin/users?limit=1')
   words.set('cursor', next_cursor)
@@ -66,26 +91,88 @@ const signed = (secret: string) =>
     .setExpirationTime('1h')
     .sign(new TextEncoder().encode(secret))
 
-/** With ids and secrets for words; a spare is spent once. */
-export function resolved(request: FuzzRequest, { words }: Pool): FuzzRequest {
-  const spares = [...words.keys()].filter((word) => word.startsWith('spare')).length
-  const filled = (text: string) =>
-    text
-      .replace(/@spare(\d+)/g, (_, n) => words.get(`spare${Number(n) % spares}`) ?? '')
-      .replace(/@([a-z]+\d*(?:\.(?:secret|key|cap))?)/g, (word, name) => words.get(name) ?? word)
+/** A POST makes what is at the routes one segment below it. */
+function makersOf(routes: Route[]): Map<string, string> {
+  const posts = new Set(routes.filter(({ method }) => method === 'POST').map(({ path }) => path))
+  const prefixes = routes.flatMap(({ path }) => /^.*\/:\w+/.exec(path)?.[0] ?? [])
+  const made = prefixes.filter((prefix) => posts.has(prefix.replace(/\/:\w+$/, '')))
+  return new Map(made.map((prefix) => [`POST ${prefix.replace(/\/:\w+$/, '')}`, prefix]))
+}
+
+function keep(pool: Pool, prefix: string, path: string, more: Partial<Made> = {}): void {
+  const there = pool.made.get(prefix) ?? new Map<string, Made>()
+  pool.made.set(prefix, there.set(path, { path, stays: false, goes_on: false, ...more }))
+  const oldest = [...there.values()].find(({ stays }) => !stays)
+  if (there.size > MOST_MADE && oldest) there.delete(oldest.path)
+}
+
+/** With ids and secrets for words; what is deleted is spent. */
+export function resolved(request: FuzzRequest, { words, made }: Pool): FuzzRequest {
+  const filled = (text: string) => text.replace(/@([a-z]+\d*(?:\.secret)?)/g, (word, name) => words.get(name) ?? word)
+  const path = request.path.replace(/@at\(([^)]*)\)(\d+)/g, (_, prefix: string, n: string) => {
+    const there = made.get(prefix) ?? new Map<string, Made>()
+    const deletes = request.method === 'DELETE'
+    const fit = [...there.values()].filter(({ stays, goes_on }) => !deletes || !(stays || goes_on))
+    const one = fit[Number(n) % fit.length]
+    if (one && deletes) there.delete(one.path)
+    return one?.path ?? prefix.replaceAll(/:\w+/g, 'none')
+  })
   return {
     ...request,
-    path: filled(request.path),
+    path: filled(path),
     headers: request.headers.map(([name, value]) => [name, filled(value)]),
     body: request.body === null ? null : filled(request.body),
   }
 }
 
-/** The newest key and cap of a `clay` take the place of those that a request may have revoked or deleted. */
-export function learn(pool: Pool, { route }: FuzzRequest, text: string): void {
-  const kind = /^POST .*(?<=\/:user\/)(key|cap)s$/.exec(route)?.[1]
-  if (!kind) return
-  const { id, user_id } = JSON.parse(text)
-  const n = pool.clay.indexOf(user_id)
-  if (n >= 0) pool.words.set(`clay${n}.${kind}`, id)
+const CREDENTIALS = /^(authorization|.*-key|anthropic-version)$/
+
+/** What a 2xx says is there now. The one endpoint makes responses of OpenAI's. */
+export function learn(pool: Pool, request: FuzzRequest, text: string): void {
+  const { route, method, headers } = request
+  const [path = '', query = ''] = request.path.split('?')
+  const answer = asObject(text)
+  if (typeof answer?.id !== 'string') return
+  const goes_on = /^(queued|in_progress|validating)$/.test(String(answer.processing_status ?? answer.status))
+  const prefix = pool.makers.get(route.replace('POST /v1/responses', 'POST /openai/v1/responses'))
+  if (prefix && method === 'POST') {
+    const here = `${path.replace(/^(?=\/v1\/responses$)/, '/openai')}/${answer.id}`
+    // The fake provider forgets no batch of messages.
+    keep(pool, prefix, here, { goes_on: goes_on && !here.startsWith('/anthropic/') })
+    const credentials = headers.filter(([name]) => CREDENTIALS.test(name))
+    if (goes_on) pool.going_on.push({ path: here + (query && `?${query}`), headers: credentials })
+  }
+}
+
+function asObject(text: string): { [name: string]: unknown } | null {
+  try {
+    return Object(JSON.parse(text))
+  } catch {
+    return null
+  }
+}
+
+/**
+ * Opens every cap and key again and asks for all calls that went on, so that none is held any more: whoever has spent a cap
+ * of requests cannot ask.
+ */
+export async function conclude(gateway: Gateway, pool: Pool, callers: string[]): Promise<void> {
+  const { admin, url } = gateway
+  const poor = pool.words.get('poor0') ?? ''
+  const [spent] = (await statusOf(gateway, poor)).data
+  if (!spent || spent.current_usage.requests > SCANT.requests)
+    throw new Error(`A cap was exceeded: ${JSON.stringify(spent)}`)
+  await admin.call('PATCH', `/admin/users/${poor}/caps/${spent.id}`, { limits: { ...SCANT, requests: 10_000 } })
+  for (const id of pool.clay) await admin.call('POST', `/admin/users/${id}/activate`)
+  for (const id of callers.filter((id) => !pool.stable.includes(id))) {
+    const { data } = await admin.call<{ data: { id: string }[] }>('GET', `/admin/users/${id}/caps`)
+    for (const cap of data)
+      await admin.call('PATCH', `/admin/users/${id}/caps/${cap.id}`, {
+        limits: { requests: 1e9, tokens: 1e12, cost_cents: 1e8 },
+      })
+  }
+  for (const { path, headers } of pool.going_on) {
+    for (const suffix of path.startsWith('/anthropic/') ? ['', '/results'] : ['', '', ''])
+      await (await fetch(url + path.replace(/(?=\?|$)/, suffix), { headers })).arrayBuffer()
+  }
 }

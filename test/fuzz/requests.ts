@@ -1,19 +1,24 @@
 // Whole requests to fuzz with: a route, and then what may go wrong with each part of a request. Pure.
 
 import fc from 'fast-check'
+import { bodiesOf, formsOf } from './bodies.ts'
+import { anyBytes, type Content, nearlyCsv, nearlyForm } from './content.ts'
 import { nearly, oddValue } from './json.ts'
-import { ROUTES, type Route } from './routes.ts'
+import { pathOf, wrongId } from './paths.ts'
+import type { Route } from './product.ts'
 
 export interface FuzzRequest {
   /** What it was made from: `POST /admin/users`. */
   route: string
-  surface: Route['surface']
+  kind: Route['kind']
   method: string
   path: string
   headers: [name: string, value: string][]
-  /** True where the credential opens this surface. */
+  /** True where the credential opens this route. */
   may_enter: boolean
   body: string | null
+  /** `latin1`: a byte a character. */
+  encoding: 'utf8' | 'latin1'
   /** `cut`: fewer bytes than announced, then the connection ends. */
   framing: 'length' | 'chunked' | 'cut'
 }
@@ -21,59 +26,56 @@ export interface FuzzRequest {
 const usually = <T>(value: T, otherwise: fc.Arbitrary<T>, weight = 12): fc.Arbitrary<T> =>
   fc.oneof({ weight, arbitrary: fc.constant(value) }, { weight: 1, arbitrary: otherwise })
 
-/** No credential of a user's opens /admin, and not the other way round. */
-const GOOD = [
-  '@caller0',
-  '@caller1',
-  '@caller2',
-  '@caller3',
-  '@caller4',
-  '@caller5',
-  '@poor0',
-  '@poor1',
-  '@clay0',
-  '@clay1',
+/** No credential of a user's opens /admin, and not the other way round. See pool.ts. */
+const CALLERS = [
+  ...Array.from({ length: 4 }, (_, n) => `@caller${n}`),
+  ...Array.from({ length: 4 }, (_, n) => `@counted${n}`),
+  ...['@poor0', '@clay0', '@clay1'],
 ]
-const goodKey = fc.constantFrom(...GOOD.map((name) => `${name}.secret`), '@jwt')
+const goodKey = fc.constantFrom(...CALLERS.map((name) => `${name}.secret`), '@jwt')
 const badSecret = fc.oneof(
   fc.constantFrom('', 'tg_', 'tg_AAAA', 'x'.repeat(9_000), 'a.b.c', 'e30.e30.', 'sk-own', '@caller0', '@badjwt', 'é'),
-  fc.constantFrom(...GOOD).map((name) => `${name}.secretx`),
+  fc.constantFrom(...CALLERS).map((name) => `${name}.secretx`),
   fc.string({ maxLength: 60 }),
 )
 
 interface Credential {
   headers: [string, string][]
+  query: string
   good: boolean
 }
-const credential = (surface: Route['surface']): fc.Arbitrary<Credential> => {
-  const bearer = (secret: string, good: boolean): Credential => ({
-    headers: [['authorization', `Bearer ${secret}`]],
-    good,
-  })
-  const header = fc.constantFrom('authorization', 'x-api-key', 'x-tollgate-key', 'api-key')
+const inHeader = (name: string, secret: string, good: boolean): Credential => {
+  return { headers: [[name, name === 'authorization' ? `Bearer ${secret}` : secret]], query: '', good }
+}
+/** As the fake provider knows them. */
+const OWN_KEYS: Partial<Record<Route['kind'], string>> = {
+  anthropic: 'sk-ant-own',
+  bedrock: 'bedrock-api-key-own',
+  google: 'goog-own',
+  per_call: 'things-fake',
+}
+
+function credential({ kind, credentials }: Route): fc.Arbitrary<Credential> {
+  if (kind === 'open') return fc.constant({ headers: [], query: '', good: true })
+  const header = fc.constantFrom('authorization', 'x-api-key', 'x-tollgate-key', 'api-key', 'x-goog-api-key')
   const bad = fc.oneof(
     fc.tuple(header, fc.oneof(badSecret, fc.constant('Basic YTpi'))).map(([name, value]): Credential => {
-      return { headers: [[name, value]], good: false }
+      return { headers: [[name, value]], query: '', good: false }
     }),
-    badSecret.map((secret) => bearer(secret, false)),
-    fc.constant<Credential>({ headers: [], good: false }),
-    fc.constant(bearer(surface === 'admin' ? '@caller0.secret' : '@admin', false)),
+    badSecret.map((secret) => inHeader('authorization', secret, false)),
+    badSecret.map((secret): Credential => {
+      return { headers: [], query: `key=${encodeURIComponent(secret.toWellFormed())}`, good: false }
+    }),
+    fc.constant<Credential>({ headers: [], query: '', good: false }),
+    fc.constant(inHeader('authorization', kind === 'admin' ? '@caller0.secret' : '@admin', false)),
   )
-  if (surface === 'open') return fc.constant({ headers: [], good: true })
-  if (surface === 'admin') return usually(bearer('@admin', true), bad)
-  const placed = fc.tuple(goodKey, fc.constantFrom('bearer', 'own', 'x-api-key', 'beside')).map(([key, place]) => {
-    if (place === 'own') return { headers: [['x-tollgate-key', key]], good: true } satisfies Credential
-    if (place === 'x-api-key' && surface !== 'openai')
-      return { headers: [['x-api-key', key]], good: true } satisfies Credential
-    if (place === 'beside')
-      return {
-        headers: [
-          ['x-tollgate-key', key],
-          ['authorization', 'Bearer sk-own'],
-        ],
-        good: true,
-      } satisfies Credential
-    return bearer(key, true)
+  if (kind === 'admin') return usually(inHeader('authorization', '@admin', true), bad)
+  const place = fc.constantFrom('x-tollgate-key', 'beside', ...credentials, ...credentials, ...credentials)
+  const placed = fc.tuple(goodKey, place).map(([key, place]): Credential => {
+    if (place.startsWith('?')) return { headers: [], query: `${place.slice(1)}=${key}`, good: true }
+    if (place !== 'beside') return inHeader(place, key, true)
+    const own = inHeader(credentials[0]?.replace(/^\?.*/, '') || 'authorization', OWN_KEYS[kind] ?? 'sk-own', true)
+    return { ...own, headers: [['x-tollgate-key', key], ...own.headers] }
   })
   return fc.oneof({ weight: 10, arbitrary: placed }, { weight: 1, arbitrary: bad })
 }
@@ -97,6 +99,15 @@ const junkHeader = fc.oneof(
     fc.constantFrom('anthropic-version', 'anthropic-beta', 'openai-beta', 'openai-organization', 'user-agent', 'range'),
     headerValue,
   ),
+  fc.tuple(
+    fc.constantFrom(
+      'x-goog-fieldmask',
+      'x-amzn-bedrock-guardrailidentifier',
+      'x-amzn-bedrock-service-tier',
+      'x-amz-date',
+    ),
+    headerValue,
+  ),
   fc.constantFrom<[string, string]>(
     ['x-http-method-override', 'DELETE'],
     ['if-match', '*'],
@@ -106,111 +117,94 @@ const junkHeader = fc.oneof(
     ['anthropic-version', '2023-06-01'],
   ),
 )
-const contentType = usually(
-  'application/json',
-  fc.constantFrom(
-    ...['', 'text/plain', 'application/json; charset=utf-8', 'application/json;charset=utf-16', 'APPLICATION/JSON'],
-    ...['application/x-www-form-urlencoded', 'multipart/form-data', 'multipart/form-data; boundary=x', 'json', ';'],
-  ),
+const oddType = fc.constantFrom(
+  ...['', 'text/plain', 'application/json; charset=utf-8', 'application/json;charset=utf-16', 'APPLICATION/JSON'],
+  ...['application/x-www-form-urlencoded', 'multipart/form-data', 'multipart/form-data; boundary=x', 'json', ';'],
+  ...['application/json', 'text/csv'],
 )
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND', 'TRACE']
 
-const hexId = fc.uuid()
-const wrongId = fc.oneof(
-  hexId,
-  fc.constantFrom('0', '%00', '..', '%2e%2e', 'x', '%F0%9F%98%80', '%ff', '%', '%E0%A4%A', 'status', "'--", '[]', '*'),
-  oddValue.map((value) => encodeURIComponent(String(JSON.stringify(value)).toWellFormed().slice(0, 300))),
-)
-const clay = fc.nat(5).map((n) => `@clay${n}`)
-const PLACES: Record<string, fc.Arbitrary<string>> = {
-  user: fc.oneof({ weight: 8, arbitrary: clay }, { weight: 1, arbitrary: wrongId }),
-  spare: fc.oneof(
-    fc.nat(10_000).map((n) => `@spare${n}`),
-    wrongId,
-  ),
-  model: fc.oneof(fc.constantFrom('gpt-4o', 'claude-sonnet-4-5-20250929', 'ft:gpt-4o:a::b', 'a%2Fb'), wrongId),
-  type: usually('weekly', fc.oneof(fc.constantFrom('hourly', 'daily', 'monthly', 'total'), wrongId), 2),
-}
-
-/** Ids of a user's keys and caps are mostly that user's own, sometimes another's. */
-function pathOf(pattern: string): fc.Arbitrary<string> {
-  const names = pattern.match(/(?<=:)\w+/g) ?? []
-  const parts = names.map((name) => PLACES[name] ?? usually('own', fc.oneof(clay, wrongId), 4))
-  return fc.tuple(...parts).map((values) =>
-    names.reduce((path, name, i) => {
-      const value = values[i] ?? ''
-      if (name !== 'key' && name !== 'cap') return path.replace(`:${name}`, () => value)
-      const owner = value === 'own' ? values[0] : value
-      return path.replace(`:${name}`, () => (owner?.startsWith('@clay') ? `${owner}.${name}` : String(owner)))
-    }, pattern),
-  )
-}
-
 const queryValue = fc.oneof(
   fc.constantFrom('10', '1', '100', '0', '101', '1e1', '0x10', 'NaN', '', '2026-01-01T00:00:00Z', '@clay0', '@cursor'),
-  fc.constantFrom(
-    'settled',
-    'active',
-    'openai',
-    '%00',
-    '%ff',
-    '%',
-    '+',
-    '275760-09-13T00:00:00Z',
-    '9999-12-31T23:59:59.999Z',
-  ),
+  fc.constantFrom('settled', 'active', 'openai', '%00', '%ff', '%', '+', '275760-09-13T00:00:00Z', 'sse', 'json'),
   oddValue.map((value) => encodeURIComponent(String(JSON.stringify(value)).toWellFormed().slice(0, 500))),
 )
-function queryOf(route: Route): fc.Arbitrary<string> {
-  const name = fc.constantFrom(...(route.query ?? []), ...(route.query ?? []), 'nonsense', 'a[b]', '__proto__')
-  const pairs = fc.array(fc.tuple(name, queryValue), { minLength: 1, maxLength: 3 })
-  const query = pairs.map((list) => `?${list.map((pair) => pair.join('=')).join('&')}`)
-  return usually('', query, route.query ? 1 : 15)
+/** Of providers' routes, which no document names. */
+const PROVIDER_QUERY = ['alt', '$alt', 'fields', '$httpMethod', 'limit', 'after', 'stream', 'include[]', 'beta']
+
+/** Without its question mark. */
+function queryOf({ operation, query, credentials }: Route): fc.Arbitrary<string> {
+  // The fake provider takes a key in the query for one of Google's.
+  const keys = credentials.flatMap((place) => (place.startsWith('?') ? place.slice(1) : []))
+  const own = operation ? [...PROVIDER_QUERY, ...keys] : query.map(([name]) => name)
+  const good = fc.constantFrom<[string, string]>(...(query.length > 0 ? query : [['alt', 'sse'] as [string, string]]))
+  const odd = fc.tuple(fc.constantFrom(...own, ...own, 'nonsense', 'a[b]', '__proto__'), queryValue)
+  const pairs = fc.array(fc.oneof(odd, good), { minLength: 1, maxLength: 3 })
+  const text = pairs.map((list) => list.map((pair) => pair.join('=')).join('&'))
+  return usually('', text, query.length > 0 ? 2 : 15)
 }
 
-export const anyRequest: fc.Arbitrary<FuzzRequest> = fc
-  .constantFrom(...ROUTES, ...ROUTES.filter(({ surface }) => surface === 'openai' || surface === 'anthropic'))
-  .chain(requestTo)
+const JSON_TYPE = 'application/json'
+type Body = Content & Pick<FuzzRequest, 'encoding'>
+const latin1 = (content: Content): Body => ({ ...content, encoding: 'latin1' })
+
+function bodyOf(route: Route): fc.Arbitrary<Body | null> {
+  const json = fc
+    .constantFrom(...bodiesOf(route))
+    .chain(nearly)
+    .map((bytes): Body => ({ type: JSON_TYPE, bytes, encoding: 'utf8' }))
+  const form = nearlyForm(formsOf(route)).map(latin1)
+  const of = { json, form, csv: nearlyCsv.map(latin1) }
+  const wrong = fc.oneof(of.json, of.form, of.csv, anyBytes.map(latin1), fc.constant(null))
+  if (!route.takes) return usually<Body | null>(null, wrong, 15)
+  return fc.oneof({ weight: 30, arbitrary: of[route.takes] }, { weight: 2, arbitrary: wrong })
+}
+
+/** What a route needs beside its credential and its content. */
+const NEEDED: Partial<Record<Route['kind'], [string, string]>> = {
+  anthropic: ['anthropic-version', '2023-06-01'],
+  google: ['x-goog-fieldmask', 'places.id,id'],
+}
+
+export function requestsTo(routes: Route[]): fc.Arbitrary<FuzzRequest> {
+  // What carries a body can go wrong in more ways.
+  return fc.constantFrom(...routes, ...routes.filter(({ takes }) => takes !== null)).chain(requestTo)
+}
 
 function requestTo(route: Route): fc.Arbitrary<FuzzRequest> {
-  const body = route.bodies
-    ? usually<string | null>('', fc.constant(null), 30).chain((given) =>
-        given === null ? fc.constant(null) : fc.constantFrom(...(route.bodies ?? [])).chain(nearly),
-      )
-    : usually<string | null>(
-        null,
-        oddValue.map((value) => JSON.stringify(value)),
-        15,
-      )
   return fc
     .record({
-      credential: credential(route.surface),
+      credential: credential(route),
       method: usually(route.method, fc.constantFrom(...METHODS), 25),
-      path: pathOf(route.path),
+      path: pathOf(route),
       tail: usually('', fc.oneof(fc.constantFrom('/', '//', '/..', '/x', '%2f', ';a', '\\'), wrongId), 40),
       query: queryOf(route),
       junk: usually<[string, string][]>([], fc.array(junkHeader, { minLength: 1, maxLength: 3 }), 2),
-      type: contentType,
-      version: usually('2023-06-01', fc.constantFrom('', 'x'), 30),
-      body,
+      type: usually<string | null>(null, oddType, 20),
+      needed: usually(true, fc.constant(false), 30),
+      body: bodyOf(route),
       framing: fc.constantFrom<FuzzRequest['framing']>(...Array(16).fill('length'), ...Array(4).fill('chunked'), 'cut'),
     })
-    .map(({ credential, method, path, tail, query, junk, type, version, body, framing }) => ({
-      route: `${route.method} ${route.path}`,
-      surface: route.surface,
-      method,
-      // Those who are to be changed are not to be deleted as well.
-      path: (method === 'DELETE' ? path.replace(/@clay(\d+)$/, '@spare$1') : path) + tail + query,
-      headers: [
-        ...credential.headers,
-        ...header('content-type', body === null ? '' : type),
-        ...header('anthropic-version', route.surface === 'anthropic' ? version : ''),
-        ...junk,
-      ],
-      may_enter: credential.good,
-      body: method === 'TRACE' || method === 'HEAD' ? null : body,
-      framing,
-    }))
+    .map(({ credential, method, path, tail, query, junk, type, needed, body, framing }) => {
+      const queries = [credential.query, query].filter(Boolean).join('&')
+      const extra = NEEDED[route.kind]
+      return {
+        route: `${route.method} ${route.path}`,
+        kind: route.kind,
+        method,
+        path: path + tail + (queries && `?${queries}`),
+        headers: [
+          ...credential.headers,
+          ...header('content-type', body === null ? '' : (type ?? body.type)),
+          ...(extra && needed ? [extra] : []),
+          ...junk,
+        ],
+        may_enter: credential.good,
+        body: method === 'TRACE' || method === 'HEAD' ? null : (body?.bytes ?? null),
+        encoding: body?.encoding ?? 'utf8',
+        framing,
+      }
+    })
 }
 
 const header = (name: string, value: string): [string, string][] => (value === '' ? [] : [[name, value]])

@@ -42,12 +42,13 @@ describe('parsing', () => {
   })
 
   test.each([
-    '{"b":[{"a":1,"a":2}]}',
-    '{"generationConfig":{"maxOutputTokens":99999,"x":{},"maxOutputTokens":1}}',
-    '{"a":{"k":":","\\u006b":2}}',
-    '{"a":{"__proto__":1,"__proto__":2}}',
-  ])('a duplicate further down is refused: its bound could be either: %s', (text) => {
-    expect(refusal(encode(text))).toMatchObject({ code: 'invalid_request' })
+    ['{"b":[{"a":1,"a":2}]}', 'b[0].a'],
+    ['{"messages":[{"role":1},{"role":2,"role":3}]}', 'messages[1].role'],
+    ['{"generationConfig":{"maxOutputTokens":99999,"x":{},"maxOutputTokens":1}}', 'generationConfig.maxOutputTokens'],
+    ['{"a":{"k":":","\\u006b":2}}', 'a.k'],
+    ['{"a":{"__proto__":1,"__proto__":2}}', 'a.__proto__'],
+  ])('a duplicate further down is refused by its path: its bound could be either: %s', (text, field) => {
+    expect(refusal(encode(text))).toMatchObject({ code: 'invalid_request', field })
   })
 
   test('the same name in different objects is no duplicate', () => {
