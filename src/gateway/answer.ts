@@ -14,7 +14,7 @@ const READ_ON_MS = 25_000
 /** A stream outlives changes of keys and caps by so long at most, and by the provider's pause between two chunks. */
 const ASK_AGAIN_MS = 5_000
 
-export type Cut = 'upstream_cut' | 'upstream_timeout' | 'client_gone' | 'no_longer_allowed'
+export type Cut = 'upstream_cut' | 'upstream_timeout' | 'client_gone' | 'no_longer_allowed' | 'not_recorded'
 
 export interface AnswerEnd {
   metered: Metered
@@ -53,8 +53,8 @@ export interface PumpOptions {
   createPipe: CreatePipe
   /** Asked now and then: whether its caller may still have the answer. Must not reject. */
   mayGoOn: () => Promise<boolean>
-  /** Called once, with how the call ended; the client's last bytes wait for it. Must not reject. */
-  settle: (end: AnswerEnd) => Promise<void>
+  /** Called once, with how the call ended: is it on record? The client's last bytes wait for it. Must not reject. */
+  settle: (end: AnswerEnd) => Promise<boolean>
 }
 
 /** Returns at once: the body for the client, and a promise that never rejects of all that is to be done for it. */
@@ -74,7 +74,7 @@ async function pump(
   let cut: Cut | null = null
   let readOn: ReturnType<typeof setTimeout> | null = null
   let first_byte_at: number | null = null
-  let metered: Metered | null = null
+  let ended: { metered: Metered; isRecorded: boolean } | null = null
   let isOver = false
   let askedAt = Date.now()
   const giveUp = (why: Cut) => {
@@ -88,17 +88,38 @@ async function pump(
     askedAt = Date.now()
     if (!(await mayGoOn())) giveUp('no_longer_allowed')
   }
-  const write = (bytes: Uint8Array) =>
-    readOn === null && bytes.length > 0 ? writer.write(bytes).catch(clientLeft) : undefined
+  /** Lets go of a write that its client does not take. */
+  let letGo: (() => void) | null = null
+  const write = async (bytes: Uint8Array) => {
+    if (readOn !== null || bytes.length === 0) return
+    silence.begin('idle')
+    await new Promise<void>((resolve) => {
+      letGo = resolve
+      writer.write(bytes).catch(clientLeft).then(resolve)
+    })
+    letGo = null
+    silence.end()
+  }
   const settleOnce = async () => {
-    if (metered !== null) return metered
-    metered = meter.end()
+    if (ended !== null) return ended
+    const metered = meter.end()
     // A stream that just stops.
     if (errorEvent && !metered.complete && metered.error_class === null) cut ??= 'upstream_cut'
-    await settle({ metered, cut, client_gone: readOn !== null, first_byte_at })
-    return metered
+    // Set at once: what comes meanwhile is not metered any more.
+    ended = { metered, isRecorded: true }
+    ended.isRecorded = await settle({ metered, cut, client_gone: readOn !== null, first_byte_at })
+    return ended
   }
   writer.closed.catch(clientLeft)
+  silence.onSilence(() => {
+    // A client that keeps its connection and does not read would keep the hold, too.
+    if (letGo) {
+      cut ??= 'client_gone'
+      clientLeft()
+      letGo()
+    }
+    abort()
+  })
 
   try {
     for (;;) {
@@ -108,24 +129,27 @@ async function pump(
       if (done) break
       first_byte_at ??= Date.now()
       if (Date.now() - askedAt > ASK_AGAIN_MS) void askAgain()
-      if (metered === null) meter.push(value)
-      if (meter.finished) await settleOnce()
+      if (ended === null) meter.push(value)
+      if (meter.finished && !(await settleOnce()).isRecorded) {
+        abort()
+        break
+      }
       await write(filter ? filter.push(value) : value)
     }
   } catch {
     cut ??= silence.broken ? 'upstream_timeout' : 'upstream_cut'
   }
-  silence.stop()
-  if (filter) await write(filter.end())
-
-  const { complete, error_class } = await settleOnce()
-  const endsBadly = !complete && (cut !== null || error_class === null)
+  const { metered, isRecorded } = await settleOnce()
+  if (!isRecorded) cut = 'not_recorded'
+  const endsBadly = !isRecorded || (!metered.complete && (cut !== null || metered.error_class === null))
+  if (filter && isRecorded) await write(filter.end())
   if (endsBadly && errorEvent) await write(errorEvent(cut))
+  silence.stop()
   isOver = true
   if (readOn !== null) clearTimeout(readOn)
-  if (!errorEvent && cut !== null) await writer.abort(new Error(cut)).catch(ignore)
+  const closed = !errorEvent && cut !== null ? writer.abort(new Error(cut)) : writer.close()
   // Not awaited: a slow reader must not keep the call from ending.
-  else writer.close().catch(ignore)
+  closed.catch(ignore)
 }
 
 /** For promises that are only told something: their other end is gone, and that is noticed elsewhere. */

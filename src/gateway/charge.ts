@@ -2,7 +2,7 @@
 // bound where everything it billed went past, else the hold: unknown never means free. Pure.
 
 import type { Amount, EventFacts, UsageSource } from '../../durable-objects/ledger/types.ts'
-import { costOf } from '../pricing/cost.ts'
+import { costOf, worstCase } from '../pricing/cost.ts'
 import { priceOf } from '../pricing/money.ts'
 import type { Price } from '../pricing/price.ts'
 import { NO_USAGE } from '../providers/answer.ts'
@@ -49,8 +49,8 @@ export function charge(
   // Operations that use nothing.
   if (bound === null) return chargeReported(NO_USAGE, null, null)
   const { input_tokens, output } = quote
-  if (input_tokens === null || output?.max_tokens === null) return chargeSeen(metered, quote, bound)
-  if (!metered.complete || metered.may_hide_output || input_tokens === null || output === null) {
+  if (input_tokens === null || output?.max_tokens === null) return chargeSeen(metered, { quote, price, bound })
+  if (!metered.complete || metered.may_hide_output || output === null) {
     return { usage: null, usage_source: 'hold', kinds: {} }
   }
   const seen = metered.seen_output_bytes + UNSEEN_TOKENS_PER_CHOICE * output.choices
@@ -66,9 +66,14 @@ export function charge(
 }
 
 /** What the provider says it was, by the tier that answered. */
-export function chargeReported(used: TokenUsage, price: Price | null, service_tier: string | null) {
+export function chargeReported(
+  used: TokenUsage,
+  price: Price | null,
+  service_tier: string | null,
+  longest_input_tokens: number | null = null,
+) {
   const { input_tokens, output_tokens, units: _, ...kinds } = used
-  const cost_nano_usd = price ? costOf(price, used, service_tier) : 0
+  const cost_nano_usd = price ? costOf(price, used, service_tier, longest_input_tokens) : 0
   return {
     usage: { requests: 1, input_tokens, output_tokens, cost_nano_usd },
     usage_source: 'reported',
@@ -77,7 +82,9 @@ export function chargeReported(used: TokenUsage, price: Price | null, service_ti
 }
 
 /** No cap applied and nothing bounded the call, so there is no hold to charge: at least what went past is. */
-function chargeSeen(metered: Metered, { input_tokens, input_cost_nano_usd, output }: Quote, bound: Bound): CallCharge {
+function chargeSeen(metered: Metered, { quote, price, bound }: Quoted & { bound: Bound }): CallCharge {
+  const { input_tokens, input_cost_nano_usd, output } = quote
+  const input_cost = input_cost_nano_usd ?? (price && worstCase(price, bound, bound.input_tokens)?.input_cost_nano_usd)
   const seen = metered.seen_output_bytes
   const output_cost = priceOf([{ count: seen, nano_usd_per_million: output?.nano_usd_per_mtok ?? 0 }])
   return {
@@ -85,7 +92,7 @@ function chargeSeen(metered: Metered, { input_tokens, input_cost_nano_usd, outpu
       requests: 1,
       input_tokens: input_tokens ?? bound.input_tokens,
       output_tokens: seen,
-      cost_nano_usd: (input_cost_nano_usd ?? 0) + output_cost,
+      cost_nano_usd: (input_cost ?? 0) + output_cost,
     },
     usage_source: 'estimated',
     kinds: {},

@@ -49,10 +49,12 @@ export function forward(options: ForwardOptions): Handler<GatewayEnv> {
   }
 
   return async function forward(c) {
+    const request = await toRequest(c, options)
     const controller = new AbortController()
     const abort = () => controller.abort()
-    const silence = watchSilence(limits, abort)
-    const answered = await fetchAnswer(await toRequest(c, options), controller.signal, silence)
+    const silence = watchSilence(limits)
+    silence.onSilence(abort)
+    const answered = await fetchAnswer(request, controller.signal, silence)
     if (!(answered instanceof Response)) {
       silence.stop()
       return failed(c, options, answered)
@@ -60,10 +62,11 @@ export function forward(options: ForwardOptions): Handler<GatewayEnv> {
 
     const head = headOf(answered)
     const announced = Number(answered.headers.get('content-length') ?? Number.NaN)
-    if (answered.body === null || (head.format === 'json' && announced <= MAX_WHOLE_BYTES)) {
+    const { body } = answered
+    if (body === null || (head.format === 'json' && announced <= MAX_WHOLE_BYTES)) {
       return passWhole(c, options, answered, head, silence)
     }
-    return passStream(c, options, answered, head, silence, abort)
+    return passStream(c, options, answered, { head, body, silence, abort })
   }
 }
 
@@ -81,21 +84,28 @@ async function passWhole(
   if (bytes) meter.push(bytes)
   const cut = bytes ? null : silence.broken ? 'upstream_timeout' : 'upstream_cut'
   const end = { metered: meter.end(), cut, client_gone: false, first_byte_at: Date.now() } as const
-  await c.var.hold.settle(toCallEnd(c, options, answered, end))
+  const isRecorded = await c.var.hold.settle(toCallEnd(c, options, answered, end))
   await concludeOthers(c, options, end)
+  if (!isRecorded) return notRecorded(c, options)
   if (cut) return options.errorAnswer(cutError(cut), c.var.request_id)
   // A status such as 204 admits not even an empty body.
   return toClient(c, answered, answered.body && bytes)
+}
+
+interface Streaming {
+  head: AnswerHead
+  body: ReadableStream<Uint8Array>
+  silence: SilenceWatch
+  /** Ends the upstream request. */
+  abort: () => void
 }
 
 /** Everything else: byte by byte, settled before the last of them. */
 function passStream(
   c: Context<GatewayEnv>,
   options: ForwardOptions,
-  answered: Response & { body: ReadableStream<Uint8Array> | null },
-  head: AnswerHead,
-  silence: SilenceWatch,
-  abort: () => void,
+  answered: Response,
+  { head, body, silence, abort }: Streaming,
 ): Response {
   const { dialect, operation, ledgerOf, createPipe } = options
   const { call, caller, hold, request_id } = c.var
@@ -104,7 +114,7 @@ function passStream(
   const streamError = operation.streamError ?? dialect.streamError
   const end = Promise.withResolvers<CallEnd>()
   const settled = hold.settle(end.promise)
-  const { body, done } = pumpAnswer(answered.body ?? new ReadableStream(), {
+  const pumped = pumpAnswer(body, {
     meter: operation.meter(call.asked, head),
     filter: (isStream && operation.filter?.(call.asked)) || null,
     silence,
@@ -114,12 +124,20 @@ function passStream(
     errorEvent: isStream ? (cut) => streamError(cutError(cut), request_id, call.asked) : null,
     async settle(how) {
       end.resolve(toCallEnd(c, options, answered, how))
-      await settled
+      const isRecorded = await settled
       await concludeOthers(c, options, how)
+      return isRecorded
     },
   })
-  keepAlive(c, done)
-  return toClient(c, answered, body)
+  keepAlive(c, pumped.done)
+  return toClient(c, answered, pumped.body)
+}
+
+/** The provider has billed it, so that a retry would pay twice. */
+function notRecorded(c: Context<GatewayEnv>, { errorAnswer }: ForwardOptions): Response {
+  const answer = errorAnswer(cutError('not_recorded'), c.var.request_id)
+  answer.headers.set('x-should-retry', 'false')
+  return answer
 }
 
 function toClient(c: Context<GatewayEnv>, answered: Response, body: BodyInit | null): Response {
@@ -181,8 +199,13 @@ async function concludeOthers(
   { metered: { concluded }, cut }: AnswerEnd,
 ): Promise<void> {
   if (cut !== null || concluded.length === 0) return
-  const conclusions = await Promise.all(concluded.map((one) => toConclusion(one, call.draft, prices)))
-  await conclude(ledgerOf, caller.user_id, conclusions)
+  try {
+    const conclusions = await Promise.all(concluded.map((one) => toConclusion(one, call.draft, prices)))
+    await conclude(ledgerOf, caller.user_id, conclusions)
+  } catch (error) {
+    // They stay held: whoever asks again concludes them.
+    console.error(JSON.stringify({ message: 'could not price what has ended', error: String(error) }))
+  }
 }
 
 /** What a client is told whose answer did not reach its end. */
@@ -190,6 +213,8 @@ function cutError(cut: Cut | null): GatewayError {
   switch (cut) {
     case 'upstream_timeout':
       return { code: 'upstream_timeout', message: 'The provider fell silent, so the answer was ended.' }
+    case 'not_recorded':
+      return { code: 'ledger_unavailable', message: 'The call could not be recorded, so its answer is withheld.' }
     case 'no_longer_allowed':
       return { code: 'forbidden', message: 'The key or a cap of its user was withdrawn, so the answer was ended.' }
     default:

@@ -51,6 +51,10 @@ async function readCall(
     const message = `No API key for ${dialect.provider} is configured here. Bring yours beside x-tollgate-key.`
     throw new GatewayFault({ code: 'not_configured', message })
   }
+  if (!/^[\x21-\x7e]+$/.test(credential)) {
+    const message = 'The provider key beside x-tollgate-key has characters that no header can carry.'
+    throw new GatewayFault({ code: 'invalid_header', message })
+  }
   if (dialect.credential_query && url.search) url.searchParams.delete(dialect.credential_query)
 
   const { bytes, json, value } = await readContent(request, operation)
@@ -61,6 +65,8 @@ async function readCall(
     query: url.searchParams,
     headers: request.headers,
   }
+  const refusal = operation.refuse?.(asked)
+  if (refusal) throw new GatewayFault(refusal)
   const bound = operation.readBound ? accepted(operation.readBound(asked)) : null
   const price = bound?.model ? await prices.find(dialect.provider, bound.model) : null
   return {

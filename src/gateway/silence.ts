@@ -1,5 +1,5 @@
-// Notices an upstream that has said nothing for too long: before its first byte, and between two. One timer a call, not
-// one a chunk.
+// Notices who has kept a call waiting for too long: a provider before its first byte or between two, a client that does not
+// read. One timer a call, not one a chunk.
 
 export interface SilenceWatch {
   /** From now on something is waited for: a first byte, or the next one. */
@@ -7,6 +7,8 @@ export interface SilenceWatch {
   /** It came. */
   end(): void
   stop(): void
+  /** Called once it took too long. Replaces who was called before. */
+  onSilence(handle: () => void): void
   /** True once it took too long. */
   readonly broken: boolean
 }
@@ -16,18 +18,20 @@ export interface SilenceLimits {
   idle_ms: number
 }
 
-export function watchSilence({ first_byte_ms, idle_ms }: SilenceLimits, onSilence: () => void): SilenceWatch {
+export function watchSilence({ first_byte_ms, idle_ms }: SilenceLimits): SilenceWatch {
   let overAt: number | null = null
   let broken = false
+  let handle = () => {}
   let timer = setTimeout(check, Math.min(first_byte_ms, idle_ms))
   function check() {
     const left = overAt === null ? idle_ms : overAt - Date.now()
     if (left > 0) {
-      timer = setTimeout(check, left)
+      // The shorter limit may begin before the longer one is over.
+      timer = setTimeout(check, Math.min(left, idle_ms))
       return
     }
     broken = true
-    onSilence()
+    handle()
   }
   return {
     begin(limit) {
@@ -38,6 +42,9 @@ export function watchSilence({ first_byte_ms, idle_ms }: SilenceLimits, onSilenc
     },
     stop() {
       clearTimeout(timer)
+    },
+    onSilence(next) {
+      handle = next
     },
     get broken() {
       return broken

@@ -6,6 +6,8 @@ import type { SilenceWatch } from './silence.ts'
 import type { Outgoing } from './upstream-request.ts'
 
 const PROBE_TIMEOUT_MS = 2_000
+/** A connection that is refused is refused at once. */
+const REFUSED_WITHIN_MS = 3_000
 
 export interface NoAnswer {
   error: GatewayError
@@ -18,6 +20,7 @@ export async function fetchAnswer(
   signal: AbortSignal,
   silence: SilenceWatch,
 ): Promise<Response | NoAnswer> {
+  const started_at = Date.now()
   silence.begin('first_byte')
   try {
     if (outgoing instanceof Request) return await fetch(outgoing, { signal })
@@ -29,7 +32,10 @@ export async function fetchAnswer(
       return { error: { code: 'upstream_timeout', message }, was_sent: true }
     }
     const message = 'The provider could not be reached.'
-    return { error: { code: 'upstream_unreachable', message }, was_sent: await isReachable(outgoing.url) }
+    return {
+      error: { code: 'upstream_unreachable', message },
+      was_sent: Date.now() - started_at > REFUSED_WITHIN_MS || (await isThere(outgoing.url)),
+    }
   } finally {
     silence.end()
   }
@@ -37,13 +43,13 @@ export async function fetchAnswer(
 
 /**
  * Runtimes do not say whether a connection was refused or was lost after the request had gone out. A provider that answers
- * now was most likely there before: the call may have been billed.
+ * now, or is too busy to, was most likely there before: the call may have been billed.
  */
-async function isReachable(url: string): Promise<boolean> {
+async function isThere(url: string): Promise<boolean> {
   const probe = { method: 'HEAD', redirect: 'manual', signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) } as const
   return fetch(new URL('/', url), probe).then(
     () => true,
-    () => false,
+    (error) => error instanceof Error && error.name === 'TimeoutError',
   )
 }
 

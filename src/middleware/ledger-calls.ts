@@ -3,7 +3,7 @@
 
 import type { Ask, Conclusion, Decision, LedgerOf, Settlement } from '../../durable-objects/ledger/types.ts'
 
-/** Pauses between tries to settle. Should all fail, the hold expires and is charged: late, but not lost. */
+/** Pauses between tries to settle. Should all fail, the answer is withheld; a hold that is written expires and is charged. */
 const SETTLE_PAUSES_MS = [100, 500, 2_000, 5_000]
 
 /** One hop in the good case. `provision` is asked when the ledger does not know its user; true: try again. */
@@ -24,25 +24,27 @@ async function tryReserve(ledgerOf: LedgerOf, ask: Ask): Promise<Decision> {
   }
 }
 
-/** Never throws. */
-export async function settle(ledgerOf: LedgerOf, ended: Promise<Settlement>): Promise<void> {
+/** True when the ledger has it. Never throws. */
+export async function settle(ledgerOf: LedgerOf, ended: Promise<Settlement>): Promise<boolean> {
   const settlement = await ended
   const { user_id } = settlement.draft
-  await insist(`could not settle ${settlement.request_id}`, () => ledgerOf(user_id).settle(settlement))
+  return insist(`could not settle ${settlement.request_id}`, () => ledgerOf(user_id).settle(settlement))
 }
 
-/** Never throws. */
-export async function conclude(ledgerOf: LedgerOf, user_id: string, conclusions: Conclusion[]): Promise<void> {
-  await insist('could not conclude', () => ledgerOf(user_id).conclude(conclusions))
+/** True when the ledger has it. Never throws. */
+export async function conclude(ledgerOf: LedgerOf, user_id: string, conclusions: Conclusion[]): Promise<boolean> {
+  return insist('could not conclude', () => ledgerOf(user_id).conclude(conclusions))
 }
 
-async function insist(fault: string, call: () => Promise<void>): Promise<void> {
+async function insist(fault: string, call: () => Promise<void>): Promise<boolean> {
   for (const pause of [...SETTLE_PAUSES_MS, null]) {
     try {
-      return await call()
+      await call()
+      return true
     } catch (error) {
       console.warn(JSON.stringify({ message: fault, error: String(error) }))
       if (pause !== null) await new Promise((resolve) => setTimeout(resolve, pause))
     }
   }
+  return false
 }

@@ -50,8 +50,11 @@ export interface Hold {
   admission: Admission
   /** Says what the call really used, now or when a promise resolves. The last report counts, once the handler returns. */
   report(end: CallEnd | Promise<CallEnd>): void
-  /** The same, not waiting for the handler: resolves when the call is on record, and never rejects. Reports are void then. */
-  settle(end: CallEnd | Promise<CallEnd>): Promise<void>
+  /**
+   * The same, not waiting for the handler: true when the call is on record, false when its ledger could not be reached.
+   * Never rejects. Reports are void then.
+   */
+  settle(end: CallEnd | Promise<CallEnd>): Promise<boolean>
 }
 
 export interface UsageCapsVariables {
@@ -101,7 +104,7 @@ export function usageCaps<E extends { Variables: UsageCapsVariables }>(
     }
 
     let reported: CallEnd | Promise<CallEnd> | null = null
-    let settled: Promise<void> | null = null
+    let settled: Promise<boolean> | null = null
     const settleAs = (end: CallEnd | Promise<CallEnd>, seen: Partial<EventFacts> = {}) => {
       const known = Promise.resolve(end).catch((error): CallEnd => {
         logFault('a report of usage failed', asked.request_id, error)

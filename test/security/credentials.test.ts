@@ -196,3 +196,16 @@ describe('/admin', () => {
     expect(await statusOf(await sign({ roles: ['user', 'tollgate-admin'] }))).toBe(200)
   })
 })
+
+test.each(['%E2%82%AC', 'a%0Ab', 'a%20b'])(
+  'a provider key of the caller that no header can carry is a 400, and nothing is held or sent: %s',
+  async (key) => {
+    const before = gateway.provider.requests.length
+    const url = `${gateway.url}/gemini/v1beta/models/gemini-2.5-flash:generateContent?key=${key}`
+    const headers = { 'x-tollgate-key': user.key, 'content-type': 'application/json' }
+    const response = await fetch(url, { method: 'POST', headers, body: '{"contents":[{"parts":[{"text":"Hi"}]}]}' })
+    expect(response.status).toBe(400)
+    expect(await response.json()).toMatchObject({ error: { status: 'INVALID_ARGUMENT' } })
+    expect(gateway.provider.requests).toHaveLength(before)
+  },
+)

@@ -1,0 +1,113 @@
+// Answers on their way to a client, with streams in memory: what is withheld, what is given up, and when.
+
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { afterEach, expect, test, vi } from 'vitest'
+import { type AnswerEnd, type PumpOptions, pumpAnswer } from '../../../src/gateway/answer.ts'
+import { watchSilence } from '../../../src/gateway/silence.ts'
+import { fetchAnswer } from '../../../src/gateway/upstream-answer.ts'
+import { UNREAD } from '../../../src/providers/answer.ts'
+
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+const LAST = 'the end'
+const decoder = new TextDecoder()
+
+/** A stream of text whose meter knows its end. */
+function pumped(chunks: string[], options: Partial<PumpOptions> = {}, idle_ms = 60_000) {
+  const ends: AnswerEnd[] = []
+  let finished = false
+  const upstream = new ReadableStream<Uint8Array>({
+    start(controller) {
+      for (const chunk of chunks) controller.enqueue(new TextEncoder().encode(chunk))
+      controller.close()
+    },
+  })
+  const { body, done } = pumpAnswer(upstream, {
+    meter: {
+      push(bytes) {
+        finished ||= decoder.decode(bytes) === LAST
+      },
+      get finished() {
+        return finished
+      },
+      end: () => ({ ...UNREAD, complete: finished, may_hide_output: false }),
+    },
+    filter: null,
+    silence: watchSilence({ first_byte_ms: 60_000, idle_ms }),
+    abort: () => undefined,
+    errorEvent: (cut) => new TextEncoder().encode(`error: ${cut}`),
+    createPipe: () => new TransformStream(),
+    mayGoOn: async () => true,
+    settle: async (end) => {
+      ends.push(end)
+      return true
+    },
+    ...options,
+  })
+  return { body, done, ends }
+}
+
+test('the bytes that end a stream wait until its call is on record', async () => {
+  const record = Promise.withResolvers<boolean>()
+  const { body } = pumped(['one ', LAST], { settle: () => record.promise })
+  const reader = body.getReader()
+  expect(decoder.decode((await reader.read()).value)).toBe('one ')
+  const last = reader.read()
+  const first = await Promise.race([last, new Promise((resolve) => setTimeout(resolve, 20, 'nothing yet'))])
+  expect(first).toBe('nothing yet')
+  record.resolve(true)
+  expect(decoder.decode((await last).value)).toBe(LAST)
+})
+
+test('a stream whose call could not be recorded ends in an error instead of its end', async () => {
+  const { body, done } = pumped(['one ', LAST, ' and more'], { settle: async () => false })
+  expect(await new Response(body).text()).toBe('one error: not_recorded')
+  await done
+})
+
+test('a client that keeps its connection and does not read cannot keep its call from ending', async () => {
+  const chunks = Array.from({ length: 50 }, () => 'x'.repeat(1_000))
+  const aborted = Promise.withResolvers<void>()
+  const { done, ends } = pumped(chunks, { abort: () => aborted.resolve() }, 30)
+  await aborted.promise
+  await done
+  expect(ends).toMatchObject([{ cut: 'client_gone' }])
+})
+
+test('silence within an answer is noticed after its own limit, however long the first byte may take', () => {
+  vi.useFakeTimers()
+  const silence = watchSilence({ first_byte_ms: 600_000, idle_ms: 30_000 })
+  const noticed = vi.fn()
+  silence.onSilence(noticed)
+  silence.begin('first_byte')
+  vi.advanceTimersByTime(40_000)
+  silence.end()
+  silence.begin('idle')
+  vi.advanceTimersByTime(29_000)
+  expect(noticed).not.toHaveBeenCalled()
+  vi.advanceTimersByTime(31_000)
+  expect(noticed).toHaveBeenCalledOnce()
+})
+
+test('a provider that takes a call, drops it and is too busy to be asked may have billed it', async () => {
+  const server = createServer((request) => {
+    if (request.method === 'POST') request.socket.destroy()
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1/chat/completions`
+  const silence = watchSilence({ first_byte_ms: 60_000, idle_ms: 60_000 })
+  const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined)
+  const answered = await fetchAnswer(
+    { url, init: { method: 'POST', body: '{}' } },
+    new AbortController().signal,
+    silence,
+  )
+  silence.stop()
+  warn.mockRestore()
+  server.closeAllConnections()
+  server.close()
+  expect(answered).toMatchObject({ error: { code: 'upstream_unreachable' }, was_sent: true })
+})
