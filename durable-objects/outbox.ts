@@ -21,14 +21,20 @@ const DDL = `
     event text not null,
     rejection text
   )`
-const DDL_INDEX = 'create index if not exists outbox_waiting on outbox (seq) where rejection is null'
+// Both answer without the events, which are large: a hundred thousand may wait while Postgres is down.
+const DDL_WAITING = 'create index if not exists outbox_waiting on outbox (seq) where rejection is null'
+const DDL_REJECTED = 'create index if not exists outbox_rejected on outbox (seq) where rejection is not null'
 const APPEND = 'insert into outbox (event) values (?)'
 const NEXT = 'select seq, event from outbox where rejection is null and seq > ? order by seq limit ?'
 const DELETE = 'delete from outbox where rejection is null and seq <= ?'
 const SET_ASIDE = 'update outbox set rejection = ? where seq = ?'
 const TRY_REJECTED_AGAIN = 'update outbox set rejection = null where rejection is not null'
 const COUNTS = `
-  select count(*) filter (where rejection is null and seq > ?) as waiting, count(rejection) as rejected from outbox`
+  select
+    (select count(*) from outbox where rejection is null and seq > ?) as waiting,
+    (select count(*) from outbox where rejection is not null) as rejected`
+const ANY_WAITING = 'select seq from outbox where rejection is null and seq > ? limit 1'
+const ANY_REJECTED = 'select seq from outbox where rejection is not null limit 1'
 
 interface Row {
   seq: number
@@ -61,7 +67,8 @@ export class Outbox {
 
   constructor(sql: Sql, options: OutboxOptions) {
     sql.all(DDL)
-    sql.all(DDL_INDEX)
+    sql.all(DDL_WAITING)
+    sql.all(DDL_REJECTED)
     this.#sql = sql
     this.#options = options
   }
@@ -79,6 +86,7 @@ export class Outbox {
     this.#delivered = 0
   }
 
+  /** For people to see: its time grows with what waits. */
   counts(): { waiting: number; rejected: number } {
     return (
       this.#sql.all<{ waiting: number; rejected: number }>(COUNTS, this.#delivered)[0] ?? { waiting: 0, rejected: 0 }
@@ -93,9 +101,8 @@ export class Outbox {
   /** When to try again; null where nothing waits. */
   nextAttempt(): number | null {
     this.#heedClock()
-    const { waiting, rejected } = this.counts()
-    if (waiting > 0) return Math.max(this.#retryAt, this.#options.now())
-    return rejected > 0 ? this.#retryRejectedAt : null
+    if (this.#sql.all(ANY_WAITING, this.#delivered).length > 0) return Math.max(this.#retryAt, this.#options.now())
+    return this.#sql.all(ANY_REJECTED).length > 0 ? this.#retryRejectedAt : null
   }
 
   /**

@@ -3,8 +3,8 @@
 //
 //   /anthropic/v1/messages -> /bedrock/model/{id}/invoke(-with-response-stream) -> JSON or events -> JSON or SSE
 
-import { type Context, Hono, type MiddlewareHandler } from 'hono'
-import { type GatewayError, GatewayFault } from '../errors.ts'
+import { Hono, type MiddlewareHandler } from 'hono'
+import { accepted } from '../errors.ts'
 import type { CallerIdentity } from '../middleware/authenticate.ts'
 import { isObject, parseJsonOrUndefined } from '../providers/answer.ts'
 import { anthropic } from '../providers/anthropic.ts'
@@ -12,7 +12,9 @@ import { chunkOf } from '../providers/bedrock-invoke-meter.ts'
 import type { Dialect } from '../providers/dialect.ts'
 import { createFrameReader } from '../providers/eventstream.ts'
 import { sseError } from '../providers/sse.ts'
+import { answerFault } from './answer-fault.ts'
 import type { GatewayEnv } from './call.ts'
+import { innerGateway, innerRequest } from './inner-gateway.ts'
 import { type JsonBody, parseJsonBody } from './json-body.ts'
 import { readBody } from './request-body.ts'
 
@@ -54,51 +56,31 @@ const REPLACED_FIELDS = new Set(['model', 'stream', 'anthropic_version', 'anthro
 export function anthropicOnBedrock(options: AnthropicOnBedrockOptions): Hono<Env> {
   const { models, authenticate, cap_status } = options
   const idOf = new Map(Object.entries(models))
-  const requestIds = new WeakMap<Request, string>()
-  const bedrock = new Hono<Env>()
-    .use(async function passRequestId(c, next) {
-      c.set('request_id', requestIds.get(c.req.raw) ?? '')
-      await next()
-    })
-    .route('/bedrock', options.bedrock)
+  const callBedrock = innerGateway('/bedrock', options.bedrock)
 
   const app = new Hono<Env>()
-  const errorAnswer = (error: GatewayError, c: Context<Env>) =>
-    anthropic.errorResponse(error, c.var.request_id, { cap_status })
-  app.onError((error, c) => {
-    if (error instanceof GatewayFault) return errorAnswer(error.error, c)
-    console.error(JSON.stringify({ message: 'unexpected', error: String(error), stack: error.stack }))
-    return errorAnswer({ code: 'internal_error', message: 'Something went wrong inside Tollgate.' }, c)
-  })
+  app.onError(answerFault((error, requestId) => anthropic.errorResponse(error, requestId, { cap_status })))
   app.post('/v1/messages', authenticate, async function anthropicOnBedrock(c, next) {
     if (c.var.caller.brings_own_key) return next()
-    const bytes = await readBody(c.req.raw, 'json')
-    if ('code' in bytes) return errorAnswer(bytes, c)
+    const bytes = accepted(await readBody(c.req.raw, 'json'))
     const body = parseJsonBody(bytes)
-    const id = 'code' in body ? undefined : idOf.get(String(body.value.model))
+    const model = 'code' in body ? undefined : body.value.model
+    const id = typeof model === 'string' ? idOf.get(model) : undefined
     if ('code' in body || id === undefined || !isStreamFlag(body.value.stream)) {
       // What was read must be there to be read again.
-      c.req.raw = withBody(c.req.raw, bytes)
+      c.req.raw = innerRequest(c.req.url, c.req.raw.headers, bytes)
       return next()
     }
-    const request = toBedrock(c.req.raw, body, id)
-    requestIds.set(request, c.var.request_id)
-    return toAnthropic(await bedrock.fetch(request, c.env, executionOf(c)))
+    return toAnthropic(await callBedrock(toBedrock(c.req.raw, body, id), c))
   })
   return app
 }
 
 const isStreamFlag = (value: unknown) => value === undefined || value === null || typeof value === 'boolean'
 
-function withBody(request: Request, bytes: Uint8Array): Request {
-  const { url, method, headers } = request
-  return new Request(url, { method, headers, body: bytes as BodyInit })
-}
-
 function toBedrock(request: Request, body: JsonBody, id: string): Request {
   const headers = new Headers(request.headers)
-  for (const name of [...headers.keys()])
-    if (/^(anthropic-|x-amz|content-length$|accept$)/.test(name)) headers.delete(name)
+  for (const name of [...headers.keys()]) if (/^(anthropic-|x-amz|accept$)/.test(name)) headers.delete(name)
   const betas = (request.headers.get('anthropic-beta') ?? '').split(',').flatMap((beta) => beta.trim() || [])
   const members = [...body.members].flatMap(([name, { start, end }]) =>
     REPLACED_FIELDS.has(name) ? [] : [`${JSON.stringify(name)}:${body.text.slice(start, end)}`],
@@ -106,17 +88,8 @@ function toBedrock(request: Request, body: JsonBody, id: string): Request {
   members.push(`"anthropic_version":${JSON.stringify(VERSION)}`)
   if (betas.length > 0) members.push(`"anthropic_beta":${JSON.stringify(betas)}`)
   const action = body.value.stream === true ? 'invoke-with-response-stream' : 'invoke'
-  const url = new URL(`/bedrock/model/${encodeURIComponent(id)}/${action}`, request.url)
-  return new Request(url, { method: 'POST', headers, body: `{${members.join(',')}}` })
-}
-
-/** Runtimes without one throw where it is asked for. */
-function executionOf(c: Context): Context['executionCtx'] | undefined {
-  try {
-    return c.executionCtx
-  } catch {
-    return undefined
-  }
+  const url = new URL(`/bedrock/model/${encodeURIComponent(id)}/${action}`, request.url).href
+  return innerRequest(url, headers, new TextEncoder().encode(`{${members.join(',')}}`))
 }
 
 async function toAnthropic(answer: Response): Promise<Response> {

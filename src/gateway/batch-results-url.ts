@@ -2,27 +2,60 @@
 // batch itself names: left as it is, they would take the Tollgate key to Anthropic and be refused there.
 
 import type { MiddlewareHandler } from 'hono'
+import type { GatewayError } from '../errors.ts'
 import { isObject, parseJsonOrUndefined } from '../providers/answer.ts'
+import { anthropic } from '../providers/anthropic.ts'
 
 const RESULTS = /^\/v1\/messages\/batches\/[^/]+\/results$/
 
+/** A batch is told in less than a KiB. */
+const MAX_BYTES = 1_048_576
+
 /**
+ * Behind `requestId()`. An answer that breaks off or is far too long for a batch becomes an error of Anthropic's.
+ *
  * @example
  * ```ts
  * app.use('/anthropic/v1/messages/batches/*', batchResultsUrl())
  * app.use('/anthropic/v1/messages/batches', batchResultsUrl())
  * ```
  */
-export function batchResultsUrl(): MiddlewareHandler {
+export function batchResultsUrl(): MiddlewareHandler<{ Variables: { request_id: string } }> {
   return async function batchResultsUrl(c, next) {
     await next()
-    if (c.res.status !== 200 || !c.res.headers.get('content-type')?.startsWith('application/json')) return
-    const text = await c.res.text()
+    const type = c.res.headers.get('content-type')?.split(';')[0]?.trim().toLowerCase()
+    if (c.req.path.endsWith('/results') || c.res.status !== 200 || type !== 'application/json') return
+    const text = await readText(c.res)
+    if (typeof text !== 'string') {
+      const answer = anthropic.errorResponse(text, c.var.request_id, { cap_status: null })
+      // Else Hono puts the headers of the answer that it replaces over those of the new one.
+      c.res = undefined
+      c.res = answer
+      return
+    }
     const batch = parseJsonOrUndefined(text)
     const results_url = isObject(batch) ? hereOf(batch.results_url, c.req.url) : null
     c.res = new Response(results_url ? JSON.stringify({ ...(batch as object), results_url }) : text, c.res)
   }
 }
+
+async function readText({ body }: Response): Promise<string | GatewayError> {
+  const decoder = new TextDecoder()
+  let text = ''
+  let bytes = 0
+  try {
+    for await (const chunk of body ?? []) {
+      bytes += chunk.length
+      if (bytes > MAX_BYTES) return unreachable('The provider answered with more than a batch.')
+      text += decoder.decode(chunk, { stream: true })
+    }
+  } catch {
+    return unreachable('The provider ended the answer early.')
+  }
+  return text + decoder.decode()
+}
+
+const unreachable = (message: string): GatewayError => ({ code: 'upstream_unreachable', message })
 
 function hereOf(results_url: unknown, here: string): string | null {
   const path = typeof results_url === 'string' ? URL.parse(results_url)?.pathname : null

@@ -9,18 +9,18 @@ import type { LedgerOf } from '../../durable-objects/ledger/types.ts'
 import type { JwtVerifier } from '../auth/jwt.ts'
 import type { KeyRing } from '../auth/keys.ts'
 import type { Config } from '../config.ts'
-import { type GatewayError, GatewayFault } from '../errors.ts'
+import type { GatewayError } from '../errors.ts'
 import { authenticate } from '../middleware/authenticate.ts'
 import { usageCaps } from '../middleware/usage-caps.ts'
 import type { Database } from '../postgres/client.ts'
 import type { PriceBook } from '../pricing/price-book.ts'
 import type { Dialect } from '../providers/dialect.ts'
 import type { CreatePipe } from './answer.ts'
+import { answerFault } from './answer-fault.ts'
 import type { Call, GatewayEnv } from './call.ts'
 import { forward } from './forward.ts'
 import { parse } from './parse.ts'
 import { provision } from './provision.ts'
-import { forgetBody } from './request-body.ts'
 
 export interface Upstream {
   base_url: string
@@ -65,13 +65,7 @@ export function gateway(options: GatewayOptions): Hono<GatewayEnv> {
     const message = `Tollgate does not meter ${c.req.method} ${c.req.path}, so it is not passed through.`
     return errorAnswer({ code: 'not_found', message }, c.var.request_id)
   })
-  app.onError(async (error, c) => {
-    await forgetBody(c.req.raw)
-    if (error instanceof GatewayFault) return errorAnswer(error.error, c.var.request_id)
-    console.error(JSON.stringify({ message: 'unexpected', error: String(error), stack: error.stack }))
-    const message = 'Something went wrong inside Tollgate.'
-    return errorAnswer({ code: 'internal_error', message }, c.var.request_id)
-  })
+  app.onError(answerFault(errorAnswer))
   return app
 }
 

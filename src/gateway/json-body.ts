@@ -87,23 +87,11 @@ function hasFewValues(text: string): boolean {
   if (text.length <= MAX_VALUES) return true
   let values = 0
   for (let at = 0; at < text.length; at++) {
-    const character = text[at]
-    if (character === '"') {
-      at = endOfString(text, at)
-      if (at === -1) return true
-    } else if (character === ',' || character === '[' || character === '{') values += 1
+    const code = text.charCodeAt(at)
+    if (code === QUOTE) at = skipString(text, at) - 1
+    else if (code === COMMA || code === OPEN_BRACKET || code === OPEN_BRACE) values += 1
   }
   return values <= MAX_VALUES
-}
-
-/** The index of the quote that closes a string, or -1. */
-function endOfString(text: string, start: number): number {
-  for (let quote = text.indexOf('"', start + 1); quote !== -1; quote = text.indexOf('"', quote + 1)) {
-    let backslashes = 0
-    while (text[quote - 1 - backslashes] === '\\') backslashes += 1
-    if (backslashes % 2 === 0) return quote
-  }
-  return -1
 }
 
 /** Of all objects inside. */
@@ -175,11 +163,15 @@ function skipSpace(text: string, from: number): number {
   return at
 }
 
-/** The place after the string that opens at `from`: jumps from quote to quote, each backslash is looked at once. */
+/**
+ * The place after the string that opens at `from`, or the text's end where nothing closes it. Jumps from quote to quote,
+ * each backslash is looked at once.
+ */
 function skipString(text: string, from: number): number {
   let quote = from
   for (;;) {
     quote = text.indexOf('"', quote + 1)
+    if (quote === -1) return text.length
     let backslashes = 0
     while (text.charCodeAt(quote - 1 - backslashes) === BACKSLASH) backslashes++
     if (backslashes % 2 === 0) return quote + 1

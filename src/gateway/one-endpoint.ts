@@ -13,7 +13,9 @@ import { accepted, type GatewayError, GatewayFault } from '../errors.ts'
 import { authenticate, type CallerIdentity } from '../middleware/authenticate.ts'
 import { isRefusal, readModel } from '../providers/fields.ts'
 import { openai } from '../providers/openai.ts'
+import { answerFault } from './answer-fault.ts'
 import type { GatewayEnv } from './call.ts'
+import { type InnerGateway, innerGateway, innerRequest } from './inner-gateway.ts'
 import { applyEdits, type JsonBody, parseJsonBody } from './json-body.ts'
 import { readBody } from './request-body.ts'
 
@@ -64,8 +66,8 @@ export function oneEndpoint(options: OneEndpointOptions): Hono<OneEndpointEnv> {
     app.post(path, authenticate({ keys, jwt }), async function routeByModel(c) {
       const body = accepted(parseJsonBody(accepted(await readBody(c.req.raw, 'json'))))
       const { target, model } = findTarget(body, prefixed, options)
-      const request = requestTo(c, target.prefix + path, applyEdits(body, [{ field: 'model', value: model }]))
-      return target.app.fetch(request, { request_id: c.var.request_id }, contextOf(c))
+      const bytes = applyEdits(body, [{ field: 'model', value: model }])
+      return target.call(innerRequest(urlOf(c, target.prefix + path), c.req.raw.headers, bytes), c)
     })
   }
   app.all('*', (c) => {
@@ -74,27 +76,18 @@ export function oneEndpoint(options: OneEndpointOptions): Hono<OneEndpointEnv> {
     const message = `There is no ${c.req.method} ${c.req.path} here, but ${ours}. All else is under ${theirs}.`
     return errorAnswer({ code: 'not_found', message }, c.var.request_id)
   })
-  app.onError((error, c) => {
-    if (error instanceof GatewayFault) return errorAnswer(error.error, c.var.request_id)
-    console.error(JSON.stringify({ message: 'unexpected', error: String(error), stack: error.stack }))
-    return errorAnswer({ code: 'internal_error', message: 'Something went wrong inside Tollgate.' }, c.var.request_id)
-  })
+  app.onError(answerFault(errorAnswer))
   return app
 }
 
 interface PrefixedTarget {
-  app: Hono<GatewayEnv & { Bindings: { request_id: string } }>
+  call: InnerGateway
   prefix: string
 }
 
-/** The provider's gateway at its own path, with the request's id as its own: one call has one id. */
+/** The provider's gateway at its own path. */
 function underItsName(name: string, { gateway, version }: Target): PrefixedTarget {
-  const app = new Hono<GatewayEnv & { Bindings: { request_id: string } }>()
-  app.use(async function sameRequestId(c, next) {
-    c.set('request_id', c.env.request_id)
-    await next()
-  })
-  return { app: app.route(`/${name}`, gateway), prefix: `/${name}${version}` }
+  return { call: innerGateway(`/${name}`, gateway), prefix: `/${name}${version}` }
 }
 
 /** Only the first segment names the provider: `openrouter/meta-llama/llama-3.3-70b` is its `meta-llama/llama-3.3-70b`. */
@@ -130,21 +123,9 @@ function wrongModel(message: string): GatewayFault {
   return new GatewayFault({ code: 'invalid_request', message, field: 'model' })
 }
 
-/** The same request at the provider's own path, on this host: no part of it comes from the caller. */
-function requestTo(c: Context, path: string, body: Uint8Array): Request {
+/** The provider's own path on this host: no part of it comes from the caller. */
+function urlOf(c: Context, path: string): string {
   const url = URL.parse(c.req.url)
   if (!url) throw new GatewayFault({ code: 'invalid_header', message: 'host is not valid.', field: 'host' })
-  const headers = new Headers(c.req.raw.headers)
-  headers.delete('transfer-encoding')
-  headers.set('content-length', String(body.length))
-  return new Request(url.origin + path + url.search, { method: 'POST', headers, body: body as BodyInit })
-}
-
-/** What keeps work alive after the answer; hosts without one need none. */
-function contextOf(c: Context) {
-  try {
-    return c.executionCtx
-  } catch {
-    return undefined
-  }
+  return url.origin + path + url.search
 }

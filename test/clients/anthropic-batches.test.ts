@@ -1,7 +1,8 @@
 // Message batches as the official Anthropic client runs them through Tollgate.
 
-import { NotFoundError } from '@anthropic-ai/sdk'
+import { APIError, NotFoundError } from '@anthropic-ai/sdk'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { CUT, type Script } from '../../src/local/fake-script.ts'
 import { checkBooks } from '../support/books.ts'
 import {
   anthropicOf,
@@ -33,6 +34,7 @@ beforeAll(async () => {
   user = await gateway.admin.user()
 })
 afterEach(() => {
+  gateway.provider.reply = undefined
   gateway.provider.requests.length = 0
 })
 afterAll(() => gateway?.close())
@@ -109,6 +111,51 @@ describe('a message batch', () => {
     const { events } = await checkBooks(gateway, [id])
     expect(events.filter(({ tokens }) => tokens > 0)).toMatchObject([{ cost_nano_usd, usage_source: 'reported' }])
   })
+
+  const chunked = (...steps: Script['steps']): Script => ({ headers: { 'content-type': 'application/json' }, steps })
+  test.each([
+    ['breaks off', chunked('{"id":"msgbatch_1","type":"mess', CUT)],
+    ['is far too long', chunked('{"id":"', 'x'.repeat(2 * 1_048_576), '"}')],
+  ])('whose answer %s is one error of Anthropic’s', async (_, answer) => {
+    const { client, attempts } = anthropicOf(gateway, user.key, { maxRetries: 2 })
+    gateway.provider.reply = () => answer
+    const error = await failure(client.messages.batches.retrieve('msgbatch_1'))
+    expect(error).toBeInstanceOf(APIError)
+    expect(error).toMatchObject({
+      status: 502,
+      error: { type: 'error', error: { type: 'api_error', code: 'upstream_unreachable' } },
+    })
+    expect(attempts).toHaveLength(1)
+    expect(attempts[0]?.answer?.headers.get('x-tollgate-request-id')).toMatch(/^[0-9a-f-]{36}$/)
+  })
+
+  test('names its results here, whatever its content type says beside the type', async () => {
+    const results_url = 'https://api.anthropic.com/v1/messages/batches/msgbatch_1/results'
+    const steps = [JSON.stringify({ id: 'msgbatch_1', type: 'message_batch', results_url })]
+    gateway.provider.reply = () => ({ headers: { 'content-type': 'application/json ; charset=utf-8' }, steps })
+    const batch = await anthropicOf(gateway, user.key).client.messages.batches.retrieve('msgbatch_1')
+    expect(batch.results_url).toBe(`${gateway.url}/anthropic/v1/messages/batches/msgbatch_1/results`)
+  })
+
+  test.each(['application/jsonl', 'application/json'])(
+    'has results that flow as they come, as %s too',
+    async (type) => {
+      const first = Promise.withResolvers<void>()
+      const line = `${JSON.stringify({ custom_id: 'a', result: { type: 'canceled' } })}\n`
+      gateway.provider.reply = () => ({
+        headers: { 'content-type': type },
+        steps: [line, { until: first.promise }, line],
+      })
+      const path = '/anthropic/v1/messages/batches/msgbatch_1/results'
+      const headers = { 'x-api-key': user.key, 'anthropic-version': '2023-06-01' }
+      const answer = await fetch(gateway.url + path, { headers })
+      const reader = answer.body?.pipeThrough(new TextDecoderStream()).getReader()
+      expect((await reader?.read())?.value).toBe(line)
+      first.resolve()
+      expect((await reader?.read())?.value).toBe(line)
+      expect((await reader?.read())?.done).toBe(true)
+    },
+  )
 
   test('that is more than a cap has room for is refused whole', async () => {
     const { key } = await gateway.admin.user([{ cap_type: 'daily', limits: { tokens: 600 } }])

@@ -134,6 +134,25 @@ describe('the request on its way to Bedrock', () => {
     expect(JSON.stringify(headers)).not.toMatch(/anthropic|tg_/)
   })
 
+  test('sent in chunks is metered and served like one of a known length', async () => {
+    const { id, key } = await gateway.admin.user(GENEROUS)
+    for (const model of [HELLO.model, 'claude-haiku-4-5-20251001']) {
+      const answer = await fetch(`${gateway.url}/anthropic/v1/messages`, {
+        method: 'POST',
+        headers: { 'x-api-key': key, 'content-type': 'application/json', 'anthropic-version': '2023-06-01' },
+        body: new Blob([JSON.stringify({ ...HELLO, model })]).stream(),
+        duplex: 'half',
+      } as RequestInit)
+      expect(answer.status).toBe(200)
+      expect(await answer.json()).toMatchObject({ type: 'message' })
+    }
+    const events = await eventually(
+      () => eventsOf(gateway, id),
+      (found) => found.length === 2,
+    )
+    expect(events.map(({ provider }) => provider).sort()).toEqual(['anthropic', 'bedrock'])
+  })
+
   test('is clamped where a cap has room for less', async () => {
     const { key } = await gateway.admin.user([{ cap_type: 'daily', limits: { tokens: 300 } }])
     const answer = await post(gateway, 'anthropic', key, { ...HELLO, max_tokens: 50_000 })
@@ -173,10 +192,21 @@ describe('errors are Anthropic’s, typed and raised once', () => {
     expect(await raised('tg_nonsense')).toBeInstanceOf(AuthenticationError)
     expect(await raised(user.key, { ...HELLO, max_tokens: 0.5 })).toBeInstanceOf(BadRequestError)
     expect(await raised(user.key, { ...HELLO, stream: 'yes' })).toBeInstanceOf(BadRequestError)
+    expect(await raised(user.key, { ...HELLO, model: [HELLO.model] })).toBeInstanceOf(BadRequestError)
     const { id, key } = await gateway.admin.user()
     await gateway.admin.call('POST', `/admin/users/${id}/suspend`)
     expect(await raised(key)).toBeInstanceOf(PermissionDeniedError)
     expect((await post(gateway, 'anthropic', user.key, '{"model":')).status).toBe(400)
+    const tooLarge = JSON.stringify({ ...HELLO, system: 'x'.repeat(21 * 1024 * 1024) })
+    for (const [headers, status, type] of [
+      [{ 'content-type': 'text/plain' }, 415, 'invalid_request_error'],
+      [{}, 413, 'request_too_large'],
+    ] as const) {
+      const refused = await post(gateway, 'anthropic', user.key, tooLarge, { headers })
+      expect(refused.status).toBe(status)
+      expect(await refused.json()).toMatchObject({ type: 'error', error: { type } })
+    }
+    expect((await post(gateway, 'anthropic', 'tg_nonsense', tooLarge)).status).toBe(401)
     expect(gateway.provider.requests).toHaveLength(0)
   })
 

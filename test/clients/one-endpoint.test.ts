@@ -215,6 +215,7 @@ describe('refusals are OpenAI’s typed errors, raised once, and nothing is forw
   test('a wrong key, before the body is looked at', async () => {
     expect(await raised(`${user.key.slice(0, -1)}x`, 'groq/m')).toBeInstanceOf(AuthenticationError)
     expect((await send('not JSON', 'tg_wrong')).status).toBe(401)
+    expect((await send('x'.repeat(21 * 1024 * 1024), 'tg_wrong')).status).toBe(401)
   })
 
   test('an exceeded cap, in the provider’s name, counted as one refusal', async () => {

@@ -139,3 +139,10 @@ test('a body of a great many small values is refused before it is parsed; long s
   const long = new TextEncoder().encode(JSON.stringify({ text: ',[{\\"'.repeat(300_000) }))
   expect(parseJsonBody(long)).toHaveProperty('members')
 })
+
+test('a large body whose last string is never closed is a 400', () => {
+  for (const end of ['', '\\', '\\"']) {
+    const bytes = new TextEncoder().encode(`{"text":"${'x'.repeat(600_000)}${end}`)
+    expect(parseJsonBody(bytes)).toMatchObject({ code: 'invalid_request', message: expect.stringContaining('JSON') })
+  }
+})

@@ -2,6 +2,7 @@
 
 import { beforeEach, expect, test } from 'vitest'
 import { NO_FACTS } from '../../../durable-objects/ledger/no-facts.ts'
+import type { SqlValue } from '../../../durable-objects/ledger/sql.ts'
 import type { UsageEvent } from '../../../durable-objects/ledger/types.ts'
 import { Outbox } from '../../../durable-objects/outbox.ts'
 import { EventRejected } from '../../../src/postgres/usage-writer.ts'
@@ -146,4 +147,49 @@ test('an event that Postgres refuses is set aside alone, and tried again after a
   // What was delivered since the last write is sent once more.
   expect(new Set(written)).toEqual(new Set(many(120)))
   expect(outbox.counts()).toEqual({ waiting: 0, rejected: 0 })
+})
+
+test('with 10,000 events waiting and 100 set aside, when to try again is known from at most one of each', async () => {
+  write = async (events) => {
+    if (events.some(({ id }) => id.startsWith('bad'))) throw new EventRejected('22003', 'out of range')
+    await deliver(events)
+  }
+  append(...Array.from({ length: 100 }, (_, index) => `bad${index}`))
+  await outbox.drain()
+  write = () => Promise.reject(new Error('down'))
+  append(...many(10_000))
+  await outbox.drain()
+  expect(outbox.counts()).toEqual({ waiting: 10_000, rejected: 100 })
+
+  const rows: number[] = []
+  const { all } = sql
+  sql.all = <Row>(statement: string, ...bindings: SqlValue[]) => {
+    const found = all<Row>(statement, ...bindings)
+    rows.push(found.length)
+    const plan = sql.peek<{ detail: string }>(`explain query plan ${statement}`, ...bindings)
+    expect(plan.map(({ detail }) => detail).join()).toMatch(/USING (COVERING )?INDEX outbox_/)
+    return found
+  }
+  expect(outbox.nextAttempt()).toBe(now + 500)
+  expect(rows).toEqual([1])
+  // The counts too are read without one event.
+  outbox.counts()
+  sql.all = all
+
+  write = deliver
+  now += HOUR / 2
+  await outbox.drain()
+  expect(outbox.counts()).toEqual({ waiting: 0, rejected: 100 })
+  expect(outbox.nextAttempt()).toBe(now + HOUR / 2)
+})
+
+test('a write that is undone leaves the counts as they were', () => {
+  append('a')
+  const undone = () =>
+    sql.transaction(() => {
+      append('b')
+      throw new Error('undone')
+    })
+  expect(undone).toThrow('undone')
+  expect(outbox.counts()).toEqual({ waiting: 1, rejected: 0 })
 })

@@ -1,0 +1,28 @@
+// The end of a request that threw: a refusal of Tollgate's own, or a bug. Looks as the dialect's SDK expects it.
+
+import { type GatewayError, GatewayFault } from '../errors.ts'
+import { forgetBody } from './request-body.ts'
+
+/** What it needs of Hono's context, whatever else the app keeps there. */
+interface Failed {
+  req: { raw: Request }
+  var: { request_id: string }
+}
+
+/**
+ * For `app.onError`. What is no `GatewayFault` is logged, and told to nobody else.
+ *
+ * @example
+ * ```ts
+ * app.onError(answerFault((error, requestId) => anthropic.errorResponse(error, requestId, { cap_status: null })))
+ * ```
+ */
+export function answerFault(errorAnswer: (error: GatewayError, requestId: string) => Response) {
+  return async function answerFault(error: Error, c: Failed): Promise<Response> {
+    await forgetBody(c.req.raw)
+    if (error instanceof GatewayFault) return errorAnswer(error.error, c.var.request_id)
+    console.error(JSON.stringify({ message: 'unexpected', error: String(error), stack: error.stack }))
+    const message = 'Something went wrong inside Tollgate.'
+    return errorAnswer({ code: 'internal_error', message }, c.var.request_id)
+  }
+}
