@@ -5,6 +5,7 @@ import { createRoute, z } from '@hono/zod-openapi'
 import { type GatewayError, GatewayFault } from '../errors.ts'
 import { changePrices, listLivePrices, type NewPrice } from '../postgres/prices.ts'
 import type { PriceRow } from '../postgres/schema.ts'
+import { isObject } from '../providers/answer.ts'
 import { problems, restApp } from '../rest/app.ts'
 import { type CsvRow, formatCsv, guardedCell, parseCsv, unguardedCell } from '../rest/csv.ts'
 import { endedEarly } from '../rest/empty-body.ts'
@@ -238,7 +239,7 @@ function cellsOf(row: PriceRow, columns: string[]): string[] {
     const [field = '', part] = column.split('.')
     const value = view[field]
     if (field === 'long_context') return Array.isArray(value) && value.length > 0 ? JSON.stringify(value) : ''
-    const shown = part === undefined || !value ? value : Reflect.get(value as object, part)
+    const shown = part === undefined || !isObject(value) ? value : Object.hasOwn(value, part) ? value[part] : null
     return guardedCell(shown === null || shown === undefined ? '' : String(shown))
   })
 }

@@ -16,12 +16,12 @@ export const continuedId = (provider: string, provider_id: string): string =>
 
 /** What the ledger is told. Without a price, what the hold costs is charged: unknown never means free. */
 export async function toConclusion(
-  { id, usage, model, service_tier, error_class }: Concluded,
+  { id, usage, longest_input_tokens, model, service_tier, error_class }: Concluded,
   draft: EventDraft,
   prices: PriceBook,
 ): Promise<Conclusion> {
   const price = model === null ? null : await prices.find(draft.provider, model)
-  const charged = usage && chargeReported(usage, price, service_tier)
+  const charged = usage && chargeReported(usage, price, service_tier, longest_input_tokens)
   const isPriced = price !== null || (usage !== null && Object.values(usage).every((count) => count === 0))
   return {
     request_id: continuedId(draft.provider, id),

@@ -2,13 +2,23 @@
 // first: every kind of token is scaled to its service tier, summed exactly and rounded up once. Pure.
 
 import type { Bound, TokenUsage } from '../providers/dialect.ts'
+import { isNoDearerTier } from '../providers/service-tiers.ts'
 import { type Charge, priceOf } from './money.ts'
 import type { Price, Rates } from './price.ts'
 
-/** The price of a call in nano-dollars, by the tier that answered and by the rates of its length. */
-export function costOf(price: Price, usage: TokenUsage, service_tier: string | null): number {
-  const rates = ratesFor(price, usage.input_tokens)
-  const scale = scaleOf(price, service_tier)
+/**
+ * The price of a call in nano-dollars, by the tier that answered (one that nobody priced costs as much as the dearest)
+ * and by the rates of its length.
+ * @param longest_input_tokens where the usage is the sum of many requests, the input of the longest one.
+ */
+export function costOf(
+  price: Price,
+  usage: TokenUsage,
+  service_tier: string | null,
+  longest_input_tokens: number | null = null,
+): number {
+  const rates = ratesFor(price, longest_input_tokens ?? usage.input_tokens)
+  const scale = scaleBy(percentOf(price, service_tier) ?? dearestPercent(price))
   const input = split(usage.input_tokens, rates.input, [
     { count: usage.cached_input_tokens, nano_usd_per_million: rates.cached_input },
     { count: usage.cache_write_5m_tokens, nano_usd_per_million: rates.cache_write_5m },
@@ -42,7 +52,9 @@ export interface WorstCase {
  */
 export function worstCase(price: Price, bound: PricedBound, input_tokens: number): WorstCase | null {
   if (bound.units > 0 && price.unit_nano_usd === null) return null
-  const scale = scaleOf(price, bound.service_tier)
+  const percent = percentOf(price, bound.service_tier)
+  if (percent === null) return null
+  const scale = scaleBy(percent)
   let input = 0
   let output = 0
   for (const rates of reachable(price, input_tokens)) {
@@ -85,10 +97,15 @@ function reachable(price: Price, input_tokens: number): Rates[] {
   return [price.rates, ...longer.map((tier) => tier.rates)]
 }
 
-function scaleOf(price: Price, service_tier: string | null): (nano_usd_per_million: number) => number {
-  const percent = (service_tier === null ? undefined : price.tier_percent.get(service_tier)) ?? 100
-  return (rate) => Math.ceil((rate * percent) / 100)
+/** Null for a tier whose price is not known. */
+function percentOf({ tier_percent }: Price, service_tier: string | null): number | null {
+  const priced = service_tier === null ? undefined : tier_percent.get(service_tier)
+  return priced ?? (isNoDearerTier(service_tier) ? 100 : null)
 }
+
+const dearestPercent = ({ tier_percent }: Price): number => Math.max(100, ...tier_percent.values())
+
+const scaleBy = (percent: number) => (nano_usd_per_million: number) => Math.ceil((nano_usd_per_million * percent) / 100)
 
 /**
  * Shares out a total among its kinds, the dearest first; what is left is plain. Kinds may overlap (audio that was

@@ -104,9 +104,7 @@ export function createOverrides(store: Pick<PriceStore, 'get'>, now: () => numbe
   }
 
   function versions(provider: string, model: string): FoundOverride[] | undefined {
-    return (
-      known?.get(keyOf(provider, model.trim().toLowerCase())) ?? known?.get(keyOf(provider, modelKey(provider, model)))
-    )
+    return known?.get(keyOf(provider, modelKey(provider, model)))
   }
 }
 
@@ -116,7 +114,7 @@ const keyOf = (provider: string, model: string) => JSON.stringify([provider, mod
 function indexOf(overrides: Override[]): Map<string, FoundOverride[]> {
   const index = new Map<string, FoundOverride[]>()
   for (const override of overrides.toSorted((a, b) => a.effective_from - b.effective_from)) {
-    const key = keyOf(override.provider, override.model.toLowerCase())
+    const key = keyOf(override.provider, modelKey(override.provider, override.model))
     const { id, effective_from } = override
     const found = { id, effective_from, price: priceOfOverride(override) }
     index.set(key, [...(index.get(key) ?? []), found])

@@ -22,7 +22,7 @@ export interface Price {
   rates: Rates
   /** Ascending. */
   long_context: LongContext[]
-  /** What each service tier costs, in percent of the rates; tiers that are not here cost 100. */
+  /** What each service tier costs, in percent of the rates; standard and cheaper ones that are not here cost 100, others are unpriced. */
   tier_percent: ReadonlyMap<string, number>
   web_search_nano_usd_per_million: number
   request_nano_usd: number

@@ -42,8 +42,6 @@ export const PROVIDERS: ReadonlyMap<string, ProviderTraits> = new Map<string, Pr
     {
       ...PLAIN_TRAITS,
       catalogue_id: 'openai',
-      cache_write_5m_percent: 100,
-      cache_write_1h_percent: 100,
       tier_percent: OPENAI_TIERS,
       web_search_usd_per_thousand: 10,
     },
@@ -53,9 +51,12 @@ export const PROVIDERS: ReadonlyMap<string, ProviderTraits> = new Map<string, Pr
     {
       ...PLAIN_TRAITS,
       catalogue_id: 'anthropic',
-      // `us` and `fast_us` are Tollgate's own names: see tierName in the dialect.
+      // `us`, `fast_us` and `batch_us` are Tollgate's own names: see tierName in the dialect.
       tier_percent: new Map([
         ['batch', 50],
+        ['batch_us', 55],
+        // Paid for in advance.
+        ['priority', 100],
         ['us', 110],
         ['fast', 600],
         ['fast_us', 660],

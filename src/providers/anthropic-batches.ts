@@ -142,7 +142,7 @@ function meterBatch(
 function concludedWithoutAnswers(answer: JsonObject, { params: { id = '' } }: Asked): Concluded[] {
   const counts = isObject(answer.request_counts) ? answer.request_counts : {}
   if (answer.processing_status !== 'ended' || counts.succeeded !== 0 || answer.id !== id) return []
-  return [{ id, usage: NO_USAGE, model: null, service_tier: null, error_class: null }]
+  return [{ id, usage: NO_USAGE, longest_input_tokens: null, model: null, service_tier: null, error_class: null }]
 }
 
 /** One line a request, in any order. What it concludes holds only where the file went past whole. */
@@ -151,12 +151,14 @@ function meterResults({ params: { id = '' } }: Asked, isAnswer: boolean, headers
   let usage: TokenUsage | null = NO_USAGE
   let model: string | null = null
   let tier: string | null = null
+  let longest_input_tokens = 0
   let bytes = 0
   let count = 0
   const lines = createLineReader((line) => {
     count += 1
     const read = readResult(parseJsonOrUndefined(line))
     usage = usage && read && added(usage, read.usage)
+    longest_input_tokens = Math.max(longest_input_tokens, read?.usage.input_tokens ?? 0)
     model = read?.model ?? model
     if (read?.tier && (tier === null || TIERS_BY_PRICE.indexOf(read.tier) < TIERS_BY_PRICE.indexOf(tier))) {
       tier = read.tier
@@ -172,7 +174,8 @@ function meterResults({ params: { id = '' } }: Asked, isAnswer: boolean, headers
       const isCut = bytes < announced || !lines.end()
       if (!isAnswer || isCut) return metered
       // No line at all may be an answer that never began.
-      const concluded = count === 0 ? [] : [{ id, usage, model, service_tier: tier, error_class: null }]
+      const concluded =
+        count === 0 ? [] : [{ id, usage, longest_input_tokens, model, service_tier: tier, error_class: null }]
       return { ...metered, complete: true, concluded }
     },
   }

@@ -25,14 +25,7 @@ const KNOWN_FIELDS = new Set(
 )
 
 /** Blocks that are what their bytes say. `thinking` carries the whole thought, encrypted, in its signature. */
-const BLOCKS_OF_BYTES = new Set([
-  'text',
-  'thinking',
-  'redacted_thinking',
-  'tool_use',
-  'server_tool_use',
-  'tool_reference',
-])
+const BLOCKS_OF_BYTES = new Set(['text', 'thinking', 'redacted_thinking', 'tool_use', 'server_tool_use'])
 
 export function readMessageBound(body: JsonObject, bytes: number): Bound | GatewayError {
   const model = readModel(body)

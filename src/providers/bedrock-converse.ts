@@ -3,7 +3,7 @@
 
 import type { GatewayError } from '../errors.ts'
 import { isObject, PLAIN_BOUND } from './answer.ts'
-import type { BedrockModel } from './bedrock-model.ts'
+import { type BedrockModel, TEMPLATE_TOKENS } from './bedrock-model.ts'
 import { dearestTier, isUnpriced, tierOf } from './bedrock-tier.ts'
 import type { Bound, Edit, JsonObject } from './dialect.ts'
 import { invalidField, isRefusal, readArray, readPositiveInteger, unknownField } from './fields.ts'
@@ -39,11 +39,12 @@ export function readConverseBound(body: JsonObject, bytes: number, model: Bedroc
 
   const media = readMedia(body, model.family === 'claude' ? INLINE_IMAGE_TOKENS.claude : INLINE_IMAGE_TOKENS.other)
   const formatted = body.outputConfig ? TOOL_PREAMBLE_TOKENS : 0
+  const template = model.family === 'claude' ? 0 : TEMPLATE_TOKENS
   return {
     ...PLAIN_BOUND,
     model: model.id,
     stream: false,
-    input_tokens: tokensOfBody(body, bytes) + media.added_tokens + tools.added_tokens + formatted,
+    input_tokens: tokensOfBody(body, bytes) + media.added_tokens + tools.added_tokens + formatted + template,
     open_input: media.open_input,
     unbounded: (model.is_prompt ? 'modelId' : null) ?? findUnknown(body) ?? tools.hosted,
     // A bound at or below the thinking budget would be refused.

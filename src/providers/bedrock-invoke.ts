@@ -5,11 +5,12 @@ import type { GatewayError } from '../errors.ts'
 import { isObject, PLAIN_BOUND } from './answer.ts'
 import { editMessage, readMessageBound } from './anthropic-messages.ts'
 import { editConverse, readConverseBound } from './bedrock-converse.ts'
-import { type BedrockModel, claudeName, type Family } from './bedrock-model.ts'
+import { type BedrockModel, claudeName, type Family, TEMPLATE_TOKENS } from './bedrock-model.ts'
 import type { Bound, Edit, JsonObject } from './dialect.ts'
 import { invalidField, isRefusal, readPositiveInteger, unknownField } from './fields.ts'
 import { editChat, readChatBound } from './openai-chat.ts'
-import { tokensOfBody } from './text-bound.ts'
+import { inSlices } from './openai-input.ts'
+import { TOOL_PREAMBLE_TOKENS, tokensOfBody } from './text-bound.ts'
 
 /** A family whose body is one prompt and flat parameters. */
 interface PromptFamily {
@@ -48,6 +49,9 @@ const PROMPT_FAMILIES: Partial<Record<Family, PromptFamily>> = {
 
 const MAX_CHOICES = 128
 
+/** What an InvokeModel call asks for in headers: what it would mean in the body is not known. */
+const IN_HEADERS = ['service_tier', 'serviceTier', 'performanceConfig']
+
 /** Claude's fields that Bedrock puts elsewhere, or has not. */
 const CLAUDE_FIELDS = ['anthropic_version', 'anthropic_beta']
 const NOT_ON_BEDROCK = ['model', 'stream', 'speed', 'inference_geo', 'service_tier']
@@ -55,10 +59,16 @@ const NOT_ON_BEDROCK = ['model', 'stream', 'speed', 'inference_geo', 'service_ti
 export function readInvokeBound(body: JsonObject, bytes: number, model: BedrockModel): Bound | GatewayError {
   const { id, family } = model
   if (family === 'claude') return readClaudeBound(body, bytes, id)
-  if (family === 'nova') return readConverseBound(body, bytes, model)
+  if (family === 'nova') {
+    const bound = readConverseBound(body, bytes, model)
+    return isRefusal(bound) ? bound : { ...bound, unbounded: bound.unbounded ?? setIn(body, IN_HEADERS) }
+  }
   if (isChat(family, body)) {
     const bound = readChatBound({ ...body, model: id }, bytes)
-    return isRefusal(bound) ? bound : { ...bound, stream: false, unbounded: bound.unbounded ?? extra(body) }
+    if (isRefusal(bound)) return bound
+    const input_tokens = bound.input_tokens + TEMPLATE_TOKENS
+    const unbounded = setIn(body, IN_HEADERS) ?? bound.unbounded ?? extra(body)
+    return { ...bound, stream: false, input_tokens, unbounded }
   }
   const prompt = family && PROMPT_FAMILIES[family]
   if (!prompt) {
@@ -72,7 +82,7 @@ export function readInvokeBound(body: JsonObject, bytes: number, model: BedrockM
     ...PLAIN_BOUND,
     model: id,
     stream: false,
-    input_tokens: tokensOfBody(body, bytes),
+    ...boundInput(body, bytes, prompt),
     unbounded: unknownField(body, prompt.fields) ?? unknownWithin(body, prompt),
     output,
   }
@@ -124,8 +134,19 @@ function readClaudeBound(body: JsonObject, bytes: number, id: string): Bound | G
   for (const field of CLAUDE_FIELDS) delete message[field]
   const bound = readMessageBound(message, bytes)
   if (isRefusal(bound)) return bound
-  const foreign = NOT_ON_BEDROCK.find((field) => body[field] !== undefined && body[field] !== null)
-  return { ...bound, model: id, stream: false, service_tier: null, unbounded: bound.unbounded ?? foreign ?? null }
+  const foreign = setIn(body, NOT_ON_BEDROCK)
+  return { ...bound, model: id, stream: false, service_tier: null, unbounded: bound.unbounded ?? foreign }
+}
+
+const setIn = (body: JsonObject, fields: string[]): string | null =>
+  fields.find((field) => body[field] !== undefined && body[field] !== null) ?? null
+
+function boundInput(body: JsonObject, bytes: number, { fields }: PromptFamily): Pick<Bound, 'input_tokens' | 'rounds'> {
+  const tokens = tokensOfBody(body, bytes)
+  // The window bounds each of them and not their sum.
+  if (fields.has('texts')) return inSlices(tokens)
+  const told = setIn(body, ['tools', 'documents']) === null ? 0 : TOOL_PREAMBLE_TOKENS
+  return { input_tokens: tokens + TEMPLATE_TOKENS + told, rounds: 1 }
 }
 
 function readOutput(body: JsonObject, { max, within, choices }: PromptFamily): Bound['output'] | GatewayError {

@@ -28,6 +28,9 @@ export interface BedrockModel {
   is_prompt: boolean
 }
 
+/** Most tokens that a model's own template (Claude's is known) writes around a prompt or messages. */
+export const TEMPLATE_TOKENS = 300
+
 const MAX_ID_LENGTH = 2_048
 /** Slashes only where an ARN has them, and never `..`: the path that the provider sees means what was read here. */
 const ID = /^([a-zA-Z0-9][\w.:-]*|arn:[\w:-]+(\/[\w:-][\w.:-]*)+)$/

@@ -9,7 +9,7 @@ import { editInvoke, readInvokeBound } from './bedrock-invoke.ts'
 import { meterInvoke } from './bedrock-invoke-meter.ts'
 import { meterConverse } from './bedrock-meter.ts'
 import { type BedrockModel, readModelId } from './bedrock-model.ts'
-import { dearestTier, isUnpriced, LATENCY_HEADER, tierOfHeaders } from './bedrock-tier.ts'
+import { dearestTier, isUnpriced, LATENCY_HEADER, TIER_HEADER, tierOfHeaders } from './bedrock-tier.ts'
 import type { Asked, Bound, Dialect, ErrorRendering, Operation } from './dialect.ts'
 import { exceptionFrame, wholeFrames } from './eventstream.ts'
 import { isRefusal } from './fields.ts'
@@ -45,7 +45,13 @@ const readInvoke: Reader = ({ body, bytes, headers }, model) => {
   const service_tier = dearestTier(...tierOfHeaders(headers))
   return { ...bound, service_tier, unbounded: bound.unbounded ?? stored ?? guarded ?? unpriced }
 }
-const readConverse: Reader = ({ body, bytes }, model) => readConverseBound(body, bytes, model)
+const readConverse: Reader = ({ body, bytes, headers }, model) => {
+  const bound = readConverseBound(body, bytes, model)
+  if (isRefusal(bound)) return bound
+  // Here the body says them: what they would mean beside it is not known.
+  const odd = [GUARDRAIL_HEADER, TIER_HEADER, LATENCY_HEADER].find((name) => headers.has(name)) ?? null
+  return { ...bound, unbounded: bound.unbounded ?? odd }
+}
 
 const invoke: Pick<Operation, 'method' | 'edits' | 'meter'> = {
   method: 'POST',

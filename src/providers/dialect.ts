@@ -97,6 +97,8 @@ export interface Concluded {
   id: string
   /** Null: unknown, the hold is charged; nothing was used: all zeros. */
   usage: TokenUsage | null
+  /** Input of the longest request, where the usage is a sum that no long-context rate applies to; null: the sum counts. */
+  longest_input_tokens: number | null
   model: string | null
   service_tier: string | null
   error_class: string | null
@@ -136,6 +138,8 @@ export interface Operation {
   takes?: 'json' | 'form'
   /** Reads the bound, or says which field is wrong. Null for operations that use no tokens and cost nothing. */
   readBound: ((asked: Asked) => Bound | GatewayError) | null
+  /** Why a call is refused that has no bound to read: what its query asks for, say. */
+  refuse?: (asked: Asked) => GatewayError | null
   /** The body's edits for metering (usage in streams) and for the granted output bound (null: leave it). */
   edits?: (asked: Asked, granted_output_tokens: number | null) => Edit[]
   /** What must be taken out of the client's stream: a chunk that only Tollgate asked for, half a frame. */

@@ -3,11 +3,12 @@
 import type { GatewayError } from '../errors.ts'
 import { bufferAnswer, isObject, NO_USAGE, PLAIN_BOUND, stringOrNull, tokenCount, UNREAD } from './answer.ts'
 import type { Asked, Bound, JsonObject, Meter } from './dialect.ts'
-import { invalidField } from './fields.ts'
+import { invalidField, isRefusal } from './fields.ts'
 import { holdsOnlyText } from './gemini-contents.ts'
 import { fieldsOf, listOf, messageAt, type Reading, startReading, unknownIn } from './gemini-fields.ts'
 import { modelInPath, refuseOtherModel, refuseQuery } from './gemini-request.ts'
 import { googleErrorClass } from './google-errors.ts'
+import { inSlices } from './openai-input.ts'
 import { tokensOfBody } from './text-bound.ts'
 
 const KNOWN_FIELDS = new Set(['content', 'model', 'outputDimensionality', 'taskType', 'title'])
@@ -18,7 +19,7 @@ export function readEmbedBound(asked: Asked): Bound | GatewayError {
 }
 
 export function readBatchEmbedBound(asked: Asked): Bound | GatewayError {
-  return readBound(asked, (body, model, reading) => {
+  const bound = readBound(asked, (body, model, reading) => {
     const fields = fieldsOf(body, '', reading)
     reading.unbounded ??= unknownIn(fields, KNOWN_BATCH_FIELDS, '')
     reading.refusal ??= refuseOtherModel(fields.model, model, 'model')
@@ -27,6 +28,8 @@ export function readBatchEmbedBound(asked: Asked): Bound | GatewayError {
       readRequest(messageAt(request, `requests[${at}]`, reading), `requests[${at}].`, model, reading)
     }
   })
+  // The window bounds each text and not their sum.
+  return isRefusal(bound) ? bound : { ...bound, ...inSlices(bound.input_tokens) }
 }
 
 function readBound(

@@ -42,7 +42,8 @@ export function readGenerateBound({ body, bytes, params, query }: Asked, stream:
   readTools(fields.tools, reading)
   const config = messageAt(fields.generationConfig, 'generationConfig', reading)
   reading.unbounded ??= unknownIn(config, KNOWN_CONFIG, 'generationConfig.')
-  if (config.responseSchema || config.responseJsonSchema) reading.added_tokens += TOOL_PREAMBLE_TOKENS
+  if (config.responseSchema || config.responseJsonSchema || config._responseJsonSchema)
+    reading.added_tokens += TOOL_PREAMBLE_TOKENS
   const output = readOutput(config, reading)
   if (isRefusal(output)) return output
   // What was cached may hold hosted tools beside contents.

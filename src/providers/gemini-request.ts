@@ -20,9 +20,10 @@ export function refuseOtherModel(named: unknown, model: string, field: string): 
 /** Google's parameters for every API can replace the body (`$req`), the method (`$httpMethod`) or the usage (`fields`). */
 const HARMLESS = new Set(['alt', '$alt', 'prettyPrint', '$prettyPrint', 'quotaUser'])
 
-export function refuseQuery(query: URLSearchParams): GatewayError | null {
+/** @param known what the operation takes beside Google's own. */
+export function refuseQuery(query: URLSearchParams, known: string[] = []): GatewayError | null {
   for (const name of query.keys()) {
-    if (!HARMLESS.has(name)) {
+    if (!HARMLESS.has(name) && !known.includes(name)) {
       const field = name.slice(0, 40)
       return { code: 'invalid_request', message: `The query parameter ${field} is not metered here.`, field }
     }

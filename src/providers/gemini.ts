@@ -7,7 +7,7 @@ import { meterEmbed, readBatchEmbedBound, readEmbedBound } from './gemini-embed.
 import { passWholeEvents, passWholeObjects } from './gemini-frames.ts'
 import { editGenerate, readGenerateBound } from './gemini-generate.ts'
 import { meterGenerate } from './gemini-meter.ts'
-import { asksForEvents, pathOf } from './gemini-request.ts'
+import { asksForEvents, pathOf, refuseQuery } from './gemini-request.ts'
 import { googleError, googleErrorResponse, readGoogleCredential, setGoogleCredential } from './google-errors.ts'
 import { unmetered } from './refusals.ts'
 import { sseError } from './sse.ts'
@@ -55,6 +55,15 @@ const MAX_OUTPUT_TOKENS: [RegExp, number][] = [
   [/^gemini-(2\.5|3(\.\d+)?)-/, 65_536],
 ]
 
+/** A list of models is read by the page. */
+const PAGING = ['pageSize', 'page_size', 'pageToken', 'page_token']
+
+/** Google's parameters for every API can make another call of one that costs nothing. */
+const free = (name: string, path: string, method: Operation['method'] = 'GET', known: string[] = []): Operation => ({
+  ...unmetered(name, path, method),
+  refuse: ({ query }) => refuseQuery(query, known),
+})
+
 export const gemini: Dialect = {
   provider: 'gemini',
   operations: [
@@ -62,9 +71,9 @@ export const gemini: Dialect = {
     streamGenerateContent,
     embedContent,
     batchEmbedContents,
-    unmetered('count_tokens', pathOf('countTokens'), 'POST'),
-    unmetered('models_list', '/:version{v1(?:alpha|beta)?}/models'),
-    unmetered('models_get', '/:version{v1(?:alpha|beta)?}/models/:model{[\\w.-]+}'),
+    free('count_tokens', pathOf('countTokens'), 'POST'),
+    free('models_list', '/:version{v1(?:alpha|beta)?}/models', 'GET', PAGING),
+    free('models_get', '/:version{v1(?:alpha|beta)?}/models/:model{[\\w.-]+}'),
   ],
   request_id_header: 'x-request-id',
   forwarded_headers: ['content-type', 'accept', 'user-agent', 'x-goog-api-client', 'x-server-timeout'],

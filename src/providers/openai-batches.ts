@@ -74,6 +74,7 @@ function concludeBatch(id: string, batch: JsonObject): Concluded {
   return {
     id,
     usage: readTotals(batch.usage) ?? (neverRan ? NO_USAGE : null),
+    longest_input_tokens: null,
     model: stringOrNull(batch.model),
     service_tier: 'batch',
     error_class: batch.status === 'failed' ? 'upstream_invalid_request' : null,

@@ -12,6 +12,7 @@ import {
   readPositiveInteger,
   unknownField,
 } from './fields.ts'
+import { openAITier } from './service-tiers.ts'
 import { TOOL_PREAMBLE_TOKENS, tokensOfBody } from './text-bound.ts'
 
 /** gpt-4o-mini multiplies image tokens: 2,833 and 5,667 for each of up to eight tiles make 48,169. */
@@ -44,6 +45,7 @@ export function readChatBound(body: JsonObject, bytes: number): Bound | GatewayE
   if (isRefusal(modalities)) return modalities
 
   const media = readMedia(body.messages)
+  const tier = openAITier(body)
   const preamble = tools.length > 0 || body.functions || body.response_format ? TOOL_PREAMBLE_TOKENS : 0
   return {
     ...PLAIN_BOUND,
@@ -51,13 +53,13 @@ export function readChatBound(body: JsonObject, bytes: number): Bound | GatewayE
     stream,
     input_tokens: tokensOfBody(body, bytes) + media.added_tokens + preamble,
     open_input: media.open_input,
-    unbounded: findUnbounded(body, model, tools),
+    unbounded: findUnbounded(body, model, tools, modalities) ?? tier.unbounded,
     output,
     // Newer models write their cache without being asked, at 1.25 times the input price.
     cache_write: '5m',
     audio_input: media.audio,
     audio_output: modalities.includes('audio') || isObject(body.audio),
-    service_tier: body.service_tier === 'default' || body.service_tier === 'flex' ? null : 'priority',
+    service_tier: tier.service_tier,
   }
 }
 
@@ -104,11 +106,13 @@ export function readUsageFlag(body: JsonObject): boolean | GatewayError {
   return readBoolean(options, 'include_usage', 'stream_options.include_usage')
 }
 
-function findUnbounded(body: JsonObject, model: string, tools: unknown[]): string | null {
+function findUnbounded(body: JsonObject, model: string, tools: unknown[], modalities: unknown[]): string | null {
   const unknown = unknownField(body, KNOWN_FIELDS)
   if (unknown !== null) return unknown
   const hosted = tools.findIndex((tool) => !isObject(tool) || (tool.type !== 'function' && tool.type !== 'custom'))
   if (hosted !== -1) return `tools[${hosted}]`
+  // Images and whatever comes next: at rates of their own.
+  if (modalities.some((one) => one !== 'text' && one !== 'audio')) return 'modalities'
   // These models search the web on every call, for a fee per search that the answer does not tell.
   return /search|research/i.test(model) ? 'model' : null
 }

@@ -82,7 +82,14 @@ export function meterDeleted(id: string): Meter {
     end() {
       const answer = buffer.end()
       const isGone = isObject(answer) && answer.deleted === true
-      const unknown = { id, usage: null, model: null, service_tier: null, error_class: null }
+      const unknown = {
+        id,
+        usage: null,
+        longest_input_tokens: null,
+        model: null,
+        service_tier: null,
+        error_class: null,
+      }
       return { ...UNREAD, may_hide_output: false, complete: true, concluded: isGone ? [unknown] : [] }
     },
   }
@@ -93,6 +100,7 @@ function conclude(response: JsonObject): Concluded {
   return {
     id: stringOrNull(response.id) ?? '',
     usage: readResponsesUsage(response),
+    longest_input_tokens: null,
     model: stringOrNull(response.model),
     service_tier: stringOrNull(response.service_tier),
     error_class: error === null ? null : errorClass(error),

@@ -17,6 +17,7 @@ import { readResponseInput } from './openai-responses-input.ts'
 import { meterDeleted, meterResponse, meterStored } from './openai-responses-meter.ts'
 import { readTools } from './openai-responses-tools.ts'
 import { unmetered } from './refusals.ts'
+import { openAITier } from './service-tiers.ts'
 import { TOOL_PREAMBLE_TOKENS, tokensOfBody } from './text-bound.ts'
 
 /**
@@ -77,6 +78,7 @@ export function readResponsesBound(body: JsonObject, bytes: number): Bound | Gat
 
   const tools = readTools(declared, max_tool_calls)
   const input = readResponseInput(items)
+  const tier = openAITier(body)
   const stored = ['previous_response_id', 'conversation'].find((field) => (body[field] ?? null) !== null)
   const preamble = declared.length > 0 || isObject(body.text) ? TOOL_PREAMBLE_TOKENS : 0
   return {
@@ -87,13 +89,18 @@ export function readResponsesBound(body: JsonObject, bytes: number): Bound | Gat
     // What a search finds is read like any other input: the window bounds that, once a round.
     open_input: stored ?? input.open_input ?? tools.open_input,
     rounds: tools.rounds,
-    unbounded: unknownField(body, KNOWN_FIELDS) ?? tools.unbounded ?? input.unbounded ?? unboundedModel(body, model),
+    unbounded:
+      unknownField(body, KNOWN_FIELDS) ??
+      tier.unbounded ??
+      tools.unbounded ??
+      input.unbounded ??
+      unboundedModel(body, model),
     // Whether `max_output_tokens` holds for a response or for each of its rounds is not promised.
     output: { max_tokens, min_tokens: 1, choices: tools.rounds },
     // Newer models write their cache without being asked, at 1.25 times the input price.
     cache_write: '5m',
     web_search_requests: tools.web_search_requests,
-    service_tier: body.service_tier === 'default' || body.service_tier === 'flex' ? null : 'priority',
+    service_tier: tier.service_tier,
   }
 }
 

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check'
 import type { JsonObject } from '../../src/providers/dialect.ts'
-import { type AnyCall, base64, count, optional, record, text } from './any-body.ts'
+import { type AnyCall, base64, count, longTexts, many, optional, record, text } from './any-body.ts'
 
 const ttls = fc.constantFrom(undefined, '5m', '1h')
 const cached = (ttl: string | undefined) => (ttl ? { cache_control: { type: 'ephemeral', ttl } } : {})
@@ -71,13 +71,20 @@ export const messageBatches: fc.Arbitrary<AnyCall> = fc
   }))
 
 const CLAUDE = 'us.anthropic.claude-haiku-4-5-20251001-v1:0'
+const EMBED = 'cohere.embed-english-v3'
 const LLAMA = 'meta.llama3-1-8b-instruct-v1:0'
 
-export const invoked: fc.Arbitrary<AnyCall> = fc.oneof(
+export const invokedInStreams: fc.Arbitrary<AnyCall> = fc.oneof(
   messageBody
     .filter(({ uses }) => uses === undefined)
     .map(({ body, says }) => ({ model: CLAUDE, body: { anthropic_version: 'bedrock-2023-05-31', ...body }, says })),
   record({ prompt: text, max_gen_len: optional(count(2_000)) }).map((body) => ({ model: LLAMA, body })),
+)
+
+/** What is embedded is answered whole. */
+export const invoked: fc.Arbitrary<AnyCall> = fc.oneof(
+  invokedInStreams,
+  fc.oneof(many, longTexts).map((texts) => ({ model: EMBED, body: { texts, input_type: 'search_document' } })),
 )
 
 export const conversed: fc.Arbitrary<AnyCall> = fc

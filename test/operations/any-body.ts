@@ -39,6 +39,10 @@ export const base64 = fc.base64String({ minLength: 4, maxLength: 400 })
 /** Also what is not set at all: `JSON.stringify` leaves it out, and so must the body. */
 export const record = <T extends object>(fields: { [name in keyof T]: fc.Arbitrary<T[name]> }) =>
   fc.record(fields).map((one) => Object.fromEntries(Object.entries(one).filter(([, value]) => value !== undefined)))
+/** Each fits a window of 2,048 tokens, all of them together do not. */
+export const longTexts = fc
+  .array(fc.integer({ min: 1_000, max: 2_000 }), { minLength: 3, maxLength: 20 })
+  .map((lengths) => lengths.map((length) => 'x'.repeat(length)))
 export const many = fc.array(text, { minLength: 1, maxLength: 20 })
 
 /** What a provider writes around tools that are declared. */

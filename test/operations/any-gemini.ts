@@ -2,7 +2,7 @@
 
 import fc from 'fast-check'
 import type { JsonObject } from '../../src/providers/dialect.ts'
-import { type AnyCall, base64, count, many, optional, PREAMBLE, text } from './any-body.ts'
+import { type AnyCall, base64, count, longTexts, many, optional, PREAMBLE, text } from './any-body.ts'
 
 const FLASH = 'gemini-2.5-flash'
 
@@ -46,7 +46,7 @@ export const embedded: fc.Arbitrary<AnyCall> = text.map((value) => ({
   says: said,
 }))
 
-export const batchEmbedded: fc.Arbitrary<AnyCall> = many.map((texts) => ({
+export const batchEmbedded: fc.Arbitrary<AnyCall> = fc.oneof(many, longTexts).map((texts) => ({
   model: EMBEDDING,
   body: { requests: texts.map((value) => ({ model: `models/${EMBEDDING}`, content: { parts: [{ text: value }] } })) },
   says: said,

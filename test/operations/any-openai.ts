@@ -2,7 +2,7 @@
 
 import fc from 'fast-check'
 import type { JsonObject } from '../../src/providers/dialect.ts'
-import { type AnyCall, base64, count, many, optional, PREAMBLE, record, text } from './any-body.ts'
+import { type AnyCall, base64, count, longTexts, many, optional, PREAMBLE, record, text } from './any-body.ts'
 
 const schema = fc.constantFrom({ type: 'object', properties: { city: { type: 'string' } } }, {})
 /** gpt-4o-mini multiplies the tokens of images. */
@@ -52,7 +52,7 @@ export const chat = (model: string, most_output: number): fc.Arbitrary<AnyCall> 
     )
 
 const numbers = fc.array(fc.nat(200_000), { minLength: 1, maxLength: 40 })
-const inputs = fc.oneof(text, many, numbers, fc.array(numbers, { minLength: 1, maxLength: 5 }))
+const inputs = fc.oneof(text, many, longTexts, numbers, fc.array(numbers, { minLength: 1, maxLength: 5 }))
 
 /** The fakes of these bill the worst by themselves. */
 export const completions = (model: string): fc.Arbitrary<AnyCall> =>

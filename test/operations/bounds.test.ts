@@ -44,7 +44,7 @@ const BODIES: Record<string, Record<string, fc.Arbitrary<AnyCall>>> = {
   anthropic: { messages: anyAnthropic.messages, message_batches_create: anyAnthropic.messageBatches },
   bedrock: {
     invoke_model: anyAnthropic.invoked,
-    invoke_model_stream: anyAnthropic.invoked,
+    invoke_model_stream: anyAnthropic.invokedInStreams,
     converse: anyAnthropic.conversed,
     converse_stream: anyAnthropic.conversed,
   },

@@ -84,7 +84,8 @@ export const ESCAPES: Record<string, Escape[]> = {
       'GET',
       `/v1beta/cachedContents /v1beta/cachedContents/c_1 /v1beta/files /v1beta/files/f_1 /v1beta/tunedModels
       /v1beta/operations/o_1 /v1beta/batches /v1beta/fileSearchStores /v1beta/corpora /v1beta/interactions/i_1
-      /v1beta/models/gemini-2.5-flash:generateContent /v1beta/models/a/b
+      /v1beta/models/gemini-2.5-flash:generateContent /v1beta/models/a/b /v1beta/models?$httpMethod=POST
+      /v1beta/models/gemini-2.5-flash?$req=x
       /ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent`,
     ),
     ...all(
@@ -93,7 +94,8 @@ export const ESCAPES: Record<string, Escape[]> = {
       /v1beta/models/gemini-2.5-flash:batchGenerateContent /v1beta/models/gemini-embedding-001:asyncBatchEmbedContent
       /v1beta/models/veo-3.1:predictLongRunning /v1beta/models/imagen-4:predict /v1beta/models/gemini-2.5-flash:generateAnswer
       /v1beta/models/gemini-2.5-flash:generateMessage /v1beta/models/gemini-2.5-flash:generateText
-      /v1beta/models/gemini-2.5-flash:embedText /v1beta/models/gemini-2.5-flash /v1beta/models/gemini-2.5-flash:
+      /v1beta/models/gemini-2.5-flash:embedText
+      /v1beta/models/gemini-2.5-flash:countTokens?$httpMethod=DELETE /v1beta/models/gemini-2.5-flash /v1beta/models/gemini-2.5-flash:
       /v1beta/models/gemini-2.5-flash:GenerateContent /v1beta/models/gemini-2.5-flash:generateContent:generateContent
       /v1beta/models/gemini-2.5-flash:generateContent/ /v1beta/dynamic/d_1:generateContent /v1beta/interactions
       /v1beta/fileSearchStores /v1beta/fileSearchStores/s_1:importFile /v1beta/corpora /v1beta/openai/chat/completions

@@ -31,6 +31,8 @@ const quirksSchema = z.strictObject({
   cached_tokens_at: path.nullable().default(null),
   /** It takes Anthropic's `cache_control`, whose caches may be written for an hour at twice the price. */
   cache_ttl: z.boolean().default(false),
+  /** It has OpenAI's service tiers, priced in percent. Without: a `service_tier` beside the standard ones is unbounded. */
+  service_tiers: z.boolean().default(false),
   /** Parameters of its own whose cost is known, each with the most tokens of input that it adds. All others are unbounded. */
   fields: z.record(z.string(), z.int().min(0).max(1_000_000)).default({}),
   /** Parts of the names of models that search, route or call tools by themselves, for fees that nothing bounds. */

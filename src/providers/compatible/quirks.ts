@@ -3,6 +3,7 @@
 import { isObject } from '../answer.ts'
 import type { Bound, Edit, JsonObject, Operation } from '../dialect.ts'
 import { invalidField, isRefusal } from '../fields.ts'
+import { isStandardTier } from '../service-tiers.ts'
 import { tokensOfBody, visit } from '../text-bound.ts'
 import type { Quirks } from './provider.ts'
 import { withUsageQuirks } from './usage.ts'
@@ -29,7 +30,8 @@ export function withQuirks(operation: Operation, quirks: Quirks): Operation {
       // Its jobs could not be asked for again: their routes are not here.
       if (asked.body.background === true) return invalidField('background', 'false with this provider')
       const own = ownFields(asked.body, operation, quirks)
-      const others = Object.entries(asked.body).filter(([name]) => !Object.hasOwn(own, name))
+      const isOpenAIs = (name: string) => !Object.hasOwn(own, name) && (quirks.service_tiers || name !== 'service_tier')
+      const others = Object.entries(asked.body).filter(([name]) => isOpenAIs(name))
       const bound = readBound({ ...asked, body: Object.fromEntries(others) })
       return isRefusal(bound) ? bound : widen(bound, asked.body, own, quirks)
     },
@@ -55,9 +57,15 @@ function widen(bound: Bound, body: JsonObject, own: JsonObject, quirks: Quirks):
   return {
     ...bound,
     input_tokens: bound.input_tokens + tokensOfBody(own, 0) + added,
-    unbounded: bound.unbounded ?? findFee(bound, body, quirks),
+    unbounded: bound.unbounded ?? findFee(bound, body, quirks) ?? findTier(body, quirks),
+    service_tier: quirks.service_tiers ? bound.service_tier : null,
     cache_write: asksForOneHour(body, quirks) ? '1h' : bound.cache_write,
   }
+}
+
+/** A tier whose price nobody knows. */
+function findTier({ service_tier }: JsonObject, { service_tiers }: Quirks): string | null {
+  return service_tiers || isStandardTier(service_tier) ? null : 'service_tier'
 }
 
 /** What may cost a fee that no token tells. */

@@ -82,8 +82,8 @@ export const KNOWN_PROVIDERS: readonly ProviderRow[] = [
         usage: 0,
         session_id: 0,
       },
-      // A search with every call, and models that choose another one.
-      fee_models: [':online', ':exacto', 'sonar', 'openrouter/'],
+      // A search with every call, models that choose another one, and what is stored at OpenRouter.
+      fee_models: [':online', ':exacto', 'sonar', 'openrouter/', '@preset'],
     },
   },
   {
@@ -92,6 +92,7 @@ export const KNOWN_PROVIDERS: readonly ProviderRow[] = [
     credential_header: 'api-key',
     operations: ['completions', 'embeddings', 'responses', 'models'],
     request_id_header: 'apim-request-id',
+    quirks: { service_tiers: true },
   },
   {
     // https://developers.cloudflare.com/workers-ai/configuration/open-ai-compatibility

@@ -112,6 +112,15 @@ test('a file from a spreadsheet is read: BOM, LF or CRLF, empty lines, no end of
   expect((await upload(text, 'text/csv; charset=UTF-8; header=present')).body).toMatchObject({ unchanged: 2 })
 })
 
+test('a tier with an odd name is in its own row of the download only', async () => {
+  const header = 'provider,model,effective_from,usd_per_request,tier_percent.constructor'
+  await upload([header, `openai,a,${FROM},1,150`, `openai,b,${FROM},1,`].join('\n'))
+  const csv = await download()
+  expect(csv).toContain('constructor')
+  expect(csv).not.toContain('function')
+  expect((await upload(csv)).body).toEqual({ created: 0, replaced: 0, unchanged: 2 })
+})
+
 test('what is no CSV in UTF-8, or too much of it, is refused', async () => {
   for (const type of ['application/json', 'text/plain', 'text/csv; charset=latin1', 'text/csvx'])
     expect(await upload(HEADER, type)).toMatchObject({ status: 415, body: { field: 'content-type' } })

@@ -322,7 +322,7 @@ describe('GET /prices/{provider}/{model}', () => {
         provider: 'openai',
         model: 'gpt-4o-mini',
         price: {
-          usd_per_mtok: { input: '1', cached_input: '1', cache_write_5m: '1', output: '2', audio_input: null },
+          usd_per_mtok: { input: '1', cached_input: '1', cache_write_5m: '1.25', output: '2', audio_input: null },
           usd_per_request: '0',
           usd_per_unit: null,
           usd_per_thousand_web_searches: '10',

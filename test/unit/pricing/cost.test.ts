@@ -39,9 +39,24 @@ describe('hand-computed costs', () => {
     ['priority', 250_000],
     ['default', 100_000],
     [null, 100_000],
-    ['constructor', 100_000],
+    ['scale', 100_000],
+    // Nobody priced these: as much as the dearest.
+    ['fast', 250_000],
+    ['constructor', 250_000],
   ])('the tier %s costs %i', (tier, cost) => {
     expect(costOf(PRICE, { ...NO_USAGE, output_tokens: 10 }, tier)).toBe(cost)
+  })
+
+  test('a tier that nobody priced costs no less than the plain rates where no tier is dearer', () => {
+    const price = { ...PRICE, tier_percent: new Map([['flex', 50]]) }
+    expect(costOf(price, { ...NO_USAGE, output_tokens: 10 }, 'fast')).toBe(100_000)
+  })
+
+  test('of a sum of many requests, the longest one decides whether the rates of long inputs apply', () => {
+    const usage = { ...NO_USAGE, input_tokens: 3_000 }
+    expect(costOf(PRICE, usage, null, 1_000)).toBe(6_000_000)
+    expect(costOf(PRICE, usage, null, 1_001)).toBe(12_000_000)
+    expect(costOf(PRICE, usage, null, null)).toBe(12_000_000)
   })
 
   test('kinds that overlap are charged at the dearer one, and never more tokens than there were', () => {
@@ -58,6 +73,19 @@ test('a call that can cause what has no price is unpriced', () => {
   expect(worstCase(PRICE, { ...PLAIN_BOUND, units: 1 }, 10)).toBeNull()
   expect(worstCase({ ...PRICE, unit_nano_usd: 7 }, { ...PLAIN_BOUND, units: 3 }, 0)?.input_cost_nano_usd).toBe(21)
 })
+
+test.each(['fast', 'performance', 'constructor'])('the tier %s, which nobody priced, is unpriced', (service_tier) => {
+  expect(worstCase(PRICE, { ...PLAIN_BOUND, service_tier }, 10)).toBeNull()
+})
+
+test.each([null, 'default', 'standard', 'auto', 'on_demand', 'scale', 'reserved'])(
+  'the tier %s is the standard one',
+  (service_tier) => {
+    const plain = worstCase(PRICE, PLAIN_BOUND, 10)
+    expect(plain).not.toBeNull()
+    expect(worstCase(PRICE, { ...PLAIN_BOUND, service_tier }, 10)).toEqual(plain)
+  },
+)
 
 test('the worst case takes the long-context rates exactly where they can be reached', () => {
   const kinds = { ...PLAIN_BOUND, service_tier: 'priority' }

@@ -86,7 +86,7 @@ test('what an override leaves out is usual at the provider, and its window is th
   expect(price).toMatchObject({ context_window: 5, web_search_nano_usd_per_million: 3_000 })
 })
 
-test('an ARN has the override of its model, unless it has one of its own', async () => {
+test('an override applies to its model, whether that or the call is written as an ARN', async () => {
   const arn = (id: string) => `arn:aws:bedrock:us-east-1:123456789012:inference-profile/${id}`
   const { book } = stored(
     { ...override('us.amazon.nova-pro-v1:0'), provider: 'bedrock' },
@@ -95,7 +95,8 @@ test('an ARN has the override of its model, unless it has one of its own', async
   const sourceOf = async (model: string) => (await book.explain('bedrock', model)).source
   expect(await sourceOf(arn('us.amazon.nova-pro-v1:0'))).toBe('override')
   expect(await sourceOf(arn('us.amazon.nova-lite-v1:0'))).toBe('override')
-  expect(await sourceOf('us.amazon.nova-lite-v1:0')).toBe('catalogue')
+  expect(await sourceOf('us.amazon.nova-lite-v1:0')).toBe('override')
+  expect(await sourceOf('amazon.nova-lite-v1:0')).toBe('catalogue')
 })
 
 test('a thousand calls at once and after another read the store once', async () => {

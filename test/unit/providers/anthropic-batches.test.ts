@@ -119,7 +119,14 @@ describe('a batch', () => {
     expect(get({ processing_status: 'ended', request_counts: { succeeded: 2 } })).toEqual([])
     expect(get({ processing_status: 'ended', request_counts: {} })).toEqual([])
     expect(get({ processing_status: 'ended' })).toEqual([
-      { id: 'msgbatch_1', usage: NO_USAGE, model: null, service_tier: null, error_class: null },
+      {
+        id: 'msgbatch_1',
+        usage: NO_USAGE,
+        longest_input_tokens: null,
+        model: null,
+        service_tier: null,
+        error_class: null,
+      },
     ])
   })
 })
@@ -141,6 +148,7 @@ describe('the results of a batch', () => {
           cache_write_1h_tokens: 200,
           output_tokens: 13,
         },
+        longest_input_tokens: 360,
         model: 'claude-haiku-4-5-20251001',
         service_tier: 'batch',
         error_class: null,

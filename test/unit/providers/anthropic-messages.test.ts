@@ -99,6 +99,7 @@ describe('the input bound', () => {
     ['a document by URL', { type: 'document', source: { type: 'url', url: 'https://example.com' } }],
     ['a container upload', { type: 'container_upload', file_id: 'a' }],
     ['something new', { type: 'hologram' }],
+    ['a tool that Anthropic looks up', { type: 'tool_reference', tool_name: 'a' }],
     ['no object', 'text'],
     ['an image by URL in a result', { type: 'tool_result', content: [{ type: 'image', source: { type: 'url' } }] }],
     ['a PDF in a document', { type: 'document', source: { type: 'content', content: [{ type: 'document' }] } }],

@@ -70,11 +70,19 @@ describe('Converse', () => {
     expect(converse({}).output?.max_tokens).toBeNull()
   })
 
+  test.each([
+    'x-amzn-bedrock-service-tier',
+    'x-amzn-bedrock-performanceconfig-latency',
+    'x-amzn-bedrock-guardrailidentifier',
+  ])('is not bounded beside the header %s, which is InvokeModel’s', (name) => {
+    expect(boundOf('converse', CLAUDE, HELLO, { headers: new Headers({ [name]: 'x' }) }).unbounded).toBe(name)
+  })
+
   test('takes an inline image by its tokens and not by its bytes, also inside a tool result', () => {
     const image = { image: { format: 'png', source: { bytes: 'A'.repeat(20_000) } } }
     const content = user(image, { toolResult: { toolUseId: 'a', content: [image, { json: {} }] } })
     expect(converse(content).input_tokens).toBe(size({ ...HELLO, ...content }) - 2 * 15_000)
-    expect(converse(content, NOVA).input_tokens).toBe(size({ ...HELLO, ...content }) - 2 * 10_000)
+    expect(converse(content, NOVA).input_tokens).toBe(size({ ...HELLO, ...content }) - 2 * 10_000 + 300)
   })
 
   test.each([
@@ -192,6 +200,10 @@ describe('InvokeModel', () => {
   test.each<[string, JsonObject, Record<string, string>, string]>([
     ['acme.new-v1', { prompt: 'a' }, {}, 'modelId'],
     [CLAUDE, { ...MESSAGE, speed: 'fast' }, {}, 'speed'],
+    ['openai.gpt-oss-20b-1:0', { messages: [], service_tier: 'flex' }, {}, 'service_tier'],
+    ['qwen.qwen3-32b-v1:0', { messages: [], service_tier: 'priority' }, {}, 'service_tier'],
+    ['mistral.mistral-large-2407-v1:0', { messages: [], service_tier: 'default' }, {}, 'service_tier'],
+    [NOVA, { ...HELLO, serviceTier: { type: 'priority' } }, {}, 'serviceTier'],
     [CLAUDE, { ...MESSAGE, tools: [{ type: 'web_search_20250305', name: 'web_search' }] }, {}, 'tools[0]'],
     [LLAMA, { prompt: 'a', images: ['b'] }, {}, 'images'],
     [
@@ -209,6 +221,25 @@ describe('InvokeModel', () => {
     ],
   ])('%s %j %j is not bounded, and named', (model, body, headers, name) => {
     expect(boundOf('invoke_model', model, body, { headers: new Headers(headers) }).unbounded).toBe(name)
+  })
+
+  test('what a template writes around prompts, tools and documents is inside of the bound', () => {
+    const chat = { messages: [{ role: 'user', content: 'a' }] }
+    for (const [model, body, added] of [
+      [LLAMA, { prompt: 'a' }, 300],
+      ['openai.gpt-oss-20b-1:0', chat, 300],
+      ['cohere.command-r-v1:0', { message: 'a' }, 300],
+      ['cohere.command-r-v1:0', { message: 'a', documents: [{ text: 'b' }] }, 1_300],
+      ['cohere.command-r-v1:0', { message: 'a', tools: [{ name: 'b' }] }, 1_300],
+    ] as const)
+      expect(boundOf('invoke_model', model, body).input_tokens).toBeGreaterThanOrEqual(size(body) + added)
+  })
+
+  test('many texts to embed are not cut down to one context window', () => {
+    const body = { texts: Array.from({ length: 50 }, () => 'x'.repeat(2_000)), input_type: 'search_document' }
+    const { input_tokens, rounds } = boundOf('invoke_model', 'cohere.embed-english-v3', body)
+    expect(input_tokens).toBeLessThan(512)
+    expect(input_tokens * rounds).toBeGreaterThanOrEqual(100_000)
   })
 
   test.each<[string, JsonObject, JsonObject]>([

@@ -159,6 +159,11 @@ describe('what bytes do not bound is named', () => {
   })
 })
 
+test.each(['responseSchema', 'responseJsonSchema', '_responseJsonSchema'])('%s adds what declares it', (field) => {
+  const body = config({ [field]: { type: 'object' } })
+  expect(boundOf(body).input_tokens).toBeGreaterThanOrEqual(JSON.stringify(body).length + 1_000)
+})
+
 describe('the query', () => {
   test.each([
     '$req=x',
@@ -170,6 +175,13 @@ describe('the query', () => {
     'alt=sse&$alt=json',
   ])('?%s is refused', (query) => {
     expect(read(HELLO, { query: new URLSearchParams(query) })).toMatchObject({ code: 'invalid_request' })
+  })
+
+  test.each(['count_tokens', 'models_list', 'models_get'])('of %s is read as strictly', (name) => {
+    const refusal = (query: string) => operation(name).refuse?.(asked({}, { query: new URLSearchParams(query) }))
+    expect(refusal('$httpMethod=POST')).toMatchObject({ code: 'invalid_request', field: '$httpMethod' })
+    expect(refusal('alt=json')).toBeNull()
+    expect(operation('models_list').refuse?.(asked({}, { query: new URLSearchParams('pageSize=5') }))).toBeNull()
   })
 
   test('may ask for events', () => {
@@ -187,6 +199,13 @@ describe('embeddings', () => {
     expect(boundOf({ content, task_type: 'X' }, {}, one)).toMatchObject({ output: null, unbounded: null })
     const requests = [{ model: 'models/gemini-2.5-flash', content }]
     expect(boundOf({ requests }, {}, many)).toMatchObject({ output: null, unbounded: null, open_input: null })
+  })
+
+  test('many in a batch are not cut down to one context window', () => {
+    const requests = Array.from({ length: 50 }, () => ({ content: { parts: [{ text: 'x'.repeat(2_000) }] } }))
+    const { input_tokens, rounds } = boundOf({ requests }, {}, many)
+    expect(input_tokens).toBeLessThan(2_048)
+    expect(input_tokens * rounds).toBeGreaterThanOrEqual(100_000)
   })
 
   test('of media, of another model or with unknown fields are not', () => {

@@ -149,6 +149,10 @@ describe('what nothing bounds is named', () => {
     [{ model: 'gpt-4o-search-preview' }, 'model'],
     [{ prediction: { type: 'content', content: 'x' } }, 'prediction'],
     [{ a_new_field: 1 }, 'a_new_field'],
+    [{ modalities: ['text', 'image'] }, 'modalities'],
+    [{ service_tier: 'scale' }, 'service_tier'],
+    [{ service_tier: 'fast' }, 'service_tier'],
+    [{ service_tier: ['default'] }, 'service_tier'],
     [{ Max_Tokens: 1 }, 'Max_Tokens'],
     [JSON.parse('{"__proto__": {"n": 5}}'), '__proto__'],
   ])('%j', (extra, name) => {
@@ -166,11 +170,11 @@ test.each([
   [undefined, 'priority'],
   ['auto', 'priority'],
   ['priority', 'priority'],
-  ['scale', 'priority'],
   ['default', null],
   ['flex', null],
 ])('the service tier %s may cost as much as %s', (service_tier, dearest) => {
-  expect(bound(service_tier === undefined ? {} : { service_tier }).service_tier).toBe(dearest)
+  const extra = service_tier === undefined ? {} : { service_tier }
+  expect(bound(extra)).toMatchObject({ service_tier: dearest, unbounded: null })
 })
 
 test('audio is flagged each way', () => {

@@ -47,6 +47,7 @@ test('a plain body is bounded by its bytes and its max_output_tokens', () => {
   })
   expect(bound({}).output?.max_tokens).toBeNull()
   expect(bound({ service_tier: 'flex' }).service_tier).toBeNull()
+  expect(bound({ service_tier: 'fast' }).unbounded).toBe('service_tier')
 })
 
 test('an inline image counts 50,000 tokens in place of its bytes', () => {

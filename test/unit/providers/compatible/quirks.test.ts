@@ -49,10 +49,30 @@ describe('bounds', () => {
     ['groq', { model: 'groq/compound-mini' }, 'model'],
     ['openrouter', { provider: { order: ['x'] } }, 'provider'],
     ['openrouter', { model: 'Perplexity/Sonar' }, 'model'],
+    ['openrouter', { model: '@preset/dear' }, 'model'],
+    ['openrouter', { model: 'openai/gpt-4o@preset/dear' }, 'model'],
+    ['openrouter', { modalities: ['text', 'image'] }, 'modalities'],
+    ['openrouter', { service_tier: 'priority' }, 'service_tier'],
+    ['groq', { service_tier: 'performance' }, 'service_tier'],
+    ['azure', { service_tier: 'performance' }, 'service_tier'],
     ['acme', { tools: [{ type: 'browser_search' }] }, 'tools[0]'],
     ['mistral', { messages: [{ role: 'user', content: [{ type: 'document_url' }] }] }, 'messages[0].content[0]'],
   ])('%s: %j may cost a fee that nothing bounds', (name, more, field) => {
     expect(bound(chatOf(name), more).unbounded).toBe(field)
+  })
+
+  test.each([undefined, null, 'auto', 'default', 'standard', 'on_demand', 'scale'])(
+    'the tier %s of a provider without tiers is its standard one',
+    (service_tier) => {
+      const more = service_tier === undefined ? {} : { service_tier }
+      expect(bound(chatOf('groq'), more)).toMatchObject({ service_tier: null, unbounded: null })
+    },
+  )
+
+  test('a provider with OpenAI’s tiers is held at the dearest one that may answer', () => {
+    expect(bound(chatOf('azure'))).toMatchObject({ service_tier: 'priority', unbounded: null })
+    expect(bound(chatOf('azure'), { service_tier: 'default' }).service_tier).toBeNull()
+    expect(bound(chatOf('acme', { service_tiers: true })).service_tier).toBe('priority')
   })
 
   test('a cache for an hour is held and charged at its own price', () => {

@@ -1,0 +1,36 @@
+// Names of service tiers: which of them are the standard one, at its plain price, wherever they are said. Pure.
+
+import type { Bound } from './dialect.ts'
+
+/** `scale` and `reserved` are paid for in advance, `on_demand` is Groq's own word. */
+const STANDARD: ReadonlySet<unknown> = new Set([
+  undefined,
+  null,
+  'default',
+  'standard',
+  'auto',
+  'on_demand',
+  'scale',
+  'reserved',
+])
+
+export const isStandardTier = (tier: unknown): boolean => STANDARD.has(tier)
+
+/** Wherever they are known, these cost less than the standard one. */
+const CHEAPER: ReadonlySet<unknown> = new Set(['flex', 'batch'])
+
+export const isNoDearerTier = (tier: unknown): boolean => isStandardTier(tier) || CHEAPER.has(tier)
+
+const OPENAI_TIERS: ReadonlySet<unknown> = new Set([undefined, null, 'auto', 'default', 'flex', 'priority'])
+
+/** The dearest tier that may answer an OpenAI body: its project may be set to `priority`, which `auto` is, too. */
+export function openAITier({
+  service_tier: tier,
+}: {
+  service_tier?: unknown
+}): Pick<Bound, 'service_tier' | 'unbounded'> {
+  return {
+    service_tier: tier === 'default' || tier === 'flex' ? null : 'priority',
+    unbounded: OPENAI_TIERS.has(tier) ? null : 'service_tier',
+  }
+}
