@@ -12,12 +12,15 @@ export type Catalogue = (provider: string, model: string) => Price | null
 
 type CalcPrice = typeof import('@pydantic/genai-prices').calcPrice
 
-let loading: Promise<Catalogue> | undefined
+let loaded: Catalogue | undefined
 
-/** Loads the catalogue on first use: evaluating its 480 KB takes 35 ms, which no worker's start should wait for. */
-export function loadCatalogue(): Promise<Catalogue> {
-  loading ??= import('@pydantic/genai-prices').then(({ calcPrice }) => catalogueOf(calcPrice))
-  return loading
+/**
+ * Loads the catalogue on first use: evaluating its 480 KB takes 35 ms, which no worker's start should wait for. What is
+ * kept is the catalogue and not a promise of it: a load that fails is tried again.
+ */
+export async function loadCatalogue(): Promise<Catalogue> {
+  loaded ??= catalogueOf((await import('@pydantic/genai-prices')).calcPrice)
+  return loaded
 }
 
 /** A price may be remembered for ten minutes, and a call may last half an hour. */
@@ -132,7 +135,7 @@ function ratesAt(prices: ModelPrice, inputTokens: number, traits: ProviderTraits
   if (/audio|realtime|sonic/.test(model) && (audio_input === null || audio_output === null)) return null
   if (/(^|-)(re)?search(-|$)/.test(model)) return null
   const write = Math.max(
-    rate('cache_write_mtok') ?? Math.ceil((input * traits.cache_write_5m_percent) / 100),
+    rate('cache_write_mtok') ?? percentOf(input, traits.cache_write_5m_percent, traits),
     // Some entries have the fee of storing, which comes on top.
     input,
   )
@@ -141,11 +144,15 @@ function ratesAt(prices: ModelPrice, inputTokens: number, traits: ProviderTraits
     cached_input: rate('cache_read_mtok') ?? input,
     cache_write_5m: write,
     cache_write_1h:
-      rate('cache_write_1h_mtok') ?? Math.max(write, Math.ceil((input * traits.cache_write_1h_percent) / 100)),
+      rate('cache_write_1h_mtok') ?? Math.max(write, percentOf(input, traits.cache_write_1h_percent, traits)),
     output,
     audio_input,
     audio_output,
   }
+}
+
+function percentOf(input: number, percent: number, { names_cache_writes }: ProviderTraits): number {
+  return names_cache_writes ? input : Math.ceil((input * percent) / 100)
 }
 
 function usdAt(prices: ModelPrice, key: string, inputTokens: number): number | undefined {

@@ -4,6 +4,8 @@
 export interface ProviderTraits {
   /** The provider in genai-prices. */
   catalogue_id: string
+  /** True where the catalogue prices the cache writes of every model that bills them: the others write for nothing. */
+  names_cache_writes: boolean
   /** Cache writes where no price is named, in percent of the input price. */
   cache_write_5m_percent: number
   cache_write_1h_percent: number
@@ -23,6 +25,7 @@ const NO_TIERS: ReadonlyMap<string, number> = new Map()
 
 /** Also where a provider is not known here: the dearest rules of any. */
 export const PLAIN_TRAITS: Omit<ProviderTraits, 'catalogue_id'> = {
+  names_cache_writes: false,
   cache_write_5m_percent: 125,
   cache_write_1h_percent: 200,
   tier_percent: NO_TIERS,
@@ -42,6 +45,7 @@ export const PROVIDERS: ReadonlyMap<string, ProviderTraits> = new Map<string, Pr
     {
       ...PLAIN_TRAITS,
       catalogue_id: 'openai',
+      names_cache_writes: true,
       tier_percent: OPENAI_TIERS,
       web_search_usd_per_thousand: 10,
     },
