@@ -6,6 +6,7 @@
 
 import type { Admission, EventFacts } from '../../durable-objects/ledger/types.ts'
 import type { CallEnd } from '../middleware/usage-caps.ts'
+import { NO_PRICE } from '../pricing/price.ts'
 import { NO_USAGE } from '../providers/answer.ts'
 import type { AnswerEnd } from './answer.ts'
 import type { Call } from './call.ts'
@@ -70,14 +71,16 @@ export function endOfFailure(
 }
 
 function commonFacts(
-  { started_at, price }: Call,
+  { started_at, price, bound }: Call,
   { clamped, granted_output_tokens }: Admission,
   now: number,
 ): Partial<EventFacts> {
+  const applied = bound && bound.units > 0 && price?.unit_nano_usd === null ? null : price
   return {
     latency_ms: now - started_at,
-    priced_as: price?.priced_as ?? null,
-    price_source: price?.price_source ?? null,
+    priced_as: applied?.priced_as ?? null,
+    // What uses nothing needs no price.
+    price_source: applied?.price_source ?? (bound && NO_PRICE),
     clamped_output_tokens: clamped ? granted_output_tokens : null,
   }
 }

@@ -4,6 +4,7 @@
 import { v5 as nameId } from 'uuid'
 import { NO_FACTS } from '../../durable-objects/ledger/no-facts.ts'
 import type { Conclusion, EventDraft } from '../../durable-objects/ledger/types.ts'
+import { NO_PRICE } from '../pricing/price.ts'
 import type { PriceBook } from '../pricing/price-book.ts'
 import type { Concluded } from '../providers/dialect.ts'
 import { chargeReported } from './charge.ts'
@@ -41,7 +42,7 @@ export async function toConclusion(
       error_class,
       provider_request_id: id.slice(0, 200),
       priced_as: price?.priced_as ?? null,
-      price_source: price?.price_source ?? null,
+      price_source: price?.price_source ?? (model === null ? null : NO_PRICE),
     },
   }
 }

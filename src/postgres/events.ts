@@ -16,6 +16,7 @@ export interface EventFilter {
   model?: string | undefined
   outcome?: Outcome | undefined
   usage_source?: UsageSource | undefined
+  price_source?: string | undefined
   job_id?: string | undefined
   batch_id?: string | undefined
   session_id?: string | undefined
@@ -32,6 +33,7 @@ const SAME = [
   'operation',
   'outcome',
   'usage_source',
+  'price_source',
   'job_id',
   'batch_id',
   'session_id',

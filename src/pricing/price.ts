@@ -34,3 +34,6 @@ export interface Price {
   priced_as: string
   price_source: string
 }
+
+/** `price_source` of a call that has no price: under no cost cap it is allowed, and recorded with a cost of 0. */
+export const NO_PRICE = 'none'

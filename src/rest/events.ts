@@ -17,6 +17,7 @@ export const ownEventsQuery = z.strictObject({
   model: label.openapi({ description: 'As asked for or as answered.' }),
   outcome: z.enum(OUTCOMES).optional(),
   usage_source: z.enum(USAGE_SOURCES).optional(),
+  price_source: label.openapi({ description: '`catalogue`, `override:{id}`, ...; `none`: the model has no price.' }),
   job_id: label,
   batch_id: label,
   session_id: label,

@@ -204,7 +204,7 @@ describe.each(PROVIDERS)('%s accepts', (provider) => {
     expect(await onlyEvent(gateway, id)).toMatchObject({
       request_model: 'nobody-knows-this-model',
       priced_as: null,
-      price_source: null,
+      price_source: 'none',
       cost_nano_usd: 0,
       output_tokens: 10,
     })

@@ -32,7 +32,7 @@ test('a model without a price: refused under a cost cap, else allowed and flagge
     () => eventsOf(free.id),
     (events) => events.length === 1,
   )
-  expect(flagged).toMatchObject({ priced_as: null, price_source: null, cost_nano_usd: 0 })
+  expect(flagged).toMatchObject({ priced_as: null, price_source: 'none', cost_nano_usd: 0 })
 
   const price = { provider: 'openai', model: 'gpt-of-tomorrow', usd_per_mtok: { input: '1', output: '2' } }
   const { id } = await gateway.admin.call('POST', '/admin/prices', price)

@@ -16,7 +16,14 @@ const AT = Date.now()
 const SQL = `x' or '1'='1`
 const adasEvents = [
   usageEvent({ user_id: ada, key_id: adasKey, occurred_at: AT, cost_nano_usd: 12_345_678, metadata: { team: 'a' } }),
-  usageEvent({ user_id: ada, occurred_at: AT - 1_000, provider: 'anthropic', operation: 'messages', job_id: 'j1' }),
+  usageEvent({
+    user_id: ada,
+    occurred_at: AT - 1_000,
+    provider: 'anthropic',
+    operation: 'messages',
+    job_id: 'j1',
+    price_source: 'none',
+  }),
   usageEvent({ user_id: ada, occurred_at: AT - 2_000, request_model: 'gpt-5', outcome: 'released', batch_id: 'b1' }),
   usageEvent({ user_id: ada, occurred_at: AT - 3_000, response_model: 'gpt-5', usage_source: 'hold', session_id: SQL }),
 ]
@@ -49,6 +56,7 @@ describe('each filter finds its events', () => {
     ['model=gpt-5', [2, 3]],
     ['outcome=released', [2]],
     ['usage_source=hold', [3]],
+    ['price_source=none', [1]],
     ['job_id=j1', [1]],
     ['batch_id=b1', [2]],
     [`session_id=${encodeURIComponent(SQL)}`, [3]],
