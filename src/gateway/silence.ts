@@ -18,16 +18,22 @@ export interface SilenceLimits {
   idle_ms: number
 }
 
+/** How often within a limit it is looked: silence is noticed never before the limit, and by this share of it after. */
+const LOOKS = 8
+
+/** Counts looks: reading the clock twice a chunk costs more than all else that happens here. */
 export function watchSilence({ first_byte_ms, idle_ms }: SilenceLimits): SilenceWatch {
-  let overAt: number | null = null
+  const step_ms = Math.min(first_byte_ms, idle_ms) / LOOKS
+  let limit_ms: number | null = null
+  let looks = 0
   let broken = false
   let handle = () => {}
-  let timer = setTimeout(check, Math.min(first_byte_ms, idle_ms))
-  function check() {
-    const left = overAt === null ? idle_ms : overAt - Date.now()
-    if (left > 0) {
-      // The shorter limit may begin before the longer one is over.
-      timer = setTimeout(check, Math.min(left, idle_ms))
+  let timer = setTimeout(look, step_ms)
+  function look() {
+    looks += 1
+    // The first look may come the moment after the wait began.
+    if (limit_ms === null || (looks - 1) * step_ms < limit_ms) {
+      timer = setTimeout(look, step_ms)
       return
     }
     broken = true
@@ -35,10 +41,11 @@ export function watchSilence({ first_byte_ms, idle_ms }: SilenceLimits): Silence
   }
   return {
     begin(limit) {
-      overAt = Date.now() + (limit === 'idle' ? idle_ms : first_byte_ms)
+      limit_ms = limit === 'idle' ? idle_ms : first_byte_ms
+      looks = 0
     },
     end() {
-      overAt = null
+      limit_ms = null
     },
     stop() {
       clearTimeout(timer)
