@@ -19,8 +19,9 @@ export function costOf(
 ): number {
   const rates = ratesFor(price, longest_input_tokens ?? usage.input_tokens)
   const scale = scaleBy(percentOf(price, service_tier) ?? dearestPercent(price))
+  const isUncached = service_tier !== null && price.uncached_tiers?.has(service_tier)
   const input = split(usage.input_tokens, rates.input, [
-    { count: usage.cached_input_tokens, nano_usd_per_million: rates.cached_input },
+    { count: usage.cached_input_tokens, nano_usd_per_million: isUncached ? rates.input : rates.cached_input },
     { count: usage.cache_write_5m_tokens, nano_usd_per_million: rates.cache_write_5m },
     { count: usage.cache_write_1h_tokens, nano_usd_per_million: rates.cache_write_1h },
     { count: usage.audio_input_tokens, nano_usd_per_million: rates.audio_input ?? rates.input },

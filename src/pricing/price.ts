@@ -24,6 +24,8 @@ export interface Price {
   long_context: LongContext[]
   /** What each service tier costs, in percent of the rates; standard and cheaper ones that are not here cost 100, others are unpriced. */
   tier_percent: ReadonlyMap<string, number>
+  /** Tiers that have no discount for cached input. */
+  uncached_tiers?: ReadonlySet<string>
   web_search_nano_usd_per_million: number
   request_nano_usd: number
   /** Of what is billed by the piece (`TokenUsage.units`); null where no price is known: such a call is unpriced. */

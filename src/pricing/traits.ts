@@ -9,12 +9,21 @@ export interface ProviderTraits {
   /** Cache writes where no price is named, in percent of the input price. */
   cache_write_5m_percent: number
   cache_write_1h_percent: number
+  /** The dearest published ratio of any model: of those that `model_tiers` does not know. */
   tier_percent: ReadonlyMap<string, number>
+  /** Models whose tiers cost less (or whose cheap ones cost more) than that. By the id without its date; first match wins. */
+  model_tiers: readonly ModelTiers[]
+  /** Models whose cached input costs as much as all other in batches. */
+  batches_without_cache: RegExp | null
   /** Fee of a search where no price is named. */
   web_search_usd_per_thousand: number
+  /** What a search finds, where it is billed as so many input tokens that no usage is known to count. */
+  tokens_of_search: readonly [models: RegExp, tokens: number] | null
   /** True for entries that would be wrong: see the comments below. */
   is_wrong: (entry: string, facts: EntryFacts) => boolean
 }
+
+export type ModelTiers = readonly [models: RegExp, percent: Readonly<Record<string, number>>]
 
 export interface EntryFacts {
   context_window: number | null
@@ -29,15 +38,44 @@ export const PLAIN_TRAITS: Omit<ProviderTraits, 'catalogue_id'> = {
   cache_write_5m_percent: 125,
   cache_write_1h_percent: 200,
   tier_percent: NO_TIERS,
+  model_tiers: [],
+  batches_without_cache: null,
   web_search_usd_per_thousand: 35,
+  tokens_of_search: null,
   is_wrong: () => false,
 }
 
+/**
+ * `fast` is the newer name of `priority`; 250 % is GPT-5.5's, the dearest.
+ * https://developers.openai.com/api/docs/pricing, https://openai.com/api-fast-mode/
+ */
 const OPENAI_TIERS = new Map([
   ['flex', 50],
   ['batch', 50],
   ['priority', 250],
+  ['fast', 250],
 ])
+
+const fast = (percent: number) => ({ priority: percent, fast: percent })
+
+/** Of the same pages. Where input, cached input and output differ, the dearest. */
+const OPENAI_MODEL_TIERS: readonly ModelTiers[] = [
+  [/^gpt-5(\.[124])?$|^gpt-5(\.1)?-codex$|^gpt-5\.4-mini$|^gpt-5\.6-(sol|terra|luna)$|^gpt-4\.1-nano$/, fast(200)],
+  [/^o4-mini$/, fast(182)],
+  [/^gpt-5-mini$/, fast(180)],
+  [/^(o3|gpt-4\.1(-mini)?|gpt-4o-2024-05-13)$/, fast(175)],
+  [/^gpt-4o$/, fast(170)],
+  [/^gpt-4o-mini$/, fast(167)],
+  // They have no discount in batches.
+  [/^gpt-3\.5(-turbo)?-(0301|0613|1106)$/, { batch: 100 }],
+]
+
+/** What each tier of a model costs, in percent of its rates. */
+export function tiersOf({ tier_percent, model_tiers }: ProviderTraits, model: string): ReadonlyMap<string, number> {
+  const family = model.replace(/-\d{4}-\d{2}-\d{2}$/, '')
+  const own = model_tiers.find(([models]) => models.test(model) || models.test(family))?.[1]
+  return own ? new Map([...tier_percent, ...Object.entries(own)]) : tier_percent
+}
 
 export const PROVIDERS: ReadonlyMap<string, ProviderTraits> = new Map<string, ProviderTraits>([
   [
@@ -47,7 +85,10 @@ export const PROVIDERS: ReadonlyMap<string, ProviderTraits> = new Map<string, Pr
       catalogue_id: 'openai',
       names_cache_writes: true,
       tier_percent: OPENAI_TIERS,
+      model_tiers: OPENAI_MODEL_TIERS,
+      batches_without_cache: /^(?!gpt-[5-9])/,
       web_search_usd_per_thousand: 10,
+      tokens_of_search: [/^gpt-4(o|\.1)-mini(-\d{4}-\d{2}-\d{2})?$/, 8_000],
     },
   ],
   [
@@ -55,6 +96,7 @@ export const PROVIDERS: ReadonlyMap<string, ProviderTraits> = new Map<string, Pr
     {
       ...PLAIN_TRAITS,
       catalogue_id: 'anthropic',
+      // https://platform.claude.com/docs/en/about-claude/pricing, .../build-with-claude/fast-mode: 600 % are Opus 4.6 and 4.7.
       // `us`, `fast_us` and `batch_us` are Tollgate's own names: see tierName in the dialect.
       tier_percent: new Map([
         ['batch', 50],
@@ -65,6 +107,7 @@ export const PROVIDERS: ReadonlyMap<string, ProviderTraits> = new Map<string, Pr
         ['fast', 600],
         ['fast_us', 660],
       ]),
+      model_tiers: [[/^claude-opus-(4-8|5)$/, { fast: 200, fast_us: 220 }]],
       web_search_usd_per_thousand: 10,
     },
   ],
@@ -90,7 +133,8 @@ export const PROVIDERS: ReadonlyMap<string, ProviderTraits> = new Map<string, Pr
       tier_percent: new Map([
         ['flex', 50],
         ['batch', 50],
-        ['priority', 180],
+        // 75 to 100 % more than standard: https://ai.google.dev/gemini-api/docs/optimization
+        ['priority', 200],
       ]),
       // Vertex AI serves them, the Gemini API does not.
       is_wrong: (entry) => entry.startsWith('claude'),

@@ -1,6 +1,6 @@
 // What every dialect's meter shares: reading untrusted JSON and counting tokens and bytes. Pure, and never throws.
 
-import type { Bound, Metered, TokenUsage } from './dialect.ts'
+import type { Bound, JsonObject, Meter, Metered, TokenUsage } from './dialect.ts'
 import { utf8Length, visit } from './text-bound.ts'
 
 /** More tokens than any model takes: a count above it is an error, not usage. Keeps money exact, too. */
@@ -10,6 +10,9 @@ const MAX_TOKENS = 1_000_000_000
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 const MAX_NAME_LENGTH = 200
+
+/** Cloudflare's own words for an origin that took the request and then gave no answer it could pass on. */
+export const MAYBE_BILLED: ReadonlySet<number> = new Set([520, 524])
 
 /** Where dialects begin to fill in what they read. */
 export const NO_USAGE: TokenUsage = Object.freeze({
@@ -50,7 +53,7 @@ export const PLAIN_BOUND: Omit<Bound, 'model' | 'stream' | 'input_tokens' | 'out
   service_tier: null,
 })
 
-export function isObject(value: unknown): value is { [key: string]: unknown } {
+export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
@@ -117,6 +120,18 @@ export function bufferAnswer(): AnswerBuffer {
     },
     end() {
       return bytes > MAX_ANSWER_BYTES ? undefined : parseJsonOrUndefined(text + decoder.decode())
+    },
+  }
+}
+
+/** Meters one JSON answer. `read` gets `{}`, which tells nothing, where the answer is cut, no JSON object, or too long. */
+export function meterAnswer(read: (answer: JsonObject) => Metered): Meter {
+  const buffer = bufferAnswer()
+  return {
+    push: buffer.push,
+    end() {
+      const answer = buffer.end()
+      return read(isObject(answer) ? answer : {})
     },
   }
 }

@@ -3,9 +3,9 @@
 
 import type { GatewayError } from '../errors.ts'
 import {
-  bufferAnswer,
   isObject,
   isWhole,
+  meterAnswer,
   NO_USAGE,
   PLAIN_BOUND,
   parseJsonOrUndefined,
@@ -127,15 +127,11 @@ function meterBatch(
   unread: Pick<Metered, 'complete' | 'may_hide_output'>,
   read: (answer: JsonObject) => Partial<Metered>,
 ): Meter {
-  const buffer = bufferAnswer()
-  return {
-    push: buffer.push,
-    end() {
-      const answer = buffer.end()
-      if (!isObject(answer) || answer.type !== 'message_batch') return { ...UNREAD, ...unread }
-      return { ...UNREAD, ...unread, complete: true, ...read(answer) }
-    },
-  }
+  return meterAnswer((answer) => ({
+    ...UNREAD,
+    ...unread,
+    ...(answer.type === 'message_batch' && { complete: true, ...read(answer) }),
+  }))
 }
 
 /** A batch that ended without one answer used nothing; what one with answers used its results tell. */

@@ -2,6 +2,8 @@
 
 import type { GatewayError } from '../errors.ts'
 import { isObject, PLAIN_BOUND } from './answer.ts'
+import { dearestCacheWrite } from './cache-ttl.ts'
+import { findOpenContent, type ReadBlock } from './content-walk.ts'
 import type { Bound, Edit, JsonObject } from './dialect.ts'
 import {
   invalidField,
@@ -12,9 +14,12 @@ import {
   readPositiveInteger,
   unknownField,
 } from './fields.ts'
-import { TOOL_PREAMBLE_TOKENS, tokensOfBody, visit } from './text-bound.ts'
+import { TOOL_PREAMBLE_TOKENS, tokensOfBody } from './text-bound.ts'
 
-/** Width times height over 750, of at most 1,568 pixels a side; newer models take up to 4,784 tokens. */
+/**
+ * At most 1,568 tokens, of newer models 4,784: larger images are made smaller.
+ * https://platform.claude.com/docs/en/build-with-claude/vision
+ */
 const INLINE_IMAGE_TOKENS = 5_000
 
 /** Fields whose cost is known. `fallbacks`, `mcp_servers`, `container`, `compaction`, `thread` are not among them. */
@@ -55,7 +60,7 @@ export function readMessageBound(body: JsonObject, bytes: number): Bound | Gatew
     unbounded: unknownField(body, KNOWN_FIELDS) ?? client.hosted ?? findCompaction(body),
     // A bound at or below the thinking budget would be a 400 from Anthropic. Each round may write as much as the bound.
     output: { max_tokens: maxTokens, min_tokens: Math.min(maxTokens, thinking + 1), choices: client.uses + 1 },
-    cache_write: dearestCacheWrite(body),
+    cache_write: dearestCacheWrite(body, 'cache_control'),
     web_search_requests: client.searches,
     service_tier: dearestTier(body),
   }
@@ -70,16 +75,6 @@ export function editMessage(body: JsonObject, granted_output_tokens: number | nu
 export function tierName(fast: boolean, us: boolean): 'fast_us' | 'fast' | 'us' | null {
   if (fast) return us ? 'fast_us' : 'fast'
   return us ? 'us' : null
-}
-
-/** The hour where any cache control in the body says so, wherever it hides. */
-export function dearestCacheWrite(body: JsonObject): Bound['cache_write'] {
-  let dearest: Bound['cache_write'] = 'none'
-  visit(body, (value, key) => {
-    if (key !== 'cache_control' || value === null || dearest === '1h') return
-    dearest = isObject(value) && (value.ttl ?? '5m') === '5m' ? '5m' : '1h'
-  })
-  return dearest
 }
 
 /** A workspace may default to US inference: only `global` rules its surcharge out. */
@@ -156,46 +151,21 @@ function isCalledDirectly({ allowed_callers }: JsonObject, type: string): boolea
   return Array.isArray(allowed_callers) && allowed_callers.length > 0 && allowed_callers.every((by) => by === 'direct')
 }
 
-interface Media {
-  added_tokens: number
-  open_input: string | null
-}
-
 /** What system and messages hold besides text. A block of an unknown type may refer to anything. */
-function readMedia(body: JsonObject): Media {
-  const media: Media = { added_tokens: 0, open_input: null }
-  const waiting: { content: unknown; path: string }[] = [{ content: body.system, path: 'system' }]
-  const messages = Array.isArray(body.messages) ? body.messages : []
-  for (const [at, message] of messages.entries()) {
-    if (isObject(message)) waiting.push({ content: message.content, path: `messages[${at}].content` })
-    else media.open_input ??= `messages[${at}]`
-  }
-  // A list to be walked, not recursion: results hold documents that hold blocks.
-  for (let next = waiting.pop(); next; next = waiting.pop()) {
-    const { content, path } = next
-    if (content === undefined || content === null || typeof content === 'string') continue
-    if (!Array.isArray(content)) {
-      media.open_input ??= path
-      continue
-    }
-    for (const [at, block] of content.entries()) {
-      const inside = readBlock(block, media)
-      if (inside === 'open') media.open_input ??= `${path}[${at}]`
-      else if (inside !== null) waiting.push({ content: inside.content, path: `${path}[${at}]` })
-    }
-  }
-  return media
+function readMedia(body: JsonObject): { added_tokens: number; open_input: string | null } {
+  const added = { tokens: 0 }
+  const open_input = findOpenContent(body, (block) => readBlock(block, added))
+  return { added_tokens: added.tokens, open_input }
 }
 
-/** Null for a block of bytes, `open` for one that bytes do not bound, else the content that it holds. */
-function readBlock(block: unknown, media: Media): null | 'open' | { content: unknown } {
+function readBlock(block: unknown, added: { tokens: number }): ReturnType<ReadBlock> {
   if (!isObject(block) || typeof block.type !== 'string') return 'open'
   if (BLOCKS_OF_BYTES.has(block.type)) return null
   if (block.type === 'tool_result' || block.type === 'search_result') return { content: block.content }
   const source = isObject(block.source) ? block.source : {}
   if (block.type === 'image' && source.type === 'base64' && typeof source.data === 'string') {
     // An image is never read as text: its tokens take the place of its bytes.
-    media.added_tokens += INLINE_IMAGE_TOKENS - source.data.length
+    added.tokens += INLINE_IMAGE_TOKENS - source.data.length
     return null
   }
   // Citing splits a text into sentences, each with a mark of its own.

@@ -1,18 +1,21 @@
 // Reads what an Anthropic message used, from its JSON or its stream. Pure; unreadable usage is unknown usage.
 
 import {
-  bufferAnswer,
   bytesOfStrings,
   errorClass,
   isObject,
   isWhole,
+  meterAnswer,
+  NO_USAGE,
   parseJsonOrUndefined,
   stringOrNull,
   tokenCount,
   UNREAD,
 } from './answer.ts'
-import { dearestCacheWrite, tierName } from './anthropic-messages.ts'
+import { tierName } from './anthropic-messages.ts'
+import { askedCacheWrite } from './cache-ttl.ts'
 import type { JsonObject, Meter, Metered, TokenUsage } from './dialect.ts'
+import { recognizeRepeats } from './repeated-events.ts'
 import { createSseReader } from './sse.ts'
 
 /** Families that think only when they are asked to: without it, all that they bill is in the answer to be seen. */
@@ -36,16 +39,14 @@ export function readMessageUsage(usage: JsonObject, asked_cache_write: '5m' | '1
   const cached = tokenCount(usage.cache_read_input_tokens)
   const aside = readAside(usage.iterations)
   const read: TokenUsage = {
+    ...NO_USAGE,
     input_tokens: tokenCount(usage.input_tokens) + cached + write5m + write1h + aside.input_tokens,
     cached_input_tokens: cached,
     cache_write_5m_tokens: write5m,
     cache_write_1h_tokens: write1h,
-    audio_input_tokens: 0,
     output_tokens: tokenCount(usage.output_tokens) + aside.output_tokens,
     reasoning_tokens: tokenCount(details.thinking_tokens),
-    audio_output_tokens: 0,
     web_search_requests: tokenCount(searches.web_search_requests),
-    units: 0,
   }
   return isWhole(read) ? read : null
 }
@@ -74,7 +75,7 @@ function blank(body: JsonObject): Metered {
 }
 
 function readUsage(usage: JsonObject, body: JsonObject, metered: Metered): void {
-  metered.usage = readMessageUsage(usage, dearestCacheWrite(body) === '1h' ? '1h' : '5m')
+  metered.usage = readMessageUsage(usage, askedCacheWrite(body, 'cache_control'))
   metered.service_tier = answeredTier(usage, body)
 }
 
@@ -90,26 +91,22 @@ export function answeredTier(usage: JsonObject, body: JsonObject = {}): string |
 }
 
 function meterJson(body: JsonObject): Meter {
-  const buffer = bufferAnswer()
-  return {
-    push: buffer.push,
-    end() {
-      const metered = blank(body)
-      const answer = buffer.end()
-      if (!isObject(answer)) return metered
-      if (answer.type === 'error') metered.error_class = errorClass(answer.error)
-      metered.complete = answer.type === 'message'
-      metered.response_model = stringOrNull(answer.model)
-      metered.seen_output_bytes = bytesOfStrings(answer.content)
-      if (isObject(answer.usage)) readUsage(answer.usage, body, metered)
-      return metered
-    },
-  }
+  return meterAnswer((answer) => {
+    const metered = blank(body)
+    if (answer.type === 'error') metered.error_class = errorClass(answer.error)
+    metered.complete = answer.type === 'message'
+    metered.response_model = stringOrNull(answer.model)
+    metered.seen_output_bytes = bytesOfStrings(answer.content)
+    if (isObject(answer.usage)) readUsage(answer.usage, body, metered)
+    return metered
+  })
 }
 
 /** Reads the events of a message's stream, however they are framed. */
 export interface MessageEvents {
   read(event: unknown): void
+  /** The same of an event's JSON, which is not parsed where the event before it tells what it says. */
+  readJson(json: string): void
   /** True once the event that ends the stream was read. */
   readonly ended: boolean
   /** @param whole false where some of the stream could not be read. */
@@ -118,6 +115,7 @@ export interface MessageEvents {
 
 export function readMessageEvents(body: JsonObject): MessageEvents {
   const metered = blank(body)
+  const repeats = recognizeRepeats()
   let usage: JsonObject = {}
   let stopped = false
   let ended = false
@@ -129,25 +127,34 @@ export function readMessageEvents(body: JsonObject): MessageEvents {
     usage = { ...usage, ...Object.fromEntries(Object.entries(latest).filter(([, value]) => value !== null)) }
   }
 
+  const read = (event: unknown, json: string | null) => {
+    if (!isObject(event)) {
+      unreadable = true
+    } else if (event.type === 'message_start' && isObject(event.message)) {
+      metered.response_model = stringOrNull(event.message.model)
+      overwrite(event.message.usage)
+    } else if (event.type === 'content_block_start' || event.type === 'content_block_delta') {
+      const block = event.content_block ?? event.delta
+      const bytes = bytesOfStrings(block)
+      metered.seen_output_bytes += bytes
+      if (isObject(block) && /thinking/.test(String(block.type))) metered.may_hide_output = true
+      if (json !== null && isObject(block) && block === event.delta) repeats.learn(json, bytes)
+    } else if (event.type === 'message_delta') {
+      overwrite(event.usage)
+      stopped ||= isObject(event.delta) && typeof event.delta.stop_reason === 'string'
+    } else if (event.type === 'message_stop') {
+      ended = true
+    } else if (event.type === 'error') {
+      metered.error_class ??= errorClass(event.error)
+    }
+  }
+
   return {
-    read(event) {
-      if (!isObject(event)) {
-        unreadable = true
-      } else if (event.type === 'message_start' && isObject(event.message)) {
-        metered.response_model = stringOrNull(event.message.model)
-        overwrite(event.message.usage)
-      } else if (event.type === 'content_block_start' || event.type === 'content_block_delta') {
-        const block = event.content_block ?? event.delta
-        metered.seen_output_bytes += bytesOfStrings(block)
-        if (isObject(block) && /thinking/.test(String(block.type))) metered.may_hide_output = true
-      } else if (event.type === 'message_delta') {
-        overwrite(event.usage)
-        stopped ||= isObject(event.delta) && typeof event.delta.stop_reason === 'string'
-      } else if (event.type === 'message_stop') {
-        ended = true
-      } else if (event.type === 'error') {
-        metered.error_class ??= errorClass(event.error)
-      }
+    read: (event) => read(event, null),
+    readJson(json) {
+      const bytes = repeats.bytesOf(json)
+      if (bytes === null) read(parseJsonOrUndefined(json), json)
+      else metered.seen_output_bytes += bytes
     },
     get ended() {
       return ended
@@ -163,7 +170,7 @@ export function readMessageEvents(body: JsonObject): MessageEvents {
 
 function meterStream(body: JsonObject): Meter {
   const events = readMessageEvents(body)
-  const sse = createSseReader((data) => events.read(parseJsonOrUndefined(data)))
+  const sse = createSseReader(events.readJson)
   return {
     push: sse.push,
     get finished() {

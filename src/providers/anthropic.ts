@@ -5,8 +5,8 @@ import { messageBatches } from './anthropic-batches.ts'
 import { editMessage, readMessageBound } from './anthropic-messages.ts'
 import { meterMessage } from './anthropic-meter.ts'
 import { readBearer } from './bearer.ts'
-import type { Dialect, ErrorRendering, Operation } from './dialect.ts'
-import { refusalHeaders, unmetered } from './refusals.ts'
+import type { Dialect, Operation } from './dialect.ts'
+import { factsOf, refusal, statusOf, unmetered } from './refusals.ts'
 import { sseError } from './sse.ts'
 
 const messages: Operation = {
@@ -47,22 +47,15 @@ export const anthropic: Dialect = {
     else headers.set('x-api-key', credential)
   },
   errorResponse(error, request_id, options) {
-    const status = statusOf(error, options)
-    const headers = refusalHeaders(error)
-    headers.set('request-id', request_id)
-    return Response.json(wireError(error, status, request_id), { status, headers })
+    // 402 is Anthropic's own billing_error; the SDK raises PaymentRequiredError, once.
+    const status = statusOf(error, options, 402)
+    return refusal(error, status, wireError(error, status, request_id), { 'request-id': request_id })
   },
   streamError(error, request_id) {
     return sseError(wireError(error, ERROR_STATUS[error.code], request_id), 'error')
   },
   // The API demands a bound from every client.
   maxOutputTokens: () => null,
-}
-
-function statusOf(error: GatewayError, options: ErrorRendering): number {
-  // 402 is Anthropic's own billing_error; the SDK raises PaymentRequiredError, once.
-  if (error.code === 'cap_exceeded') return options.cap_status ?? 402
-  return ERROR_STATUS[error.code]
 }
 
 /** Anthropic's own word for a status: https://docs.claude.com/en/api/errors */
@@ -83,9 +76,7 @@ function wireError(error: GatewayError, status: number, request_id: string) {
       type: error.code === 'cap_exceeded' ? 'billing_error' : type,
       message: error.message,
       code: error.code,
-      ...(error.field !== undefined && { field: error.field }),
-      ...(error.cap && { cap: error.cap }),
-      ...(error.errors && { errors: error.errors }),
+      ...factsOf(error),
     },
     request_id,
   }

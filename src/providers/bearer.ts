@@ -1,5 +1,11 @@
-// The credential of an `Authorization: Bearer` header (RFC 6750). Pure.
+// The credential of a request: of its `Authorization: Bearer` header (RFC 6750), or of its query. Pure.
 
 export function readBearer(headers: Headers): string | null {
   return /^bearer +(.+)$/i.exec(headers.get('authorization') ?? '')?.[1] ?? null
+}
+
+/** What a header or the query carries. More than one is not one credential: joined, as headers are. */
+export function withQuery(inHeader: string | null, url: string, parameter: string): string | null {
+  const inQuery = url.includes('?') ? (URL.parse(url)?.searchParams.getAll(parameter) ?? []) : []
+  return [...new Set([inHeader, ...inQuery].filter(Boolean))].join(', ') || null
 }

@@ -5,9 +5,11 @@ import type { GatewayError } from '../errors.ts'
 import { isObject, PLAIN_BOUND } from './answer.ts'
 import { type BedrockModel, TEMPLATE_TOKENS } from './bedrock-model.ts'
 import { dearestTier, isUnpriced, tierOf } from './bedrock-tier.ts'
+import { dearestCacheWrite } from './cache-ttl.ts'
+import { findOpenContent, type ReadBlock } from './content-walk.ts'
 import type { Bound, Edit, JsonObject } from './dialect.ts'
 import { invalidField, isRefusal, readArray, readPositiveInteger, unknownField } from './fields.ts'
-import { TOOL_PREAMBLE_TOKENS, tokensOfBody, visit } from './text-bound.ts'
+import { TOOL_PREAMBLE_TOKENS, tokensOfBody } from './text-bound.ts'
 
 /** Tokens of an inline image: Claude's (see its messages), and more than any other model here makes of one. */
 const INLINE_IMAGE_TOKENS = { claude: 5_000, other: 10_000 }
@@ -53,7 +55,7 @@ export function readConverseBound(body: JsonObject, bytes: number, model: Bedroc
       min_tokens: Math.min(max_tokens ?? Number.MAX_SAFE_INTEGER, thinkingBudget(body) + 1),
       choices: 1,
     },
-    cache_write: dearestCacheWrite(body),
+    cache_write: dearestCacheWrite(body, 'cachePoint'),
     audio_input: media.audio,
     service_tier: dearestTier(...tierOf(body)),
   }
@@ -72,16 +74,6 @@ export function editConverse(body: JsonObject, granted_output_tokens: number | n
     return [name, Math.min(own, granted_output_tokens)]
   })
   return [{ field: 'inferenceConfig', value: { ...config, ...Object.fromEntries(bounds) } }]
-}
-
-/** The hour where any cache point says so, wherever it hides. */
-export function dearestCacheWrite(body: JsonObject): Bound['cache_write'] {
-  let dearest: Bound['cache_write'] = 'none'
-  visit(body, (value, key) => {
-    if (key !== 'cachePoint' || value === null || dearest === '1h') return
-    dearest = isObject(value) && (value.ttl ?? '5m') === '5m' ? '5m' : '1h'
-  })
-  return dearest
 }
 
 /** Nova's own body has either name; the larger counts, and both are clamped. */
@@ -130,37 +122,17 @@ function readTools(config: unknown): Tools | GatewayError {
 
 interface Media {
   added_tokens: number
-  open_input: string | null
   audio: boolean
 }
 
 /** What system and messages hold besides text. A block of an unknown kind may refer to anything. */
-function readMedia({ system, messages }: JsonObject, image_tokens: number): Media {
-  const media: Media = { added_tokens: 0, open_input: null, audio: false }
-  const waiting: { content: unknown; path: string }[] = [{ content: system, path: 'system' }]
-  for (const [at, message] of (Array.isArray(messages) ? messages : []).entries()) {
-    if (isObject(message)) waiting.push({ content: message.content, path: `messages[${at}].content` })
-    else media.open_input ??= `messages[${at}]`
-  }
-  // A list to be walked, not recursion.
-  for (let next = waiting.pop(); next; next = waiting.pop()) {
-    const { content, path } = next
-    if (content === undefined || content === null || typeof content === 'string') continue
-    if (!Array.isArray(content)) {
-      media.open_input ??= path
-      continue
-    }
-    for (const [at, block] of content.entries()) {
-      const inside = readBlock(block, media, image_tokens)
-      if (inside === 'open') media.open_input ??= `${path}[${at}]`
-      else if (inside !== null) waiting.push({ content: inside.content, path: `${path}[${at}]` })
-    }
-  }
-  return media
+function readMedia(body: JsonObject, image_tokens: number): Media & { open_input: string | null } {
+  const media: Media = { added_tokens: 0, audio: false }
+  const open_input = findOpenContent(body, (block) => readBlock(block, media, image_tokens))
+  return { ...media, open_input }
 }
 
-/** Null for a block of bytes, `open` for one that bytes do not bound, else the content that it holds. */
-function readBlock(block: unknown, media: Media, image_tokens: number): null | 'open' | { content: unknown } {
+function readBlock(block: unknown, media: Media, image_tokens: number): ReturnType<ReadBlock> {
   if (!isObject(block)) return 'open'
   const kinds = Object.keys(block).filter((kind) => block[kind] !== null)
   const [kind = ''] = kinds

@@ -2,12 +2,11 @@
 // unknown usage.
 
 import { bytesOfStrings, isObject, parseJsonOrUndefined, tokenCount } from './answer.ts'
-import { dearestCacheWrite as claudeCacheWrite } from './anthropic-messages.ts'
 import { meterMessage, readMessageEvents } from './anthropic-meter.ts'
-import { dearestCacheWrite } from './bedrock-converse.ts'
 import { meterFrames, meterJson, readConverseUsage, usageOf } from './bedrock-meter.ts'
 import { type BedrockModel, claudeName, type Family } from './bedrock-model.ts'
 import { answeredTier, dearestTier, tierOfHeaders } from './bedrock-tier.ts'
+import { askedCacheWrite } from './cache-ttl.ts'
 import type { AnswerHead, Asked, JsonObject, Meter, Metered, TokenUsage } from './dialect.ts'
 import type { Frame } from './eventstream.ts'
 import { readChatUsage } from './openai-meter.ts'
@@ -15,8 +14,7 @@ import { readChatUsage } from './openai-meter.ts'
 const METRICS = 'amazon-bedrock-invocationMetrics'
 
 export function meterInvoke({ body, headers }: Asked, head: AnswerHead, { id, family }: BedrockModel): Meter {
-  const asked_cache_write =
-    (family === 'claude' ? claudeCacheWrite(body) : dearestCacheWrite(body)) === '1h' ? '1h' : '5m'
+  const asked_cache_write = askedCacheWrite(body, family === 'claude' ? 'cache_control' : 'cachePoint')
   const service_tier = answeredTier(dearestTier(...tierOfHeaders(headers)), ...tierOfHeaders(head.headers))
   const finish = (metered: Metered, metrics: unknown): Metered => ({
     ...metered,

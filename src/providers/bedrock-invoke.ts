@@ -67,7 +67,7 @@ export function readInvokeBound(body: JsonObject, bytes: number, model: BedrockM
     const bound = readChatBound({ ...body, model: id }, bytes)
     if (isRefusal(bound)) return bound
     const input_tokens = bound.input_tokens + TEMPLATE_TOKENS
-    const unbounded = setIn(body, IN_HEADERS) ?? bound.unbounded ?? extra(body)
+    const unbounded = setIn(body, IN_HEADERS) ?? bound.unbounded ?? extra(body) ?? foreignBound(body, id)
     return { ...bound, stream: false, input_tokens, unbounded }
   }
   const prompt = family && PROMPT_FAMILIES[family]
@@ -117,11 +117,20 @@ function isChat(family: Family | null, body: JsonObject): boolean {
   return (family === 'chat' || family === 'mistral') && body.messages !== undefined
 }
 
+/** Also with a geography before it: `us.openai.gpt-...`. */
+const isOpenAI = (id: string) => /(^|\.)openai\./.test(id)
+
 /** Only OpenAI's own models know the newer name of the bound. */
 function editMessages(body: JsonObject, granted_output_tokens: number | null, id: string): Edit[] {
   const edits = editChat({ ...body, stream: false }, granted_output_tokens)
-  if (/^openai\./.test(id) || body.max_completion_tokens !== undefined) return edits
+  if (isOpenAI(id) || body.max_completion_tokens !== undefined) return edits
   return edits.map(({ field, value }) => ({ field: field === 'max_completion_tokens' ? 'max_tokens' : field, value }))
+}
+
+/** The newer name of the bound alone, where nobody says that the model obeys it. */
+function foreignBound({ max_tokens, max_completion_tokens }: JsonObject, id: string): string | null {
+  const isAlone = (max_completion_tokens ?? null) !== null && (max_tokens ?? null) === null
+  return isAlone && !isOpenAI(id) ? 'max_completion_tokens' : null
 }
 
 /** Streams are chosen by the path: a body that says otherwise is not understood. */

@@ -1,8 +1,17 @@
 // Reads what a Bedrock call used, from its JSON or its frames. Pure; unreadable usage is unknown usage.
 
-import { bufferAnswer, bytesOfStrings, isObject, isWhole, parseJsonOrUndefined, tokenCount, UNREAD } from './answer.ts'
-import { dearestCacheWrite } from './bedrock-converse.ts'
+import {
+  bufferAnswer,
+  bytesOfStrings,
+  isObject,
+  isWhole,
+  NO_USAGE,
+  parseJsonOrUndefined,
+  tokenCount,
+  UNREAD,
+} from './answer.ts'
 import { answeredTier, dearestTier, tierOf } from './bedrock-tier.ts'
+import { askedCacheWrite } from './cache-ttl.ts'
 import type { AnswerHead, JsonObject, Meter, Metered, TokenUsage } from './dialect.ts'
 import { createFrameReader, type Frame } from './eventstream.ts'
 
@@ -39,22 +48,18 @@ export function usageOf(counts: Counts): TokenUsage | null {
   const { input, cached, writes, write5m = 0, write1h = 0, output, asked_cache_write } = counts
   const unsplit = Math.max(0, writes - write5m - write1h)
   const read: TokenUsage = {
+    ...NO_USAGE,
     input_tokens: input + cached + write5m + write1h + unsplit,
     cached_input_tokens: cached,
     cache_write_5m_tokens: write5m + (asked_cache_write === '5m' ? unsplit : 0),
     cache_write_1h_tokens: write1h + (asked_cache_write === '1h' ? unsplit : 0),
-    audio_input_tokens: 0,
     output_tokens: output,
-    reasoning_tokens: 0,
-    audio_output_tokens: 0,
-    web_search_requests: 0,
-    units: 0,
   }
   return isWhole(read) ? read : null
 }
 
 export function meterConverse(body: JsonObject, head: AnswerHead): Meter {
-  const asked_cache_write = dearestCacheWrite(body) === '1h' ? '1h' : '5m'
+  const asked_cache_write = askedCacheWrite(body, 'cachePoint')
   const tier = dearestTier(...tierOf(body))
   const readEnd = (answer: JsonObject, metered: Metered) => {
     metered.usage = readConverseUsage(answer.usage, asked_cache_write)

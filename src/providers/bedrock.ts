@@ -13,7 +13,7 @@ import { dearestTier, isUnpriced, LATENCY_HEADER, TIER_HEADER, tierOfHeaders } f
 import type { Asked, Bound, Dialect, ErrorRendering, Operation } from './dialect.ts'
 import { exceptionFrame, wholeFrames } from './eventstream.ts'
 import { isRefusal } from './fields.ts'
-import { refusalHeaders } from './refusals.ts'
+import { factsOf, isRetryable, refusal } from './refusals.ts'
 
 /** Headers that change what a call costs in ways that are not understood. */
 const GUARDRAIL_HEADER = 'x-amzn-bedrock-guardrailidentifier'
@@ -53,13 +53,16 @@ const readConverse: Reader = ({ body, bytes, headers }, model) => {
   return { ...bound, unbounded: bound.unbounded ?? odd }
 }
 
-const invoke: Pick<Operation, 'method' | 'edits' | 'meter'> = {
+/** AWS's SDKs take a connection that breaks within JSON for one that never answered. */
+const invoke: Pick<Operation, 'method' | 'kept_whole' | 'edits' | 'meter'> = {
   method: 'POST',
+  kept_whole: true,
   edits: (asked, granted_output_tokens) => editInvoke(asked.body, granted_output_tokens, modelOf(asked)),
   meter: (asked, head) => meterInvoke(asked, head, modelOf(asked)),
 }
-const converse: Pick<Operation, 'method' | 'edits' | 'meter'> = {
+const converse: Pick<Operation, 'method' | 'kept_whole' | 'edits' | 'meter'> = {
   method: 'POST',
+  kept_whole: true,
   edits: ({ body }, granted_output_tokens) => editConverse(body, granted_output_tokens),
   meter: ({ body }, head) => meterConverse(body, head),
 }
@@ -111,11 +114,9 @@ export function createBedrock({ region }: BedrockOptions): Dialect {
     },
     sign: (request, credential) => sign(request, credential, region),
     errorResponse(error, request_id, options) {
-      const headers = refusalHeaders(error)
-      const { type, status } = refusalOf(error, headers.has('x-should-retry'), options)
-      headers.set('x-amzn-requestid', request_id)
-      headers.set('x-amzn-errortype', type)
-      return Response.json(wireError(error), { status, headers })
+      const { type, status } = refusalOf(error, options)
+      const body = { message: error.message, code: error.code, ...factsOf(error) }
+      return refusal(error, status, body, { 'x-amzn-requestid': request_id, 'x-amzn-errortype': type })
     },
     streamError(error) {
       const isRefused = ERROR_STATUS[error.code] < 500
@@ -190,7 +191,7 @@ async function sign(request: Request, credential: string, region: string): Promi
 const NOT_RETRIED = 501
 
 /** Modeled errors of the runtime API, which its SDKs throw typed. */
-function refusalOf(error: GatewayError, isFinal: boolean, options: ErrorRendering): { type: string; status: number } {
+function refusalOf(error: GatewayError, options: ErrorRendering): { type: string; status: number } {
   const status = ERROR_STATUS[error.code]
   switch (error.code) {
     case 'cap_exceeded':
@@ -208,11 +209,7 @@ function refusalOf(error: GatewayError, isFinal: boolean, options: ErrorRenderin
       return { type: 'ModelErrorException', status: 424 }
     default:
       if (status < 500) return { type: 'ValidationException', status: status === 413 ? status : 400 }
-      if (!isFinal) return { type: 'ServiceUnavailableException', status: 503 }
+      if (isRetryable(error)) return { type: 'ServiceUnavailableException', status: 503 }
       return { type: 'InternalServerException', status: NOT_RETRIED }
   }
-}
-
-function wireError({ code, message, field, cap, errors }: GatewayError) {
-  return { message, code, ...(field !== undefined && { field }), ...(cap && { cap }), ...(errors && { errors }) }
 }

@@ -124,7 +124,7 @@ export interface Meter {
 export interface StreamFilter {
   /** The bytes that may go to the client now; may be empty. */
   push(chunk: Uint8Array): Uint8Array
-  /** What is left when the stream ends. */
+  /** What is left when the stream ends; not asked of one that ends badly. */
   end(): Uint8Array
 }
 
@@ -142,12 +142,14 @@ export interface Operation {
   refuse?: (asked: Asked) => GatewayError | null
   /** The body's edits for metering (usage in streams) and for the granted output bound (null: leave it). */
   edits?: (asked: Asked, granted_output_tokens: number | null) => Edit[]
-  /** What must be taken out of the client's stream: a chunk that only Tollgate asked for, half a frame. */
+  /** What must be taken out of the client's stream: a chunk that only Tollgate asked for, half a frame. Null: half events. */
   filter?: (asked: Asked) => StreamFilter | null
   /** A meter for one answer. */
   meter(asked: Asked, head: AnswerHead): Meter
   /** As the dialect's, where this operation's streams speak of errors in another way. */
   streamError?: Dialect['streamError']
+  /** True where its SDK asks again, and pays again, when JSON breaks off: however long, it is kept until it is whole. */
+  kept_whole?: boolean
   /** True for a stream whose content type does not say so (a JSON array that grows). */
   streams?: (asked: Asked) => boolean
   /** How long a call that goes on at the provider (`continues_as`) is held at most. */

@@ -1,7 +1,7 @@
 // Gemini's embeddings: what one can use at most, and what it used. Older models report no usage. Pure.
 
 import type { GatewayError } from '../errors.ts'
-import { bufferAnswer, isObject, NO_USAGE, PLAIN_BOUND, stringOrNull, tokenCount, UNREAD } from './answer.ts'
+import { isObject, meterAnswer, NO_USAGE, PLAIN_BOUND, stringOrNull, tokenCount, UNREAD } from './answer.ts'
 import type { Asked, Bound, JsonObject, Meter } from './dialect.ts'
 import { invalidField, isRefusal } from './fields.ts'
 import { holdsOnlyText } from './gemini-contents.ts'
@@ -55,23 +55,16 @@ function readRequest(request: JsonObject, path: string, model: string, reading: 
 }
 
 export function meterEmbed(): Meter {
-  const buffer = bufferAnswer()
-  return {
-    push: buffer.push,
-    end() {
-      const answer = buffer.end()
-      if (!isObject(answer)) return { ...UNREAD, may_hide_output: false }
-      const { error, usageMetadata, modelVersion } = answer
-      const error_class = isObject(error) ? googleErrorClass(error) : null
-      const input_tokens = isObject(usageMetadata) ? tokenCount(usageMetadata.promptTokenCount) : 0
-      return {
-        ...UNREAD,
-        usage: input_tokens > 0 ? { ...NO_USAGE, input_tokens } : null,
-        complete: error_class === null && (isObject(answer.embedding) || Array.isArray(answer.embeddings)),
-        may_hide_output: false,
-        response_model: stringOrNull(modelVersion),
-        error_class,
-      }
-    },
-  }
+  return meterAnswer(({ error, usageMetadata, modelVersion, embedding, embeddings }) => {
+    const error_class = isObject(error) ? googleErrorClass(error) : null
+    const input_tokens = isObject(usageMetadata) ? tokenCount(usageMetadata.promptTokenCount) : 0
+    return {
+      ...UNREAD,
+      usage: input_tokens > 0 ? { ...NO_USAGE, input_tokens } : null,
+      complete: error_class === null && (isObject(embedding) || Array.isArray(embeddings)),
+      may_hide_output: false,
+      response_model: stringOrNull(modelVersion),
+      error_class,
+    }
+  })
 }

@@ -1,24 +1,16 @@
-// Finds whole frames in Gemini's streams, in any chunking: the objects of a JSON array that grows, and events. What
-// marks them is ASCII, so bytes are looked at and nothing is decoded. Pure, and never throws.
+// Finds the objects of a JSON array that grows, as Gemini streams, in any chunking. What marks them is ASCII, so bytes are
+// looked at and nothing is decoded. Pure, and never throws.
 
-import { parseJsonOrUndefined } from './answer.ts'
 import { concatBytes } from './bytes.ts'
 import type { StreamFilter } from './dialect.ts'
+import { MAX_FRAME_BYTES, passWholeFrames, type Scan } from './whole-frames.ts'
 
-/** One frame may hold an image; what is longer is not kept. */
-const MAX_FRAME_BYTES = 24 * 1024 * 1024
-
-const LF = 0x0a
-const CR = 0x0d
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
 const OPEN_BRACKET = 0x5b
 const CLOSE_BRACKET = 0x5d
 const OPEN_BRACE = 0x7b
 const CLOSE_BRACE = 0x7d
-
-/** Where the last frame of these bytes ends; 0 where none does. What is after the whole stream's end belongs to it. */
-type Scan = (chunk: Uint8Array, onEnd?: (at: number) => void) => number
 
 interface ArrayScan {
   scan: Scan
@@ -60,32 +52,6 @@ function scanArray(): ArrayScan {
   }
 }
 
-/** An event ends with an empty line: LF, CR or CRLF. */
-function scanEvents(): Scan {
-  let lineLength = 0
-  let afterCr = false
-  let afterEnd = false
-  return (chunk) => {
-    let end = 0
-    for (let at = 0; at < chunk.length; at++) {
-      const byte = chunk[at]
-      if (byte === LF && afterCr) {
-        afterCr = false
-        if (afterEnd) end = at + 1
-      } else if (byte === LF || byte === CR) {
-        afterEnd = lineLength === 0
-        if (afterEnd) end = at + 1
-        lineLength = 0
-        afterCr = byte === CR
-      } else {
-        lineLength++
-        afterCr = afterEnd = false
-      }
-    }
-    return end
-  }
-}
-
 export interface ArrayReader {
   push(bytes: Uint8Array): void
   readonly closed: boolean
@@ -124,47 +90,6 @@ export function createArrayReader(onFrame: (json: string) => void): ArrayReader 
   }
 }
 
-/** Lets whole frames pass alone: what comes after a stream that was cut inside one can then be read. */
-function passWholeFrames(scan: Scan, isWhole: (rest: Uint8Array) => boolean): StreamFilter {
-  let kept: Uint8Array[] = []
-  let length = 0
-  const release = (...more: Uint8Array[]) => {
-    const all = concatBytes([...kept, ...more])
-    kept = []
-    length = 0
-    return all
-  }
-  return {
-    push(chunk) {
-      const end = scan(chunk)
-      if (end === 0 && length + chunk.length <= MAX_FRAME_BYTES) {
-        kept.push(chunk.slice())
-        length += chunk.length
-        return new Uint8Array()
-      }
-      const cut = end === 0 ? chunk.length : end
-      const out = release(chunk.subarray(0, cut))
-      if (cut < chunk.length) {
-        kept.push(chunk.slice(cut))
-        length = chunk.length - cut
-      }
-      return out
-    },
-    end() {
-      const rest = release()
-      return isWhole(rest) ? rest : new Uint8Array()
-    },
-  }
-}
-
-export function passWholeEvents(): StreamFilter {
-  // The last event may lack its empty line.
-  return passWholeFrames(scanEvents(), (rest) => {
-    const text = new TextDecoder().decode(rest).trim()
-    return text.startsWith('data:') && parseJsonOrUndefined(text.slice(5)) !== undefined
-  })
-}
-
 export function passWholeObjects(): StreamFilter {
-  return passWholeFrames(scanArray().scan, () => false)
+  return passWholeFrames(scanArray().scan)
 }

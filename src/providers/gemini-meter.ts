@@ -5,6 +5,7 @@ import {
   bytesOfStrings,
   isObject,
   isWhole,
+  NO_USAGE,
   parseJsonOrUndefined,
   stringOrNull,
   tokenCount,
@@ -20,11 +21,13 @@ import { createSseReader } from './sse.ts'
 
 /** Families that are known not to think: all that they bill is in the answer to be seen. */
 const THINKS_NEVER = /^gemini-(1\.|2\.0-flash(-lite|-\d|$))/
+/** https://ai.google.dev/gemini-api/docs/priority-inference */
+const TIER_HEADER = 'x-gemini-service-tier'
 /** Gemini 3 and later bill each search, older ones a prompt that was grounded. */
 const BILLED_BY_PROMPT = /^gemini-[12]\./
 
-export function meterGenerate(asked: Asked, { format }: AnswerHead, stream: boolean): Meter {
-  const answer = readAnswer(asked)
+export function meterGenerate(asked: Asked, { format, headers }: AnswerHead, stream: boolean): Meter {
+  const answer = readAnswer(asked, headers)
   if (format === 'sse') return meterEvents(answer)
   return stream ? meterArray(answer) : meterJson(answer)
 }
@@ -36,10 +39,9 @@ export function readGeminiUsage(usage: JsonObject): TokenUsage | null {
   const input_tokens = prompt + tokenCount(usage.toolUsePromptTokenCount)
   const reasoning_tokens = tokenCount(usage.thoughtsTokenCount)
   const read: TokenUsage = {
+    ...NO_USAGE,
     input_tokens,
     cached_input_tokens: tokenCount(usage.cachedContentTokenCount),
-    cache_write_5m_tokens: 0,
-    cache_write_1h_tokens: 0,
     audio_input_tokens: audioIn(usage.promptTokensDetails) + audioIn(usage.toolUsePromptTokensDetails),
     // Counts that are zero are left out: where the total knows more, it is believed.
     output_tokens: Math.max(
@@ -48,8 +50,6 @@ export function readGeminiUsage(usage: JsonObject): TokenUsage | null {
     ),
     reasoning_tokens,
     audio_output_tokens: audioIn(usage.candidatesTokensDetails),
-    web_search_requests: 0,
-    units: 0,
   }
   const adds = read.cached_input_tokens <= prompt && read.audio_input_tokens <= input_tokens
   return isWhole(read) && adds && read.audio_output_tokens <= read.output_tokens ? read : null
@@ -70,7 +70,7 @@ interface Answer {
 }
 
 /** A whole answer, or the sum of a stream's chunks: each says what was used up to it, the last one all. */
-function readAnswer({ body, params }: Asked): Answer {
+function readAnswer({ body, params }: Asked, headers: Headers): Answer {
   const model = modelInPath(params)
   const fields = fieldsOf(body, '', startReading())
   const { candidateCount } = messageAt(fields.generationConfig, '', startReading())
@@ -78,8 +78,8 @@ function readAnswer({ body, params }: Asked): Answer {
   const metered: Metered = {
     ...UNREAD,
     may_hide_output: !THINKS_NEVER.test(model),
-    // An answer that names no tier was served at the one that was asked for.
-    service_tier: askedTier(fields.serviceTier),
+    // Priority is served as standard where it has no room. An answer that names no tier was served at the one asked for.
+    service_tier: answeredTier({ serviceTier: headers.get(TIER_HEADER) }) ?? askedTier(fields.serviceTier),
   }
   const finished = new Set<unknown>()
   const queries = new Set<string>()

@@ -4,7 +4,7 @@
 import type { GatewayError } from '../errors.ts'
 import type { Asked, Dialect, Operation } from './dialect.ts'
 import { meterEmbed, readBatchEmbedBound, readEmbedBound } from './gemini-embed.ts'
-import { passWholeEvents, passWholeObjects } from './gemini-frames.ts'
+import { passWholeObjects } from './gemini-frames.ts'
 import { editGenerate, readGenerateBound } from './gemini-generate.ts'
 import { meterGenerate } from './gemini-meter.ts'
 import { asksForEvents, pathOf, refuseQuery } from './gemini-request.ts'
@@ -27,7 +27,7 @@ const streamGenerateContent: Operation = {
   name: 'stream_generate_content',
   path: pathOf('streamGenerateContent'),
   readBound: (asked) => readGenerateBound(asked, true),
-  filter: ({ query }) => (asksForEvents(query) ? passWholeEvents() : passWholeObjects()),
+  filter: ({ query }) => (asksForEvents(query) ? null : passWholeObjects()),
   meter: (asked, head) => meterGenerate(asked, head, true),
   streams: () => true,
   streamError,

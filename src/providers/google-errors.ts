@@ -2,8 +2,9 @@
 // https://google.aip.dev/193 Pure.
 
 import { ERROR_STATUS, type GatewayError } from '../errors.ts'
+import { readBearer, withQuery } from './bearer.ts'
 import type { ErrorRendering, JsonObject } from './dialect.ts'
-import { refusalHeaders } from './refusals.ts'
+import { factsOf, refusal, statusOf } from './refusals.ts'
 
 /** Google's own word for an HTTP status. */
 const STATUS_NAME: Record<number, string> = {
@@ -27,18 +28,14 @@ export function googleError(error: GatewayError, code: number = ERROR_STATUS[err
       message: error.message,
       status: isCap ? 'RESOURCE_EXHAUSTED' : (STATUS_NAME[code] ?? 'INVALID_ARGUMENT'),
       reason: error.code,
-      ...(error.field !== undefined && { field: error.field }),
-      ...(error.cap && { cap: error.cap }),
-      ...(error.errors && { errors: error.errors }),
+      ...factsOf(error),
     },
   }
 }
 
-export function googleErrorResponse(error: GatewayError, request_id: string, { cap_status }: ErrorRendering): Response {
-  const status = error.code === 'cap_exceeded' ? (cap_status ?? 429) : ERROR_STATUS[error.code]
-  const headers = refusalHeaders(error)
-  headers.set('x-request-id', request_id)
-  return Response.json(googleError(error, status), { status, headers })
+export function googleErrorResponse(error: GatewayError, request_id: string, options: ErrorRendering): Response {
+  const status = statusOf(error, options)
+  return refusal(error, status, googleError(error, status), { 'x-request-id': request_id })
 }
 
 /** The provider's own error as one of our stable classes. */
@@ -48,13 +45,9 @@ export function googleErrorClass({ code, status }: JsonObject): string {
   return 'upstream_error'
 }
 
-/** `x-goog-api-key`, `?key=` or a bearer token. More than one of them is not one credential: joined, as headers are. */
+/** `x-goog-api-key`, `?key=` or a bearer token. */
 export function readGoogleCredential(headers: Headers, url: string): string | null {
-  const bearer = /^bearer +(.+)$/i.exec(headers.get('authorization') ?? '')?.[1]
-  const inHeader = headers.get('x-goog-api-key')?.trim() || bearer
-  const inQuery = url.includes('?') ? (URL.parse(url)?.searchParams.getAll('key') ?? []) : []
-  const all = new Set([...(inHeader ? [inHeader] : []), ...inQuery.filter(Boolean)])
-  return all.size > 0 ? [...all].join(', ') : null
+  return withQuery(headers.get('x-goog-api-key')?.trim() || readBearer(headers), url, 'key')
 }
 
 export function setGoogleCredential(headers: Headers, credential: string): void {

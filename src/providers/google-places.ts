@@ -42,13 +42,17 @@ export function placesPrices(provider: string, model: string): Price | undefined
 
 const isSku = (model: string): model is PlacesSku => Object.hasOwn(PLACES_LIST_PRICES, model)
 
-/** Tiers of fields, the cheapest first. What is in none of the lists is of the dearest. */
+/**
+ * Tiers of fields, the cheapest first. What is in none of the lists is of the dearest.
+ * https://developers.google.com/maps/documentation/places/web-service/place-details#fieldmask
+ */
 const TIERS: readonly ReadonlySet<string>[] = [
   'attributions id movedPlace movedPlaceId name nextPageToken',
   `addressComponents addressDescriptor adrFormatAddress formattedAddress location photos plusCode postalAddress
   shortFormattedAddress types viewport`,
   `accessibilityOptions businessStatus containingPlaces displayName googleMapsLinks googleMapsUri iconBackgroundColor
-  iconMaskBaseUri primaryType primaryTypeDisplayName pureServiceAreaBusiness subDestinations timeZone utcOffsetMinutes`,
+  iconMaskBaseUri openingDate primaryType primaryTypeDisplayName pureServiceAreaBusiness subDestinations timeZone
+  utcOffsetMinutes`,
   `currentOpeningHours currentSecondaryOpeningHours internationalPhoneNumber nationalPhoneNumber priceLevel priceRange
   rating regularOpeningHours regularSecondaryOpeningHours userRatingCount websiteUri`,
 ].map((fields) => new Set(fields.split(/\s+/)))
@@ -94,6 +98,8 @@ function tierOf(path: string, prefix: string): number {
   const isOfPlace = path.startsWith(prefix)
   const field = (isOfPlace ? path.slice(prefix.length) : path).split('.', 1)[0] ?? ''
   if (!isOfPlace && field !== 'nextPageToken') return TIERS.length
+  // Names of photos alone cost as little as an id where the place is known, and not in searches.
+  if (field === 'photos' && prefix === '') return 0
   const tier = TIERS.findIndex((fields) => fields.has(field))
   return tier === -1 ? TIERS.length : tier
 }

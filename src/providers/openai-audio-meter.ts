@@ -1,17 +1,8 @@
 // Reads what OpenAI's transcripts and speech used. Pure; unreadable usage is unknown usage.
 
-import {
-  bufferAnswer,
-  errorClass,
-  isObject,
-  isWhole,
-  NO_USAGE,
-  parseJsonOrUndefined,
-  tokenCount,
-  UNREAD,
-} from './answer.ts'
+import { errorClass, isObject, isWhole, meterAnswer, NO_USAGE, tokenCount, UNREAD } from './answer.ts'
 import type { AnswerHead, JsonObject, Meter, Metered, TokenUsage } from './dialect.ts'
-import { createSseReader } from './sse.ts'
+import { readEvents } from './openai-events.ts'
 import { utf8Length } from './text-bound.ts'
 
 /** Speech has 21 tokens a second, and no codec that is offered writes a second into fewer than 700 bytes. */
@@ -45,16 +36,10 @@ export function readAudioUsage({ usage, duration }: JsonObject): TokenUsage | nu
 export function meterTranscript({ format, status }: AnswerHead): Meter {
   if (format === 'sse') return meterEvents('transcript.text.done', (event) => utf8Length(event))
   if (format === 'other') return { push() {}, end: () => ({ ...BLANK, complete: status < 400 }) }
-  const buffer = bufferAnswer()
-  return {
-    push: buffer.push,
-    end() {
-      const answer = buffer.end()
-      if (!isObject(answer)) return BLANK
-      const error_class = answer.error ? errorClass(answer.error) : null
-      return { ...BLANK, usage: readAudioUsage(answer), complete: typeof answer.text === 'string', error_class }
-    },
-  }
+  return meterAnswer((answer) => {
+    const error_class = answer.error ? errorClass(answer.error) : null
+    return { ...BLANK, usage: readAudioUsage(answer), complete: typeof answer.text === 'string', error_class }
+  })
 }
 
 /** @param characters what the call is billed for, whatever is answered; null where it is billed by tokens. */
@@ -82,14 +67,7 @@ const audioTokens = (base64: string) => Math.ceil(base64.length / AUDIO_BYTES_PE
 function meterEvents(last: string, tokensOf: (generated: string) => number): Meter {
   const metered: Metered = { ...BLANK }
   let done = false
-  let readable = true
-  const sse = createSseReader((data) => {
-    if (data === '[DONE]') return
-    const event = parseJsonOrUndefined(data)
-    if (!isObject(event)) {
-      readable = false
-      return
-    }
+  const events = readEvents((event) => {
     if (event.error || event.type === 'error') metered.error_class ??= errorClass(event.error ?? event)
     const generated = event.delta ?? event.audio
     if (typeof generated === 'string') metered.seen_output_bytes += tokensOf(generated)
@@ -98,13 +76,13 @@ function meterEvents(last: string, tokensOf: (generated: string) => number): Met
     metered.usage = readAudioUsage(event)
   })
   return {
-    push: sse.push,
+    push: events.push,
     get finished() {
       return done
     },
     end() {
-      sse.end()
-      return { ...metered, complete: done && readable && !sse.broken && metered.error_class === null }
+      const whole = events.end()
+      return { ...metered, complete: done && whole && metered.error_class === null }
     },
   }
 }

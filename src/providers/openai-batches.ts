@@ -1,7 +1,7 @@
 // OpenAI's files and batches. A batch is as large as its file, which no field tells: it has no bound. What it used is
 // known once it has ended, whoever asks for it then. Pure.
 
-import { bufferAnswer, errorClass, isObject, NO_USAGE, PLAIN_BOUND, stringOrNull, UNREAD } from './answer.ts'
+import { errorClass, isObject, meterAnswer, NO_USAGE, PLAIN_BOUND, stringOrNull, UNREAD } from './answer.ts'
 import type { Concluded, JsonObject, Meter, Operation } from './dialect.ts'
 import { refused } from './openai-refused.ts'
 import { readTotals } from './openai-responses-meter.ts'
@@ -45,27 +45,21 @@ export const batchOperations: Operation[] = [
 ]
 
 function meterBatch(created: boolean): Meter {
-  const buffer = bufferAnswer()
-  return {
-    push: buffer.push,
-    end() {
-      const answer = buffer.end()
-      const blank = { ...UNREAD, may_hide_output: created }
-      if (!isObject(answer)) return { ...blank, complete: !created }
-      const error_class = answer.error ? errorClass(answer.error) : null
-      const id = answer.object === 'batch' ? stringOrNull(answer.id) : null
-      if (id === null) return { ...blank, complete: !created, error_class }
-      const isOver = ENDED.has(answer.status)
-      return {
-        ...blank,
-        complete: true,
-        usage: created && isOver ? concludeBatch(id, answer).usage : null,
-        service_tier: 'batch',
-        continues_as: created && !isOver ? id : null,
-        concluded: !created && isOver ? [concludeBatch(id, answer)] : [],
-      }
-    },
-  }
+  return meterAnswer((answer) => {
+    const blank = { ...UNREAD, may_hide_output: created }
+    const error_class = answer.error ? errorClass(answer.error) : null
+    const id = answer.object === 'batch' ? stringOrNull(answer.id) : null
+    if (id === null) return { ...blank, complete: !created, error_class }
+    const isOver = ENDED.has(answer.status)
+    return {
+      ...blank,
+      complete: true,
+      usage: created && isOver ? concludeBatch(id, answer).usage : null,
+      service_tier: 'batch',
+      continues_as: created && !isOver ? id : null,
+      concluded: !created && isOver ? [concludeBatch(id, answer)] : [],
+    }
+  })
 }
 
 function concludeBatch(id: string, batch: JsonObject): Concluded {

@@ -15,7 +15,10 @@ import {
 import { openAITier } from './service-tiers.ts'
 import { TOOL_PREAMBLE_TOKENS, tokensOfBody } from './text-bound.ts'
 
-/** gpt-4o-mini multiplies image tokens: 2,833 and 5,667 for each of up to eight tiles make 48,169. */
+/**
+ * gpt-4o-mini multiplies image tokens: 2,833 and 5,667 for each of up to eight tiles make 48,169. GPT-5.6 and later take
+ * images of up to 30,000 patches, a token each. https://developers.openai.com/api/docs/guides/images-vision
+ */
 export const INLINE_IMAGE_TOKENS = 50_000
 
 /** OpenAI's own limit; keeps the product with a bound far below 2^53. */

@@ -2,17 +2,17 @@
 
 import type { GatewayError } from '../errors.ts'
 import {
-  bufferAnswer,
   errorClass,
   isObject,
   isWhole,
+  meterAnswer,
   NO_USAGE,
   PLAIN_BOUND,
   stringOrNull,
   tokenCount,
   UNREAD,
 } from './answer.ts'
-import type { Bound, JsonObject, Meter, Operation, TokenUsage } from './dialect.ts'
+import type { Bound, JsonObject, Metered, Operation, TokenUsage } from './dialect.ts'
 import { isRefusal, readModel, unknownField } from './fields.ts'
 import { countInputs, inSlices } from './openai-input.ts'
 import { unmetered } from './refusals.ts'
@@ -25,7 +25,7 @@ export const embeddings: Operation = {
   method: 'POST',
   path: '/v1/embeddings',
   readBound: ({ body, bytes }) => readEmbeddingsBound(body, bytes),
-  meter: meterEmbeddings,
+  meter: () => meterAnswer(readEmbeddings),
 }
 
 export const moderations = unmetered('moderations', '/v1/moderations', 'POST')
@@ -46,24 +46,14 @@ export function readEmbeddingsBound(body: JsonObject, bytes: number): Bound | Ga
   }
 }
 
-function meterEmbeddings(): Meter {
-  const buffer = bufferAnswer()
-  return {
-    push: buffer.push,
-    end() {
-      const answer = buffer.end()
-      if (!isObject(answer)) return { ...UNREAD, may_hide_output: false }
-      return {
-        ...UNREAD,
-        may_hide_output: false,
-        complete: Array.isArray(answer.data),
-        usage: readEmbeddingsUsage(answer.usage),
-        response_model: stringOrNull(answer.model),
-        error_class: answer.error ? errorClass(answer.error) : null,
-      }
-    },
-  }
-}
+const readEmbeddings = ({ data, usage, model, error }: JsonObject): Metered => ({
+  ...UNREAD,
+  may_hide_output: false,
+  complete: Array.isArray(data),
+  usage: readEmbeddingsUsage(usage),
+  response_model: stringOrNull(model),
+  error_class: error ? errorClass(error) : null,
+})
 
 export function readEmbeddingsUsage(usage: unknown): TokenUsage | null {
   if (!isObject(usage) || typeof usage.prompt_tokens !== 'number') return null

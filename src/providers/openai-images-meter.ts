@@ -1,18 +1,9 @@
 // Reads what OpenAI's images used, from JSON or a stream of partial images. Pure; unreadable usage is unknown usage.
 
-import {
-  bufferAnswer,
-  errorClass,
-  isObject,
-  isWhole,
-  NO_USAGE,
-  parseJsonOrUndefined,
-  tokenCount,
-  UNREAD,
-} from './answer.ts'
+import { errorClass, isObject, isWhole, meterAnswer, NO_USAGE, tokenCount, UNREAD } from './answer.ts'
 import type { AnswerHead, Meter, Metered, TokenUsage } from './dialect.ts'
+import { readEvents } from './openai-events.ts'
 import { shortenStrings } from './openai-long-strings.ts'
-import { createSseReader } from './sse.ts'
 
 interface AskedImages {
   /** True where images are billed by the piece. */
@@ -42,19 +33,14 @@ export function readImageUsage(usage: unknown): TokenUsage | null {
 const BLANK: Metered = { ...UNREAD, may_hide_output: true }
 
 function meterJson({ by_image }: AskedImages): Meter {
-  const buffer = bufferAnswer()
   const strings = shortenStrings()
-  return {
-    push: (bytes) => buffer.push(strings.push(bytes)),
-    end() {
-      const answer = buffer.end()
-      if (!isObject(answer)) return BLANK
-      const error_class = answer.error ? errorClass(answer.error) : null
-      const images = Array.isArray(answer.data) ? answer.data.length : null
-      const usage = by_image && images !== null ? { ...NO_USAGE, units: images } : readImageUsage(answer.usage)
-      return { ...BLANK, usage, complete: images !== null && error_class === null, error_class }
-    },
-  }
+  const meter = meterAnswer((answer) => {
+    const error_class = answer.error ? errorClass(answer.error) : null
+    const images = Array.isArray(answer.data) ? answer.data.length : null
+    const usage = by_image && images !== null ? { ...NO_USAGE, units: images } : readImageUsage(answer.usage)
+    return { ...BLANK, usage, complete: images !== null && error_class === null, error_class }
+  })
+  return { ...meter, push: (bytes) => meter.push(strings.push(bytes)) }
 }
 
 /** One event ends each image and tells its usage: they add up. */
@@ -62,28 +48,20 @@ function meterStream({ by_image, n }: AskedImages): Meter {
   const strings = shortenStrings()
   let completed = 0
   let usage: TokenUsage | null = NO_USAGE
-  let readable = true
   let error_class: string | null = null
-  const sse = createSseReader((data) => {
-    if (data === '[DONE]') return
-    const event = parseJsonOrUndefined(data)
-    if (!isObject(event)) {
-      readable = false
-      return
-    }
+  const events = readEvents((event) => {
     if (event.error || event.type === 'error') error_class ??= errorClass(event.error ?? event)
     if (!/^image_\w+\.completed$/.test(String(event.type))) return
     completed += 1
     usage = add(usage, by_image ? { ...NO_USAGE, units: 1 } : readImageUsage(event.usage))
   })
   return {
-    push: (bytes) => sse.push(strings.push(bytes)),
+    push: (bytes) => events.push(strings.push(bytes)),
     get finished() {
       return completed >= n
     },
     end() {
-      sse.end()
-      const complete = completed >= n && readable && !sse.broken && error_class === null
+      const complete = events.end() && completed >= n && error_class === null
       return { ...BLANK, usage: complete ? usage : null, complete, error_class }
     },
   }

@@ -31,12 +31,16 @@ interface Family {
 }
 
 /**
- * gpt-image-1: 408, 1,584 and 6,240 tokens at the largest size, and up to 6,240 for high fidelity on top of 1,100.
+ * gpt-image-1: 408, 1,584 and 6,240 tokens at the largest size, and up to 6,240 for high fidelity on top of 1,100. The
+ * list prices of an image ($0.006, $0.015 and $0.052) make 750, 1,875 and 6,500 tokens of gpt-image-1-mini.
+ * https://developers.openai.com/api/docs/guides/image-generation#calculating-costs
+ *
  * gpt-image-1.5 also writes text (a few hundred tokens). gpt-image-2 takes sizes up to 8.3 megapixels: 659, 5,929 and
  * 23,711 tokens by OpenAI's own calculator; its images are always read at high fidelity.
  */
 const FAMILIES: Family[] = [
-  { models: /^gpt-image-1(-mini)?$/, output: { low: 500, medium: 2_000, high: 7_000 }, input: 10_000 },
+  { models: /^gpt-image-1$/, output: { low: 500, medium: 2_000, high: 7_000 }, input: 10_000 },
+  { models: /^gpt-image-1-mini$/, output: { low: 1_000, medium: 2_500, high: 7_500 }, input: 10_000 },
   {
     models: /^gpt-image-1\.5(-\d{4}-\d{2}-\d{2})?$/,
     output: { low: 5_000, medium: 6_500, high: 11_500 },

@@ -1,18 +1,20 @@
 // Reads what an OpenAI chat completion used, from its JSON or its stream. Pure; unreadable usage is unknown usage.
 
 import {
-  bufferAnswer,
   bytesOfStrings,
   errorClass,
   isObject,
   isWhole,
-  parseJsonOrUndefined,
+  meterAnswer,
+  NO_USAGE,
   stringOrNull,
   tokenCount,
   UNREAD,
 } from './answer.ts'
 import type { JsonObject, Meter, Metered, TokenUsage } from './dialect.ts'
-import { createSseReader } from './sse.ts'
+import { readEvents } from './openai-events.ts'
+import { recognizeRepeats } from './repeated-events.ts'
+import { untoldOpenAITier } from './service-tiers.ts'
 
 /** Families that are known not to reason: all that they bill is in the answer to be seen. */
 export const VISIBLE_OUTPUT = /^gpt-(3\.5|4)(?!.*(audio|realtime|search))/
@@ -42,17 +44,15 @@ export function readChatUsage(usage: unknown): TokenUsage | null {
   const output = isObject(usage.completion_tokens_details) ? usage.completion_tokens_details : {}
   const input_tokens = tokenCount(usage.prompt_tokens)
   const read: TokenUsage = {
+    ...NO_USAGE,
     input_tokens,
     cached_input_tokens: tokenCount(input.cached_tokens),
     cache_write_5m_tokens: tokenCount(input.cache_write_tokens),
-    cache_write_1h_tokens: 0,
     audio_input_tokens: tokenCount(input.audio_tokens),
     // xAI counts reasoning in the total alone.
     output_tokens: Math.max(tokenCount(usage.completion_tokens), tokenCount(usage.total_tokens) - input_tokens),
     reasoning_tokens: tokenCount(output.reasoning_tokens),
     audio_output_tokens: tokenCount(output.audio_tokens),
-    web_search_requests: 0,
-    units: 0,
   }
   return isWhole(read) && read.cached_input_tokens + read.cache_write_5m_tokens <= input_tokens ? read : null
 }
@@ -62,25 +62,19 @@ function blank(body: JsonObject, { may_hide_output }: Expected): Metered {
     ...UNREAD,
     may_hide_output: may_hide_output || typeof body.model !== 'string' || !VISIBLE_OUTPUT.test(body.model),
     // An answer that names no tier was served at the standard one, unless the client asked for a dearer one.
-    service_tier: body.service_tier === 'priority' ? 'priority' : null,
+    service_tier: untoldOpenAITier(body),
   }
 }
 
 function meterJson(body: JsonObject, expected: Expected): Meter {
-  const buffer = bufferAnswer()
-  return {
-    push: buffer.push,
-    end() {
-      const metered = blank(body, expected)
-      const answer = buffer.end()
-      if (!isObject(answer)) return metered
-      readCommon(answer, metered)
-      metered.complete = metered.error_class === null && Array.isArray(answer.choices)
-      metered.usage = readChatUsage(answer.usage)
-      metered.seen_output_bytes = bytesOfStrings(answer.choices)
-      return metered
-    },
-  }
+  return meterAnswer((answer) => {
+    const metered = blank(body, expected)
+    readCommon(answer, metered)
+    metered.complete = metered.error_class === null && Array.isArray(answer.choices)
+    metered.usage = readChatUsage(answer.usage)
+    metered.seen_output_bytes = bytesOfStrings(answer.choices)
+    return metered
+  })
 }
 
 function readCommon(chunk: JsonObject, metered: Metered): void {
@@ -92,44 +86,43 @@ function readCommon(chunk: JsonObject, metered: Metered): void {
 function meterStream(body: JsonObject, expected: Expected): Meter {
   const metered = blank(body, expected)
   const finished = new Set<unknown>()
-  let done = false
-  let unreadable = false
+  const repeats = recognizeRepeats()
   let usage: TokenUsage | null = null
   /** Usage that came in a chunk of its own is final; beside choices it may be a sum so far. */
   let usageIsFinal = false
 
-  const sse = createSseReader((data) => {
-    if (data === '[DONE]') {
-      done = true
-      return
-    }
-    const chunk = parseJsonOrUndefined(data)
-    if (!isObject(chunk)) {
-      unreadable = true
-      return
-    }
+  const readChunk = (chunk: JsonObject, json: string) => {
     readCommon(chunk, metered)
     const parts = Array.isArray(chunk.choices) ? chunk.choices : []
     for (const part of parts) {
       if (!isObject(part)) continue
-      metered.seen_output_bytes += bytesOfStrings(part.delta ?? part.text)
+      const bytes = bytesOfStrings(part.delta ?? part.text)
+      metered.seen_output_bytes += bytes
       if (typeof part.finish_reason === 'string') finished.add(part.index)
+      if (parts.length === 1 && isObject(part.delta)) repeats.learn(json, bytes)
     }
     if (isObject(chunk.usage)) {
       usage = readChatUsage(chunk.usage)
       usageIsFinal = parts.length === 0
     }
-  })
+  }
+  /** Read once more, such a chunk would say again what the one before it said. */
+  const isRepeat = (json: string) => {
+    const bytes = repeats.bytesOf(json)
+    metered.seen_output_bytes += bytes ?? 0
+    return bytes !== null
+  }
+  const events = readEvents(readChunk, isRepeat)
 
   return {
-    push: sse.push,
+    push: events.push,
     get finished() {
-      return done
+      return events.done
     },
     end() {
-      sse.end()
-      const ended = done || finished.size >= expected.choices
-      metered.complete = ended && !sse.broken && !unreadable && metered.error_class === null
+      const whole = events.end()
+      const ended = events.done || finished.size >= expected.choices
+      metered.complete = ended && whole && metered.error_class === null
       metered.usage = usageIsFinal || ended ? usage : null
       return metered
     },

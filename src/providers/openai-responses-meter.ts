@@ -7,17 +7,18 @@ import {
   errorClass,
   isObject,
   isWhole,
+  meterAnswer,
   NO_USAGE,
-  parseJsonOrUndefined,
   stringOrNull,
   tokenCount,
   UNREAD,
 } from './answer.ts'
 import type { Concluded, JsonObject, Meter, Metered, TokenUsage } from './dialect.ts'
+import { readEvents } from './openai-events.ts'
 import { shortenStrings } from './openai-long-strings.ts'
 import { VISIBLE_OUTPUT } from './openai-meter.ts'
 import { isHosted } from './openai-responses-tools.ts'
-import { createSseReader } from './sse.ts'
+import { untoldOpenAITier } from './service-tiers.ts'
 import { utf8Length } from './text-bound.ts'
 
 const TERMINAL = new Set<unknown>(['completed', 'incomplete', 'failed', 'cancelled'])
@@ -51,7 +52,7 @@ export function meterResponse(body: JsonObject, stream: boolean): Meter {
       usage: isOver ? readResponsesUsage(response) : null,
       seen_output_bytes: isOver ? bytesOfStrings(response.output) : read.delta_bytes,
       response_model: stringOrNull(response.model),
-      service_tier: stringOrNull(response.service_tier) ?? (body.service_tier === 'priority' ? 'priority' : null),
+      service_tier: stringOrNull(response.service_tier) ?? untoldOpenAITier(body),
       error_class: error === null ? null : errorClass(error),
       continues_as: goesOn ? stringOrNull(response.id) : null,
     }
@@ -76,23 +77,13 @@ export function meterStored(stream: boolean): Meter {
 
 /** Of `DELETE /v1/responses/:id`: nobody can learn any more what it used. */
 export function meterDeleted(id: string): Meter {
-  const buffer = bufferAnswer()
-  return {
-    push: buffer.push,
-    end() {
-      const answer = buffer.end()
-      const isGone = isObject(answer) && answer.deleted === true
-      const unknown = {
-        id,
-        usage: null,
-        longest_input_tokens: null,
-        model: null,
-        service_tier: null,
-        error_class: null,
-      }
-      return { ...UNREAD, may_hide_output: false, complete: true, concluded: isGone ? [unknown] : [] }
-    },
-  }
+  const unknown = { id, usage: null, longest_input_tokens: null, model: null, service_tier: null, error_class: null }
+  return meterAnswer(({ deleted }) => ({
+    ...UNREAD,
+    may_hide_output: false,
+    complete: true,
+    concluded: deleted === true ? [unknown] : [],
+  }))
 }
 
 function conclude(response: JsonObject): Concluded {
@@ -155,27 +146,20 @@ function meterWith(stream: boolean, measure: (read: Read) => Metered): Meter {
       },
     }
   }
-  const sse = createSseReader((data) => readEvent(data, read))
+  const events = readEvents((event) => readEvent(event, read))
   return {
-    push: (bytes) => sse.push(strings.push(bytes)),
+    push: (bytes) => events.push(strings.push(bytes)),
     get finished() {
       return TERMINAL.has(read.response?.status)
     },
     end() {
-      sse.end()
-      read.readable &&= !sse.broken
+      read.readable = events.end()
       return finish()
     },
   }
 }
 
-function readEvent(data: string, read: Read): void {
-  if (data === '[DONE]') return
-  const event = parseJsonOrUndefined(data)
-  if (!isObject(event)) {
-    read.readable = false
-    return
-  }
+function readEvent(event: JsonObject, read: Read): void {
   if (isObject(event.response))
     read.response = { ...event.response, status: statusOf(event.type, event.response.status) }
   if (event.type === 'error') read.error ??= event.error ?? event

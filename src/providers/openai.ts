@@ -2,7 +2,7 @@
 
 import { ERROR_STATUS, type GatewayError } from '../errors.ts'
 import { readBearer } from './bearer.ts'
-import type { Dialect, ErrorRendering, Operation } from './dialect.ts'
+import type { Dialect, Operation } from './dialect.ts'
 import { audioOperations } from './openai-audio.ts'
 import { batchOperations, fileOperations } from './openai-batches.ts'
 import { dropsUsageChunk, editChat, readChatBound } from './openai-chat.ts'
@@ -12,7 +12,7 @@ import { imageOperations } from './openai-images.ts'
 import { meterChat } from './openai-meter.ts'
 import { refused } from './openai-refused.ts'
 import { responseOperations } from './openai-responses.ts'
-import { refusalHeaders, unmetered } from './refusals.ts'
+import { factsOf, refusal, statusOf, unmetered } from './refusals.ts'
 import { sseError } from './sse.ts'
 import { createUsageChunkFilter } from './usage-chunk-filter.ts'
 
@@ -95,18 +95,11 @@ export const openai: Dialect = {
     headers.set('authorization', `Bearer ${credential}`)
   },
   errorResponse(error, request_id, options) {
-    const headers = refusalHeaders(error)
-    headers.set('x-request-id', request_id)
-    return Response.json({ error: wireError(error) }, { status: statusOf(error, options), headers })
+    // 429 as OpenAI's own insufficient_quota; the SDK raises RateLimitError, once because of x-should-retry.
+    return refusal(error, statusOf(error, options), { error: wireError(error) }, { 'x-request-id': request_id })
   },
   streamError: (error) => sseError({ error: wireError(error) }),
   maxOutputTokens: (model) => MAX_OUTPUT_TOKENS.find(([family]) => family.test(model))?.[1] ?? null,
-}
-
-function statusOf(error: GatewayError, options: ErrorRendering): number {
-  // 429 as OpenAI's own insufficient_quota; the SDK raises RateLimitError, once because of x-should-retry.
-  if (error.code === 'cap_exceeded') return options.cap_status ?? 429
-  return ERROR_STATUS[error.code]
 }
 
 function wireError(error: GatewayError) {
@@ -115,14 +108,8 @@ function wireError(error: GatewayError) {
   let code: string = error.code
   if (error.code === 'cap_exceeded') type = code = 'insufficient_quota'
   if (error.code === 'unauthenticated') code = 'invalid_api_key'
-  return {
-    message: error.message,
-    type,
-    param: error.field ?? null,
-    code,
-    ...(error.cap && { cap: error.cap }),
-    ...(error.errors && { errors: error.errors }),
-  }
+  const { field: param = null, ...facts } = factsOf(error)
+  return { message: error.message, type, param, code, ...facts }
 }
 
 /**

@@ -2,13 +2,13 @@
 // operation that is not configured is refused. Pure.
 
 import { z } from 'zod'
-import { ERROR_STATUS, type GatewayError } from '../errors.ts'
+import type { GatewayError } from '../errors.ts'
 import { nanoUsdOfUsd } from '../pricing/money.ts'
 import type { Price } from '../pricing/price.ts'
-import { NO_USAGE, PLAIN_BOUND, UNREAD } from './answer.ts'
-import { readBearer } from './bearer.ts'
+import { MAYBE_BILLED, NO_USAGE, PLAIN_BOUND, UNREAD } from './answer.ts'
+import { readBearer, withQuery } from './bearer.ts'
 import type { AnswerHead, Bound, Dialect, Meter, Operation } from './dialect.ts'
-import { refusalHeaders } from './refusals.ts'
+import { factsOf, refusal, statusOf } from './refusals.ts'
 import { RESERVED_NAMES } from './reserved-names.ts'
 import { sseError } from './sse.ts'
 
@@ -106,24 +106,16 @@ export function perCallDialect(service: PerCallService): Dialect {
     request_id_header: 'x-request-id',
     forwarded_headers: ['content-type', 'accept', 'user-agent', ...service.forwarded_headers],
     own_key_headers: [],
-    readCredential(headers, url) {
-      const inQuery = credential_query ? (URL.parse(url)?.searchParams.getAll(credential_query) ?? []) : []
-      // More than one is not one credential: joined, as headers are.
-      const all = new Set([inHeader(headers) ?? '', ...inQuery].filter(Boolean))
-      return all.size > 0 ? [...all].join(', ') : null
-    },
+    readCredential: (headers, url) =>
+      credential_query ? withQuery(inHeader(headers), url, credential_query) : inHeader(headers),
     ...(credential_query !== undefined && { credential_query }),
     setCredential(headers, credential) {
       headers.delete('authorization')
       headers.set(credential_header, credential_scheme ? `${credential_scheme} ${credential}` : credential)
     },
-    errorResponse(error, request_id, { cap_status }) {
-      const status = error.code === 'cap_exceeded' ? (cap_status ?? 429) : ERROR_STATUS[error.code]
-      const headers = refusalHeaders(error)
-      headers.set('x-request-id', request_id)
-      return Response.json({ error: wireError(error) }, { status, headers })
-    },
-    streamError: (error) => sseError({ error: wireError(error) }),
+    errorResponse: (error, request_id, options) =>
+      refusal(error, statusOf(error, options), wireError(error), { 'x-request-id': request_id }),
+    streamError: (error) => sseError(wireError(error)),
     maxOutputTokens: () => null,
   }
 }
@@ -180,9 +172,6 @@ export function perCallOperation(
   }
 }
 
-/** Cloudflare's words for an origin that took the request and then gave no answer: it may have billed it. */
-const MAYBE_BILLED = new Set([520, 524])
-
 /** A call that was answered is one call, whatever its bytes say; one that was refused costs nothing. */
 function meterCall({ status }: AnswerHead): Meter {
   const isUsed = status < 400 || MAYBE_BILLED.has(status)
@@ -192,6 +181,6 @@ function meterCall({ status }: AnswerHead): Meter {
   }
 }
 
-function wireError({ code, message, field, cap, errors }: GatewayError) {
-  return { code, message, ...(field !== undefined && { field }), ...(cap && { cap }), ...(errors && { errors }) }
-}
+const wireError = (error: GatewayError) => ({
+  error: { code: error.code, message: error.message, ...factsOf(error) },
+})

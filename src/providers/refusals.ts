@@ -1,8 +1,8 @@
 // What the dialects share when Tollgate says no, and the operations that cost nothing. Pure.
 
-import type { ErrorCode, GatewayError } from '../errors.ts'
+import { ERROR_STATUS, type ErrorCode, type GatewayError } from '../errors.ts'
 import { UNREAD } from './answer.ts'
-import type { Metered, Operation } from './dialect.ts'
+import type { ErrorRendering, Metered, Operation } from './dialect.ts'
 
 /** Nothing was forwarded and a moment may mend it. All else is not to be repeated: it may be billed twice, or is vain. */
 const RETRYABLE: ReadonlySet<ErrorCode> = new Set(['ledger_unavailable', 'database_unavailable', 'not_yet_in_force'])
@@ -10,13 +10,34 @@ const RETRYABLE: ReadonlySet<ErrorCode> = new Set(['ledger_unavailable', 'databa
 /** A client that obeys a longer `retry-after` hangs; the whole truth is in the cap's facts. */
 const MAX_RETRY_AFTER_SECONDS = 60
 
-/** Official SDKs retry 408, 409, 429 and 5xx by themselves unless `x-should-retry` forbids it. */
-export function refusalHeaders(error: GatewayError): Headers {
-  const headers = new Headers({ 'cache-control': 'no-store' })
-  if (!RETRYABLE.has(error.code)) headers.set('x-should-retry', 'false')
+export const isRetryable = ({ code }: GatewayError): boolean => RETRYABLE.has(code)
+
+/** @param of_cap the dialect's own status of an exceeded cap, where the operator chose none. */
+export function statusOf(
+  { code }: GatewayError,
+  { cap_status }: ErrorRendering,
+  of_cap: number = ERROR_STATUS.cap_exceeded,
+): number {
+  return code === 'cap_exceeded' ? (cap_status ?? of_cap) : ERROR_STATUS[code]
+}
+
+/** What every dialect's error says beside its own words. */
+export function factsOf({ field, cap, errors }: GatewayError): Pick<GatewayError, 'field' | 'cap' | 'errors'> {
+  return { ...(field !== undefined && { field }), ...(cap && { cap }), ...(errors && { errors }) }
+}
+
+/**
+ * A refusal in a dialect's own words. Official SDKs retry 408, 409, 429 and 5xx by themselves unless `x-should-retry`
+ * forbids it.
+ *
+ * @param own the dialect's headers: its request id.
+ */
+export function refusal(error: GatewayError, status: number, body: object, own: Record<string, string>): Response {
+  const headers = new Headers({ 'cache-control': 'no-store', ...own })
+  if (!isRetryable(error)) headers.set('x-should-retry', 'false')
   const seconds = error.cap?.retry_after_seconds ?? null
   if (seconds !== null && seconds <= MAX_RETRY_AFTER_SECONDS) headers.set('retry-after', String(Math.ceil(seconds)))
-  return headers
+  return Response.json(body, { status, headers })
 }
 
 /** An operation that uses no tokens and costs nothing; it counts as a request. */

@@ -21,7 +21,8 @@ const CHEAPER: ReadonlySet<unknown> = new Set(['flex', 'batch'])
 
 export const isNoDearerTier = (tier: unknown): boolean => isStandardTier(tier) || CHEAPER.has(tier)
 
-const OPENAI_TIERS: ReadonlySet<unknown> = new Set([undefined, null, 'auto', 'default', 'flex', 'priority'])
+/** `fast` is the newer name of `priority`: https://openai.com/api-fast-mode/ */
+const OPENAI_TIERS: ReadonlySet<unknown> = new Set([undefined, null, 'auto', 'default', 'flex', 'priority', 'fast'])
 
 /** The dearest tier that may answer an OpenAI body: its project may be set to `priority`, which `auto` is, too. */
 export function openAITier({
@@ -34,3 +35,7 @@ export function openAITier({
     unbounded: OPENAI_TIERS.has(tier) ? null : 'service_tier',
   }
 }
+
+/** What an OpenAI answer that names no tier costs: the standard price, unless a dearer one was asked for. */
+export const untoldOpenAITier = ({ service_tier: tier }: { service_tier?: unknown }): 'priority' | null =>
+  tier === 'priority' || tier === 'fast' ? 'priority' : null

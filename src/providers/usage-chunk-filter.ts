@@ -1,8 +1,9 @@
 // Takes out of a client's SSE stream the one chunk that only Tollgate asked for (`choices: []` with a `usage`), and
 // nothing else: all other bytes pass as they came, each event as soon as its blank line is there. Pure.
 
-import { isObject } from './answer.ts'
+import { isObject, parseJsonOrUndefined } from './answer.ts'
 import { concatBytes } from './bytes.ts'
+import type { StreamFilter } from './dialect.ts'
 
 /** An event larger than this is not a usage chunk; it passes without being held. */
 const MAX_HELD_BYTES = 1_048_576
@@ -10,14 +11,7 @@ const MAX_HELD_BYTES = 1_048_576
 const LF = 0x0a
 const CR = 0x0d
 
-export interface UsageChunkFilter {
-  /** The bytes that may go to the client now; may be empty. */
-  push(chunk: Uint8Array): Uint8Array
-  /** What is left when the stream ends. */
-  end(): Uint8Array
-}
-
-export function createUsageChunkFilter(): UsageChunkFilter {
+export function createUsageChunkFilter(): StreamFilter {
   let held: Uint8Array[] = []
   let heldBytes = 0
   let tooLarge = false
@@ -100,11 +94,6 @@ function isUsageChunk(event: Uint8Array): boolean {
     .filter((line) => line.startsWith('data:'))
     .map((line) => line.slice(line.startsWith('data: ') ? 6 : 5))
     .join('\n')
-  let chunk: unknown
-  try {
-    chunk = JSON.parse(data)
-  } catch {
-    return false
-  }
+  const chunk = parseJsonOrUndefined(data)
   return isObject(chunk) && Array.isArray(chunk.choices) && chunk.choices.length === 0 && isObject(chunk.usage)
 }

@@ -57,13 +57,13 @@ describe('a batch of OpenAI’s', () => {
     endpoint: '/v1/chat/completions' as const,
     completion_window: '24h' as const,
   }
-  /** What the fake says of every batch, at half of gpt-4o-mini's $0.15, $0.075 and $0.60 a million. */
+  /** What the fake says of every batch, at half of gpt-4o-mini's $0.15 and $0.60 a million; cached input costs no less. */
   const HALF = {
     input_tokens: 1_000,
     cached_input_tokens: 200,
     output_tokens: 500,
     reasoning_tokens: 100,
-    cost_nano_usd: 800 * 75 + 200 * 37.5 + 500 * 300,
+    cost_nano_usd: 1_000 * 75 + 500 * 300,
     usage_source: 'reported',
     outcome: 'settled',
     service_tier: 'batch',

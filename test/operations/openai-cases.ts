@@ -93,8 +93,8 @@ export const OPENAI_CASES: Case[] = [
     is: {
       says: CHAT_SAYS,
       used: USED,
-      // Two and a half times as much.
-      cost: 24 * 375 + 16 * 187.5 + 30 * 1_500,
+      // $0.25, $0.125 and $1 a million: 167 percent, rounded up.
+      cost: 24 * 250.5 + 16 * 125.25 + 30 * 1_002,
       priced_as: 'gpt-4o-mini',
       service_tier: 'priority',
     },
@@ -123,8 +123,8 @@ export const OPENAI_CASES: Case[] = [
     is: {
       says: RESPONSE_SAYS,
       used: { ...USED, web_search_requests: 2 },
-      // $10 a thousand searches.
-      cost: 24 * 400 + 16 * 100 + 30 * 1_600 + 2 * 10_000_000,
+      // $10 a thousand searches, and 8,000 tokens of input for what each of them finds.
+      cost: 24 * 400 + 16 * 100 + 30 * 1_600 + 2 * (10_000_000 + 8_000 * 400),
       priced_as: 'gpt-4.1-mini',
     },
   },
@@ -239,8 +239,8 @@ export const OPENAI_CASES: Case[] = [
     is: {
       // The fake's batch says: 1,000 in (200 of them cached), 500 out (100 of them reasoning).
       used: { input_tokens: 1_000, cached_input_tokens: 200, output_tokens: 500, reasoning_tokens: 100 },
-      // Half of $0.15, $0.075 and $0.60 a million.
-      cost: 800 * 75 + 200 * 37.5 + 500 * 300,
+      // Half of $0.15 and $0.60 a million: batches have no discount for what was cached.
+      cost: 1_000 * 75 + 500 * 300,
       priced_as: 'gpt-4o-mini',
       service_tier: 'batch',
       under_token_cap: unbounded('input_file_id'),

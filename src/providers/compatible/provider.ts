@@ -37,6 +37,10 @@ const quirksSchema = z.strictObject({
   fields: z.record(z.string(), z.int().min(0).max(1_000_000)).default({}),
   /** Parts of the names of models that search, route or call tools by themselves, for fees that nothing bounds. */
   fee_models: z.array(z.string().min(1)).default([]),
+  /** Parts of the names of models whose output bound holds for text alone: reasoning and calls of tools come on top. */
+  text_bound_models: z.array(z.string().min(1)).default([]),
+  /** Parts of the names of those among them that never reason: without tools their bound holds for all. */
+  plain_models: z.array(z.string().min(1)).default([]),
   /** Most tokens that it writes around the messages by itself: a template, a system prompt of its own. */
   preamble_tokens: z.int().min(0).max(1_000_000).default(300),
 })

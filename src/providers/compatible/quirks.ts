@@ -58,9 +58,27 @@ function widen(bound: Bound, body: JsonObject, own: JsonObject, quirks: Quirks):
     ...bound,
     input_tokens: bound.input_tokens + tokensOfBody(own, 0) + added,
     unbounded: bound.unbounded ?? findFee(bound, body, quirks) ?? findTier(body, quirks),
+    output: holdsForTextAlone(bound, body, quirks) ? wholeWindow(bound.output) : bound.output,
     service_tier: quirks.service_tiers ? bound.service_tier : null,
     cache_write: asksForOneHour(body, quirks) ? '1h' : bound.cache_write,
   }
+}
+
+/** Larger than any context window, which the quote takes in its place. */
+const WHOLE_WINDOW = 10_000_000
+
+/** Only the window bounds it: no part of it is of use, and no field could grant one. */
+const wholeWindow = (output: Bound['output']): Bound['output'] =>
+  output && { ...output, max_tokens: WHOLE_WINDOW, min_tokens: WHOLE_WINDOW }
+
+function holdsForTextAlone({ model }: Bound, body: JsonObject, quirks: Quirks): boolean {
+  const calls = [body.tools, body.functions].some((tools) => Array.isArray(tools) && tools.length > 0)
+  return isAmong(model, quirks.text_bound_models) && (calls || !isAmong(model, quirks.plain_models))
+}
+
+function isAmong(model: string | null, parts: string[]): boolean {
+  const id = model?.toLowerCase() ?? ''
+  return parts.some((part) => id.includes(part.toLowerCase()))
 }
 
 /** A tier whose price nobody knows. */
@@ -70,8 +88,7 @@ function findTier({ service_tier }: JsonObject, { service_tiers }: Quirks): stri
 
 /** What may cost a fee that no token tells. */
 function findFee({ model }: Bound, body: JsonObject, { fee_models }: Quirks): string | null {
-  const id = model?.toLowerCase() ?? ''
-  if (fee_models.some((part) => id.includes(part.toLowerCase()))) return 'model'
+  if (isAmong(model, fee_models)) return 'model'
   const tools = Array.isArray(body.tools) ? body.tools : []
   const hosted = tools.findIndex((tool) => !isObject(tool) || (tool.type !== 'function' && tool.type !== 'custom'))
   if (hosted !== -1) return `tools[${hosted}]`

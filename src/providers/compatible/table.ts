@@ -30,7 +30,8 @@ export const KNOWN_PROVIDERS: readonly ProviderRow[] = [
     },
   },
   {
-    // https://api-docs.deepseek.com
+    // https://api-docs.deepseek.com. Cached tokens and thoughts are inside the totals, thoughts inside the bound, too: see the
+    // recorded answers of https://github.com/vercel/ai/tree/main/packages/deepseek/src/chat/__fixtures__ (issue 19789).
     name: 'deepseek',
     base_url: 'https://api.deepseek.com/v1',
     request_id_header: 'x-ds-trace-id',
@@ -46,8 +47,15 @@ export const KNOWN_PROVIDERS: readonly ProviderRow[] = [
     base_url: 'https://api.x.ai/v1',
     operations: ['responses', 'models'],
     quirks: {
-      // The only one that counts reasoning too.
+      // The other one is deprecated.
       output_field: 'max_completion_tokens',
+      // "The limit is only applied to the main content and not to the reasoning content or function calls" (`max_tokens` in
+      // https://github.com/xai-org/xai-proto/blob/main/proto/xai/api/v1/chat.proto); an answer to `max_output_tokens: 16` had
+      // 111 tokens (https://github.com/vercel/ai/tree/main/packages/xai/src/responses/__fixtures__, issue 17936).
+      text_bound_models: ['grok'],
+      plain_models: ['non-reasoning', 'grok-2'],
+      // Many agents answer one call.
+      fee_models: ['multi-agent'],
       // Reasoning models bill some 700 tokens of xAI's own for "hi".
       preamble_tokens: 2_000,
     },
@@ -69,7 +77,8 @@ export const KNOWN_PROVIDERS: readonly ProviderRow[] = [
     operations: ['embeddings', 'responses', 'models'],
     forwarded_headers: ['http-referer', 'x-title'],
     quirks: {
-      // Always reports usage; the option has no effect.
+      // Always reports usage, in the model's own tokens; the option has no effect:
+      // https://openrouter.ai/docs/use-cases/usage-accounting
       no_stream_options: true,
       output_field: 'max_tokens',
       cache_ttl: true,
@@ -82,8 +91,11 @@ export const KNOWN_PROVIDERS: readonly ProviderRow[] = [
         usage: 0,
         session_id: 0,
       },
-      // A search with every call, models that choose another one, and what is stored at OpenRouter.
-      fee_models: [':online', ':exacto', 'sonar', 'openrouter/', '@preset'],
+      // As at xAI.
+      text_bound_models: ['grok'],
+      plain_models: ['non-reasoning', 'grok-2'],
+      // A search with every call, models that choose another one, what is stored at OpenRouter, and many agents.
+      fee_models: [':online', ':exacto', 'sonar', 'openrouter/', '@preset', 'multi-agent'],
     },
   },
   {

@@ -68,6 +68,29 @@ test('a stream whose call could not be recorded ends in an error instead of its 
   await done
 })
 
+test('what is no stream keeps its last piece back until its call is on record, and for good where it cannot be', async () => {
+  const record = Promise.withResolvers<boolean>()
+  const settle = () => record.promise
+  const whole = pumped(['{"one":', ' 1}'], { errorEvent: null, settle })
+  const reader = whole.body.getReader()
+  expect(decoder.decode((await reader.read()).value)).toBe('{"one":')
+  const last = reader.read()
+  expect(await Promise.race([last, new Promise((resolve) => setTimeout(resolve, 20, 'nothing yet'))])).toBe(
+    'nothing yet',
+  )
+  record.resolve(true)
+  expect(decoder.decode((await last).value)).toBe(' 1}')
+  expect((await reader.read()).done).toBe(true)
+
+  const { body } = pumped(['{"one":', ' 1}'], { errorEvent: null, settle: async () => false })
+  let text = ''
+  const read = async () => {
+    for await (const bytes of body) text += decoder.decode(bytes)
+  }
+  await expect(read()).rejects.toThrow('not_recorded')
+  expect('{"one":').toContain(text)
+})
+
 test('a client that keeps its connection and does not read cannot keep its call from ending', async () => {
   const chunks = Array.from({ length: 50 }, () => 'x'.repeat(1_000))
   const aborted = Promise.withResolvers<void>()

@@ -1,7 +1,9 @@
 import { calcPrice } from '@pydantic/genai-prices'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { type Catalogue, catalogueOf, loadCatalogue, priceOfEntry } from '../../../src/pricing/catalogue.ts'
+import { costOf } from '../../../src/pricing/cost.ts'
 import { matchesForSure } from '../../../src/pricing/model-id.ts'
+import { NO_USAGE } from '../../../src/providers/answer.ts'
 
 const usd = (dollars: number) => Math.round(dollars * 1e9)
 
@@ -25,7 +27,7 @@ describe('the catalogue', () => {
       priced_as: 'gpt-4o-mini',
       price_source: 'catalogue',
     })
-    expect(price?.web_search_nano_usd_per_million).toBe(usd(10) * 1_000)
+    expect(catalogue('openai', 'gpt-4o')?.web_search_nano_usd_per_million).toBe(usd(10) * 1_000)
   })
 
   test('keeps long-context rates, of every kind', () => {
@@ -277,8 +279,66 @@ test('no write to a cache is cheaper than the input that it is, at any provider'
 
 test('tiers: batch and flex halve, priority adds what the provider asks', () => {
   const tiers = (provider: string, model: string) => Object.fromEntries(catalogue(provider, model)?.tier_percent ?? [])
-  expect(tiers('openai', 'gpt-4o')).toMatchObject({ batch: 50, flex: 50, priority: 250 })
+  expect(tiers('openai', 'gpt-4o')).toMatchObject({ batch: 50, flex: 50, priority: 170, fast: 170 })
   expect(tiers('bedrock', 'amazon.nova-pro-v1:0')).toMatchObject({ batch: 50, flex: 50, priority: 175 })
-  expect(tiers('gemini', 'gemini-2.5-flash')).toMatchObject({ batch: 50, flex: 50, priority: 180 })
+  expect(tiers('gemini', 'gemini-2.5-flash')).toMatchObject({ batch: 50, flex: 50, priority: 200 })
   expect(tiers('anthropic', 'claude-sonnet-4-5')).toMatchObject({ batch: 50 })
+})
+
+test.each([
+  ['gpt-5.6-sol', 8, 40],
+  ['gpt-5.5', 12.5, 75],
+  ['gpt-5.4', 5, 30],
+  ['gpt-5.2-2025-12-11', 3.5, 28],
+  ['gpt-5-mini', 0.45, 3.6],
+  ['gpt-4.1', 3.5, 14],
+  ['gpt-4.1-nano', 0.2, 0.8],
+  ['gpt-4o-2024-05-13', 8.75, 26.25],
+  ['gpt-4o-mini-2024-07-18', 0.25, 1],
+  ['o3', 3.5, 14],
+  ['o4-mini', 2, 8],
+])('the priority price of %s is never below the published one, and at most a percent above', (model, input, output) => {
+  const price = catalogue('openai', model) ?? expect.unreachable(model)
+  for (const tier of ['priority', 'fast']) {
+    const percent = price.tier_percent.get(tier) ?? 0
+    for (const [rate, published] of [
+      [price.rates.input, usd(input)],
+      [price.rates.output, usd(output)],
+    ] as const) {
+      expect(Math.ceil((rate * percent) / 100)).toBeGreaterThanOrEqual(published)
+      expect((rate * percent) / 100).toBeLessThanOrEqual(published * 1.01)
+    }
+  }
+})
+
+test('a model whose tiers are not known has the dearest ones of its provider', () => {
+  const percent = (provider: string, model: string, tier: string) =>
+    catalogue(provider, model)?.tier_percent.get(tier) ?? expect.unreachable(model)
+  expect(percent('openai', 'gpt-5.4-nano', 'priority')).toBe(250)
+  expect(percent('anthropic', 'claude-opus-4-6', 'fast')).toBe(600)
+  // $10 and $50 where the plain price is $5 and $25.
+  expect(percent('anthropic', 'claude-opus-4-8', 'fast')).toBe(200)
+  expect(percent('anthropic', 'claude-opus-5', 'fast_us')).toBe(220)
+  expect(percent('anthropic', 'claude-opus-5-5', 'fast')).toBe(600)
+  expect(percent('openai', 'gpt-3.5-turbo-1106', 'batch')).toBe(100)
+})
+
+test('before GPT-5 a batch has no discount for cached input', () => {
+  const usage = { ...NO_USAGE, input_tokens: 1_000_000, cached_input_tokens: 1_000_000 }
+  const cost = (model: string, tier: string | null) =>
+    costOf(catalogue('openai', model) ?? expect.unreachable(model), usage, tier)
+  expect(cost('gpt-4o', 'batch')).toBe(usd(1.25))
+  expect(cost('gpt-4o', null)).toBe(usd(1.25))
+  expect(cost('o3', 'batch')).toBe(usd(1))
+  expect(cost('o3', 'flex')).toBe(usd(0.25))
+  expect(cost('gpt-5', 'batch')).toBe(usd(0.0625))
+})
+
+test('what a search finds is billed by the block of 8,000 input tokens where OpenAI says so', () => {
+  const fee = (model: string) => catalogue('openai', model)?.web_search_nano_usd_per_million
+  const plain = usd(10) * 1_000
+  expect(fee('gpt-4o-mini-2024-07-18')).toBe(plain + 8_000 * usd(0.15))
+  expect(fee('gpt-4.1-mini')).toBe(plain + 8_000 * usd(0.4))
+  expect(fee('gpt-4.1')).toBe(plain)
+  expect(fee('gpt-5-mini')).toBe(plain)
 })

@@ -82,7 +82,12 @@ test('what an override leaves out is usual at the provider, and its window is th
     web_search_nano_usd_per_million: 10_000_000_000_000,
   })
   const price = await book.find('openai', 'd')
-  expect(Object.fromEntries(price?.tier_percent ?? [])).toEqual({ batch: 40, flex: 50, priority: 250 })
+  expect(Object.fromEntries(price?.tier_percent ?? [])).toEqual({
+    batch: 40,
+    flex: 50,
+    priority: 250,
+    fast: 250,
+  })
   expect(price).toMatchObject({ context_window: 5, web_search_nano_usd_per_million: 3_000 })
 })
 

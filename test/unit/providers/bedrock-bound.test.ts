@@ -189,6 +189,15 @@ describe('InvokeModel', () => {
     expect(bound.input_tokens).toBeGreaterThanOrEqual(size(body))
   })
 
+  test('the newer name of the bound counts where the model is OpenAI’s, or beside the older one', () => {
+    const unbounded = (model: string, more: JsonObject) =>
+      boundOf('invoke_model', model, { messages: [], max_completion_tokens: 50, ...more }).unbounded
+    expect(unbounded('us.openai.gpt-oss-20b-1:0', {})).toBeNull()
+    expect(unbounded('qwen.qwen3-32b-v1:0', {})).toBe('max_completion_tokens')
+    expect(unbounded('qwen.qwen3-32b-v1:0', { max_tokens: 50 })).toBeNull()
+    expect(unbounded(MISTRAL, {})).toBe('max_completion_tokens')
+  })
+
   test('of embeddings has no output', () => {
     expect(boundOf('invoke_model', 'amazon.titan-embed-text-v2:0', { inputText: 'a' })).toMatchObject({
       output: null,
@@ -250,6 +259,8 @@ describe('InvokeModel', () => {
     [MISTRAL, { prompt: 'a', max_tokens: 50 }, { max_tokens: 5 }],
     [MISTRAL, { messages: [] }, { max_tokens: 5 }],
     ['openai.gpt-oss-20b-1:0', { messages: [] }, { max_completion_tokens: 5 }],
+    ['us.openai.gpt-5.6-sol', { messages: [] }, { max_completion_tokens: 5 }],
+    ['qwen.qwen3-32b-v1:0', { messages: [] }, { max_tokens: 5 }],
     [
       'amazon.titan-text-express-v1',
       { textGenerationConfig: { topP: 1 } },

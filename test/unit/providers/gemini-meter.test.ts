@@ -16,12 +16,14 @@ interface How {
   model?: string
   body?: JsonObject
   of?: Operation
+  headers?: HeadersInit
 }
 
 const bytesOf = (chunk: Uint8Array | string) => (typeof chunk === 'string' ? new TextEncoder().encode(chunk) : chunk)
 
-function metered(format: Format, { model = MODEL, body = {}, of = stream }: How, ...chunks: (Uint8Array | string)[]) {
-  const meter = of.meter(askedWith(body, { params: { model: `${model}:verb` } }), headOf(format))
+function metered(format: Format, how: How, ...chunks: (Uint8Array | string)[]) {
+  const { model = MODEL, body = {}, of = stream, headers = {} } = how
+  const meter = of.meter(askedWith(body, { params: { model: `${model}:verb` } }), headOf(format, headers))
   for (const chunk of chunks) meter.push(bytesOf(chunk))
   return meter.end()
 }
@@ -197,6 +199,18 @@ describe('a JSON answer', () => {
     expect(tier(USAGE, { serviceTier: 'priority' })).toBe('priority')
     expect(tier({ ...USAGE, serviceTier: 'standard' }, { serviceTier: 'priority' })).toBe('standard')
     expect(tier({ ...USAGE, trafficType: 'ON_DEMAND_FLEX' }, {})).toBe('flex')
+  })
+
+  test('a header tells that there was no room at the priority tier', () => {
+    const tier = (answered: string) =>
+      metered(
+        'json',
+        { of: whole, body: { serviceTier: 'priority' }, headers: { 'x-gemini-service-tier': answered } },
+        JSON.stringify({ candidates: [candidate('Hi', 'STOP')], usageMetadata: USAGE }),
+      ).service_tier
+    expect(tier('standard')).toBe('standard')
+    expect(tier('priority')).toBe('priority')
+    expect(tier('of tomorrow')).toBe('priority')
   })
 
   test.each([

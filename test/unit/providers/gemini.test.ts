@@ -4,7 +4,8 @@ import { describe, expect, test } from 'vitest'
 import type { GatewayError } from '../../../src/errors.ts'
 import type { Operation, StreamFilter } from '../../../src/providers/dialect.ts'
 import { gemini } from '../../../src/providers/gemini.ts'
-import { passWholeEvents, passWholeObjects } from '../../../src/providers/gemini-frames.ts'
+import { passWholeObjects } from '../../../src/providers/gemini-frames.ts'
+import { passWholeEvents } from '../../../src/providers/whole-frames.ts'
 import { askedWith, vector } from './replay.ts'
 
 const stream = gemini.operations.find(({ name }) => name === 'stream_generate_content') as Operation
@@ -39,15 +40,22 @@ describe('whole frames', () => {
     const events = passWholeEvents()
     expect(text(events.push(bytes('data: {}\n')))).toBe('')
     expect(text(events.push(bytes('\ndata: {"a"')))).toBe('data: {}\n\n')
+    expect(text(events.push(bytes(':1}\n\n')))).toBe('data: {"a":1}\n\n')
+    expect(text(events.push(bytes('data: 1\r\n\r')))).toBe('data: 1\r\n\r')
+    expect(text(events.push(bytes('\n')))).toBe('\n')
     const objects = passWholeObjects()
     expect(text(objects.push(bytes('[{"a":[1,{}]},\n{"b"')))).toBe('[{"a":[1,{}]}')
     expect(text(objects.push(bytes(':1}]')))).toBe(',\n{"b":1}]')
   })
 
-  test('half a frame at the end does not pass, a whole one without its empty line does', () => {
-    expect(through(passWholeEvents(), [bytes('data: {}\n\ndata: {"a": "b')])).toBe('data: {}\n\n')
-    expect(through(passWholeEvents(), [bytes('data: {}\n\ndata: {"a": 1}')])).toBe('data: {}\n\ndata: {"a": 1}')
-    expect(through(passWholeObjects(), [bytes('[{}\n,{"a": "}')])).toBe('[{}')
+  test('half a frame passes only where the stream is asked for what is left of it', () => {
+    for (const [filter, whole, half] of [
+      [passWholeEvents(), 'data: {}\n\n', 'data: {"a": "b'],
+      [passWholeObjects(), '[{}', '\n,{"a": "}'],
+    ] as const) {
+      expect(text(filter.push(bytes(whole + half)))).toBe(whole)
+      expect(text(filter.end())).toBe(half)
+    }
   })
 
   test('a frame that is too long passes in pieces rather than fill the memory', () => {
@@ -90,11 +98,11 @@ describe('a stream that ends badly', () => {
     const first = text(whole).indexOf('\n,\n')
     const end = text(whole).trimEnd().length
     for (let at = first; at < end; at++) {
-      const seen = JSON.parse(through(passWholeObjects(), [whole.subarray(0, at)]) + error)
+      const seen = JSON.parse(text(passWholeObjects().push(whole.subarray(0, at))) + error)
       expect(seen.at(-1)).toEqual(wire)
     }
     // Nothing was there to be followed: no client can parse what is left.
-    expect(() => JSON.parse(through(passWholeObjects(), [whole.subarray(0, 20)]) + error)).toThrow(SyntaxError)
+    expect(() => JSON.parse(text(passWholeObjects().push(whole.subarray(0, 20))) + error)).toThrow(SyntaxError)
   })
 })
 

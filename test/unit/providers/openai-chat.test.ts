@@ -151,7 +151,7 @@ describe('what nothing bounds is named', () => {
     [{ a_new_field: 1 }, 'a_new_field'],
     [{ modalities: ['text', 'image'] }, 'modalities'],
     [{ service_tier: 'scale' }, 'service_tier'],
-    [{ service_tier: 'fast' }, 'service_tier'],
+    [{ service_tier: 'faster' }, 'service_tier'],
     [{ service_tier: ['default'] }, 'service_tier'],
     [{ Max_Tokens: 1 }, 'Max_Tokens'],
     [JSON.parse('{"__proto__": {"n": 5}}'), '__proto__'],

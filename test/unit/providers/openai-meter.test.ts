@@ -177,6 +177,7 @@ describe('a JSON answer', () => {
   test('that names no tier was served at the standard one, unless the client asked for priority', () => {
     expect(answered({ choices }).service_tier).toBeNull()
     expect(answered({ choices }, { service_tier: 'priority' }).service_tier).toBe('priority')
+    expect(answered({ choices }, { service_tier: 'fast' }).service_tier).toBe('priority')
     expect(answered({ choices, service_tier: 'default' }, { service_tier: 'priority' }).service_tier).toBe('default')
   })
 })

@@ -132,7 +132,9 @@ describe('images', () => {
   test.each([
     ['gpt-image-1', {}, 7_300],
     ['gpt-image-1', { quality: 'low' }, 800],
-    ['gpt-image-1-mini', { quality: 'medium' }, 2_300],
+    // OpenAI's prices of an image, $0.006 and $0.015 at $8 a million, make 750 and 1,875 tokens.
+    ['gpt-image-1-mini', { quality: 'low' }, 1_300],
+    ['gpt-image-1-mini', { quality: 'medium' }, 2_800],
     ['gpt-image-1.5', { quality: 'auto' }, 11_800],
     ['gpt-image-2', { quality: 'anything' }, 30_300],
   ])('%s %j takes at most %i tokens an image', (model, extra, tokens) => {

@@ -47,7 +47,8 @@ test('a plain body is bounded by its bytes and its max_output_tokens', () => {
   })
   expect(bound({}).output?.max_tokens).toBeNull()
   expect(bound({ service_tier: 'flex' }).service_tier).toBeNull()
-  expect(bound({ service_tier: 'fast' }).unbounded).toBe('service_tier')
+  expect(bound({ service_tier: 'fast' })).toMatchObject({ service_tier: 'priority', unbounded: null })
+  expect(bound({ service_tier: 'faster' }).unbounded).toBe('service_tier')
 })
 
 test('an inline image counts 50,000 tokens in place of its bytes', () => {

@@ -1,9 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { quote } from '../../../../src/gateway/quote.ts'
 import { compatibleProviders } from '../../../../src/providers/compatible/configured.ts'
 import type { Bound, JsonObject, Operation } from '../../../../src/providers/dialect.ts'
 import { openAICompatible } from '../../../../src/providers/openai-compatible.ts'
+import { PRICE } from '../../pricing/fixtures.ts'
 import { askedWith, meterOnce, readings } from '../replay.ts'
+
+const GROK = { ...PRICE, long_context: [], context_window: 1_000_000 }
 
 const BODY = { model: 'm', messages: [{ role: 'user', content: 'hello' }] }
 
@@ -47,6 +51,7 @@ describe('bounds', () => {
   test.each<[string, JsonObject, string]>([
     ['xai', { search_parameters: { mode: 'on' } }, 'search_parameters'],
     ['groq', { model: 'groq/compound-mini' }, 'model'],
+    ['xai', { model: 'grok-4.20-multi-agent' }, 'model'],
     ['openrouter', { provider: { order: ['x'] } }, 'provider'],
     ['openrouter', { model: 'Perplexity/Sonar' }, 'model'],
     ['openrouter', { model: '@preset/dear' }, 'model'],
@@ -68,6 +73,31 @@ describe('bounds', () => {
       expect(bound(chatOf('groq'), more)).toMatchObject({ service_tier: null, unbounded: null })
     },
   )
+
+  test.each<[string, string, JsonObject, boolean]>([
+    ['xai', 'grok-4.3', {}, false],
+    ['xai', 'Grok-5', { max_completion_tokens: null }, false],
+    ['xai', 'grok-4-fast-non-reasoning', {}, true],
+    ['xai', 'grok-4-fast-non-reasoning', { tools: [{ type: 'function' }] }, false],
+    ['xai', 'grok-4-fast-non-reasoning', { functions: [{ name: 'f' }] }, false],
+    ['xai', 'grok-4-fast-non-reasoning', { tools: [] }, true],
+    ['openrouter', 'x-ai/grok-4.3', {}, false],
+    ['openrouter', 'openai/gpt-4o', { tools: [{ type: 'function' }] }, true],
+    ['groq', 'qwen/qwen3-32b', { tools: [{ type: 'function' }] }, true],
+  ])('at %s the bound of %s %j holds for all that it writes: %s', (name, model, more, holds) => {
+    const { output } = bound(chatOf(name), { model, max_tokens: 50, max_completion_tokens: 50, n: 2, ...more })
+    const tokens = holds ? 50 : 10_000_000
+    expect(output).toEqual({ max_tokens: tokens, min_tokens: holds ? 1 : tokens, choices: 2 })
+  })
+
+  test('where only the context window bounds reasoning, that is held whole, and nothing is clamped', () => {
+    const options = { default_max_output_tokens: 100, model_max_output_tokens: null }
+    const held = quote(bound(chatOf('xai'), { model: 'grok-4.3', max_tokens: 50 }), GROK, options).output
+    expect(held).toMatchObject({ max_tokens: 1_000_000, min_tokens: 1_000_000 })
+    const responses = operationOf('xai', {}, 'responses')
+    const read = responses.readBound?.(askedWith({ model: 'grok-4.3', input: 'hi', max_output_tokens: 16 }))
+    expect(read).toMatchObject({ unbounded: null, output: { max_tokens: 10_000_000 } })
+  })
 
   test('a provider with OpenAI’s tiers is held at the dearest one that may answer', () => {
     expect(bound(chatOf('azure'))).toMatchObject({ service_tier: 'priority', unbounded: null })
@@ -244,6 +274,25 @@ describe('usage, at every chunk boundary', () => {
     })
     expect(read({ prompt_tokens: 9, completion_tokens: 2 })).toMatchObject({ cached_input_tokens: 0 })
     expect(read({ prompt_tokens: -1, completion_tokens: 2 })).toBeNull()
+  })
+
+  test('xAI’s reasoning is counted in the total alone, in an answer of xAI’s', () => {
+    const usage = {
+      prompt_tokens: 197,
+      completion_tokens: 1,
+      total_tokens: 344,
+      prompt_tokens_details: { text_tokens: 197, audio_tokens: 0, image_tokens: 0, cached_tokens: 192 },
+      completion_tokens_details: { reasoning_tokens: 146, audio_tokens: 0, rejected_prediction_tokens: 0 },
+      num_sources_used: 0,
+      cost_in_usd_ticks: 4_121_500,
+    }
+    const answer = JSON.stringify({ model: 'grok-4.3', choices: [{ message: { content: 'hello' } }], usage })
+    expect(meterOnce(chatOf('xai'), BODY, false, answer).usage).toMatchObject({
+      input_tokens: 197,
+      cached_input_tokens: 192,
+      output_tokens: 147,
+      reasoning_tokens: 146,
+    })
   })
 
   test('a name of OpenAI’s proves nothing here: without usage the hold is charged', () => {

@@ -1,0 +1,20 @@
+// How long the caches live that a body asks for: Anthropic's models bill writes for an hour at a higher rate. Pure.
+
+import { isObject } from './answer.ts'
+import type { Bound, JsonObject } from './dialect.ts'
+import { visit } from './text-bound.ts'
+
+/** The hour where any cache mark (`name`) in the body says so, wherever it hides. */
+export function dearestCacheWrite(body: JsonObject, name: 'cache_control' | 'cachePoint'): Bound['cache_write'] {
+  let dearest: Bound['cache_write'] = 'none'
+  visit(body, (value, key) => {
+    if (key !== name || value === null || dearest === '1h') return
+    dearest = isObject(value) && (value.ttl ?? '5m') === '5m' ? '5m' : '1h'
+  })
+  return dearest
+}
+
+/** The kind of the cache writes that an answer does not split. */
+export function askedCacheWrite(body: JsonObject, name: 'cache_control' | 'cachePoint'): '5m' | '1h' {
+  return dearestCacheWrite(body, name) === '1h' ? '1h' : '5m'
+}

@@ -1,0 +1,42 @@
+// The events of OpenAI's streams: JSON each, and `[DONE]` where an API ends with it. Pure, and never throws.
+
+import { isObject, parseJsonOrUndefined } from './answer.ts'
+import type { JsonObject } from './dialect.ts'
+import { createSseReader } from './sse.ts'
+
+export interface EventReader {
+  push(bytes: Uint8Array): void
+  /** True once `[DONE]` came. */
+  readonly done: boolean
+  /** Reads what is left. True where all events could be read. */
+  end(): boolean
+}
+
+/** @param isKnown says of an event that it need not be parsed. */
+export function readEvents(
+  onEvent: (event: JsonObject, json: string) => void,
+  isKnown: (json: string) => boolean = () => false,
+): EventReader {
+  let done = false
+  let readable = true
+  const sse = createSseReader((data) => {
+    if (data === '[DONE]') {
+      done = true
+      return
+    }
+    if (isKnown(data)) return
+    const event = parseJsonOrUndefined(data)
+    if (isObject(event)) onEvent(event, data)
+    else readable = false
+  })
+  return {
+    push: sse.push,
+    get done() {
+      return done
+    },
+    end() {
+      sse.end()
+      return readable && !sse.broken
+    },
+  }
+}

@@ -1,0 +1,65 @@
+// Most events of a stream are the one before them but for a piece of text. Those that are so to the letter are counted
+// without parsing them, which is most of what metering costs. Any other is to be parsed. Pure, and never throws.
+
+import { utf8Length } from './text-bound.ts'
+
+export interface Repeats {
+  /** Bytes of strings in the event's delta, where all else is as `learn` was told last; null: nothing is known of it. */
+  bytesOf(json: string): number | null
+  /**
+   * @param json what was just parsed. Of all that it says, an object named `delta` alone adds to what was seen.
+   * @param bytes of the strings in that object.
+   */
+  learn(json: string, bytes: number): void
+}
+
+/** A flat object that ends in a string, in JSON without escapes: there every quote begins or ends a string. */
+const DELTA = /"delta": ?\{(?:"[^"]*": ?(?:"[^"]*"|\w+), ?)*"[^"]*": ?"([^"]*)"\}/
+
+/** After so many in a row that were learned in vain, a stream is taken to be of another kind. */
+const MAX_IN_VAIN = 8
+
+export function recognizeRepeats(): Repeats {
+  let known: { before: string; after: string; other_bytes: number } | null = null
+  let in_vain = 0
+  return {
+    bytesOf(json) {
+      if (known === null) return null
+      const { before, after, other_bytes } = known
+      const event = withoutPadding(json)
+      const end = event.length - after.length
+      const isLikeIt = end >= before.length && event.slice(0, before.length) === before && event.slice(end) === after
+      const text = event.slice(before.length, end)
+      if (isLikeIt && isPlain(text)) {
+        in_vain = 0
+        return other_bytes + utf8Length(text)
+      }
+      // What comes after another event may say more by being the same again.
+      known = null
+      in_vain += 1
+      return null
+    },
+    learn(json, bytes) {
+      if (in_vain >= MAX_IN_VAIN || json.includes('\\')) return
+      const isOnly = json.indexOf('"delta"') === json.lastIndexOf('"delta"')
+      const found = isOnly ? DELTA.exec(json) : null
+      if (!found) return
+      const [delta, text = ''] = found
+      const end = found.index + delta.length - '"}'.length
+      known = {
+        before: json.slice(0, end - text.length),
+        after: withoutPadding(json).slice(end),
+        other_bytes: bytes - utf8Length(text),
+      }
+    },
+  }
+}
+
+/** Without the noise that ends OpenAI's events to hide their length; what is left of those ends in a quote. */
+function withoutPadding(json: string): string {
+  const at = json.search(/,"obfuscation":"\w*"\}$/)
+  return at === -1 ? json : json.slice(0, at + ',"obfuscation":"'.length)
+}
+
+/** True for text that stands in JSON as it is. */
+const isPlain = (text: string) => JSON.stringify(text).length === text.length + 2

@@ -1,0 +1,81 @@
+// Streams in whole frames alone, in any chunking: events, or what another scan finds. What marks them is ASCII, so bytes
+// are looked at and nothing is decoded. Pure, and never throws.
+
+import { concatBytes } from './bytes.ts'
+import type { StreamFilter } from './dialect.ts'
+
+/** One frame may hold an image; what is longer is not kept. */
+export const MAX_FRAME_BYTES = 24 * 1024 * 1024
+
+const LF = 0x0a
+const CR = 0x0d
+
+/** Where the last frame of these bytes ends; 0 where none does. What is after the whole stream's end belongs to it. */
+export type Scan = (chunk: Uint8Array, onEnd?: (at: number) => void) => number
+
+/** An event ends with an empty line: LF, CR or CRLF. */
+function scanEvents(): Scan {
+  let lineLength = 0
+  let afterCr = false
+  let afterEnd = false
+  return (chunk) => {
+    let end = 0
+    if (chunk.at(-1) === LF && chunk.at(-2) === LF) {
+      // As most chunks end, whatever is before it.
+      lineLength = 0
+      afterCr = false
+      afterEnd = true
+      return chunk.length
+    }
+    for (let at = 0; at < chunk.length; at++) {
+      const byte = chunk[at]
+      if (byte === LF && afterCr) {
+        afterCr = false
+        if (afterEnd) end = at + 1
+      } else if (byte === LF || byte === CR) {
+        afterEnd = lineLength === 0
+        if (afterEnd) end = at + 1
+        lineLength = 0
+        afterCr = byte === CR
+      } else {
+        lineLength++
+        afterCr = afterEnd = false
+      }
+    }
+    return end
+  }
+}
+
+/** Lets whole frames pass alone, so that an error can be read that comes after a stream that was cut inside of one. */
+export function passWholeFrames(scan: Scan): StreamFilter {
+  let kept: Uint8Array[] = []
+  let length = 0
+  const release = (...more: Uint8Array[]) => {
+    const all = concatBytes([...kept, ...more])
+    kept = []
+    length = 0
+    return all
+  }
+  return {
+    push(chunk) {
+      const end = scan(chunk)
+      if (end === 0 && length + chunk.length <= MAX_FRAME_BYTES) {
+        kept.push(chunk.slice())
+        length += chunk.length
+        return new Uint8Array()
+      }
+      const cut = end === 0 ? chunk.length : end
+      const out = release(chunk.subarray(0, cut))
+      if (cut < chunk.length) {
+        kept.push(chunk.slice(cut))
+        length = chunk.length - cut
+      }
+      return out
+    },
+    end: release,
+  }
+}
+
+export function passWholeEvents(): StreamFilter {
+  return passWholeFrames(scanEvents())
+}
