@@ -2,9 +2,11 @@
 //
 //   a short JSON:  upstream -> meter -> settle -> client
 //   a stream:      upstream -> meter -> (filter) -> client, and settle before the bytes that end it
+//   other bytes:   upstream -> meter -> client, one piece late, and settle before the last piece
 //
 // A pump rather than `pipeThrough` or `tee`: it goes on when the client goes away, and it keeps backpressure.
 
+import { concatBytes } from '../providers/bytes.ts'
 import type { Meter, Metered, StreamFilter } from '../providers/dialect.ts'
 import type { SilenceWatch } from './silence.ts'
 
@@ -26,10 +28,17 @@ export interface AnswerEnd {
 }
 
 /** An answer that is small enough to be kept, or null where it broke off. */
-export async function readWhole(answer: Response, silence: SilenceWatch): Promise<Uint8Array | null> {
-  silence.begin('idle')
+export async function readWhole({ body }: Response, silence: SilenceWatch): Promise<Uint8Array | null> {
+  const parts: Uint8Array[] = []
+  const reader = body?.getReader()
   try {
-    return new Uint8Array(await answer.arrayBuffer())
+    for (;;) {
+      // Slow is not silent: each part has as long.
+      silence.begin('idle')
+      const { done, value } = (await reader?.read()) ?? { done: true }
+      if (done) return concatBytes(parts)
+      parts.push(value)
+    }
   } catch {
     return null
   } finally {
@@ -100,6 +109,14 @@ async function pump(
     letGo = null
     silence.end()
   }
+  /** What is no stream says nowhere that it ends, and is of use without its close: its last piece is kept back. */
+  let kept: Uint8Array = new Uint8Array()
+  const pass = async (bytes: Uint8Array) => {
+    if (errorEvent) return write(bytes)
+    const next = kept
+    kept = bytes
+    await write(next)
+  }
   const settleOnce = async () => {
     if (ended !== null) return ended
     const metered = meter.end()
@@ -134,7 +151,7 @@ async function pump(
         abort()
         break
       }
-      await write(filter ? filter.push(value) : value)
+      await pass(filter ? filter.push(value) : value)
     }
   } catch {
     cut ??= silence.broken ? 'upstream_timeout' : 'upstream_cut'
@@ -142,7 +159,8 @@ async function pump(
   const { metered, isRecorded } = await settleOnce()
   if (!isRecorded) cut = 'not_recorded'
   const endsBadly = !isRecorded || (!metered.complete && (cut !== null || metered.error_class === null))
-  if (filter && isRecorded) await write(filter.end())
+  // Of half an event nothing passes: the error behind it could not be read.
+  if (filter ? !endsBadly : isRecorded) await write(filter ? filter.end() : kept)
   if (endsBadly && errorEvent) await write(errorEvent(cut))
   silence.stop()
   isOver = true

@@ -130,9 +130,15 @@ function eventsOfFrames(request_id: string | null): TransformStream<Uint8Array, 
       events.push(sseError(wireError(exception, message, request_id), 'error'))
     }
   })
+  let isTold = false
   return new TransformStream({
     transform(chunk, controller) {
       frames.push(chunk)
+      if (frames.broken && !isTold) {
+        isTold = true
+        const message = 'The provider sent what cannot be read.'
+        events.push(sseError(wireError('internalServerException', message, request_id), 'error'))
+      }
       for (const event of events) controller.enqueue(event)
       events = []
     },

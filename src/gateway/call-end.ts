@@ -7,14 +7,11 @@
 import type { Admission, EventFacts } from '../../durable-objects/ledger/types.ts'
 import type { CallEnd } from '../middleware/usage-caps.ts'
 import { NO_PRICE } from '../pricing/price.ts'
-import { NO_USAGE } from '../providers/answer.ts'
+import { MAYBE_BILLED, NO_USAGE } from '../providers/answer.ts'
 import type { AnswerEnd } from './answer.ts'
 import type { Call } from './call.ts'
 import { charge, chargeReported } from './charge.ts'
 import { continuedId } from './conclude.ts'
-
-/** Cloudflare's own words for an origin that took the request and then gave no answer it could pass on. */
-export const MAYBE_BILLED = new Set([520, 524])
 
 /** The provider's answer, from its status to its last byte. */
 export interface Answered {

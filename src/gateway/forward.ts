@@ -8,10 +8,12 @@ import { keepAlive } from '../middleware/answers.ts'
 import { conclude } from '../middleware/ledger-calls.ts'
 import type { CallEnd } from '../middleware/usage-caps.ts'
 import type { PriceBook } from '../pricing/price-book.ts'
+import { MAYBE_BILLED } from '../providers/answer.ts'
 import type { AnswerHead, Dialect, Operation } from '../providers/dialect.ts'
+import { passWholeEvents } from '../providers/whole-frames.ts'
 import { type AnswerEnd, type CreatePipe, type Cut, pumpAnswer, readWhole } from './answer.ts'
 import type { GatewayEnv } from './call.ts'
-import { endOfAnswer, endOfFailure, MAYBE_BILLED } from './call-end.ts'
+import { endOfAnswer, endOfFailure } from './call-end.ts'
 import { toConclusion } from './conclude.ts'
 import type { Upstream } from './gateway.ts'
 import { applyEdits } from './json-body.ts'
@@ -63,7 +65,8 @@ export function forward(options: ForwardOptions): Handler<GatewayEnv> {
     const head = headOf(answered)
     const announced = Number(answered.headers.get('content-length') ?? Number.NaN)
     const { body } = answered
-    if (body === null || (head.format === 'json' && announced <= MAX_WHOLE_BYTES)) {
+    const isKept = announced <= MAX_WHOLE_BYTES || options.operation.kept_whole === true
+    if (body === null || (head.format === 'json' && isKept)) {
       return passWhole(c, options, answered, head, silence)
     }
     return passStream(c, options, answered, { head, body, silence, abort })
@@ -116,7 +119,7 @@ function passStream(
   const settled = hold.settle(end.promise)
   const pumped = pumpAnswer(body, {
     meter: operation.meter(call.asked, head),
-    filter: (isStream && operation.filter?.(call.asked)) || null,
+    filter: isStream ? (operation.filter?.(call.asked) ?? (head.format === 'sse' ? passWholeEvents() : null)) : null,
     silence,
     abort,
     createPipe,
