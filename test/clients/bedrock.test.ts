@@ -7,16 +7,12 @@ import {
   ConverseStreamCommand,
   InvokeModelCommand,
   InvokeModelWithResponseStreamCommand,
-  ModelErrorException,
-  ModelStreamErrorException,
   ServiceQuotaExceededException,
-  ThrottlingException,
   ValidationException,
 } from '@aws-sdk/client-bedrock-runtime'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { BEDROCK_CREDENTIAL } from '../../src/local/fake-provider.ts'
-import { afterSteps, CUT, cutAfterBytes, inPieces, json } from '../../src/local/fake-script.ts'
-import { exceptionFrame } from '../../src/providers/eventstream.ts'
+import { inPieces } from '../../src/local/fake-script.ts'
 import {
   answerWith,
   bytesOf,
@@ -260,70 +256,6 @@ describe('refusals are typed and raised once', () => {
     const tools = [{ systemTool: { name: 'nova_grounding' } }]
     expect((await raised(user.key, { toolConfig: { tools } })).message).toContain('toolConfig.tools[0]')
     expect(gateway.provider.requests).toHaveLength(0)
-  })
-
-  test('a provider that cannot be reached after the call went out is not asked again', async () => {
-    const { id, key } = await gateway.admin.user(GENEROUS)
-    gateway.provider.reply = ({ method }) => (method === 'POST' ? { steps: [CUT] } : undefined)
-    expect(await raised(key)).toBeInstanceOf(ModelErrorException)
-    expect(await onlyEvent(gateway, id)).toMatchObject({ outcome: 'settled', usage_source: 'hold' })
-  })
-})
-
-describe('Bedrock’s own errors', () => {
-  test.each([
-    [400, 'ValidationException', 1],
-    [403, 'AccessDeniedException', 1],
-    [429, 'ThrottlingException', 3],
-  ])('%i %s passes typed and is released: nothing charged', async (status, type, tries) => {
-    const { id, key } = await gateway.admin.user(GENEROUS)
-    gateway.provider.reply = () => json({ message: 'No.' }, status, { 'x-amzn-errortype': type })
-    const { client, attempts } = bedrockOf(gateway, key)
-    const error = (await failure(client.send(new ConverseCommand(HELLO)))) as Error
-    expect([error.name, error.message]).toEqual([type, 'No.'])
-    expect(attempts.length).toBeLessThanOrEqual(tries)
-    const events = await eventually(
-      () => eventsOf(gateway, id),
-      (found) => found.length === gateway.provider.requests.length,
-    )
-    for (const event of events) expect(event).toMatchObject({ status, outcome: 'released', cost_nano_usd: 0 })
-  })
-
-  test('malformed JSON passes as it came, and the hold is charged', async () => {
-    const { id, key } = await gateway.admin.user(GENEROUS)
-    gateway.provider.reply = () => ({ headers: { 'content-type': 'application/json' }, steps: ['{"output":'] })
-    await failure(bedrockOf(gateway, key).client.send(new ConverseCommand(HELLO)))
-    expect((await eventsOf(gateway, id))[0] ?? (await onlyEvent(gateway, id))).toMatchObject({ usage_source: 'hold' })
-  })
-})
-
-describe('streams that end badly', () => {
-  test('an exception of Bedrock’s mid-stream is thrown typed; its unknown usage is charged as held', async () => {
-    const { id, key } = await gateway.admin.user(GENEROUS)
-    answerWith(gateway, (usual) => afterSteps(usual, 4, exceptionFrame('throttlingException', 'Slow down.')))
-    expect(await failure(streamed(key))).toBeInstanceOf(ThrottlingException)
-    expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'hold', error_class: 'upstream_rate_limited' })
-  })
-
-  test('one that is cut, between frames or inside of one, ends with an exception that the SDK throws', async () => {
-    const { id, key } = await gateway.admin.user(GENEROUS)
-    answerWith(gateway, (usual) => afterSteps(usual, 4, CUT))
-    expect(await failure(streamed(key))).toBeInstanceOf(ModelStreamErrorException)
-    answerWith(gateway, (usual) => cutAfterBytes(usual, 1_000))
-    expect(await failure(streamed(key))).toBeInstanceOf(ModelStreamErrorException)
-    answerWith(gateway, (usual) => cutAfterBytes(usual, 1_000))
-    expect(await failure(chunksOf(key, CLAUDE_BODY))).toBeInstanceOf(ModelStreamErrorException)
-    const events = await eventually(
-      () => eventsOf(gateway, id),
-      (found) => found.length === 3,
-    )
-    for (const event of events) expect(event).toMatchObject({ usage_source: 'hold', error_class: 'upstream_cut' })
-  })
-
-  test('one that stops early without a word ends with an exception, too', async () => {
-    const { key } = await gateway.admin.user(GENEROUS)
-    answerWith(gateway, (usual) => afterSteps(usual, 4))
-    expect(await failure(streamed(key))).toBeInstanceOf(ModelStreamErrorException)
   })
 })
 

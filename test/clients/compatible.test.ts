@@ -3,8 +3,8 @@
 import type OpenAI from 'openai'
 import { AuthenticationError, BadRequestError, RateLimitError } from 'openai'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { afterSteps, CUT, json, type Script, without } from '../../src/local/fake-script.ts'
-import { bytesOf, capOf, eventsOf, failure, GENEROUS, NOTHING_USED, onlyEvent } from '../support/client-calls.ts'
+import { json, type Script, without } from '../../src/local/fake-script.ts'
+import { bytesOf, eventsOf, failure, GENEROUS, onlyEvent } from '../support/client-calls.ts'
 import { eventually } from '../support/gateway.ts'
 import { type CompatibleGateway, clientOf, startCompatible } from './compatible-gateway.ts'
 
@@ -216,50 +216,6 @@ describe('adding a provider takes configuration only', () => {
     expect(String(error)).toContain('plain')
     expect(error).toMatchObject({ status: 503, code: 'not_configured' })
     expect(attempts).toHaveLength(1)
-  })
-})
-
-describe('accidents', () => {
-  const CAPPED = [{ cap_type: 'total', limits: { requests: 100, tokens: 1e6 } }]
-  const body = { model: 'm', messages: MESSAGES, max_tokens: 60 }
-
-  test.each([400, 401, 429, 500, 503])('%i of the provider passes with its bytes and is released', async (status) => {
-    const { id, key } = await gateway.admin.user(CAPPED)
-    const error = { error: { message: 'No.', type: 'any', code: status, metadata: { provider_name: 'x' } } }
-    gateway.change = () => json(error, status, { 'x-should-retry': 'false' })
-    const { client, attempts } = clientOf(gateway, '/openrouter/v1', key)
-
-    expect(await failure(client.chat.completions.create(body))).toMatchObject({ status, error: error.error })
-
-    expect(attempts).toHaveLength(1)
-    expect(await onlyEvent(gateway, id)).toMatchObject({ status, outcome: 'released', input_tokens: 0 })
-    expect(await capOf(gateway, id)).toMatchObject({ current_usage: NOTHING_USED, held: NOTHING_USED })
-  })
-
-  test('an answer that is not JSON charges the hold', async () => {
-    const { id, key } = await gateway.admin.user(CAPPED)
-    gateway.change = () => ({ headers: { 'content-type': 'application/json' }, steps: ['<html>'] })
-    await failure(clientOf(gateway, '/groq/v1', key).client.chat.completions.create(body))
-    expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'hold', output_tokens: 60 })
-  })
-
-  test.each<[string, (usual: Script) => Script, RegExp]>([
-    ['ends early', (usual) => ({ ...usual, steps: usual.steps.slice(0, 3) }), /ended the answer early/],
-    ['is cut', (usual) => afterSteps(usual, 3, CUT), /ended the answer early/],
-    [
-      'brings an error',
-      (usual) =>
-        afterSteps(usual, 3, `data: ${JSON.stringify({ error: { code: 502, message: 'Gone.' }, choices: [] })}\n\n`),
-      /Gone/,
-    ],
-  ])('a stream that %s raises an error and charges the hold', async (_, change, said) => {
-    const { id, key } = await gateway.admin.user(CAPPED)
-    gateway.change = change
-    const { client, attempts } = clientOf(gateway, '/groq/v1', key)
-    const stream = await client.chat.completions.create({ ...body, stream: true })
-    expect(String(await failure(chunksOf(stream)))).toMatch(said)
-    expect(attempts).toHaveLength(1)
-    expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'hold', output_tokens: 60 })
   })
 })
 

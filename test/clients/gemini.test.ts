@@ -2,7 +2,7 @@
 
 import { ApiError, GoogleGenAI } from '@google/genai'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { afterSteps, CUT, cutAfterBytes, inPieces, json, type Script } from '../../src/local/fake-script.ts'
+import { CUT, inPieces } from '../../src/local/fake-script.ts'
 import {
   answerWith,
   bytesOf,
@@ -36,13 +36,6 @@ afterEach(() => {
 afterAll(() => gateway?.close())
 
 const clientOf = (apiKey: string) => new GoogleGenAI({ apiKey, httpOptions: { baseUrl: `${gateway.url}/gemini` } })
-
-/** How often the provider was asked. */
-async function counted<T>(work: () => Promise<T>): Promise<{ result: T; attempts: number }> {
-  const before = gateway.provider.requests.length
-  const result = await work()
-  return { result, attempts: gateway.provider.requests.length - before }
-}
 
 const post = (key: string, verb: string, body: unknown = CONTENTS, query = '', headers: Record<string, string> = {}) =>
   fetch(`${gateway.url}/gemini/v1beta/models/${MODEL}:${verb}${query}`, {
@@ -225,64 +218,6 @@ describe('errors are typed and raised once', () => {
     const unpriced = (client: GoogleGenAI) => client.models.generateContent({ ...HELLO, model: 'gemini-of-nobody' })
     expect((await raised(noPrice.key, unpriced)).message).toContain('unpriced_model')
     expect(gateway.provider.requests).toHaveLength(0)
-  })
-
-  test.each([400, 429, 500, 503])('the provider’s own %i passes, and is released', async (status) => {
-    const { id, key } = await gateway.admin.user(GENEROUS)
-    const error = { error: { code: status, message: 'No.', status: 'SOME_STATUS' } }
-    gateway.provider.reply = () => json(error, status)
-    expect(JSON.parse((await raised(key)).message)).toEqual(error)
-    expect(await onlyEvent(gateway, id)).toMatchObject({ status, outcome: 'released', cost_nano_usd: 0 })
-    expect(await capOf(gateway, id)).toMatchObject({ current_usage: NOTHING_USED, held: NOTHING_USED })
-  })
-
-  test('malformed JSON from the provider is charged the hold', async () => {
-    const { id, key } = await gateway.admin.user(GENEROUS)
-    gateway.provider.reply = () => ({ headers: { 'content-type': 'application/json' }, steps: ['{"candidates": ['] })
-    expect(await failure(clientOf(key).models.generateContent(HELLO))).toBeInstanceOf(Error)
-    expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'hold', outcome: 'settled' })
-  })
-})
-
-describe('a stream that ends badly', () => {
-  const OVERLOADED = 'data: {"error": {"code": 503, "message": "overloaded", "status": "UNAVAILABLE"}}\n\n'
-  const early = (usual: Script): Script => ({ ...usual, steps: usual.steps.slice(0, 4) })
-
-  test.each<[string, (usual: Script) => Script, number]>([
-    ['the provider’s error event', (usual) => afterSteps(usual, 4, OVERLOADED), 503],
-    ['an early end', early, 502],
-    ['a cut between events', (usual) => afterSteps(usual, 4, CUT), 502],
-    ['a cut inside an event', (usual) => cutAfterBytes(usual, 700), 502],
-  ])('%s is an ApiError to the SDK, and is charged the hold', async (_, change, status) => {
-    const { id, key } = await gateway.admin.user(GENEROUS)
-    answerWith(gateway, change)
-    const { result, attempts } = await counted(() => failure(streamed(key)))
-    expect(result).toBeInstanceOf(ApiError)
-    expect(result).toMatchObject({ status })
-    expect(attempts).toBe(1)
-    expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'hold', outcome: 'settled', stream: true })
-  })
-
-  test.each<[string, (usual: Script) => Script]>([
-    ['an early end', early],
-    ['a cut between objects', (usual) => afterSteps(usual, 4, CUT)],
-    ['a cut inside an object', (usual) => cutAfterBytes(usual, 700)],
-  ])('an array with %s ends with an error as its last object, and is charged the hold', async (_, change) => {
-    const { id, key } = await gateway.admin.user(GENEROUS)
-    answerWith(gateway, change)
-    const objects = (await (await post(key, 'streamGenerateContent')).json()) as object[]
-    expect(objects.length).toBeGreaterThan(1)
-    expect(objects.at(-1)).toMatchObject({ error: { code: 502, status: 'UNAVAILABLE' } })
-    expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'hold', outcome: 'settled' })
-  })
-
-  test('an array without any object cannot be parsed, says why, and is charged the hold', async () => {
-    const { id, key } = await gateway.admin.user(GENEROUS)
-    answerWith(gateway, (usual) => ({ ...usual, steps: [] }))
-    const text = await (await post(key, 'streamGenerateContent')).text()
-    expect(() => JSON.parse(text)).toThrow(SyntaxError)
-    expect(text).toContain('UNAVAILABLE')
-    expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'hold', outcome: 'settled' })
   })
 })
 

@@ -2,9 +2,8 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { THINGS_CREDENTIAL } from '../../src/local/fake-provider.ts'
-import { CUT, json } from '../../src/local/fake-script.ts'
 import type { PerCallConfig } from '../../src/providers/per-call.ts'
-import { capOf, eventsOf, GENEROUS, lastRequest, NOTHING_USED, onlyEvent } from '../support/client-calls.ts'
+import { capOf, eventsOf, GENEROUS, lastRequest, onlyEvent } from '../support/client-calls.ts'
 import { eventually, type Gateway, startGateway } from '../support/gateway.ts'
 
 /** A service that no code knows. */
@@ -107,35 +106,6 @@ describe('google places', () => {
     )
     expect((await capOf(gateway, id)).current_usage.cost_cents).toBeCloseTo(9.6)
     expect(gateway.provider.requests).toHaveLength(3)
-  })
-
-  test.each([400, 404, 429, 500, 503])('the provider’s %i is released: nothing charged', async (status) => {
-    const { id, key } = await gateway.admin.user(GENEROUS)
-    gateway.provider.reply = () => json({ error: { code: status, status: 'X', message: 'No.' } }, status)
-    expect((await search(key, '*')).status).toBe(status)
-    expect(await onlyEvent(gateway, id)).toMatchObject({ status, outcome: 'released', cost_cents: 0 })
-    expect(await capOf(gateway, id)).toMatchObject({ current_usage: NOTHING_USED, held: NOTHING_USED })
-  })
-
-  test.each([520, 524])(
-    'an answer that was lost on its way (%i) is charged: it may have been billed',
-    async (status) => {
-      const { id, key } = await gateway.admin.user(GENEROUS)
-      gateway.provider.reply = () => json({}, status)
-      expect((await search(key, '*')).status).toBe(status)
-      expect(await onlyEvent(gateway, id)).toMatchObject({ status, outcome: 'settled', cost_cents: 4 })
-    },
-  )
-
-  test('a call that was cut before or within its answer is charged', async () => {
-    for (const steps of [[CUT], ['{"places":', CUT]]) {
-      const { id, key } = await gateway.admin.user(GENEROUS)
-      const cut = { headers: { 'content-type': 'application/json', 'content-length': '90' }, steps }
-      // The gateway's own question whether the provider is there is answered as usual.
-      gateway.provider.reply = ({ method }) => (method === 'POST' ? cut : undefined)
-      expect((await search(key, '*')).status).toBe(502)
-      expect(await onlyEvent(gateway, id)).toMatchObject({ outcome: 'settled', cost_cents: 4 })
-    }
   })
 
   test('what is not in the table, or would escape its price, is refused and not forwarded', async () => {

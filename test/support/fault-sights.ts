@@ -1,0 +1,69 @@
+// What a client may see of a fault, as checks: its SDK's typed error, once and never silently.
+
+import { expect } from 'vitest'
+import { without } from '../../src/local/fake-script.ts'
+import { type Fault, type Seen, textOf } from './fault-stage.ts'
+import type { Subject, Why } from './fault-subject.ts'
+
+type Sees = Fault['sees']
+
+/** The whole answer, as ever. */
+export const wholeAnswer: Sees = ({ said, error }, _, usual) => {
+  expect(error).toBeNull()
+  expect(said).toBe(usual.said)
+}
+
+/** Tollgate's own error before anything of an answer. */
+export const raised =
+  (why: 'unreachable' | 'timeout'): Sees =>
+  ({ error }, subject) => {
+    isNamed(error, subject, why)
+    expect(subject.statusOf(error)).toBe(subject[why])
+  }
+
+/** What came, and then the provider's own error event with Tollgate's words. */
+export const errorEvent =
+  (says: RegExp, why: Why = 'ended'): Sees =>
+  ({ error }, subject) => {
+    isNamed(error, subject, why)
+    expect(String(error)).toMatch(says)
+  }
+
+function isNamed(error: unknown, { isTyped, names }: Subject, why: Why): void {
+  expect(error).toSatisfy(isTyped)
+  if (names) expect(error).toMatchObject({ name: names[why] })
+}
+
+/** No more than a failure: there is no way to say why. */
+export const failure: Sees = ({ said, error }) => {
+  expect(said).toBeNull()
+  expect(error).toBeInstanceOf(Error)
+}
+
+/** The provider's bytes as they came, whatever its client makes of them. */
+export const asItIs: Sees = async (seen) => {
+  for (const text of await textsOf(seen)) expect(text).toBe(seen.sent && textOf(seen.sent))
+}
+
+/** The same of a stream that its client cannot read; an error may come behind it. */
+export const asItIsAndFails: Sees = async (seen, subject, usual) => {
+  await failure(seen, subject, usual)
+  const sent = seen.sent ?? { steps: [] }
+  const passed = textOf(subject.stream?.unasked ? without(sent, subject.stream.unasked) : sent)
+  if (!isTranslated(subject)) for (const text of await textsOf(seen)) expect(text.slice(0, passed.length)).toBe(passed)
+}
+
+/** The provider's own error event: its client throws, and nothing is added. */
+export const ownErrorEvent: Sees = async (seen, subject) => {
+  expect(seen.error).toSatisfy(subject.isTyped)
+  expect(String(seen.error)).toContain('busy')
+  if (!isTranslated(subject)) for (const text of await textsOf(seen)) expect(text).toBe(seen.sent && textOf(seen.sent))
+}
+
+/** Anthropic's events are made of Bedrock's frames. */
+const isTranslated = ({ name }: Subject) => name.startsWith('anthropic messages on bedrock')
+
+async function textsOf({ texts }: Seen): Promise<string[]> {
+  const all = await Promise.all(texts)
+  return all.map((text) => text ?? expect.unreachable('the answer broke off'))
+}

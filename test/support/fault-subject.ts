@@ -1,0 +1,118 @@
+// What a fault is tried on: one kind of call as its official client makes it, and how that client, its provider and its
+// events speak of what went wrong. Data and small helpers; the tables are in fault-subjects-*.ts.
+
+import { json, type Script, type Step } from '../../src/local/fake-script.ts'
+import { createFrameReader, encodeFrame } from '../../src/providers/eventstream.ts'
+import type { Attempt } from './client-calls.ts'
+import { bytesOf as bytesOfScript } from './client-calls.ts'
+import type { Gateway } from './gateway.ts'
+
+/** One call of a client. */
+export interface Asking {
+  at: Gateway
+  key: string
+  /** Goes out in the body, so that the provider knows what to play. */
+  text: string
+  max_tokens: number
+  /** Remembers what each attempt was answered. */
+  fetch: typeof fetch
+  /** For clients that take no `fetch`: where that is remembered. */
+  attempts: Attempt[]
+  signal: AbortSignal
+  /** To be called when something of a stream has come. */
+  onPiece: () => void
+}
+
+export type Charge = 'nothing' | 'hold' | 'reported' | 'estimated'
+
+/** Why Tollgate has an error of its own: before an answer, or within a stream. */
+export type Why = 'unreachable' | 'timeout' | 'ended' | 'withdrawn'
+
+/** How an API looks when something goes wrong, whole or streamed. */
+export interface Api {
+  /** The error of its SDK. */
+  isTyped(error: unknown): boolean
+  /** Of an error that came before any answer. */
+  statusOf(error: unknown): number | undefined
+  /** What its SDK calls Tollgate's own errors, where it has a class for each. */
+  names?: Readonly<Record<Why, string>>
+  /** Statuses of Tollgate's own errors after a call went out. */
+  unreachable: number
+  timeout: number
+  /** JSON of any length reaches its client whole, or not at all: AWS's asks again where a body breaks off. */
+  is_kept_whole: boolean
+  /** The provider's own refusal. */
+  refusal(status: number, headers: Record<string, string>): Script
+  /** How often its SDK tries at this status, where no header stops it. */
+  tries(status: number): number
+}
+
+export interface Subject extends Api {
+  name: string
+  /** Makes the call and reads its answer to the end: what it said. Throws what the client throws. */
+  call(asking: Asking): Promise<string>
+  /** What a whole answer is charged that tells no usage. */
+  unread: Charge
+  /** Where prices are by the call: known whenever the provider has it, whatever its answer says. */
+  is_per_call?: true
+  stream: Streaming | null
+}
+
+export interface Streaming {
+  /** The provider's own error in a stream. It says "busy". */
+  errorEvent: Step
+  error_class: string
+  /** Something that cannot be read, in place of one event. */
+  garbage(event: Step): Step
+  /** What a stream is charged that had garbage inside, and goes on to tell its usage. */
+  garbageCharged: Charge
+  /** A stream without its very last event: is it short of anything, and does it tell its usage? */
+  withoutLast: { isShort: boolean; charged: Charge }
+  /** Marks the event that only Tollgate asked for. */
+  unasked?: string
+  /** The script with what `change` makes of each event's JSON. */
+  retell(script: Script, change: (json: string) => string): Script
+}
+
+/** What a call by plain `fetch` throws, in place of an SDK. */
+export class HttpError extends Error {
+  readonly status: number
+  constructor(status: number, text: string) {
+    super(text)
+    this.status = status
+  }
+}
+
+export const isHttpError = (error: unknown) => error instanceof HttpError
+export const statusIn = (error: unknown) =>
+  error instanceof Error && 'status' in error && typeof error.status === 'number' ? error.status : undefined
+
+/** Google's and OpenAI's envelope of errors. */
+export const refusalWithError = (status: number, headers: Record<string, string>) =>
+  json({ error: { code: status, message: 'No.', status: 'SOME_STATUS', type: 'some_error' } }, status, headers)
+
+export const retellText: Streaming['retell'] = (script, change) => ({
+  ...script,
+  steps: script.steps.map((step) => (typeof step === 'string' ? change(step) : step)),
+})
+
+/** JSON in AWS's frames, and in what InvokeModel keeps inside of them. */
+export const retellFrames: Streaming['retell'] = (script, change) => {
+  const steps: Step[] = []
+  const frames = createFrameReader(({ headers, body }) => {
+    const event = JSON.parse(new TextDecoder().decode(body))
+    if (typeof event.bytes === 'string') event.bytes = btoa(change(atob(event.bytes)))
+    steps.push(encodeFrame(headers, new TextEncoder().encode(change(JSON.stringify(event)))))
+  })
+  frames.push(bytesOfScript(script))
+  return { ...script, steps }
+}
+
+/** The frame with a byte that its checksum denies. */
+export function corruptFrame(frame: Step): Step {
+  if (!(frame instanceof Uint8Array)) return frame
+  const corrupt = frame.slice()
+  const at = Math.floor(corrupt.length / 2)
+  corrupt.set([(corrupt[at] ?? 0) ^ 1], at)
+  return corrupt
+}
