@@ -26,7 +26,11 @@ export function readGatewayCredential(
   const own = headers.get(GATEWAY_KEY_HEADER)
   const inProviderHeader = readCredential(headers, url)
   const value = own ?? inProviderHeader
-  if (!value) return refuse('Send a Tollgate key where the client sends its API key, or in x-tollgate-key.')
+  if (!value) {
+    const lacksScheme = headers.get('authorization')?.startsWith(KEY_PREFIX)
+    const hint = lacksScheme ? ' In the authorization header "Bearer " goes before it.' : ''
+    return refuse(`Send a Tollgate key where the client sends its API key, or in x-tollgate-key.${hint}`)
+  }
   // `Headers` joins what was sent twice with a comma, which no credential contains.
   if (own?.includes(',')) return ambiguous(`${GATEWAY_KEY_HEADER} was sent more than once.`, GATEWAY_KEY_HEADER)
   if (inProviderHeader?.includes(',')) return ambiguous('The credential was sent more than once.')

@@ -62,11 +62,19 @@ export function gateway(options: GatewayOptions): Hono<GatewayEnv> {
     )
   }
   app.all('*', (c) => {
-    const message = `Tollgate does not meter ${c.req.method} ${c.req.path}, so it is not passed through.`
+    const { method, path } = c.req
+    const message = `Tollgate does not meter ${method} ${path}, so it is not passed through.${hintFor(method, path, dialect)}`
     return errorAnswer({ code: 'not_found', message }, c.var.request_id)
   })
   app.onError(answerFault(errorAnswer))
   return app
+}
+
+/** For base URLs without their version, and paths with a slash too many. */
+function hintFor(method: string, path: string, { provider, operations }: Dialect): string {
+  const sent = path.slice(provider.length + 1).replace(/\/+$/, '')
+  const meant = sent && operations.find((operation) => operation.method === method && operation.path.endsWith(sent))
+  return meant ? ` Did you mean /${provider}${meant.path}?` : ''
 }
 
 /** The ledger knows only that nothing bounds the input; which field is to blame the call knows. */

@@ -6,6 +6,7 @@ import { authenticate } from '../middleware/authenticate.ts'
 import { anthropic } from '../providers/anthropic.ts'
 import { variableOf } from '../providers/compatible/configured.ts'
 import { KNOWN_PROVIDERS } from '../providers/compatible/table.ts'
+import { openai } from '../providers/openai.ts'
 import { anthropicOnBedrock, asAnthropic } from './anthropic-on-bedrock.ts'
 import { batchResultsUrl } from './batch-results-url.ts'
 import { type GatewayOptions, gateway } from './gateway.ts'
@@ -41,12 +42,19 @@ export function gatewayRoutes(services: Services) {
     app.route('/anthropic', served)
   }
   for (const { dialect, gateway } of providers) app.route(`/${dialect.provider}`, gateway)
-  app.route('/v1', oneEndpoint({ keys, jwt, cap_status, ...routesByModel(providers) }))
+  const unconfigured = switchedOff(providers)
+  for (const [name, variable] of unconfigured) {
+    const message = `The provider ${name} is not configured here: ${variable} is not set.`
+    app.all(`/${name}/*`, (c) =>
+      openai.errorResponse({ code: 'not_configured', message }, c.var.request_id, { cap_status }),
+    )
+  }
+  app.route('/v1', oneEndpoint({ keys, jwt, cap_status, ...routesByModel(providers), unconfigured }))
   return app
 }
 
 /** What `/v1` knows of each provider. */
-function routesByModel(providers: Routed[]): Pick<OneEndpointOptions, 'targets' | 'elsewhere' | 'unconfigured'> {
+function routesByModel(providers: Routed[]): Pick<OneEndpointOptions, 'targets' | 'elsewhere'> {
   const targets = new Map<string, Target>()
   const elsewhere = new Map<string, string>()
   for (const { dialect, gateway, one_endpoint } of providers) {
@@ -54,6 +62,12 @@ function routesByModel(providers: Routed[]): Pick<OneEndpointOptions, 'targets' 
     if ('use' in one_endpoint) elsewhere.set(dialect.provider, one_endpoint.use)
     else targets.set(dialect.provider, { version: one_endpoint.version, gateway })
   }
-  const unconfigured = new Map(KNOWN_PROVIDERS.map(({ name }) => [name, variableOf(name, 'API_KEY')]))
-  return { targets, elsewhere, unconfigured }
+  return { targets, elsewhere }
+}
+
+/** Known providers that this deployment has not, and the variable that switches each on. */
+function switchedOff(providers: Provider[]): ReadonlyMap<string, string> {
+  const on = new Set(providers.map(({ dialect }) => dialect.provider))
+  const off = KNOWN_PROVIDERS.filter(({ name }) => !on.has(name))
+  return new Map(off.map(({ name }) => [name, variableOf(name, 'API_KEY')]))
 }

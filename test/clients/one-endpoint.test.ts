@@ -206,6 +206,14 @@ describe('refusals are OpenAI’s typed errors, raised once, and nothing is forw
     expect(String(error)).toContain('MISTRAL_API_KEY')
   })
 
+  test('the same at its own route', async () => {
+    const { client, attempts } = clientOf(gateway, '/mistral/v1', user.key)
+    const error = await failure(client.chat.completions.create({ model: 'mistral-small-latest', messages: MESSAGES }))
+    expect(attempts).toHaveLength(1)
+    expect(error).toMatchObject({ status: 503, code: 'not_configured' })
+    expect(String(error)).toContain('MISTRAL_API_KEY')
+  })
+
   test('a provider without a key, where the caller brings none: by its name', async () => {
     const error = await raised(user.key, 'plain/m')
     expect(error).toMatchObject({ status: 503, code: 'not_configured' })
@@ -249,5 +257,11 @@ describe('refusals are OpenAI’s typed errors, raised once, and nothing is forw
     const error = await failure(client.responses.create({ model: 'plain/m', input: 'hello' }))
     expect(error).toBeInstanceOf(NotFoundError)
     expect(String(error)).toContain('/plain/responses')
+  })
+
+  test.each(['/openai/chat/completions', '/openai/v1/chat/completions/'])('%s: which path was meant', async (path) => {
+    const answer = await send('{}', user.key, path)
+    expect(answer.status).toBe(404)
+    expect(await answer.text()).toContain('Did you mean /openai/v1/chat/completions?')
   })
 })

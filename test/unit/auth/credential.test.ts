@@ -57,6 +57,13 @@ describe('readGatewayCredential', () => {
     })
   })
 
+  test('a key without its scheme is told what it lacks', () => {
+    const said = { code: 'unauthenticated', message: expect.stringContaining('"Bearer "') }
+    expect(
+      readGatewayCredential({ headers: new Headers({ authorization: KEY }), url: 'https://t.example/' }),
+    ).toMatchObject(said)
+  })
+
   test('anything else is unauthenticated', () => {
     expect(read()).toMatchObject({ code: 'unauthenticated' })
     for (const value of ['sk-123', 'a.b', 'a.b.', 'a.b.c.d', 'TG_AAAA', 'Basic dXNlcjpwYXNz'])
