@@ -27,9 +27,13 @@ export interface AnswerEnd {
   first_byte_at: number | null
 }
 
-/** An answer that is small enough to be kept, or null where it broke off. */
+/** No provider answers more JSON; many of these have to fit into a Worker's memory at once. */
+export const MAX_KEPT_BYTES = 32 * 1024 * 1024
+
+/** An answer that is kept until it is whole, or null where it broke off or is too long for that. */
 export async function readWhole({ body }: Response, silence: SilenceWatch): Promise<Uint8Array | null> {
   const parts: Uint8Array[] = []
+  let length = 0
   const reader = body?.getReader()
   try {
     for (;;) {
@@ -37,9 +41,12 @@ export async function readWhole({ body }: Response, silence: SilenceWatch): Prom
       silence.begin('idle')
       const { done, value } = (await reader?.read()) ?? { done: true }
       if (done) return concatBytes(parts)
+      length += value.length
+      if (length > MAX_KEPT_BYTES) throw new RangeError('too long to be kept')
       parts.push(value)
     }
-  } catch {
+  } catch (error) {
+    await reader?.cancel(error).catch(ignore)
     return null
   } finally {
     silence.end()

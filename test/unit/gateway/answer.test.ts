@@ -3,7 +3,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, expect, test, vi } from 'vitest'
-import { type AnswerEnd, type PumpOptions, pumpAnswer } from '../../../src/gateway/answer.ts'
+import { type AnswerEnd, MAX_KEPT_BYTES, type PumpOptions, pumpAnswer, readWhole } from '../../../src/gateway/answer.ts'
 import { watchSilence } from '../../../src/gateway/silence.ts'
 import { fetchAnswer } from '../../../src/gateway/upstream-answer.ts'
 import { UNREAD } from '../../../src/providers/answer.ts'
@@ -89,6 +89,24 @@ test('what is no stream keeps its last piece back until its call is on record, a
   }
   await expect(read()).rejects.toThrow('not_recorded')
   expect('{"one":').toContain(text)
+})
+
+test('an answer without an end is not kept without end', async () => {
+  const part = new Uint8Array(1024 * 1024)
+  let sent = 0
+  const cancel = vi.fn()
+  const body = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      sent += part.length
+      controller.enqueue(part)
+    },
+    cancel,
+  })
+  const silence = watchSilence({ first_byte_ms: 60_000, idle_ms: 60_000 })
+  expect(await readWhole(new Response(body), silence)).toBeNull()
+  silence.stop()
+  expect(cancel).toHaveBeenCalledOnce()
+  expect(sent).toBeLessThan(MAX_KEPT_BYTES + 3 * part.length)
 })
 
 test('a client that keeps its connection and does not read cannot keep its call from ending', async () => {
