@@ -2,31 +2,56 @@
 // that write down what became of each call.
 
 import { eventually } from '../support/gateway.ts'
+import { answerIdIn, bodyOf, endsInError, isWhole, type Kind, kindOf, markerOf, nameOf } from './request.ts'
 
 export interface User {
   id: string
   key: string
 }
 
-/** Request ids of calls, by what the client saw. */
+/** A call as its client knows it. */
+export interface Call {
+  /** Sent with the call, so that it is known also where no answer came. */
+  marker: string
+  user_id: string
+  /** Such as `openai stream`. */
+  kind: string
+  /** Of the answer's head; null where none came from Tollgate. */
+  request_id: string | null
+  status: number | null
+  /** Did its connection bring the answer to its end? */
+  is_over: boolean
+  /** The provider's own id of the answer that came, as far as it came. */
+  answer_id: string | null
+  /** The beginning and the end of what was no whole answer. */
+  said: string | null
+}
+
+/** Calls, by what the client saw. */
 export interface Seen {
-  /** A 200, read to its end. */
-  answered: string[]
-  /** A 200 that broke off. */
-  begun: string[]
+  /** A 200 and every byte of what belongs to it. */
+  answered: Call[]
+  /** A 200 whose stream ended in the provider's own error event. */
+  ended_badly: Call[]
+  /** An answer whose connection broke before its end. */
+  broken_off: Call[]
+  /** A 200 that ended in peace before its end, which must not be. */
+  cut_short: Call[]
   /** Refused by a cap, or as no longer allowed. */
-  refused: string[]
-  /** Any other answer: the provider or the ledger could not be reached. */
-  failed: string[]
-  /** No answer at all. */
-  unanswered: number
+  refused: Call[]
+  /** Any other answer of Tollgate's: the provider or the ledger could not be reached. */
+  failed: Call[]
+  /** No answer of Tollgate's at all. */
+  unanswered: Call[]
   latencies_ms: number[]
 }
+
+type Fate = Exclude<keyof Seen, 'latencies_ms'>
 
 export interface Load {
   users: User[]
   seen: Seen
-  /** Waits for so many more calls with a 200. */
+  /** Waits for so many more calls with a whole 200. */
   more(calls: number, within_ms?: number): Promise<void>
   stop(): Promise<Seen>
 }
@@ -71,7 +96,7 @@ export function startLoad(
   return {
     users,
     seen,
-    async more(count, within_ms = 30_000) {
+    async more(count, within_ms = 60_000) {
       const enough = seen.answered.length + count
       const reached = await eventually(
         async () => seen.answered.length,
@@ -89,7 +114,10 @@ export function startLoad(
   }
 }
 
-/** One call, sorted into `seen`. False where the next should wait a little. */
+/** Over all loads of this process, so that no two calls have the same marker. */
+let made = 0
+
+/** One call of the kind that the number says, sorted into `seen`. False where the next should wait a little. */
 export async function callOnce(
   send: Send,
   user: User,
@@ -97,53 +125,81 @@ export async function callOnce(
   headers: Record<string, string>,
   seen: Seen,
 ): Promise<boolean> {
-  const { path, init } = request(user, number, headers)
+  const kind = kindOf(number)
+  const marker = markerOf(made++)
+  const { path, body } = bodyOf(kind, marker, user.id)
   const started = performance.now()
-  const answer = await send(path, init).catch(() => null)
-  if (!answer) {
-    seen.unanswered += 1
-    return false
-  }
-  const id = answer.headers.get('x-tollgate-request-id') ?? ''
-  const text = await answer.text().catch(() => null)
-  if (answer.status !== 200) {
-    ;(REFUSALS.has(answer.status) ? seen.refused : seen.failed).push(id)
-    return false
-  }
-  ;(text === null ? seen.begun : seen.answered).push(id)
-  seen.latencies_ms.push(performance.now() - started)
-  return text !== null
-}
-
-/** The provider sees whose call it is. */
-function request({ id, key }: User, number: number, headers: Record<string, string>) {
-  const stream = number % 2 === 0
-  const isOpenai = number % 4 < 2
-  const messages = [{ role: 'user', content: `call ${number}` }]
-  const body = isOpenai
-    ? { model: 'gpt-4o-mini', max_completion_tokens: 12, messages, stream, user: id }
-    : { model: 'claude-haiku-4-5-20251001', max_tokens: 12, messages, stream, metadata: { user_id: id } }
-  return {
-    path: isOpenai ? '/openai/v1/chat/completions' : '/anthropic/v1/messages',
-    init: {
-      method: 'POST',
-      headers: {
-        authorization: `Bearer ${key}`,
-        'content-type': 'application/json',
-        'anthropic-version': '2023-06-01',
-        ...headers,
-      },
-      body: JSON.stringify(body),
+  const answer = await send(path, {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${user.key}`,
+      'content-type': 'application/json',
+      'anthropic-version': '2023-06-01',
+      'x-tollgate-job-id': marker,
+      ...headers,
     },
+    body,
+  }).catch(() => null)
+  const { text, is_over } = answer ? await read(answer) : { text: '', is_over: false }
+  // What stands before the worker may answer in its place while it is down.
+  const request_id = answer?.headers.get('x-tollgate-request-id') ?? null
+  const status = answer?.status ?? null
+  const fate = fateOf(kind, request_id === null ? null : status, text, is_over)
+  const said = fate === 'answered' ? null : `${text.slice(0, 200)} ... ${text.slice(-200)}`
+  seen[fate].push({
+    marker,
+    user_id: user.id,
+    kind: nameOf(kind),
+    request_id,
+    status,
+    is_over,
+    answer_id: answerIdIn(text),
+    said,
+  })
+  if (fate === 'answered') seen.latencies_ms.push(performance.now() - started)
+  return fate === 'answered' || fate === 'ended_badly'
+}
+
+/** By what the client has, and only then by how the connection ended: an answer is whole when all of its bytes are here. */
+function fateOf(kind: Kind, status: number | null, text: string, isOver: boolean): Fate {
+  if (status === null) return 'unanswered'
+  if (REFUSALS.has(status)) return 'refused'
+  if (status === 200 && isWhole(kind, text)) return 'answered'
+  if (!isOver) return 'broken_off'
+  if (status !== 200) return 'failed'
+  return endsInError(kind, text) ? 'ended_badly' : 'cut_short'
+}
+
+/** What came, and whether it came to its end. */
+async function read({ body }: Response): Promise<{ text: string; is_over: boolean }> {
+  const decoder = new TextDecoder()
+  let text = ''
+  try {
+    for await (const bytes of body ?? []) text += decoder.decode(bytes, { stream: true })
+    return { text, is_over: true }
+  } catch {
+    return { text, is_over: false }
   }
 }
 
-/** As `Seen`, of nothing yet. */
 export const nothingSeen = (): Seen => ({
   answered: [],
-  begun: [],
+  ended_badly: [],
+  broken_off: [],
+  cut_short: [],
   refused: [],
   failed: [],
-  unanswered: 0,
+  unanswered: [],
   latencies_ms: [],
+})
+
+export const merged = (one: Seen, other: Seen): Seen => ({
+  answered: [...one.answered, ...other.answered],
+  ended_badly: [...one.ended_badly, ...other.ended_badly],
+  broken_off: [...one.broken_off, ...other.broken_off],
+  cut_short: [...one.cut_short, ...other.cut_short],
+  refused: [...one.refused, ...other.refused],
+  failed: [...one.failed, ...other.failed],
+  unanswered: [...one.unanswered, ...other.unanswered],
+  latencies_ms: [...one.latencies_ms, ...other.latencies_ms],
 })

@@ -36,6 +36,7 @@ export interface UserBook {
 export interface EventRow {
   id: string
   user_id: string
+  job_id: string | null
   occurred_at: number
   outcome: string
   usage_source: string
@@ -43,6 +44,8 @@ export interface EventRow {
   revision: number
   requests: number
   tokens: number
+  input_tokens: number
+  output_tokens: number
   cost_nano_usd: number
 }
 
@@ -90,9 +93,10 @@ export async function eventsOf({ postgres }: Pick<Audited, 'postgres'>, userIds:
 }
 
 const SELECT_EVENTS = `
-  select json_build_object('id', id, 'user_id', user_id, 'outcome', outcome, 'usage_source', usage_source,
+  select json_build_object('id', id, 'user_id', user_id, 'job_id', job_id, 'outcome', outcome, 'usage_source', usage_source,
     'occurred_at', (extract(epoch from occurred_at) * 1000)::bigint, 'overrun', overrun, 'revision', revision,
-    'requests', requests, 'tokens', input_tokens + output_tokens, 'cost_nano_usd', cost_nano_usd)
+    'requests', requests, 'tokens', input_tokens + output_tokens,
+    'input_tokens', input_tokens, 'output_tokens', output_tokens, 'cost_nano_usd', cost_nano_usd)
   from usage_events where user_id = any($1::uuid[]) order by occurred_at, id`
 
 const isSettled = ({ data, outbox }: UserBook) =>

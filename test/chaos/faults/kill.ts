@@ -1,31 +1,26 @@
 // kill -9 of all that `npm start` runs (itself, the embedded Postgres and its endpoint, the fake provider, wrangler,
-// workerd), at once and again and again, some of the times while it is still starting.
+// workerd), at once and again and again, some of the times while it is still starting. The calls go to a fake provider that
+// lives on, as the real ones would: it knows what it was sent, and what it said.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Query, QueryResult } from '../../../src/local/database.ts'
-import type { Audited } from '../../support/books.ts'
+import { ANTHROPIC_CREDENTIAL, OPENAI_CREDENTIAL, startFakeProvider } from '../../../src/local/fake-provider.ts'
 import { BUILT_WORKER } from '../../support/build.ts'
 import { ADMIN_TOKEN, adminOf, eventually } from '../../support/gateway.ts'
-import { audit, type Counted, must } from '../audit.ts'
+import { audit, type Counted, must, type Witnessed } from '../audit.ts'
 import { sendTo, startLoad } from '../load.ts'
+import type { Kill } from '../match.ts'
+import { recordProvider } from '../provider-record.ts'
 import { fourUsers } from '../stage.ts'
 
 const KILLS = 25
 const CALLS_BETWEEN = 40
 const ROOT = dirname(dirname(dirname(BUILT_WORKER)))
-const SOURCES = [
-  'src',
-  'durable-objects',
-  'migrations',
-  'node_modules',
-  'package.json',
-  'tsconfig.json',
-  'wrangler.toml',
-]
+const SOURCES = ['src', 'durable-objects', 'migrations', 'package.json', 'tsconfig.json', 'wrangler.toml']
 
 export async function killEverything(tell: (part: string, counted: Counted) => void): Promise<void> {
   const stack = await openStack()
@@ -51,13 +46,13 @@ export async function killEverything(tell: (part: string, counted: Counted) => v
     const seen = await load.stop()
     const { counted } = await audit(stack, users, seen)
     must(seen.refused.length > 0, 'no cap was met')
-    tell('kill -9 of the whole stack', { kills, ...counted, 'broke off': seen.begun.length })
+    tell('kill -9 of the whole stack', { kills, ...counted })
   } finally {
     await stack.close()
   }
 }
 
-interface Stack extends Audited {
+interface Stack extends Witnessed {
   url: string
   /** Until it answers. */
   start(): Promise<void>
@@ -68,8 +63,27 @@ interface Stack extends Audited {
 
 async function openStack(): Promise<Stack> {
   const folder = await mkdtemp(join(tmpdir(), 'tollgate-kill-'))
-  for (const name of SOURCES) await symlink(join(ROOT, name), join(folder, name))
-  await writeFile(join(folder, '.dev.vars'), `ADMIN_TOKEN=${ADMIN_TOKEN}\nHOLD_TTL_SECONDS=2\n`)
+  // Copied: wrangler watches them, and whoever edits one meanwhile would restart its worker.
+  for (const name of SOURCES) await cp(join(ROOT, name), join(folder, name), { recursive: true })
+  await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
+  const provider = await startFakeProvider()
+  const record = recordProvider()
+  record.watch(provider)
+  const kills: Kill[] = []
+  const vars = {
+    ADMIN_TOKEN,
+    HOLD_TTL_SECONDS: '2',
+    OPENAI_API_KEY: OPENAI_CREDENTIAL,
+    OPENAI_BASE_URL: provider.url,
+    ANTHROPIC_API_KEY: ANTHROPIC_CREDENTIAL,
+    ANTHROPIC_BASE_URL: provider.url,
+  }
+  await writeFile(
+    join(folder, '.dev.vars'),
+    Object.entries(vars)
+      .map(([name, value]) => `${name}=${value}\n`)
+      .join(''),
+  )
   const devJson = join(folder, '.tollgate/dev.json')
   let databaseUrl = ''
   let child: ChildProcess | null = null
@@ -79,13 +93,15 @@ async function openStack(): Promise<Stack> {
   process.on('exit', killGroup)
   const stack: Stack = {
     url: '',
+    record,
+    kills,
     admin: adminOf(() => stack.url),
     postgres: { database: { query: (query) => queryOver(databaseUrl, query) } },
     async start() {
       await rm(devJson, { force: true })
       const { DATABASE_URL: _, ...inherited } = process.env
       const ports = { TOLLGATE_PORT: '0', TOLLGATE_DATABASE_PORT: '0', TOLLGATE_PROVIDER_PORT: '0' }
-      const started = spawn(process.execPath, [join(ROOT, 'src/local/start.ts')], {
+      const started = spawn(process.execPath, [join(folder, 'src/local/start.ts')], {
         cwd: folder,
         env: { ...inherited, ...ports },
         // A process group of its own, to be killed as one.
@@ -107,12 +123,15 @@ async function openStack(): Promise<Stack> {
       const [dying] = [child]
       if (!dying) return
       const gone = once(dying, 'exit')
+      const from = Date.now()
       killGroup()
       await gone
+      kills.push({ from, to: Date.now() })
     },
     async close() {
       await stack.kill()
       process.off('exit', killGroup)
+      await provider.close()
       await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
     },
   }

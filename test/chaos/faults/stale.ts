@@ -9,7 +9,7 @@
 import { statusOf } from '../../support/books.ts'
 import { eventually } from '../../support/gateway.ts'
 import { audit, type Counted, must } from '../audit.ts'
-import { callOnce, nothingSeen, type Seen, sendTo, startLoad, type User } from '../load.ts'
+import { callOnce, merged, nothingSeen, sendTo, startLoad, type User } from '../load.ts'
 import { fourUsers, openStage, type Stage } from '../stage.ts'
 
 const OLD_LIMIT = 40
@@ -103,12 +103,3 @@ async function killBeforePush(stage: Stage, change: () => Promise<unknown>): Pro
   delete stage.postgres.server.hooks.afterQuery
   must((await answer) === 'broken off', 'the change was not confirmed')
 }
-
-const merged = (one: Seen, other: Seen): Seen => ({
-  answered: [...one.answered, ...other.answered],
-  begun: [...one.begun, ...other.begun],
-  refused: [...one.refused, ...other.refused],
-  failed: [...one.failed, ...other.failed],
-  unanswered: one.unanswered + other.unanswered,
-  latencies_ms: [],
-})

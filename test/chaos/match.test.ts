@@ -1,0 +1,91 @@
+// The matching of calls, events and what the provider saw: what it must find fault with.
+
+import { expect, test } from 'vitest'
+import type { EventRow } from '../support/books.ts'
+import { type Call, nothingSeen, type Seen } from './load.ts'
+import { type Evidence, matchCalls } from './match.ts'
+import type { Forwarded } from './provider-record.ts'
+
+const USED = { input_tokens: 50, output_tokens: 10, cost_nano_usd: 13_500 }
+
+const CALL: Call = {
+  marker: 'call-1',
+  user_id: 'ada',
+  kind: 'openai JSON',
+  request_id: 'request-1',
+  status: 200,
+  is_over: true,
+  answer_id: 'chatcmpl-1',
+  said: null,
+}
+const FORWARDED: Forwarded = { marker: 'call-1', user_id: 'ada', at: 5_000, answer_id: 'chatcmpl-1', ...USED }
+const EVENT: EventRow = {
+  id: 'request-1',
+  user_id: 'ada',
+  job_id: 'call-1',
+  occurred_at: 5_000,
+  outcome: 'settled',
+  usage_source: 'reported',
+  overrun: false,
+  revision: 0,
+  requests: 1,
+  tokens: 60,
+  ...USED,
+}
+const HOLD = { ...EVENT, outcome: 'expired', usage_source: 'hold', input_tokens: 200, cost_nano_usd: 36_000 }
+const SOON_AFTER = [{ from: 5_100, to: 5_300 }]
+const LATER = [{ from: 8_000, to: 8_300 }]
+
+/** As it should be, but for `more`: one call that was answered whole, unless `seen` says something else. */
+function faults(more: Partial<Evidence> = {}, seen: Partial<Seen> = { answered: [CALL] }): string {
+  const usual = { events: [EVENT], forwarded: [FORWARDED], kills: [] }
+  return matchCalls({ ...usual, seen: { ...nothingSeen(), ...seen }, ...more }).faults.join('\n')
+}
+
+test('a whole answer has one event, under its id, of just what the provider said', () => {
+  expect(faults()).toBe('')
+  expect(faults({ events: [], kills: SOON_AFTER })).toContain('has no event')
+  expect(faults({ events: [EVENT, { ...EVENT, id: 'request-2' }] })).toContain('has 2 events')
+  expect(faults({ events: [{ ...EVENT, id: 'request-2' }] })).toContain('under another id')
+  expect(faults({ events: [{ ...EVENT, output_tokens: 11 }] })).toContain('is charged 11 output_tokens, not 10')
+  expect(faults({ events: [HOLD] })).toContain('is not charged as reported')
+  expect(faults({ forwarded: [] })).toContain('was never forwarded')
+  expect(faults({ forwarded: [FORWARDED, FORWARDED] })).toContain('was forwarded 2 times')
+  expect(faults({ forwarded: [{ ...FORWARDED, answer_id: 'chatcmpl-2' }] })).toContain("another call's answer")
+})
+
+test('every event and every forwarded call is of a call that a client made', () => {
+  expect(faults({}, {})).toContain('an event is of no call')
+  expect(faults({ events: [] }, {})).toContain('the provider saw call-1')
+  expect(faults({ besides: new Set(['request-9']) })).toContain('1 events that were waiting did not arrive')
+})
+
+test('a refused call was neither forwarded nor recorded', () => {
+  const refused = { refused: [{ ...CALL, status: 429, answer_id: null }] }
+  expect(faults({ events: [], forwarded: [] }, refused)).toBe('')
+  expect(faults({ forwarded: [] }, refused)).toContain('has an event')
+  expect(faults({ events: [] }, refused)).toContain('was forwarded')
+})
+
+test.each(['broken_off', 'unanswered'] as const)(
+  'a call that is %s has at most one event, which is never free',
+  (fate) => {
+    const seen = { [fate]: [CALL] }
+    expect(faults({ events: [HOLD], kills: LATER }, seen)).toBe('')
+    expect(faults({ events: [], kills: SOON_AFTER }, seen)).toBe('')
+    expect(faults({ events: [HOLD, { ...HOLD, id: 'request-2' }], kills: LATER }, seen)).toContain('has 2 events')
+    expect(faults({ events: [{ ...HOLD, input_tokens: 49 }], kills: LATER }, seen)).toContain('is charged 49')
+    expect(faults({ events: [{ ...EVENT, outcome: 'released' }], kills: LATER }, seen)).toContain('is free')
+  },
+)
+
+test('a call is only lost where everything died soon after it was forwarded', () => {
+  const seen = { unanswered: [CALL] }
+  expect(faults({ events: [], kills: LATER }, seen)).toContain('was lost')
+  expect(faults({ events: [], kills: [{ from: 1_000, to: 2_000 }] }, seen)).toContain('was lost')
+  expect(faults({ events: [] }, seen)).toContain('nothing was killed')
+})
+
+test('an answer that ends early never looks whole', () => {
+  expect(faults({}, { cut_short: [CALL] })).toContain('ended early as if it were whole')
+})
