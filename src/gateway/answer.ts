@@ -2,7 +2,7 @@
 //
 //   a short JSON:  upstream -> meter -> settle -> client
 //   a stream:      upstream -> meter -> (filter) -> client, and settle before the bytes that end it
-//   other bytes:   upstream -> meter -> client, one piece late, and settle before the last piece
+//   no marked end: upstream -> meter -> (filter) -> client, one piece late, and settle before the last piece
 //
 // A pump rather than `pipeThrough` or `tee`: it goes on when the client goes away, and it keeps backpressure.
 
@@ -116,13 +116,14 @@ async function pump(
     letGo = null
     silence.end()
   }
-  /** What is no stream says nowhere that it ends, and is of use without its close: its last piece is kept back. */
-  let kept: Uint8Array = new Uint8Array()
+  /** What is of use without its close, and does not say that it ends: its last piece is kept back. */
+  let kept: Uint8Array = NOTHING
   const pass = async (bytes: Uint8Array) => {
-    if (errorEvent) return write(bytes)
     const next = kept
-    kept = bytes
+    kept = NOTHING
     await write(next)
+    if (ended === null && (!errorEvent || meter.may_be_over)) kept = bytes
+    else await write(bytes)
   }
   const settleOnce = async () => {
     if (ended !== null) return ended
@@ -166,8 +167,9 @@ async function pump(
   const { metered, isRecorded } = await settleOnce()
   if (!isRecorded) cut = 'not_recorded'
   const endsBadly = !isRecorded || (!metered.complete && (cut !== null || metered.error_class === null))
+  if (isRecorded) await write(kept)
   // Of half an event nothing passes: the error behind it could not be read.
-  if (filter ? !endsBadly : isRecorded) await write(filter ? filter.end() : kept)
+  if (filter && !endsBadly) await write(filter.end())
   if (endsBadly && errorEvent) await write(errorEvent(cut))
   silence.stop()
   isOver = true
@@ -176,6 +178,8 @@ async function pump(
   // Not awaited: a slow reader must not keep the call from ending.
   closed.catch(ignore)
 }
+
+const NOTHING = new Uint8Array()
 
 /** For promises that are only told something: their other end is gone, and that is noticed elsewhere. */
 const ignore = () => undefined

@@ -89,6 +89,9 @@ function ending(meter: Meter, change: (metered: Metered, metrics: null) => Meter
     get finished() {
       return meter.finished ?? false
     },
+    get may_be_over() {
+      return meter.may_be_over ?? false
+    },
     end: () => change(meter.end(), null),
   }
 }

@@ -132,6 +132,9 @@ export function meterFrames(
     get finished() {
       return told()
     },
+    get may_be_over() {
+      return stopped()
+    },
     end() {
       const whole = !frames.broken && (told() || frames.pending === 0)
       metered.complete = stopped() && whole && metered.error_class === null

@@ -117,6 +117,8 @@ export interface Meter {
   push(bytes: Uint8Array): void
   /** True once a stream has reached its own end: what `end` says will not change any more. Left out: never before it. */
   readonly finished?: boolean
+  /** True where a stream may have told all, though its end is still to be marked, if it ever is. Left out: never. */
+  readonly may_be_over?: boolean
   end(): Metered
 }
 

@@ -65,6 +65,8 @@ function audioIn(details: unknown): number {
 
 interface Answer {
   read(chunk: unknown): void
+  /** True once every candidate has said that it finished. */
+  readonly finished: boolean
   /** `ended`: the bytes reached their own end, as far as they can tell. */
   end(ended: boolean): Metered
 }
@@ -99,7 +101,12 @@ function readAnswer({ body, params }: Asked, headers: Headers): Answer {
     searches = Math.max(searches, queries.size, searched.length, grounded)
   }
 
+  const areAllFinished = () => blocked || finished.size >= candidates
+
   return {
+    get finished() {
+      return areAllFinished()
+    },
     read(chunk) {
       if (!isObject(chunk)) {
         unreadable = true
@@ -112,8 +119,7 @@ function readAnswer({ body, params }: Asked, headers: Headers): Answer {
       if (isObject(chunk.usageMetadata)) usage = chunk.usageMetadata
     },
     end(ended) {
-      metered.complete =
-        ended && !unreadable && metered.error_class === null && (blocked || finished.size >= candidates)
+      metered.complete = ended && !unreadable && metered.error_class === null && areAllFinished()
       if (usage === null || !metered.complete) return metered
       metered.service_tier = answeredTier(usage) ?? metered.service_tier
       const read = readGeminiUsage(usage)
@@ -146,6 +152,9 @@ function meterEvents(answer: Answer): Meter {
   const sse = createSseReader((data) => answer.read(parseJsonOrUndefined(data)))
   return {
     push: sse.push,
+    get may_be_over() {
+      return answer.finished
+    },
     end() {
       sse.end()
       return answer.end(!sse.broken)

@@ -113,15 +113,20 @@ function meterStream(body: JsonObject, expected: Expected): Meter {
     return bytes !== null
   }
   const events = readEvents(readChunk, isRepeat)
+  const areAllFinished = () => finished.size >= expected.choices
 
   return {
     push: events.push,
     get finished() {
       return events.done
     },
+    // Not all that speak this API end with [DONE].
+    get may_be_over() {
+      return areAllFinished()
+    },
     end() {
       const whole = events.end()
-      const ended = events.done || finished.size >= expected.choices
+      const ended = events.done || areAllFinished()
       metered.complete = ended && whole && metered.error_class === null
       metered.usage = usageIsFinal || ended ? usage : null
       return metered

@@ -4,7 +4,7 @@
 import { z } from 'zod'
 import type { GatewayError } from '../errors.ts'
 import { nanoUsdOfUsd } from '../pricing/money.ts'
-import type { Price } from '../pricing/price.ts'
+import type { Price, PriceSource } from '../pricing/price.ts'
 import { MAYBE_BILLED, NO_USAGE, PLAIN_BOUND, UNREAD } from './answer.ts'
 import { readBearer, withQuery } from './bearer.ts'
 import type { AnswerHead, Bound, Dialect, Meter, Operation } from './dialect.ts'
@@ -134,7 +134,7 @@ export function perCallPrices(
 }
 
 /** A price of calls alone. */
-export function pricePerCall(priced_as: string, request_nano_usd: number, price_source: string): Price {
+export function pricePerCall(priced_as: string, request_nano_usd: number, price_source: PriceSource): Price {
   return {
     rates: {
       input: 0,

@@ -91,6 +91,30 @@ test('what is no stream keeps its last piece back until its call is on record, a
   expect('{"one":').toContain(text)
 })
 
+test('a stream that may be over waits with what may be its last piece, and with no other', async () => {
+  const record = Promise.withResolvers<boolean>()
+  let heard = ''
+  const meter = {
+    push(bytes: Uint8Array) {
+      heard = decoder.decode(bytes)
+    },
+    get may_be_over() {
+      return heard.startsWith('stop')
+    },
+    end: () => ({ ...UNREAD, complete: true, may_hide_output: false }),
+  }
+  const { body } = pumped(['one ', 'stop ', 'usage ', 'stop'], { meter, settle: () => record.promise })
+  const reader = body.getReader()
+  for (const text of ['one ', 'stop ', 'usage ']) expect(decoder.decode((await reader.read()).value)).toBe(text)
+  const last = reader.read()
+  expect(await Promise.race([last, new Promise((resolve) => setTimeout(resolve, 20, 'nothing yet'))])).toBe(
+    'nothing yet',
+  )
+  record.resolve(true)
+  expect(decoder.decode((await last).value)).toBe('stop')
+  expect((await reader.read()).done).toBe(true)
+})
+
 test('an answer without an end is not kept without end', async () => {
   const part = new Uint8Array(1024 * 1024)
   let sent = 0
