@@ -6,9 +6,17 @@ export interface DemoUser {
 }
 
 const CAPS = [
-  { cap_type: 'daily', limits: { requests: 100, tokens: 200_000, cost_cents: 100 } },
-  { cap_type: 'hourly', limits: { requests: 50 } },
+  { cap_type: 'hourly', per: 'an hour', limits: { requests: 50 } },
+  { cap_type: 'daily', per: 'a day', limits: { requests: 100, tokens: 200_000, cost_usd: 1 } },
 ]
+
+/** `50 requests an hour; 100 requests, 200,000 tokens, $1 a day` */
+export const DEMO_LIMITS = CAPS.map(({ per, limits }) => {
+  const each = Object.entries(limits).map(([what, limit]) =>
+    what === 'cost_usd' ? `$${limit}` : `${limit.toLocaleString('en')} ${what}`,
+  )
+  return `${each.join(', ')} ${per}`
+}).join('; ')
 
 export async function createDemoUser(url: string, adminToken: string): Promise<DemoUser> {
   const post = async (path: string, body: unknown): Promise<Record<string, unknown>> => {
@@ -18,7 +26,7 @@ export async function createDemoUser(url: string, adminToken: string): Promise<D
     return JSON.parse(text)
   }
   const { id } = await post('/admin/users', { name: 'demo' })
-  for (const cap of CAPS) await post(`/admin/users/${id}/caps`, cap)
+  for (const { cap_type, limits } of CAPS) await post(`/admin/users/${id}/caps`, { cap_type, limits })
   const { key } = await post(`/admin/users/${id}/keys`, { name: 'demo' })
   return { user_id: String(id), key: String(key) }
 }

@@ -2,6 +2,9 @@
 // but for the random secrets.
 
 import { randomBytes } from 'node:crypto'
+import { parseJsonOrUndefined } from '../providers/answer.ts'
+import { compatibleProviders } from '../providers/compatible/configured.ts'
+import { perCallServicesSchema } from '../providers/per-call.ts'
 import { ANTHROPIC_CREDENTIAL, BEDROCK_CREDENTIAL, GOOGLE_CREDENTIAL, OPENAI_CREDENTIAL } from './fake-provider.ts'
 import { StartFault } from './start-fault.ts'
 
@@ -32,9 +35,19 @@ const FAKED = [
 const isReal = (variable: string, devVars: Vars) =>
   Boolean(devVars[`${variable}_API_KEY`] || (variable === 'BEDROCK' && devVars.AWS_ACCESS_KEY_ID))
 
-/** Each provider's name and where its calls go: to the fake until its real key is in `.dev.vars`. */
-export function providersOf(devVars: Vars): { name: string; is: 'real' | 'fake' }[] {
-  return FAKED.map(({ name, variable }) => ({ name, is: isReal(variable, devVars) ? 'real' : 'fake' }))
+export interface LocalProvider {
+  name: string
+  is: 'real' | 'fake'
+}
+
+/** Where calls go: to the fake until the real key is in `.dev.vars`; then whatever else `.dev.vars` switches on. */
+export function providersOf(devVars: Vars): LocalProvider[] {
+  const faked = FAKED.map(({ name, variable }) => ({ name, is: isReal(variable, devVars) ? 'real' : 'fake' }) as const)
+  // Where a variable is wrong, the worker says so.
+  const compatible = compatibleProviders.safeParse(devVars).data ?? []
+  const services = perCallServicesSchema.safeParse(parseJsonOrUndefined(devVars.PER_CALL_SERVICES ?? '')).data ?? []
+  const others = [...compatible.map(({ name }) => name), ...services.map(({ provider }) => provider)]
+  return [...faked, ...others.map((name) => ({ name, is: 'real' }) as const)]
 }
 
 /** Every variable of the worker. What the operator wrote wins, but for where the local database answers. */

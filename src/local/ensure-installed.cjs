@@ -7,6 +7,8 @@ const { existsSync, readFileSync } = require('node:fs')
 const { delimiter, join } = require('node:path')
 
 if (!isInstalled()) {
+  // npm itself is silent until it is done.
+  console.log('Installing (npm ci) ...')
   // npm itself must not run on the Node in node_modules, which it is about to replace.
   const path = (process.env.PATH ?? '').split(delimiter)
   process.env.PATH = path.filter((folder) => !folder.endsWith(join('node_modules', '.bin'))).join(delimiter)

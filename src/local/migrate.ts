@@ -1,37 +1,42 @@
 // `npm run migrate` [-- up | down [n] --force | status]: migrates the Postgres that DATABASE_URL (and DATABASE_HTTP_URL)
 // names: over HTTP where it is Neon's, else as any Postgres server.
 
-import { argv, env, exit } from 'node:process'
+import { env, exit } from 'node:process'
+import { readArguments, refuseArguments, wholeNumber } from './arguments.ts'
 import { openAnsweringDatabase } from './database.ts'
 import { isNeonUrl, requirePostgresUrl } from './database-url.ts'
-import { type Connection, migrateDown, migrateUp, migrationStatus } from './migrations.ts'
+import { type Connection, migrateDown, migrateUp, migrationStatus, readMigrations } from './migrations.ts'
 import { serveNeonHttp } from './neon-http.ts'
 
 const USAGE =
   'Usage: npm run migrate [-- up | status | down [number of migrations, 1 by default] --force (drops their data)]'
 
 try {
-  for (const line of await run(argv.slice(2))) console.log(line)
+  for (const line of await run()) console.log(line)
 } catch (error) {
   console.error(explain(error))
   exit(1)
 }
 
-async function run(args: string[]): Promise<string[]> {
-  const [command = 'up', ...rest] = args.filter((arg) => arg !== '--force')
-  const force = args.includes('--force')
+async function run(): Promise<string[]> {
+  const { values, positionals } = readArguments(USAGE, {
+    options: { force: { type: 'boolean', default: false } },
+    allowPositionals: true,
+  })
+  const [command = 'up', ...rest] = positionals
   if (command === 'down') {
-    const [steps = '1', ...more] = rest
-    if (more.length > 0 || !/^[1-9]\d*$/.test(steps)) throw new Error(USAGE)
-    return withConnection((connection) => takeBack(connection, Number(steps), force))
+    const steps = wholeNumber(USAGE, 'down', rest.shift() ?? '1', 1)
+    if (rest.length > 0) refuseArguments(USAGE, `Unexpected argument '${rest[0]}'`)
+    return withConnection((connection) => takeBack(connection, steps, values.force))
   }
-  if (rest.length > 0 || force) throw new Error(USAGE)
+  if (rest.length > 0) refuseArguments(USAGE, `Unexpected argument '${rest[0]}'`)
+  if (values.force) refuseArguments(USAGE, '--force is for down alone')
   if (command === 'up') return withConnection(async (connection) => report('Applied', await migrateUp(connection)))
   if (command === 'status')
     return (await withConnection(migrationStatus)).map(
       ({ name, applied_at }) => `${name}  ${applied_at ? `applied ${applied_at}` : 'to come'}`,
     )
-  throw new Error(USAGE)
+  return refuseArguments(USAGE, `There is no "${command}"`)
 }
 
 async function takeBack(connection: Connection, steps: number, force: boolean): Promise<string[]> {
@@ -40,8 +45,11 @@ async function takeBack(connection: Connection, steps: number, force: boolean): 
     throw new Error(`down ${steps} is too much: migrations applied here: ${applied.length}. Nothing has changed.`)
   if (!force) {
     const names = applied.slice(-steps).map(({ name }) => name)
-    throw new Error(`Taking back ${names.join(', ')} drops what it created in Postgres and all data there (users, keys, caps, \
-usage events) for good. Nothing has changed yet; if you mean it: npm run migrate -- down ${steps} --force`)
+    const back = (await readMigrations()).filter(({ name }) => names.includes(name)).reverse()
+    const sql = back.map(({ down }) => down.replaceAll('--> statement-breakpoint', '').trim().replaceAll(/^/gm, '  '))
+    throw new Error(`Taking back ${back.map(({ name }) => name).join(', ')} loses for good what this drops, with all data in it:
+${sql.join('\n')}
+Nothing has changed yet; if you mean it: npm run migrate -- down ${steps} --force`)
   }
   return report('Took back', await migrateDown(connection, steps))
 }

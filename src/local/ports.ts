@@ -15,19 +15,22 @@ const VARIABLES: [keyof Ports, string, number][] = [
   ['provider', 'TOLLGATE_PROVIDER_PORT', 8789],
 ]
 
-/** 0 takes a free port. @throws naming the port and the variable where one is taken or wrong. */
+/** 0 takes a free port. @throws naming the variable of a wrong one, or each port that is taken with its variable. */
 export async function choosePorts(env: Record<string, string | undefined>): Promise<Ports> {
   const ports: Ports = { worker: 0, database: 0, provider: 0 }
+  const taken: string[] = []
   for (const [name, variable, usual] of VARIABLES) {
     const asked = Number(env[variable] || usual)
     if (!Number.isInteger(asked) || asked < 0 || asked > 65_535)
       throw new StartFault(`${variable} is not a port number.`)
     const port = await freePort(asked)
     if (port === null || Object.values(ports).includes(port)) {
-      throw new StartFault(`Port ${asked} is in use. Set ${variable} to another port.`)
+      taken.push(`Port ${asked} is in use. Set ${variable} to another port.`)
+    } else {
+      ports[name] = port
     }
-    ports[name] = port
   }
+  if (taken.length > 0) throw new StartFault(taken.join('\n'))
   return ports
 }
 

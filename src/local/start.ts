@@ -1,18 +1,22 @@
 // `npm start`: a whole Tollgate on this machine. Database, migrations, fake provider, worker, demo user; then it says
 // how to call it. Its state is in `.tollgate/`. Ctrl-C stops everything.
 
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { join, relative } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parseEnv } from 'node:util'
 import { openAnsweringDatabase } from './database.ts'
 import { databaseFingerprint, requirePostgresUrl } from './database-url.ts'
-import { createDemoUser, type DemoUser, isUsable } from './demo-user.ts'
-import { formatEnvFile, type LocalSecrets, makeSecrets, providersOf, type Vars, workerVars } from './dev-vars.ts'
+import { formatEnvFile, providersOf, type Vars, workerVars } from './dev-vars.ts'
 import { startFakeProvider } from './fake-provider.ts'
 import { lockFolder } from './folder-lock.ts'
+import { type Greeted, greeting } from './greeting.ts'
+import { keepDemoUser, keepSecrets } from './kept.ts'
 import { migrateUp } from './migrations.ts'
 import { serveNeonHttp } from './neon-http.ts'
+import { onceNpmIsGone } from './npm-watch.ts'
 import { choosePorts } from './ports.ts'
+import { readIfThere, writePrivate } from './private-files.ts'
 import { StartFault } from './start-fault.ts'
 import { startWrangler, untilAnswers, type WranglerDev } from './wrangler-dev.ts'
 
@@ -30,7 +34,7 @@ async function start(running: Running): Promise<WranglerDev> {
   const ports = await choosePorts(process.env)
   await rm(DEV_JSON, { force: true })
   const devVars = parseEnv((await readIfThere(join(ROOT, '.dev.vars'))) ?? '') as Vars
-  const secrets: LocalSecrets = await keep('secrets.json', async () => makeSecrets())
+  const secrets = await keepSecrets(join(FOLDER, 'secrets.json'))
 
   const serverUrl = process.env.DATABASE_URL || devVars.DATABASE_URL
   if (serverUrl) requirePostgresUrl(serverUrl)
@@ -54,65 +58,36 @@ async function start(running: Running): Promise<WranglerDev> {
   await untilAnswers(wrangler)
 
   const adminToken = vars.ADMIN_TOKEN ?? ''
-  const create = () => createDemoUser(wrangler.url, adminToken)
   const demoFile = serverUrl ? `demo-${databaseFingerprint(serverUrl)}.json` : 'demo.json'
-  const demo: DemoUser = await keep(demoFile, create, (kept) => isUsable(wrangler.url, adminToken, kept))
+  const demo = await keepDemoUser(join(FOLDER, demoFile), wrangler.url, adminToken)
 
   const { url } = wrangler
   const databaseUrl = serverUrl || neon.databaseUrl
   const devJson = { url, adminToken, demoKey: demo.key, databaseUrl, databaseHttpUrl: neon.url, fakeProviderUrl }
   await writePrivate(DEV_JSON, `${JSON.stringify(devJson, null, 2)}\n`)
-  const postgres = serverUrl ? 'the server of DATABASE_URL' : relative(ROOT, join(FOLDER, 'postgres'))
-  console.log(greeting(devJson, { postgres, providers: providers.map(({ name, is }) => `${name} ${is}`).join(', ') }))
+  await greet({
+    url,
+    demoKey: demo.key,
+    fakeProviderUrl,
+    postgres: serverUrl ? 'the server of DATABASE_URL' : relative(ROOT, join(FOLDER, 'postgres')),
+    providers,
+    tokenFile: relative(ROOT, DEV_JSON),
+    logFile: relative(ROOT, join(FOLDER, 'wrangler.log')),
+  })
   return wrangler
 }
 
-function greeting(
-  { url, demoKey, fakeProviderUrl }: Record<string, string | null>,
-  { postgres, providers }: { postgres: string; providers: string },
-): string {
-  const body = '{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hello"}]}'
-  return `Tollgate   ${url}
-Postgres   ${postgres}
-Providers  ${providers}${fakeProviderUrl ? ` (${fakeProviderUrl}; real keys go into .dev.vars)` : ''}
-Admin      token in ${relative(ROOT, DEV_JSON)}
-Demo key   ${demoKey}
-Log        ${relative(ROOT, join(FOLDER, 'wrangler.log'))}
-
-curl ${url}/openai/v1/chat/completions \\
-  -H 'Authorization: Bearer ${demoKey}' -H 'Content-Type: application/json' \\
-  -d '${body}'
-`
+/**
+ * The last line comes when a reader of the first ones that has had enough (`| head`) is gone: writing to it then fails, and
+ * everything stops.
+ */
+async function greet(greeted: Greeted): Promise<void> {
+  process.stdout.write(`${greeting(greeted)}\n`)
+  await sleep(LAST_LINE_AFTER_MS)
+  if (stopping_since === null) process.stdout.write('Ctrl-C stops everything.\n')
 }
 
-/** What an earlier start made and is still good, else made now. */
-async function keep<T>(name: string, make: () => Promise<T>, isGood?: (kept: T) => Promise<boolean>): Promise<T> {
-  const file = join(FOLDER, name)
-  const text = await readIfThere(file)
-  if (text !== null) {
-    const kept: T = JSON.parse(text)
-    if (!isGood || (await isGood(kept))) return kept
-  }
-  const made = await make()
-  await writePrivate(file, JSON.stringify(made))
-  return made
-}
-
-/** Readable by this user alone, also where the file was there before with another mode. */
-async function writePrivate(file: string, text: string): Promise<void> {
-  await rm(file, { force: true })
-  await writeFile(file, text, { mode: 0o600 })
-}
-
-async function readIfThere(file: string): Promise<string | null> {
-  try {
-    return await readFile(file, 'utf8')
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null
-    throw error
-  }
-}
-
+const LAST_LINE_AFTER_MS = 500
 /** npm passes a Ctrl-C on that this process already has from the terminal: not a second one of the user's. */
 const SAME_SIGNAL_WITHIN_MS = 500
 
@@ -148,15 +123,12 @@ async function stopWell(): Promise<void> {
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stopWell)
 
-// npm runs a script in a shell, which dies of npm's SIGTERM without passing it on.
-const parent = process.ppid
-if (process.env.npm_lifecycle_event === 'start') {
-  const watch = setInterval(() => {
-    if (process.ppid === parent) return
-    clearInterval(watch)
-    void stopWell()
-  }, 200).unref()
+function stopUnlessStopping(): void {
+  if (stopping_since === null) void stopWell()
 }
+// Nobody reads any more what this says.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', stopUnlessStopping)
+if (process.env.npm_lifecycle_event === 'start') onceNpmIsGone(stopUnlessStopping)
 
 start(running)
   .then(async (wrangler) => {

@@ -1,9 +1,9 @@
 // `wrangler dev` as a child process: its output goes to a log file, its secrets come from a file (never from the
-// command line, which every user of the machine can see).
+// command line, which every user of the machine can see). The log of the run before is kept: it may say why that one ended.
 
-import { fork } from 'node:child_process'
+import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { createWriteStream, openSync } from 'node:fs'
+import { createWriteStream, existsSync, openSync, renameSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
@@ -35,6 +35,8 @@ export function startWrangler(options: { port: number; envFile: string; folder: 
     {
       execArgv: ['--no-warnings', '--import', new URL('exit-with-parent.ts', import.meta.url).href],
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      // A process group of its own, to be ended as a whole.
+      detached: process.platform !== 'win32',
       env: {
         ...process.env,
         NO_COLOR: '1',
@@ -47,6 +49,7 @@ export function startWrangler(options: { port: number; envFile: string; folder: 
       },
     },
   )
+  if (existsSync(logFile)) renameSync(logFile, `${logFile}.1`)
   const log = createWriteStream(logFile, { fd: openSync(logFile, 'w', 0o600) })
   child.stdout?.pipe(log, { end: false })
   child.stderr?.pipe(log, { end: false })
@@ -56,7 +59,7 @@ export function startWrangler(options: { port: number; envFile: string; folder: 
     exited,
     stop: async () => {
       child.kill('SIGTERM')
-      const timer = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN_MS)
+      const timer = setTimeout(() => killGroup(child), STOP_WITHIN_MS)
       await exited
       clearTimeout(timer)
     },
@@ -67,6 +70,12 @@ export function startWrangler(options: { port: number; envFile: string; folder: 
         .slice(-30)
         .join('\n'),
   }
+}
+
+/** Wrangler starts others, which may hang although it has ended. */
+function killGroup(leader: ChildProcess): void {
+  if (process.platform === 'win32' || leader.pid === undefined) leader.kill('SIGKILL')
+  else process.kill(-leader.pid, 'SIGKILL')
 }
 
 /**

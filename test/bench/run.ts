@@ -1,9 +1,10 @@
 // `npm run bench [-- OPTIONS]`: the built worker against a bare pass-through worker, in interleaved rounds of one run. Exit
 // code 1 where an answer is not a whole 200, the books do not balance or a limit is passed. See README.md.
 
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, totalmem } from 'node:os'
-import { parseArgs } from 'node:util'
+import { readArguments, refuseArguments, wholeNumber } from '../../src/local/arguments.ts'
+import { parseJsonOrUndefined } from '../../src/providers/answer.ts'
 import {
   type Comparison,
   compare,
@@ -35,7 +36,10 @@ const PLANS = {
 }
 const BASELINE = `${import.meta.dirname}/baseline.json`
 
-const { values: options, positionals } = parseArgs({
+const USAGE =
+  'Usage: npm run bench -- [--quick] [--memory] [--out FILE] [--compare FILE] [--runs N] [--save-baseline], ' +
+  'or --growth [CALLS] [--memory]'
+const { values: options, positionals } = readArguments(USAGE, {
   allowPositionals: true,
   options: {
     quick: { type: 'boolean', default: false },
@@ -53,12 +57,12 @@ console.log(`${((Date.now() - started) / 1000).toFixed(0)} s in all.`)
 if (!isFine) process.exitCode = 1
 
 async function growth(): Promise<boolean> {
-  return measureGrowth({ calls: positive('--growth', positionals[0] ?? '10000'), memory: options.memory })
+  return measureGrowth({ calls: wholeNumber(USAGE, '--growth', positionals[0] ?? '10000', 1), memory: options.memory })
 }
 
 async function bench(): Promise<boolean> {
-  if (positionals.length > 0) throw new Error(`what is ${positionals.join(' ')}?`)
-  const most_runs = positive('--runs', options.runs)
+  if (positionals.length > 0) refuseArguments(USAGE, `Unexpected argument '${positionals[0]}'`)
+  const most_runs = wholeNumber(USAGE, '--runs', options.runs, 1)
   const plan = options.quick ? PLANS.quick : PLANS.full
   const machine = describeMachine()
   const stored = options.compare === undefined ? null : readStored(options.compare, machine)
@@ -123,11 +127,15 @@ function reportComparisons(stored: Stored, machine: Machine, comparisons: Compar
 }
 
 function readStored(file: string, machine: Machine): Stored {
-  const stored: Stored = JSON.parse(readFileSync(file, 'utf8'))
-  if (!stored.machine || !Array.isArray(stored.lines)) throw new Error(`${file} is no run that the bench has stored`)
+  const stored = existsSync(file)
+    ? (parseJsonOrUndefined(readFileSync(file, 'utf8')) as Stored | null | undefined)
+    : null
+  if (!stored?.machine || !Array.isArray(stored.lines))
+    return refuseArguments(USAGE, `${file} is no run that the bench has stored`)
   const { ledgers } = stored.machine
   // What a commit costs on disk would drown everything else.
-  if (ledgers !== machine.ledgers) throw new Error(`${file} was measured with the ledgers ${ledgers}: run it so too`)
+  if (ledgers !== machine.ledgers)
+    refuseArguments(USAGE, `${file} was measured with the ledgers ${ledgers}, these would be ${machine.ledgers}`)
   return stored
 }
 
@@ -140,12 +148,6 @@ function describeMachine(): Machine {
     ledgers: options.memory ? 'in memory' : 'on disk',
     plan: options.quick ? 'quick' : 'full',
   }
-}
-
-function positive(name: string, text: string): number {
-  const value = Number(text)
-  if (!Number.isSafeInteger(value) || value < 1) throw new Error(`${name} needs a whole number above 0, not ${text}`)
-  return value
 }
 
 function verdict(wrong: string[]): string {

@@ -40,7 +40,7 @@ export interface FuzzReport {
 }
 
 /** Below that the run is a warm-up, and too short for each route to succeed once. */
-const LEAST_REQUESTS_FOR_WHOLE = 10_000
+export const LEAST_REQUESTS_FOR_WHOLE = 10_000
 const MEMORY_SAMPLES = 10
 
 export async function fuzz({

@@ -1,18 +1,17 @@
 // npm run test:fuzz -- [--seed N] [--requests N] [--verbose]: fuzzes every public route of the built worker in workerd.
 // --verbose prints what each route answered.
 
-import { parseArgs } from 'node:util'
+import { readArguments, wholeNumber } from '../../src/local/arguments.ts'
 import { bundle } from '../support/build.ts'
-import { type Failure, type FuzzReport, fuzz } from './fuzz.ts'
+import { type Failure, type FuzzReport, fuzz, LEAST_REQUESTS_FOR_WHOLE } from './fuzz.ts'
 import { MOST_HEAP_GROWTH_MB } from './memory.ts'
 
-const { values } = parseArgs({
+const USAGE = 'Usage: npm run test:fuzz -- [--seed N] [--requests N] [--verbose]'
+const { values } = readArguments(USAGE, {
   options: { seed: { type: 'string' }, requests: { type: 'string' }, verbose: { type: 'boolean', default: false } },
 })
-const seed = Number(values.seed ?? Date.now() % 2 ** 31)
-const requests = Number(values.requests ?? 20_000)
-if (!Number.isSafeInteger(seed) || !Number.isSafeInteger(requests) || requests < 1)
-  throw new Error('--seed and --requests are whole numbers')
+const seed = wholeNumber(USAGE, '--seed', values.seed ?? String(Date.now() % 2 ** 31))
+const requests = wholeNumber(USAGE, '--requests', values.requests ?? '20000', 1)
 
 console.log(`Fuzzing with --seed ${seed} --requests ${requests}`)
 // In a folder of its own: nobody else's build may replace it while it runs.
@@ -22,14 +21,18 @@ const report = await fuzz({ seed, requests, worker: 'dist/fuzz/index.js' })
 const { sent, failures, memory, races } = report
 if (values.verbose) console.log(answersOf(report))
 console.log(`${sent} requests to ${report.routes} routes in ${Math.round((Date.now() - started) / 1000)} s`)
-const heap = memory.map(({ heap_mb }) => heap_mb.toFixed(1)).join(' ')
-console.log(`Live objects, MB (may grow by ${MOST_HEAP_GROWTH_MB} in the second half): ${heap || 'not measured'}`)
-console.log(`Resident memory, MB: ${memory.map(({ rss_mb }) => rss_mb).join(' ') || 'not measured'}`)
+console.log(memory.length > 0 ? memoryOf(report) : `Memory: measured from ${LEAST_REQUESTS_FOR_WHOLE} requests on`)
 console.log(`${races.length} requests sent once more, on connections that ended as they came`)
 if (values.verbose) for (const race of races) console.log(`  ${race}`)
 for (const failure of failures) console.error(told(failure))
 console.log(failures.length === 0 ? 'No failure.' : `${failures.length} failures with --seed ${seed}`)
 process.exit(failures.length === 0 ? 0 : 1)
+
+function memoryOf({ memory }: FuzzReport): string {
+  const heap = memory.map(({ heap_mb }) => heap_mb.toFixed(1)).join(' ')
+  return `Live objects, MB (may grow by ${MOST_HEAP_GROWTH_MB} in the second half): ${heap}
+Resident memory, MB: ${memory.map(({ rss_mb }) => rss_mb).join(' ')}`
+}
 
 function answersOf({ answers }: FuzzReport): string {
   const kinds = ['2xx', '3xx', '4xx', '5xx', 'cut', 'hang', 'broken']

@@ -1,14 +1,17 @@
 // npm run test:matrix -- [--only TEXT]: every cell of the accuracy matrix (those whose name contains TEXT) against the
 // built worker, in one to nine isolates and one to three workerd processes that share the ledgers.
 
-import { parseArgs } from 'node:util'
+import { readArguments, refuseArguments } from '../../src/local/arguments.ts'
 import buildWorker from '../support/build.ts'
 import { allCells } from './cells.ts'
 import { playMatrix } from './matrix.ts'
 
-const { values } = parseArgs({ options: { only: { type: 'string' } } })
-const cells = allCells().filter(({ name }) => name.includes(values.only ?? ''))
-if (cells.length === 0) throw new Error(`No cell's name contains "${values.only}"`)
+const USAGE = 'Usage: npm run test:matrix -- [--only TEXT], the cells whose name contains TEXT'
+const { values } = readArguments(USAGE, { options: { only: { type: 'string' } } })
+const all = allCells()
+const cells = all.filter(({ name }) => name.includes(values.only ?? ''))
+if (cells.length === 0)
+  refuseArguments(USAGE, `No cell's name contains "${values.only}"; they are like "${all[0]?.name}"`)
 
 buildWorker()
 const started = performance.now()

@@ -7,7 +7,7 @@ import { dirname, join, resolve } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 
 const SCRIPT = resolve(import.meta.dirname, '../../../src/local/ensure-installed.cjs')
-const INSTALLS = 'npm ci --no-audit --no-fund --loglevel=error\n'
+const INSTALLS = 'Installing (npm ci) ...\nnpm ci --no-audit --no-fund --loglevel=error\n'
 const A = { version: '1.0.0', integrity: 'sha512-a' }
 const LOCK = {
   '': { name: 'project' },
@@ -68,7 +68,7 @@ describe.skipIf(process.platform === 'win32')('before npm start and npm test', (
       'a package has another version',
       () => write('package-lock.json', { packages: { ...LOCK, 'node_modules/a': { ...A, version: '1.0.1' } } }),
     ],
-  ])('installs where %s', async (_name, happens) => {
+  ])('says that it installs, and does, where %s', async (_name, happens) => {
     await happens()
     expect(await ensureInstalled()).toEqual({ code: 0, output: INSTALLS })
   })

@@ -31,10 +31,19 @@ describe('npm run migrate -- down', () => {
   })
   afterAll(() => postgres.close())
 
-  it('drops nothing without --force, and says what would be lost', async () => {
+  it('drops nothing without --force, and says what each migration would lose, and only that', async () => {
     const refused = await migrate(['down'], env)
     expect(refused).toMatchObject({ code: 1, stdout: '' })
-    expect(refused.stderr).toMatch(/^Taking back 0001_prices drops .* all data .*npm run migrate -- down 1 --force\n$/)
+    expect(refused.stderr).toBe(`Taking back 0001_prices loses for good what this drops, with all data in it:
+  DROP TABLE "prices";
+Nothing has changed yet; if you mean it: npm run migrate -- down 1 --force
+`)
+    const both = (await migrate(['down', '2'], env)).stderr
+    expect(both).toMatch(
+      /^Taking back 0001_prices, 0000_tollgate .*\n {2}DROP TABLE "prices";\n {2}DROP TABLE "usage_ev/,
+    )
+    expect(both).toContain('\n  DROP TABLE "users";\n')
+    expect(both).not.toContain('statement-breakpoint')
     expect(await users()).toEqual([['Ada']])
   })
 
@@ -54,13 +63,14 @@ describe('npm run migrate -- down', () => {
 
 describe('npm run migrate', () => {
   it('shows its usage for what it does not know, and --force is for down alone', async () => {
-    const wrong = ['up --force', 'up 2', 'status 1', 'down 0 --force', 'down 1 2 --force', '--help', '--force']
+    const wrong = ['up --force', 'up 2', 'status 1', 'down 0 --force', 'down 1 2 --force', '--force', '--fource', 'x']
     const env = { DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/none' }
     const answers = await Promise.all(wrong.map((args) => migrate(args.split(' '), env)))
     for (const { code, stderr } of answers) {
       expect(code).toBe(1)
-      expect(stderr).toMatch(/^Usage: .*--force.*\n$/)
+      expect(stderr).toMatch(/^.+\. Usage: npm run migrate .*--force.*\n$/)
     }
+    expect(await migrate(['--help'], {})).toMatchObject({ code: 0, stdout: expect.stringMatching(/^Usage: .*\n$/) })
   })
 
   it('says in one line what is wrong with DATABASE_URL', async () => {

@@ -11,6 +11,7 @@ import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startFakeProvider } from '../../../src/local/fake-provider.ts'
 import { lockFolder } from '../../../src/local/folder-lock.ts'
+import { keepSecrets } from '../../../src/local/kept.ts'
 import { choosePorts } from '../../../src/local/ports.ts'
 import { openSql } from '../../../src/postgres/client.ts'
 import { freshDatabase } from './fresh-database.ts'
@@ -37,12 +38,15 @@ interface Started {
   output: Promise<string>
   code: Promise<number | null>
 }
-function start(env: Record<string, string> = {}): Started {
+const SCRIPT = resolve(here, '../../../src/local/start.ts')
+function start(
+  env: Record<string, string> = {},
+  [command = '', ...args]: string[] = [process.execPath, SCRIPT],
+): Started {
   rmSync(join(project, '.tollgate/dev.json'), { force: true })
   const { DATABASE_URL: _, ...inherited } = process.env
   const ports = { TOLLGATE_PORT: '0', TOLLGATE_DATABASE_PORT: '0', TOLLGATE_PROVIDER_PORT: '0' }
-  const script = resolve(here, '../../../src/local/start.ts')
-  const child = spawn(process.execPath, [script], { cwd: project, env: { ...inherited, ...ports, ...env } })
+  const child = spawn(command, args, { cwd: project, env: { ...inherited, ...ports, ...env } })
   children.push(child)
   const output = Promise.all([text(child.stdout), text(child.stderr)]).then((streams) => streams.join(''))
   return { child, output, code: once(child, 'exit').then(([code]) => code) }
@@ -75,7 +79,17 @@ const sqlOf = (dev: Record<string, string>) =>
 
 describe('npm start', { timeout: 120_000 }, () => {
   it('says how to call it, keeps its secrets private, and a second start keeps data and key', async () => {
-    await writeFile(join(project, '.dev.vars'), `ANTHROPIC_API_KEY='sk-ant-$real"'\nJWT_ISSUER="me"\n`)
+    const things =
+      '[{"provider":"things","base_url":"http://x","credential_header":"x-key","routes":[{"name":"one","method":"GET","path":"/one","usd_per_request":0.1}]}]'
+    await writeFile(
+      join(project, '.dev.vars'),
+      `ANTHROPIC_API_KEY='sk-ant-$real"'
+JWT_ISSUER="me"
+GROQ_API_KEY=gsk
+PROVIDERS='[{"name":"acme","base_url":"https://api.acme.example/v1"}]'
+PER_CALL_SERVICES='${things}'
+`,
+    )
     const first = start()
     const dev = await started(first)
     const vars = (await (await fetch(`${dev.url}/vars`)).json()) as Record<string, string>
@@ -98,7 +112,9 @@ describe('npm start', { timeout: 120_000 }, () => {
     const output = await first.output
     expect(output).toContain(`curl ${dev.url}/openai/v1/chat/completions`)
     expect(output).toContain(dev.demoKey)
-    expect(output).toContain('OpenAI fake, Anthropic real, Bedrock fake, Gemini fake, Google Places fake')
+    const faked = 'OpenAI fake, Anthropic real, Bedrock fake, Gemini fake, Google Places fake'
+    expect(output).toContain(`${faked}, acme real, groq real, things real (`)
+    expect(output).toContain(`${dev.demoKey} (50 requests an hour; 100 requests, 200,000 tokens, $1 a day)\n`)
     expect(output).toContain(`(${dev.fakeProviderUrl}`)
     expect(output.trim().split('\n').length).toBeLessThan(15)
     for (const url of [dev.url, dev.databaseHttpUrl, dev.fakeProviderUrl]) expect(await isOpen(url)).toBe(false)
@@ -108,6 +124,71 @@ describe('npm start', { timeout: 120_000 }, () => {
     expect(again).toMatchObject({ adminToken: dev.adminToken, demoKey: dev.demoKey })
     expect(await sqlOf(again)`select answer from kept`).toEqual([{ answer: 42 }])
     expect(await stop(second)).toBe(0)
+    await rm(join(project, '.dev.vars'))
+  })
+
+  it('keeps the log of the run before, as private', async () => {
+    const log = join(project, '.tollgate/wrangler.log')
+    const before = await readFile(log, 'utf8')
+    const next = start()
+    await started(next)
+    expect(await readFile(`${log}.1`, 'utf8')).toBe(before)
+    expect((await stat(`${log}.1`)).mode & 0o077).toBe(0)
+    expect(await stop(next)).toBe(0)
+  })
+
+  it('says what to do about secrets that are cut off, in one line', async () => {
+    const file = join(project, '.tollgate/secrets.json')
+    const whole = await readFile(file)
+    await writeFile(file, whole.subarray(0, 20))
+    const refused = start()
+    expect(await refused.code).toBe(1)
+    expect(await refused.output).toMatch(/^\.tollgate\/secrets\.json is damaged\. .* delete it: .*\n$/)
+    await writeFile(file, whole)
+  })
+
+  it('makes another demo user where its file is cut off', async () => {
+    const whole = await readJson('demo.json')
+    await writeFile(join(project, '.tollgate/demo.json'), '{"user_id":"')
+    const next = start()
+    const { demoKey } = await started(next)
+    expect(demoKey).toMatch(/^tg_/)
+    expect(demoKey).not.toBe(whole.key)
+    expect((await readJson('demo.json')).key).toBe(demoKey)
+    expect(await stop(next)).toBe(0)
+  })
+
+  it.skipIf(process.platform === 'win32')('leaves nothing running after kill -9 of npm', async () => {
+    await writeFile(
+      join(project, 'package.json'),
+      JSON.stringify({ scripts: { start: `"${process.execPath}" "${SCRIPT}"` } }),
+    )
+    const first = start({}, ['npm', 'start'])
+    const dev = await started(first)
+    first.child.kill('SIGKILL')
+    for (const url of [dev.url, dev.databaseHttpUrl, dev.fakeProviderUrl])
+      await expect.poll(() => isOpen(url), { timeout: 15_000 }).toBe(false)
+    await rm(join(project, 'package.json'))
+  })
+
+  it.skipIf(process.platform === 'win32')('stops everything where nobody reads its output any more', async () => {
+    // Before it says anything, and when it has said most.
+    for (const reader of ['true', 'head -9']) {
+      const piped = start({}, ['sh', '-c', `"${process.execPath}" "${SCRIPT}" | ${reader}`])
+      expect(await piped.code).toBe(0)
+      const dev = await readJson('dev.json')
+      for (const url of [dev.url, dev.databaseHttpUrl, dev.fakeProviderUrl]) expect(await isOpen(url)).toBe(false)
+    }
+  })
+
+  it.skipIf(process.platform !== 'linux')('ends what hangs by force', async () => {
+    const first = start()
+    const dev = await started(first)
+    const childOf = async (pid = 0) => Number(await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8'))
+    const wrangler = await childOf(first.child.pid)
+    process.kill(await childOf(wrangler), 'SIGSTOP')
+    expect(await stop(first)).toBe(0)
+    for (const url of [dev.url, dev.databaseHttpUrl, dev.fakeProviderUrl]) expect(await isOpen(url)).toBe(false)
   })
 
   it('leaves nothing running after kill -9, and starts again with its data', async () => {
@@ -133,6 +214,15 @@ describe('npm start', { timeout: 120_000 }, () => {
       other.close()
     },
   )
+
+  it('says of all ports at once that they are in use', async () => {
+    const others = await Promise.all([1, 2, 3].map(() => startFakeProvider()))
+    const variables = ['TOLLGATE_PORT', 'TOLLGATE_DATABASE_PORT', 'TOLLGATE_PROVIDER_PORT']
+    const taken = variables.map((variable, at) => [variable, new URL(others[at]?.url ?? '').port] as const)
+    const lines = taken.map(([variable, port]) => `Port ${port} is in use. Set ${variable} to another port.`)
+    await expect(choosePorts(Object.fromEntries(taken))).rejects.toThrow(lines.join('\n'))
+    await Promise.all(others.map((other) => other.close()))
+  })
 
   it('says that it runs in this folder already, whichever ports are asked for', async () => {
     const first = start()
@@ -218,6 +308,21 @@ describe('the lock of a folder', () => {
     const winners = racers.flatMap((racer) => (racer.status === 'fulfilled' ? [racer.value] : []))
     expect(winners).toHaveLength(1)
     await winners[0]?.()
+    await rm(folder, { recursive: true })
+  })
+})
+
+describe('the secrets', () => {
+  it('are made once, and never again in the place of damaged ones', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'tollgate-secrets-'))
+    const file = join(folder, 'secrets.json')
+    const made = await keepSecrets(file)
+    expect(await keepSecrets(file)).toEqual(made)
+    for (const damaged of ['', '{"KEY_SIGNING', 'null', '[]', '{}', '{"KEY_SIGNING_SECRETS":"x","ADMIN_TOKEN":""}']) {
+      await writeFile(file, damaged)
+      await expect(keepSecrets(file), damaged).rejects.toThrow('is damaged')
+      expect(await readFile(file, 'utf8')).toBe(damaged)
+    }
     await rm(folder, { recursive: true })
   })
 })

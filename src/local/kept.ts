@@ -1,0 +1,38 @@
+// What an earlier `npm start` made and a later one goes on with: the secrets and the demo user.
+
+import { relative } from 'node:path'
+import { parseJsonOrUndefined } from '../providers/answer.ts'
+import { createDemoUser, type DemoUser, isUsable } from './demo-user.ts'
+import { type LocalSecrets, makeSecrets } from './dev-vars.ts'
+import { readIfThere, writePrivate } from './private-files.ts'
+import { StartFault } from './start-fault.ts'
+
+/** @throws {StartFault} where they are damaged: new ones in their place would silently end every key made here. */
+export async function keepSecrets(file: string): Promise<LocalSecrets> {
+  const text = await readIfThere(file)
+  if (text === null) return written(file, makeSecrets())
+  const kept = parseJsonOrUndefined(text)
+  if (hasTexts(kept, ['KEY_SIGNING_SECRETS', 'ADMIN_TOKEN'])) return kept
+  const name = relative(process.cwd(), file)
+  throw new StartFault(
+    `${name} is damaged. Put a copy of it back, or delete it: then new secrets are made, and no key made so far works.`,
+  )
+}
+
+/** Another one where the file is damaged, or says what is no longer true. */
+export async function keepDemoUser(file: string, url: string, adminToken: string): Promise<DemoUser> {
+  const kept = parseJsonOrUndefined((await readIfThere(file)) ?? '')
+  if (hasTexts(kept, ['user_id', 'key']) && (await isUsable(url, adminToken, kept))) return kept
+  return written(file, await createDemoUser(url, adminToken))
+}
+
+async function written<T>(file: string, made: T): Promise<T> {
+  await writePrivate(file, JSON.stringify(made))
+  return made
+}
+
+function hasTexts<Name extends string>(value: unknown, names: Name[]): value is Record<Name, string> {
+  if (typeof value !== 'object' || value === null) return false
+  const fields = new Map(Object.entries(value))
+  return names.every((name) => typeof fields.get(name) === 'string' && fields.get(name) !== '')
+}

@@ -1,0 +1,44 @@
+// `npm start` is npm, a shell that npm runs the script in, and the script. Signals to npm end the shell at most, and `kill -9`
+// of npm not even that: so the script watches both.
+
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+
+const LOOK_EVERY_MS = 200
+
+/** Once, when npm or the shell between has gone. */
+export function onceNpmIsGone(act: () => void): void {
+  const parent = process.ppid
+  const npm = parentOfShell(parent) ?? parent
+  const timer = setInterval(() => {
+    if (process.ppid === parent && isAlive(npm)) return
+    clearInterval(timer)
+    act()
+  }, LOOK_EVERY_MS).unref()
+}
+
+/** Null where the process is no shell (some replace themselves by the script: npm is the parent then), or cannot be asked. */
+function parentOfShell(pid: number): number | null {
+  try {
+    const [, command = '', parent] = lookUp(pid) ?? []
+    return /(^|\/)-?\w*sh$/.test(command) ? Number(parent) : null
+  } catch {
+    return null
+  }
+}
+
+/** Its command and its parent's pid. Slim containers have no `ps`, but all of Linux has `/proc`. */
+function lookUp(pid: number): RegExpExecArray | null {
+  if (process.platform === 'linux') return /^\d+ \((.*)\) \S+ (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))
+  return /^(.*?)\s+(\d+)\s*$/.exec(execFileSync('ps', ['-o', 'comm=,ppid=', '-p', `${pid}`], { encoding: 'utf8' }))
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    // Another user's.
+    return error instanceof Error && 'code' in error && error.code === 'EPERM'
+  }
+}
