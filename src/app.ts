@@ -11,7 +11,7 @@ import { createKeyRing } from './auth/keys.ts'
 import type { Config } from './config.ts'
 import type { CreatePipe } from './gateway/answer.ts'
 import { gatewayRoutes } from './gateway/routes.ts'
-import { configuredPrices } from './gateway/upstreams.ts'
+import { configuredPrices, providerNames } from './gateway/upstreams.ts'
 import { authenticate, requireAdmin } from './middleware/authenticate.ts'
 import { requestId } from './middleware/request-id.ts'
 import { openDatabase } from './postgres/client.ts'
@@ -50,13 +50,14 @@ export function createApp({
   const app = new Hono<{ Variables: { request_id: string } }>({ router: new TrieRouter() })
   app.use(requestId(newId))
   app.route('/', gatewayRoutes({ config, ledgerOf, db, keys, jwt, prices, createPipe }))
-  const admin = adminRoutes({ db, ledgerOf, keys, now: Date.now, newId, priceStore })
+  const providers = providerNames(config)
+  const admin = adminRoutes({ db, ledgerOf, keys, now: Date.now, newId, providers, priceStore })
   const usage = usageRoutes({ db, ledgerOf })
   app.use('/admin/*', requireAdmin({ adminToken: config.ADMIN_TOKEN, jwt }))
   app.route('/admin', admin)
   app.use('/usage/*', authenticate({ keys, jwt, scope: 'usage', readCredential: anthropic.readCredential }))
   app.route('/usage', usage)
-  const appliedPrices = appliedPriceRoutes({ prices, ledgerOf })
+  const appliedPrices = appliedPriceRoutes({ prices, providers, ledgerOf })
   app.use('/prices/*', authenticate({ keys, jwt, readCredential: anthropic.readCredential }))
   app.route('/prices', appliedPrices)
   app.route('/', openApiRoutes({ admin, usage, prices: appliedPrices }))

@@ -10,6 +10,8 @@ export interface AdminDeps extends Deps {
   now: () => number
   /** A UUIDv7. */
   newId: () => string
+  /** Those that a price can be of. */
+  providers: readonly string[]
   /** Where the workers read the prices that are set here; null or left out: none can be set. */
   priceStore?: PriceStore | null
 }

@@ -2,41 +2,22 @@
 // none; a row whose model and instant have a price replaces it, and prices without a row stay.
 
 import { createRoute, z } from '@hono/zod-openapi'
-import { type GatewayError, GatewayFault } from '../errors.ts'
-import { changePrices, listLivePrices, type NewPrice } from '../postgres/prices.ts'
+import { encodingFault, mediaTypeOf } from '../body-type.ts'
+import { GatewayFault } from '../errors.ts'
+import { changePrices, findVersions, listCurrentPrices, MOST_PRICES, type NewPrice } from '../postgres/prices.ts'
 import type { PriceRow } from '../postgres/schema.ts'
-import { isObject } from '../providers/answer.ts'
 import { problems, restApp } from '../rest/app.ts'
-import { type CsvRow, formatCsv, guardedCell, parseCsv, unguardedCell } from '../rest/csv.ts'
 import { endedEarly } from '../rest/empty-body.ts'
 import { noQuery } from '../rest/fields.ts'
-import { invalidRequest } from '../rest/invalid-request.ts'
-import { newPriceSchema, RATE_KINDS } from '../rest/new-price.ts'
-import { priceView } from '../rest/prices.ts'
 import type { AdminDeps } from './deps.ts'
+import { COLUMNS, keyOf, type ReadPrice, readPrices, toCsv } from './price-sheet.ts'
 import { isSame } from './prices.ts'
 import { authorOf } from './prices-author.ts'
 import { inForceBy, saveAndPublish, sayInForceBy } from './prices-publish.ts'
 
-export const MOST_CSV_BYTES = 1024 * 1024
-const MOST_ROWS = 1_000
-const MOST_FAULTS = 100
-
-const RATES = 'usd_per_mtok'
-const TIERS = 'tier_percent'
-const COLUMNS = [
-  'provider',
-  'model',
-  'effective_from',
-  ...RATE_KINDS.map((kind) => `${RATES}.${kind}`),
-  'usd_per_request',
-  'usd_per_unit',
-  'usd_per_thousand_web_searches',
-  'long_context',
-  'context_window',
-  'note',
-]
-const TIER_COLUMN = /^tier_percent\.[a-z][a-z0-9_]*$/
+/** 2 KiB for each of the most rows, which is much (a plain one has 70 bytes); all is in memory several times. */
+const MOST_CSV_MIB = 4
+export const MOST_CSV_BYTES = MOST_CSV_MIB * 1024 * 1024
 
 const upload = createRoute({
   method: 'post',
@@ -48,7 +29,7 @@ const upload = createRoute({
     query: noQuery,
     body: {
       required: true,
-      description: `RFC 4180 in UTF-8, at most ${MOST_ROWS} rows. Columns: ${COLUMNS.join(', ')} (as JSON has them; long_context is JSON) and tier_percent.NAME; provider and model are required.`,
+      description: `RFC 4180 in UTF-8, at most ${MOST_PRICES} rows and ${MOST_CSV_MIB} MiB (prices without a row stay, so that more can be sent in parts); at most ${MOST_PRICES} prices may be in force or to come. Columns: ${COLUMNS.join(', ')} (as JSON has them; long_context is JSON) and tier_percent.NAME; provider and model are required. A row without effective_from is in force from now on, and changes nothing where the price in force says the same.`,
       content: { 'text/csv': { schema: z.string() } },
     },
   },
@@ -81,18 +62,23 @@ export function priceCsvRoutes(deps: AdminDeps) {
   return restApp()
     .openapi(upload, async (c) => {
       const by = authorOf(c.req.raw.headers)
-      const prices = readPrices(await readText(c.req.raw), new Date(now()))
+      const text = await readText(c.req.raw)
+      const now_ms = now()
+      const known = await listCurrentPrices(db, now_ms)
+      // What a download has can be uploaded, also where the provider is gone.
+      const prices = readPrices(text, new Set([...deps.providers, ...known.map(({ provider }) => provider)]))
       const counts = await saveAndPublish(deps, async () => {
+        const others = await findVersions(db, prices.filter(hasInstant))
         const identity = () => ({ id: newId(), created_by: by })
-        const { added, replaced, unchanged } = compare(await listLivePrices(db), prices, identity)
-        await changePrices(db, { added, replaced, by })
+        const { added, replaced, unchanged } = compare([...known, ...others], prices, now_ms, identity)
+        await changePrices(db, { added, replaced, by, now_ms })
         return { created: added.length - replaced.length, replaced: replaced.length, unchanged }
       })
       sayInForceBy(c, deps)
       return c.json(counts, 200)
     })
     .openapi(download, async (c) =>
-      c.body(toCsv(await listLivePrices(db)), 200, {
+      c.body(toCsv(await listCurrentPrices(db, now())), 200, {
         'content-type': 'text/csv; charset=utf-8; header=present',
         'content-disposition': 'attachment; filename="prices.csv"',
         'x-content-type-options': 'nosniff',
@@ -102,13 +88,12 @@ export function priceCsvRoutes(deps: AdminDeps) {
 
 /** @throws {GatewayFault} `unsupported_media_type`, `invalid_request` */
 async function readText(request: Request): Promise<string> {
-  const type = request.headers.get('content-type') ?? ''
-  if (!/^text\/csv\s*(;|$)/i.test(type) || !/^(utf-8)?$/i.test(/charset="?([^";]*)/i.exec(type)?.[1] ?? ''))
-    throw new GatewayFault({
-      code: 'unsupported_media_type',
-      message: 'Send the body as text/csv in UTF-8.',
-      field: 'content-type',
-    })
+  if (mediaTypeOf(request.headers) !== 'text/csv') {
+    const message = 'Send the body as text/csv in UTF-8.'
+    throw new GatewayFault({ code: 'unsupported_media_type', message, field: 'content-type' })
+  }
+  const fault = encodingFault(request.headers)
+  if (fault) throw new GatewayFault(fault)
   const bytes = await request.arrayBuffer().catch((error) => {
     throw endedEarly(error)
   })
@@ -119,127 +104,42 @@ async function readText(request: Request): Promise<string> {
   }
 }
 
-type ReadPrice = Omit<NewPrice, 'id' | 'created_by'>
-type Fault = { field: string; message: string }
+const hasInstant = <T extends { effective_from: Date | null }>(one: T): one is T & { effective_from: Date } =>
+  one.effective_from !== null
 
-/** @throws {GatewayFault} `invalid_request`, with a fault for each line and column. */
-function readPrices(text: string, now: Date): ReadPrice[] {
-  const table = parseCsv(text)
-  if (!Array.isArray(table)) throw refused([{ field: `line ${table.line}`, message: table.fault }])
-  const [header, ...rows] = table
-  if (!header) throw refused([{ field: 'line 1', message: 'must name the columns' }])
-  const columns = header.cells.map((cell) => cell.trim())
-  const wrong = faultsOfHeader(columns)
-  if (wrong.length > 0) throw refused(wrong)
-  if (rows.length > MOST_ROWS)
-    throw refused([{ field: `line ${rows[MOST_ROWS]?.line}`, message: `is past the limit of ${MOST_ROWS} rows` }])
-
-  const faults: Fault[] = []
-  const prices = new Map<string, ReadPrice>()
-  for (const row of rows) {
-    const read = readRow(row, columns, now)
-    const found = Array.isArray(read) ? read : prices.has(keyOf(read)) ? [REPEATED] : []
-    for (const { field, message } of found)
-      faults.push({ field: field === '' ? `line ${row.line}` : `line ${row.line}, ${field}`, message })
-    if (!Array.isArray(read)) prices.set(keyOf(read), read)
-    if (faults.length >= MOST_FAULTS) break
-  }
-  if (faults.length > 0) throw refused(faults.slice(0, MOST_FAULTS))
-  return [...prices.values()]
-}
-
-const REPEATED: Fault = { field: 'effective_from', message: 'repeats the model and the instant of a row before' }
-
-function faultsOfHeader(columns: string[]): Fault[] {
-  const faults: Fault[] = []
-  for (const [at, column] of columns.entries()) {
-    const field = `line 1, ${column.slice(0, 100)}`
-    if (columns.indexOf(column) !== at) faults.push({ field, message: 'is there twice' })
-    else if (!COLUMNS.includes(column) && !TIER_COLUMN.test(column))
-      faults.push({ field, message: 'is not a known column' })
-  }
-  for (const column of ['provider', 'model'])
-    if (!columns.includes(column)) faults.push({ field: `line 1, ${column}`, message: 'is required' })
-  return faults.slice(0, MOST_FAULTS)
-}
-
-/** Empty cells are absent fields. */
-function readRow({ cells }: CsvRow, columns: string[], now: Date): ReadPrice | Fault[] {
-  if (cells.length !== columns.length)
-    return [{ field: '', message: `has ${cells.length} cells, the first line ${columns.length}` }]
-  const wire: Record<string, unknown> = {}
-  const groups: Record<string, Record<string, unknown>> = { [RATES]: {}, [TIERS]: {} }
-  for (const [at, column] of columns.entries()) {
-    const cell = unguardedCell(cells[at] ?? '')
-    if (cell === '') continue
-    const [field = '', part] = column.split('.')
-    if (part !== undefined && groups[field]) groups[field][part] = field === TIERS ? numberIn(cell) : cell
-    else wire[field] = field === 'context_window' ? numberIn(cell) : field === 'long_context' ? jsonIn(cell) : cell
-  }
-  for (const [field, parts] of Object.entries(groups)) if (Object.keys(parts).length > 0) wire[field] = parts
-  const checked = newPriceSchema.safeParse(wire)
-  if (checked.success) return { ...checked.data, effective_from: checked.data.effective_from ?? now }
-  const { errors = [], message } = invalidRequest(checked.error, wire)
-  return errors.length > 0 ? errors : [{ field: '', message }]
-}
-
-/** What is no number, or no JSON, stays the text that it is: the schema says what is wrong with it. */
-const numberIn = (cell: string): unknown => (/^\d{1,15}$/.test(cell.trim()) ? Number(cell) : cell)
-
-function jsonIn(cell: string): unknown {
-  try {
-    return JSON.parse(cell)
-  } catch {
-    return cell
-  }
-}
-
-function refused(errors: Fault[]): GatewayFault {
-  const [first] = errors
-  const error: GatewayError = {
-    code: 'invalid_request',
-    message: `Nothing was saved. ${first?.field}: ${first?.message}`,
-    ...(first && { field: first.field }),
-    errors,
-  }
-  return new GatewayFault(error)
-}
-
-const keyOf = ({ provider, model, effective_from }: ReadPrice | PriceRow) =>
-  JSON.stringify([provider, model.toLowerCase(), effective_from.getTime()])
-
-/** What must be saved so that each row's price is the one of its model and instant. */
-function compare(rows: PriceRow[], wanted: ReadPrice[], identity: () => Pick<NewPrice, 'id' | 'created_by'>) {
+/**
+ * What must be saved so that each row's price is the one of its model and instant; of a row without an instant, the one
+ * in force: where that says the same it stays, so that a sheet can be uploaded again and again.
+ */
+function compare(
+  rows: PriceRow[],
+  wanted: ReadPrice[],
+  now_ms: number,
+  identity: () => Pick<NewPrice, 'id' | 'created_by'>,
+) {
   const known = new Map(rows.map((row) => [keyOf(row), row]))
+  const inForce = new Map<string, PriceRow>()
+  for (const row of rows) {
+    const key = keyOf({ ...row, effective_from: null })
+    const at_ms = row.effective_from.getTime()
+    const found = inForce.get(key)
+    if (at_ms <= now_ms && !(found && found.effective_from.getTime() > at_ms)) inForce.set(key, row)
+  }
   const added: NewPrice[] = []
   const replaced: { id: string; replaced_by: string }[] = []
   let unchanged = 0
   for (const price of wanted) {
-    const old = known.get(keyOf(price))
-    if (old && isSame(old, price)) {
+    const current = hasInstant(price) ? undefined : inForce.get(keyOf(price))
+    const effective_from = price.effective_from ?? new Date(now_ms)
+    const old = known.get(keyOf({ ...price, effective_from }))
+    const same = current ?? old
+    if (same && isSame(same, { ...price, effective_from: price.effective_from ?? same.effective_from })) {
       unchanged += 1
       continue
     }
-    const one = { ...price, ...identity() }
+    const one = { ...price, effective_from, ...identity() }
     added.push(one)
     if (old) replaced.push({ id: old.id, replaced_by: one.id })
   }
   return { added, replaced, unchanged }
-}
-
-function toCsv(rows: PriceRow[]): string {
-  const tiers = [...new Set(rows.flatMap(({ price }) => Object.keys(price.tier_percent ?? {})))].sort()
-  const columns = [...COLUMNS.slice(0, -1), ...tiers.map((tier) => `${TIERS}.${tier}`), ...COLUMNS.slice(-1)]
-  return formatCsv([columns, ...rows.map((row) => cellsOf(row, columns))])
-}
-
-function cellsOf(row: PriceRow, columns: string[]): string[] {
-  const view: Record<string, unknown> = priceView(row)
-  return columns.map((column) => {
-    const [field = '', part] = column.split('.')
-    const value = view[field]
-    if (field === 'long_context') return Array.isArray(value) && value.length > 0 ? JSON.stringify(value) : ''
-    const shown = part === undefined || !isObject(value) ? value : Object.hasOwn(value, part) ? value[part] : null
-    return guardedCell(shown === null || shown === undefined ? '' : String(shown))
-  })
 }

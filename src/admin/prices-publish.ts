@@ -66,7 +66,7 @@ async function publish(deps: PriceDeps, store: PriceStore): Promise<void> {
 /** A worker whose clock is behind must still find the version before the newest. */
 const CLOCK_SKEW_MS = 10 * 60_000
 
-const loadState = async ({ db, now }: PriceDeps) => encodeOverrides(await loadOverrides(db, now() - CLOCK_SKEW_MS))
+const loadState = async ({ db, now }: PriceDeps) => encodeOverrides(await loadOverrides(db, now(), CLOCK_SKEW_MS))
 
 /** What the caller is told of a change that was not made; null: something else went wrong. */
 function refusalOf(error: unknown): GatewayFault | null {
@@ -76,7 +76,7 @@ function refusalOf(error: unknown): GatewayFault | null {
     return new GatewayFault({ code: 'conflict', message, field: 'effective_from' })
   }
   if (isTooManyPrices(error)) {
-    const message = `There are ${MOST_PRICES} prices already. Delete those that no longer apply.`
+    const message = `At most ${MOST_PRICES} prices may be in force or to come, and this would make more. Delete some first.`
     return new GatewayFault({ code: 'conflict', message })
   }
   return null

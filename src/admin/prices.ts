@@ -3,11 +3,20 @@
 
 import { createRoute, z } from '@hono/zod-openapi'
 import { GatewayFault } from '../errors.ts'
-import { changePrices, endPrice, findPrice, listPrices, type NewPrice, replacePrice } from '../postgres/prices.ts'
+import {
+  changePrices,
+  endPrice,
+  findPrice,
+  findPriceInForce,
+  listPrices,
+  type NewPrice,
+  replacePrice,
+} from '../postgres/prices.ts'
 import type { PriceRow } from '../postgres/schema.ts'
 import { answers, notFound, problems, restApp, takes } from '../rest/app.ts'
 import { encodeCursor, id, nextCursor, noQuery, pageQuery, pageRequest, text } from '../rest/fields.ts'
 import { invalidRequest } from '../rest/invalid-request.ts'
+import { providerFault } from '../rest/known-provider.ts'
 import { newPriceSchema, priceChangeSchema } from '../rest/new-price.ts'
 import { priceSchema, priceView } from '../rest/prices.ts'
 import type { AdminDeps } from './deps.ts'
@@ -23,7 +32,11 @@ const create = createRoute({
   tags: ['prices'],
   summary: 'Set the price of a model, from now or from an instant on',
   request: { body: takes(newPriceSchema) },
-  responses: { 201: { ...answers(priceSchema, 'The price'), ...inForceBy }, ...problems(409, 413, 415) },
+  responses: {
+    200: { ...answers(priceSchema, 'The price in force says the same and stays: none was made'), ...inForceBy },
+    201: { ...answers(priceSchema, 'The price'), ...inForceBy },
+    ...problems(409, 413, 415),
+  },
 })
 const list = createRoute({
   method: 'get',
@@ -79,18 +92,26 @@ const remove = createRoute({
 })
 
 export function priceRoutes(deps: AdminDeps) {
-  const { db, newId, now } = deps
+  const { db, newId, now, providers } = deps
   const saved = <T>(change: () => Promise<T>) => saveAndPublish(deps, change)
 
   return restApp()
     .openapi(create, async (c) => {
       const { effective_from, ...price } = c.req.valid('json')
+      const fault = providerFault(price.provider, providers)
+      if (fault) throw refused(fault)
+      const now_ms = now()
       const created_by = authorOf(c.req.raw.headers)
-      const added = { ...price, id: newId(), effective_from: effective_from ?? new Date(now()), created_by }
-      const [row] = await saved(() => changePrices(db, { added: [added], replaced: [], by: created_by }))
+      const added = { ...price, id: newId(), effective_from: effective_from ?? new Date(now_ms), created_by }
+      const row = await saved(async () => {
+        const old = effective_from ? null : await findPriceInForce(db, price, now_ms)
+        if (old && isSame(old, { ...price, effective_from: old.effective_from })) return old
+        await changePrices(db, { added: [added], replaced: [], by: created_by, now_ms })
+        return findPrice(db, added.id)
+      })
       if (!row) throw notFound('price')
       sayInForceBy(c, deps)
-      return c.json(priceView(row), 201)
+      return c.json(priceView(row), row.id === added.id ? 201 : 200)
     })
     .openapi(list, async (c) => {
       const { provider, model, history, ...query } = c.req.valid('query')
@@ -112,7 +133,7 @@ export function priceRoutes(deps: AdminDeps) {
         if (old.ended_at) throw ended(old)
         if (isSame(old, wanted)) return old
         const next: NewPrice = { ...wanted, id, created_by: authorOf(c.req.raw.headers) }
-        const row = await replacePrice(db, old.id, next)
+        const row = await replacePrice(db, old.id, next, now())
         if (!row) throw ended(await findPrice(db, old.id))
         return row
       })
@@ -130,6 +151,11 @@ export function priceRoutes(deps: AdminDeps) {
       sayInForceBy(c, deps)
       return c.body(null, 204)
     })
+}
+
+function refused(fault: { field: string; message: string }): GatewayFault {
+  const { field, message } = fault
+  return new GatewayFault({ code: 'invalid_request', message: `${field}: ${message}`, field, errors: [fault] })
 }
 
 type Wanted = Omit<NewPrice, 'id' | 'created_by'>
@@ -151,8 +177,8 @@ function merged(old: PriceRow, change: z.output<typeof priceChangeSchema>, now_m
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** Whether two versions say the same. */
-export function isSame(old: PriceRow, wanted: Wanted): boolean {
+/** Whether two versions of a model say the same. */
+export function isSame(old: PriceRow, wanted: Pick<NewPrice, 'effective_from' | 'note' | 'price'>): boolean {
   const sameTime = old.effective_from.getTime() === wanted.effective_from.getTime()
   return sameTime && old.note === wanted.note && fingerprint(old.price) === fingerprint(wanted.price)
 }

@@ -4,6 +4,7 @@ import { bodyLimit } from 'hono/body-limit'
 import { GatewayFault } from '../errors.ts'
 import { restApp } from '../rest/app.ts'
 import { endedEarly } from '../rest/empty-body.ts'
+import { strictJson } from '../rest/strict-json.ts'
 import { capRoutes } from './caps.ts'
 import { defaultCapRoutes } from './default-caps.ts'
 import type { AdminDeps } from './deps.ts'
@@ -38,11 +39,12 @@ export function adminRoutes(deps: AdminDeps) {
   app.use(async function limitBody(c, next) {
     // What a GET carries nobody reads. Hono would copy it into a new request, and no GET may be made with a body.
     if (c.req.method === 'GET' || c.req.method === 'HEAD') return next()
+    const isCsv = c.req.path.endsWith('/prices/csv')
     let isRead = false
     try {
-      return await (c.req.path.endsWith('/prices/csv') ? limitedCsv : limited)(c, () => {
+      return await (isCsv ? limitedCsv : limited)(c, async () => {
         isRead = true
-        return next()
+        await (isCsv ? next() : strictJson(c, next))
       })
     } catch (error) {
       throw isRead || error instanceof GatewayFault ? error : endedEarly(error)

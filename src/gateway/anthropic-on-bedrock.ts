@@ -5,6 +5,7 @@
 
 import { Hono, type MiddlewareHandler } from 'hono'
 import { accepted } from '../errors.ts'
+import { type JsonBody, parseJsonBody } from '../json-body.ts'
 import type { CallerIdentity } from '../middleware/authenticate.ts'
 import { isObject, parseJsonOrUndefined } from '../providers/answer.ts'
 import { anthropic } from '../providers/anthropic.ts'
@@ -15,7 +16,6 @@ import { sseError } from '../providers/sse.ts'
 import { answerFault } from './answer-fault.ts'
 import type { GatewayEnv } from './call.ts'
 import { innerGateway, innerRequest } from './inner-gateway.ts'
-import { type JsonBody, parseJsonBody } from './json-body.ts'
 import { readBody } from './request-body.ts'
 
 interface Env {

@@ -1,5 +1,6 @@
 // Reads a request's body within its limit, and refuses what could not be metered.
 
+import { encodingFault, mediaTypeOf } from '../body-type.ts'
 import type { GatewayError } from '../errors.ts'
 import { concatBytes } from '../providers/bytes.ts'
 
@@ -12,23 +13,14 @@ const CONTENT_TYPES = { json: 'application/json', form: 'multipart/form-data' }
 
 /** The body's bytes, at most `MAX_BODY_BYTES`, or why not. Keeps no more than the limit in memory. */
 export async function readBody(request: Request, takes: 'json' | 'form'): Promise<Uint8Array | GatewayError> {
-  const content_type = request.headers.get('content-type')
   const expected = CONTENT_TYPES[takes]
-  const type = content_type?.split(';')[0]?.trim().toLowerCase()
+  const type = mediaTypeOf(request.headers)
   if (type !== expected) {
     const message = `The content type must be ${expected}, not ${type ?? 'absent'}.`
     return { code: 'unsupported_media_type', message, field: 'content-type' }
   }
-  const charset = /charset\s*=\s*"?([^";\s]+)/i.exec(content_type ?? '')?.[1]
-  if (charset && charset.toLowerCase() !== 'utf-8') {
-    const message = `The body must be UTF-8, not ${charset.slice(0, 40)}.`
-    return { code: 'unsupported_media_type', message, field: 'content-type' }
-  }
-  const encoding = request.headers.get('content-encoding')
-  if (encoding && encoding.toLowerCase() !== 'identity') {
-    const message = 'The body must not be compressed: it could not be metered.'
-    return { code: 'unsupported_media_type', message, field: 'content-encoding' }
-  }
+  const fault = encodingFault(request.headers)
+  if (fault) return fault
   try {
     return await readWhole(request)
   } catch {

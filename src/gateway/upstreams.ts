@@ -4,6 +4,7 @@ import type { Config } from '../config.ts'
 import type { Price } from '../pricing/price.ts'
 import { anthropic } from '../providers/anthropic.ts'
 import { bedrockUpstream, createBedrock } from '../providers/bedrock.ts'
+import { KNOWN_PROVIDERS } from '../providers/compatible/table.ts'
 import type { Dialect } from '../providers/dialect.ts'
 import { gemini } from '../providers/gemini.ts'
 import { googlePlaces, placesPrices } from '../providers/google-places.ts'
@@ -25,6 +26,12 @@ export function configuredPrices({
 }: Config): (provider: string, model: string) => Price | undefined {
   const services = perCallPrices(PER_CALL_SERVICES)
   return (provider, model) => placesPrices(provider, model) ?? services(provider, model)
+}
+
+/** Every name that a call or a price can have here, also of shipped providers that are not switched on. */
+export function providerNames(config: Config): string[] {
+  const names = providersOf(config).map(({ dialect }) => dialect.provider)
+  return [...new Set([...names, ...KNOWN_PROVIDERS.map(({ name }) => name)])]
 }
 
 export function providersOf(config: Config): Provider[] {

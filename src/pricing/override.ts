@@ -32,8 +32,6 @@ export interface Override {
   price: GivenPrice
 }
 
-const PREFIX = 'override:'
-
 export function priceOfOverride({ id, provider, model, price }: Override): Price {
   const traits = PROVIDERS.get(provider) ?? PLAIN_TRAITS
   const searches = price.web_search_nano_usd_per_thousand ?? traits.web_search_usd_per_thousand * 1_000_000_000
@@ -48,7 +46,7 @@ export function priceOfOverride({ id, provider, model, price }: Override): Price
     unit_nano_usd: price.unit_nano_usd ?? null,
     context_window: price.context_window ?? null,
     priced_as: model,
-    price_source: PREFIX + id,
+    price_source: `override:${id}`,
   }
 }
 

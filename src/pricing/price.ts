@@ -1,4 +1,4 @@
-// The words of prices. Types only. All money is integer nano-dollars; a model that has no price is `null`, never free.
+// The words of prices. Pure. All money is integer nano-dollars; a model that has no price is `null`, never free.
 
 /** Nano-dollars per million tokens. */
 export interface Rates {
@@ -34,8 +34,19 @@ export interface Price {
   context_window: number | null
   /** Which entry of which source was applied: kept on the event. */
   priced_as: string
-  price_source: string
+  price_source: PriceSource
 }
 
 /** `price_source` of a call that has no price: under no cost cap it is allowed, and recorded with a cost of 0. */
 export const NO_PRICE = 'none'
+
+/** What `price_source` of an event may be, but for `override:{id}`. */
+export const FIXED_PRICE_SOURCES = [
+  NO_PRICE,
+  'catalogue',
+  'built-in',
+  'configuration',
+  'google-maps-list-prices',
+] as const
+
+export type PriceSource = (typeof FIXED_PRICE_SOURCES)[number] | `override:${string}`

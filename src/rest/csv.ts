@@ -11,8 +11,14 @@ export interface CsvFault {
   fault: string
 }
 
-/** Lines end with LF or CRLF; empty ones are skipped. */
-export function parseCsv(text: string): CsvRow[] | CsvFault {
+export interface Csv {
+  /** Those before the fault, where there is one. */
+  rows: CsvRow[]
+  fault: CsvFault | null
+}
+
+/** Lines end with LF or CRLF; empty ones are skipped. Nothing is read after a fault: where cells end is not sure there. */
+export function parseCsv(text: string): Csv {
   const rows: CsvRow[] = []
   let at = 0
   let line = 1
@@ -20,7 +26,7 @@ export function parseCsv(text: string): CsvRow[] | CsvFault {
     const row: CsvRow = { line, cells: [] }
     for (;;) {
       const cell = text[at] === '"' ? quotedCell(text, at) : plainCell(text, at)
-      if ('fault' in cell) return { line: line + linesIn(text.slice(at, cell.end)), fault: cell.fault }
+      if ('fault' in cell) return faulty(line + linesIn(text.slice(at, cell.end)), cell.fault)
       row.cells.push(cell.value)
       line += linesIn(text.slice(at, cell.end))
       at = cell.end
@@ -29,11 +35,15 @@ export function parseCsv(text: string): CsvRow[] | CsvFault {
     }
     if (text.startsWith('\r\n', at)) at += 2
     else if (text[at] === '\n') at += 1
-    else if (at < text.length) return { line, fault: 'has a carriage return that ends no line' }
+    else if (at < text.length) return faulty(line, 'has a carriage return that ends no line')
     line += 1
     if (row.cells.length > 1 || row.cells[0] !== '') rows.push(row)
   }
-  return rows
+  return { rows, fault: null }
+
+  function faulty(line: number, fault: string): Csv {
+    return { rows, fault: { line, fault } }
+  }
 }
 
 type Cell = { value: string; end: number } | { fault: string; end: number }

@@ -5,9 +5,20 @@ import { OUTCOMES, USAGE_SOURCES } from '../../durable-objects/ledger/types.ts'
 import type { Page } from '../postgres/pages.ts'
 import type { UsageEventRow } from '../postgres/schema.ts'
 import { centsOfNanoUsd, usdOfNanoUsd } from '../pricing/money.ts'
+import { FIXED_PRICE_SOURCES } from '../pricing/price.ts'
 import { encodeCursor, id, instant, nextCursor, pageQuery, text } from './fields.ts'
 
 const label = text(512).optional()
+
+const FIXED = FIXED_PRICE_SOURCES.join('|')
+const UUID = '[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}'
+const priceSource = z
+  .string()
+  .regex(
+    new RegExp(`^(${FIXED}|override:${UUID})$`),
+    `must be one of ${FIXED_PRICE_SOURCES.join(', ')}, or override: and the id of a price`,
+  )
+  .toLowerCase()
 
 /** Query of a user's own events. */
 export const ownEventsQuery = z.strictObject({
@@ -17,7 +28,7 @@ export const ownEventsQuery = z.strictObject({
   model: label.openapi({ description: 'As asked for or as answered.' }),
   outcome: z.enum(OUTCOMES).optional(),
   usage_source: z.enum(USAGE_SOURCES).optional(),
-  price_source: label.openapi({ description: '`catalogue`, `override:{id}`, ...; `none`: the model has no price.' }),
+  price_source: priceSource.optional().openapi({ description: '`none`: the model has no price.' }),
   job_id: label,
   batch_id: label,
   session_id: label,

@@ -10,7 +10,7 @@ export function invalidRequest(error: z.ZodError, input: unknown): GatewayError 
   for (const issue of error.issues)
     for (const [field, message] of faultsOf(issue, input)) if (!faults.has(field)) faults.set(field, message)
 
-  if (faults.has('')) return { code: 'invalid_request', message: 'The body must be a JSON object.' }
+  if (faults.has('')) return { code: 'invalid_request', message: 'The request body must be a JSON object.' }
   const errors = [...faults].map(([field, message]) => ({ field, message }))
   const [first] = errors
   if (!first) return { code: 'invalid_request', message: 'The request is not valid.' }

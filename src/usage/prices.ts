@@ -4,9 +4,11 @@ import { createRoute, z } from '@hono/zod-openapi'
 import type { LedgerOf } from '../../durable-objects/ledger/types.ts'
 import { GatewayFault } from '../errors.ts'
 import { refusalError } from '../middleware/refusal-error.ts'
+import { IN_FORCE_AFTER_MS } from '../pricing/overrides.ts'
 import type { ExplainingPriceBook, Explanation } from '../pricing/price-book.ts'
 import { answers, problems, restApp } from '../rest/app.ts'
 import { noQuery } from '../rest/fields.ts'
+import { providerFault } from '../rest/known-provider.ts'
 import { amountsOfPrice, appliedView } from '../rest/prices.ts'
 import type { UsageCaller } from '../rest/status.ts'
 
@@ -43,11 +45,13 @@ const explain = createRoute({
     }),
     query: noQuery,
   },
-  responses: { 200: answers(explanationSchema, 'The price, or that there is none'), ...problems() },
+  responses: { 200: answers(explanationSchema, 'The price, or that there is none'), ...problems(404) },
 })
 
 export interface PriceRouteDeps {
   prices: ExplainingPriceBook
+  /** Those that a price can be of. */
+  providers: readonly string[]
   ledgerOf: LedgerOf
 }
 
@@ -57,13 +61,15 @@ export interface PriceRouteDeps {
  * @example
  * ```ts
  * app.use('/prices/*', authenticate({ keys, jwt: null }))
- * app.route('/prices', appliedPriceRoutes({ prices, ledgerOf }))
+ * app.route('/prices', appliedPriceRoutes({ prices, providers: ['openai'], ledgerOf }))
  * ```
  */
-export function appliedPriceRoutes({ prices, ledgerOf }: PriceRouteDeps) {
+export function appliedPriceRoutes({ prices, providers, ledgerOf }: PriceRouteDeps) {
   const app = restApp<{ caller: UsageCaller }>()
   const answer = async (caller: UsageCaller, provider: string, model: string) => {
     await refuseInvalid(ledgerOf, caller)
+    const fault = providerFault(provider, providers)
+    if (fault) throw new GatewayFault({ code: 'not_found', message: `provider: ${fault.message}`, field: 'provider' })
     return explanationView(provider, model, await prices.explain(provider, model))
   }
   const routes = app.openapi(explain, async (c) => {
@@ -105,7 +111,7 @@ function explanationView(provider: string, model: string, { price, source, overr
     source,
     override: override && versionView(override),
     next_override: next && versionView(next),
-    explanation: wordsFor(source, price?.priced_as),
+    explanation: `${wordsFor(source, price?.priced_as)} ${CHANGES}`,
   }
 }
 
@@ -113,6 +119,9 @@ const versionView = ({ id, effective_from }: { id: string; effective_from: numbe
   id,
   effective_from: new Date(effective_from).toISOString(),
 })
+
+/** Whoever has just set a price and asks for it must not think that it was lost. */
+const CHANGES = `What was just changed at /admin/prices is in force within ${IN_FORCE_AFTER_MS / 60_000} minutes, at the latest at the time in tollgate-in-force-by of its answer.`
 
 const WITHOUT_PRICE = 'Under a cost cap its calls are refused; else they are allowed and recorded with a cost of 0.'
 

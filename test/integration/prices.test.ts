@@ -1,7 +1,7 @@
 // Prices from the admin's request to the event of a call, in real workerd with its KV.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { eventually, type Gateway, startGateway } from '../support/gateway.ts'
+import { ADMIN_TOKEN, eventually, type Gateway, startGateway } from '../support/gateway.ts'
 
 let gateway: Gateway
 beforeAll(async () => {
@@ -60,4 +60,36 @@ test('a key is needed to ask for a price, an admin to set one', async () => {
   const { key } = await gateway.admin.user()
   const answer = await fetch(`${gateway.url}/admin/prices`, { headers: { authorization: `Bearer ${key}` } })
   expect(answer.status).toBe(403)
+})
+
+test('a sheet of prices goes up again and again, and a typo in it is named by its line', async () => {
+  const upload = async (...rows: string[]) => {
+    const answer = await fetch(`${gateway.url}/admin/prices/csv`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${ADMIN_TOKEN}`, 'content-type': 'text/csv' },
+      body: ['provider,model,usd_per_mtok.input,usd_per_mtok.output', ...rows].join('\n'),
+    })
+    return (await answer.json()) as Record<string, unknown>
+  }
+  const sheet = ['openai,sheet-a,1,2', 'groq,sheet-b,1,2']
+  expect(await upload(...sheet)).toEqual({ created: 2, replaced: 0, unchanged: 0 })
+  expect(await upload(...sheet)).toEqual({ created: 0, replaced: 0, unchanged: 2 })
+  expect(await upload('openai,sheet-a,1,2', 'opneai,sheet-c,1,2')).toMatchObject({
+    status: 400,
+    field: 'line 3, provider',
+    detail: expect.stringContaining('openai, openrouter'),
+  })
+})
+
+test('a price that was just set is said to be in force soon, not to be missing', async () => {
+  const { key } = await gateway.admin.user()
+  const explain = async () => {
+    const headers = { authorization: `Bearer ${key}` }
+    return (await fetch(`${gateway.url}/prices/openai/gpt-of-next-year`, { headers })).json()
+  }
+  await explain()
+  const price = { provider: 'openai', model: 'gpt-of-next-year', usd_per_request: '1' }
+  const { id } = await gateway.admin.call('POST', '/admin/prices', price)
+  expect((await gateway.admin.call('POST', '/admin/prices', price)).id).toBe(id)
+  expect(await explain()).toMatchObject({ source: 'none', explanation: expect.stringContaining('within 2 minutes') })
 })

@@ -95,7 +95,7 @@ const UNKNOWN: Price = {
   unit_nano_usd: 40_000_000,
   context_window: null,
   priced_as: 'unknown',
-  price_source: 'test',
+  price_source: 'configuration',
 }
 
 const PROVIDERS = providers()

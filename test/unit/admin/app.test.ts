@@ -51,3 +51,27 @@ test('who may not call is told so before which methods a path has', async () => 
   expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'POST, GET, HEAD'])
   expect((await app.request('/nothing')).status).toBe(404)
 })
+
+test('every provider that a call can go to can have a price, switched on or not, and no other', async () => {
+  const PROVIDERS = '[{"name":"acme","base_url":"https://api.acme.example/v1"}]'
+  const PER_CALL_SERVICES = JSON.stringify([
+    {
+      provider: 'geocoder',
+      base_url: 'https://geo.example',
+      credential_header: 'x-api-key',
+      routes: [{ name: 'lookup', method: 'GET', path: '/lookup', usd_per_request: 0.01 }],
+    },
+  ])
+  const config = parseConfig({ ...ENV, GROQ_API_KEY: 'g', PROVIDERS, PER_CALL_SERVICES })
+  const more = createApp({ config, ledgerOf: () => ledger })
+  const get = (path: string) => more.request(`/prices/${path}`, { headers: { 'x-api-key': key } })
+  const built_in = ['openai', 'anthropic', 'bedrock', 'gemini', 'google-places']
+  const compatible = ['groq', 'mistral', 'deepseek', 'xai', 'together', 'openrouter', 'azure', 'workers-ai']
+  const names = [...built_in, ...compatible, 'acme', 'geocoder']
+  for (const name of names) expect((await get(`${name}/m`)).status, name).toBe(200)
+  const answer = await get('opneai/m')
+  expect([answer.status, await answer.json()]).toMatchObject([
+    404,
+    { field: 'provider', detail: `provider: must be one of ${names.sort().join(', ')}` },
+  ])
+})

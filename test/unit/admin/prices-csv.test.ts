@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm'
 import fc from 'fast-check'
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
+import { MOST_CSV_BYTES } from '../../../src/admin/prices-csv.ts'
 import { formatCsv, guardedCell, parseCsv, unguardedCell } from '../../../src/rest/csv.ts'
 import { openPrices } from './prices-fixture.ts'
 
@@ -83,7 +84,8 @@ describe('one wrong row saves nothing, and each fault says its line and column',
       [`${HEADER},long_context\n${good},[`, 'line 2, long_context', ''],
       [`${HEADER},context_window\n${good},1.5`, 'line 2, context_window', 'whole number'],
       ['', 'line 1', 'name the columns'],
-      [rows(...Array.from({ length: 1_001 }, (_, at) => `openai,m${at},${FROM},1,2`)), 'line 1002', '1000 rows'],
+      [rows(...Array.from({ length: 2_001 }, (_, at) => `openai,m${at},${FROM},1,2`)), 'line 2002', '2000 rows'],
+      [rows(good, `opneai,bad,${FROM},1,2`), 'line 3, provider', 'must be one of anthropic, azure, bedrock, my-own'],
     ].map(([csv = '', field = '', message = '']) => ({ csv, field, message })),
   )('$field $message', async ({ csv, field, message }) => {
     const answer = await upload(csv)
@@ -101,6 +103,13 @@ test('all faults are told at once, a hundred of them at most', async () => {
     'line 2, effective_from',
     'line 2, usd_per_mtok.input',
     'line 3, usd_per_mtok.output',
+  ])
+  const mistake = await upload(rows('openai,a,x,1,2', 'opneai,b,,1,y', 'openai,"c"d,,1,2', 'openai,e,z,1,2'))
+  expect(mistake.body.errors).toMatchObject([
+    { field: 'line 2, effective_from' },
+    { field: 'line 3, provider' },
+    { field: 'line 3, usd_per_mtok.output' },
+    { field: 'line 4', message: 'has text after a closing quote; nothing after it was read' },
   ])
   const many = await upload(rows(...Array.from({ length: 500 }, () => 'openai,a,x,-1,2')))
   expect(many.body.errors).toHaveLength(100)
@@ -124,17 +133,78 @@ test('a tier with an odd name is in its own row of the download only', async () 
 test('what is no CSV in UTF-8, or too much of it, is refused', async () => {
   for (const type of ['application/json', 'text/plain', 'text/csv; charset=latin1', 'text/csvx'])
     expect(await upload(HEADER, type)).toMatchObject({ status: 415, body: { field: 'content-type' } })
+  const gzip = await send('POST', '/admin/prices/csv', HEADER, {
+    'content-type': 'text/csv',
+    'content-encoding': 'gzip',
+  })
+  expect(gzip).toMatchObject({ status: 415, body: { field: 'content-encoding' } })
   const latin = new Uint8Array([...new TextEncoder().encode(`${HEADER},note\nopenai,a,,1,2,`), 0xe9])
   expect(await upload(latin)).toMatchObject({ status: 400, body: { detail: expect.stringContaining('UTF-8') } })
-  expect((await upload(`${HEADER}\n${'x'.repeat(1024 * 1024)}`)).status).toBe(413)
+  expect((await upload(`${HEADER}\n${'x'.repeat(MOST_CSV_BYTES)}`)).status).toBe(413)
   expect(await live()).toEqual([])
 })
 
-test('a thousand rows fit, and again as a download', async () => {
-  const csv = rows(...Array.from({ length: 1_000 }, (_, at) => `openai,m${at},${FROM},1,2`))
-  expect((await upload(csv)).body).toEqual({ created: 1_000, replaced: 0, unchanged: 0 })
-  expect(published()).toHaveLength(1_000)
-  expect((await upload(await download())).body).toEqual({ created: 0, replaced: 0, unchanged: 1_000 })
+test('a sheet without instants can be uploaded again and again: what is in force already stays', async () => {
+  const sheet = rows('openai,a,,1,2', 'openai,b,,1,2', `openai,c,${FROM},1,2`)
+  expect((await upload(sheet)).body).toEqual({ created: 3, replaced: 0, unchanged: 0 })
+  const before = await live()
+  expect((await upload(sheet)).body).toEqual({ created: 0, replaced: 0, unchanged: 3 })
+  expect((await upload(sheet.replace('openai,a', 'openai,A'))).body).toEqual({ created: 0, replaced: 0, unchanged: 3 })
+  expect(await live()).toEqual(before)
+
+  const dearer = rows('openai,a,,1,3', 'openai,b,,1,2')
+  expect((await upload(dearer)).body).toEqual({ created: 1, replaced: 0, unchanged: 1 })
+  expect((await upload(dearer)).body).toEqual({ created: 0, replaced: 0, unchanged: 2 })
+  expect((await upload(sheet)).body).toEqual({ created: 1, replaced: 0, unchanged: 2 })
+})
+
+test('what is equal to a price that is over, or not in force yet, is a new one', async () => {
+  await upload(rows(`openai,a,${FROM},1,2`, 'openai,a,2100-01-01T00:00:00Z,5,6'))
+  await upload(rows('openai,a,,3,4'))
+  expect((await upload(rows('openai,a,,1,2'))).body).toMatchObject({ created: 1, unchanged: 0 })
+  expect((await upload(rows('openai,a,,5,6'))).body).toMatchObject({ created: 1, unchanged: 0 })
+})
+
+test('a row of an instant that is over replaces the price of that instant', async () => {
+  await upload(rows(`openai,a,${FROM},1,2`, 'openai,a,2026-02-01T00:00:00Z,3,4'))
+  const again = rows(`openai,a,${FROM},1,9`, 'openai,a,2026-02-01T00:00:00Z,3,4')
+  expect((await upload(again)).body).toEqual({ created: 0, replaced: 1, unchanged: 1 })
+  expect((await upload(again)).body).toEqual({ created: 0, replaced: 0, unchanged: 2 })
+})
+
+const FULL = 2_000
+const full = (output: number, from = '') =>
+  rows(...Array.from({ length: FULL }, (_, at) => `openai,m${at},${from},1,${output}`))
+
+test('as many prices as there may be go up, come down, go up again and change, as often as one likes', async () => {
+  expect((await upload(full(2))).body).toEqual({ created: FULL, replaced: 0, unchanged: 0 })
+  for (const output of [3, 4]) {
+    expect((await upload(full(output))).body).toEqual({ created: FULL, replaced: 0, unchanged: 0 })
+    const down = await download()
+    expect(parseCsv(down).rows).toHaveLength(1 + FULL)
+    expect((await upload(down)).body).toEqual({ created: 0, replaced: 0, unchanged: FULL })
+    expect((await upload(down.replaceAll(/,\d{4}-[^,]+Z,/g, ',,'))).body).toMatchObject({ unchanged: FULL })
+  }
+  const refused = await upload(rows('openai,one-more,,1,2'))
+  expect(refused).toMatchObject({ status: 409, body: { detail: expect.stringContaining('in force or to come') } })
+  const current = published().filter(({ price }) => price.rates?.output === 4_000_000_000)
+  expect(current).toHaveLength(FULL)
+  // The workers whose clocks are behind know one price more of each model, not the whole history.
+  expect(published().length).toBeLessThanOrEqual(2 * FULL)
+}, 60_000)
+
+test('prices of a provider that is gone go up again as they came down', async () => {
+  await db.execute(sql`insert into prices (id, provider, model, effective_from, price, created_by)
+    values (gen_random_uuid(), 'gone', 'a', ${FROM}::timestamptz, '{"request_nano_usd":5}', 'ada')`)
+  expect((await upload(await download())).body).toEqual({ created: 0, replaced: 0, unchanged: 1 })
+  const [{ id }] = await live()
+  expect((await send('GET', `/admin/prices/${id}`)).body).toMatchObject({
+    provider: 'gone',
+    usd_per_request: '0.000000005',
+  })
+  const changed = await send('PATCH', `/admin/prices/${id}`, { usd_per_request: '1' })
+  expect(changed).toMatchObject({ status: 200, body: { provider: 'gone', usd_per_request: '1' } })
+  expect((await send('DELETE', `/admin/prices/${changed.body.id}`)).status).toBe(204)
 })
 
 test('the download is a file that no browser and no spreadsheet runs', async () => {
@@ -144,7 +214,7 @@ test('the download is a file that no browser and no spreadsheet runs', async () 
   expect(answer.headers.get('content-type')).toBe('text/csv; charset=utf-8; header=present')
   expect(answer.headers.get('content-disposition')).toContain('attachment')
   expect(answer.headers.get('x-content-type-options')).toBe('nosniff')
-  const [, row] = parseCsv(answer.body) as { cells: string[] }[]
+  const [, row] = parseCsv(answer.body).rows
   expect(row?.cells[1]).toBe("'@cf/m")
   expect(row?.cells.at(-1)).toBe(`'${formula}`)
   for (const cell of row?.cells ?? []) expect(cell).not.toMatch(/^[=+\-@\t\r\n]/)
@@ -219,7 +289,7 @@ test('any cells are the same after they were written and read', () => {
   )
   fc.assert(
     fc.property(fc.array(cells, { maxLength: 5 }), (table) => {
-      expect((parseCsv(formatCsv(table)) as { cells: string[] }[]).map((row) => row.cells)).toEqual(table)
+      expect(parseCsv(formatCsv(table)).rows.map((row) => row.cells)).toEqual(table)
     }),
     { numRuns: 2_000 },
   )

@@ -12,6 +12,9 @@ import { appliedPriceRoutes } from '../../../src/usage/prices.ts'
 import { openTestDatabase } from '../../support/postgres.ts'
 import type { Answer } from './rest-fixture.ts'
 
+/** Of this deployment; `my-own` is one of `PROVIDERS`. */
+const PROVIDERS = ['openai', 'anthropic', 'bedrock', 'azure', 'workers-ai', 'my-own']
+
 export async function openPrices() {
   const test_database = await openTestDatabase()
   const { db } = test_database
@@ -45,6 +48,7 @@ export async function openPrices() {
     keys: { issue: async () => 'tg_' },
     now: () => clock.now(),
     newId: () => crypto.randomUUID(),
+    providers: PROVIDERS,
   }
   const app = new Hono<{ Variables: { caller: UsageCaller; request_id: string } }>()
   app.use(async (c, next) => {
@@ -57,7 +61,7 @@ export async function openPrices() {
   // A book that is new has read what is there now.
   const prices = { explain: (provider: string, model: string) => book().explain(provider, model), find: unused }
   const book = () => createPriceBook({ overrides: createOverrides(store, () => clock.now()), now: () => clock.now() })
-  app.route('/prices', appliedPriceRoutes({ prices, ledgerOf }))
+  app.route('/prices', appliedPriceRoutes({ prices, providers: PROVIDERS, ledgerOf }))
   app.onError(answerThrown)
 
   async function send(

@@ -111,6 +111,7 @@ describe('what is not valid names its field, and nothing is saved', () => {
     [{ effective_from: '2030-01-01' }, 'effective_from', 'ISO 8601'],
     [{ effective_from: '1969-12-31T00:00:00Z' }, 'effective_from', '1970'],
     [{ provider: 'Open AI' }, 'provider', 'name of a provider'],
+    [{ provider: 'opneai' }, 'provider', 'must be one of anthropic, azure, bedrock, my-own, openai, workers-ai'],
     [{ model: 'gpt x' }, 'model', 'id of a model'],
     [{ model: 'm'.repeat(501) }, 'model', 'id of a model'],
     [{ note: 'a\0b' }, 'note', 'NUL'],
@@ -152,7 +153,7 @@ test('the workers get what is in force and what is to come, and no version that 
 
 test('a worker whose clock is behind still finds the version before', async () => {
   const before = (await newPrice({ effective_from: later(-1) })).body
-  const newest = (await newPrice()).body
+  const newest = (await newPrice({ note: 'newest' })).body
   expect(published().map(({ id }) => id)).toEqual([before.id, newest.id])
   const at = Date.parse(newest.effective_from)
   const sourceAt = async (now: number) => {
@@ -196,6 +197,22 @@ test('a change that changes nothing makes no version', async () => {
     expect((await send('PATCH', `/admin/prices/${body.id}`, nothing)).body).toEqual(body)
   expect((await send('GET', '/admin/prices?history=true')).body.data).toHaveLength(1)
 })
+
+test('a price that says what is in force already makes no version, so that a request can be repeated', async () => {
+  const { body } = await newPrice({ note: 'n' })
+  expect(await newPrice({ note: 'n', model: 'GPT-X' })).toMatchObject({ status: 200, body })
+  expect((await send('GET', '/admin/prices?history=true')).body.data).toHaveLength(1)
+  expect((await newPrice()).status).toBe(201)
+  expect((await newPrice({ note: 'n' })).status).toBe(201)
+  expect((await newPrice({ note: 'n', effective_from: later(1) })).status).toBe(201)
+})
+
+test('a price without an instant that the store did not take is in force after the request is repeated', async () => {
+  store.faults = 4
+  expect((await newPrice()).status).toBe(503)
+  expect((await newPrice()).status).toBe(200)
+  expect(published()).toHaveLength(1)
+}, 30_000)
 
 test('a change is checked on the price that it would make', async () => {
   const { id } = (await newPrice()).body
@@ -357,9 +374,19 @@ describe('GET /prices/{provider}/{model}', () => {
       status: 200,
       body: { price: null, priced_as: null, source: 'none', explanation: expect.stringContaining('refused') },
     })
+    const { explanation } = (await get('openai/gpt-of-tomorrow')).body
+    expect(explanation).toContain('in force within 2 minutes, at the latest at the time in tollgate-in-force-by')
     store.get = async () => Promise.reject(new Error('away'))
     expect((await get('openai/gpt-4o')).body).toMatchObject({ price: null, source: 'overrides_unknown' })
     store.get = async () => store.value
+  })
+
+  test('a provider that does not exist is named, with those that do', async () => {
+    for (const path of ['nosuch/x', 'OpenAI/gpt-4o', 'nosuch/a/b'])
+      expect(await get(path)).toMatchObject({
+        status: 404,
+        body: { code: 'not_found', field: 'provider', detail: expect.stringContaining('one of anthropic, azure,') },
+      })
   })
 
   test.each([

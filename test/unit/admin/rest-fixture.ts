@@ -18,6 +18,8 @@ export interface Answer {
   body: any
 }
 
+const PROVIDERS = ['openai', 'anthropic']
+
 export async function openRest() {
   const test_database = await openTestDatabase()
   const { db } = test_database
@@ -67,9 +69,10 @@ export async function openRest() {
     keys: { issue: async (userId, keyId) => `tg_${userId}${keyId}` },
     now: () => clock.now(),
     newId: () => crypto.randomUUID(),
+    providers: PROVIDERS,
     priceStore: { get: async () => null, put: async () => {} },
   })
-  const appliedPrices = appliedPriceRoutes({ prices: createPriceBook(), ledgerOf })
+  const appliedPrices = appliedPriceRoutes({ prices: createPriceBook(), providers: PROVIDERS, ledgerOf })
   const ownUsage = usageRoutes({ db, ledgerOf })
   const app = restApp<{ caller: UsageCaller }>()
   app.use('*', async (c, next) => {
@@ -92,7 +95,7 @@ export async function openRest() {
   ): Promise<Answer> {
     const init: RequestInit = { method, headers }
     if (body !== undefined) {
-      init.body = typeof body === 'string' ? body : JSON.stringify(body)
+      init.body = typeof body === 'string' || body instanceof Uint8Array ? (body as BodyInit) : JSON.stringify(body)
       init.headers = { 'content-type': 'application/json', ...headers }
     }
     const response = await app.request(path, init)

@@ -13,6 +13,7 @@ const [adasKey, bobsKey] = [await keyOf(ada), await keyOf(bob)]
 const asAda = { user_id: ada, key_id: adasKey }
 
 const AT = Date.now()
+const OVERRIDE = '0197a1b2-0000-7000-8000-00000000abcd'
 const SQL = `x' or '1'='1`
 const adasEvents = [
   usageEvent({ user_id: ada, key_id: adasKey, occurred_at: AT, cost_nano_usd: 12_345_678, metadata: { team: 'a' } }),
@@ -24,7 +25,14 @@ const adasEvents = [
     job_id: 'j1',
     price_source: 'none',
   }),
-  usageEvent({ user_id: ada, occurred_at: AT - 2_000, request_model: 'gpt-5', outcome: 'released', batch_id: 'b1' }),
+  usageEvent({
+    user_id: ada,
+    occurred_at: AT - 2_000,
+    request_model: 'gpt-5',
+    outcome: 'released',
+    batch_id: 'b1',
+    price_source: `override:${OVERRIDE}`,
+  }),
   usageEvent({ user_id: ada, occurred_at: AT - 3_000, response_model: 'gpt-5', usage_source: 'hold', session_id: SQL }),
 ]
 const bobsEvents = Array.from({ length: 25 }, () =>
@@ -57,6 +65,11 @@ describe('each filter finds its events', () => {
     ['outcome=released', [2]],
     ['usage_source=hold', [3]],
     ['price_source=none', [1]],
+    [`price_source=override:${OVERRIDE}`, [2]],
+    [`price_source=override:${OVERRIDE.toUpperCase()}`, [2]],
+    ['price_source=google-maps-list-prices', []],
+    ['price_source=configuration', []],
+    ['price_source=built-in', []],
     ['job_id=j1', [1]],
     ['batch_id=b1', [2]],
     [`session_id=${encodeURIComponent(SQL)}`, [3]],
@@ -75,6 +88,11 @@ test.each([
   ['user_id=1', 'user_id'],
   ['outcome=lost', 'outcome'],
   ['usage_source=x', 'usage_source'],
+  ['price_source=nnoe', 'price_source'],
+  ['price_source=None', 'price_source'],
+  ['price_source=override', 'price_source'],
+  ['price_source=override:1', 'price_source'],
+  ['price_source=catalogue%0A', 'price_source'],
   ['from=yesterday', 'from'],
   ['from=0000-01-01T00:00:00Z', 'from'],
   ['model=%00', 'model'],

@@ -159,7 +159,7 @@ describe('what is not valid names its field', () => {
 
   test.each([[[]], [null], ['"text"'], [1]])('a body that is not an object is said to be none: %j', async (body) => {
     const answer = await send('POST', '/admin/users', body)
-    expect(answer).toMatchObject({ status: 400, body: { detail: 'The body must be a JSON object.' } })
+    expect(answer).toMatchObject({ status: 400, body: { detail: 'The request body must be a JSON object.' } })
     expect(answer.body).not.toHaveProperty('field')
     expect(answer.body).not.toHaveProperty('errors')
   })
@@ -217,6 +217,45 @@ describe('what is not valid names its field', () => {
       body: { field: 'id' },
     })
     expect((await send('GET', `/admin/users/${NOBODY}?x=1`)).body.field).toBe('x')
+  })
+
+  const utf8 = (text: string) => new TextEncoder().encode(text)
+  const latin1 = (text: string) => Uint8Array.from(text, (character) => character.charCodeAt(0))
+  const duplicate = 'occurs more than once'
+  test.each([
+    ['a field twice', utf8('{"name":"A","name":"B"}'), {}, 400, 'name', duplicate],
+    ['a field twice, once escaped', utf8('{"name":"A","n\\u0061me":"B"}'), {}, 400, 'name', duplicate],
+    ['invalid UTF-8', latin1('{"name":"é"}'), {}, 400, undefined, 'UTF-8'],
+    ['a byte order mark', utf8('\ufeff{"name":"A"}'), {}, 400, undefined, 'not valid JSON'],
+    ['gzip', utf8('{"name":"A"}'), { 'content-encoding': 'gzip' }, 415, 'content-encoding', 'compressed'],
+    ['latin1', utf8('{}'), { 'content-type': 'application/json; charset=latin1' }, 415, 'content-type', 'UTF-8'],
+    ['UTF-16', utf8('{}'), { 'content-type': 'application/x+json;charset="utf-16"' }, 415, 'content-type', 'UTF-8'],
+  ] as const)('a body with %s is not taken', async (_, body, headers, status, field, message) => {
+    const answer = await send('POST', '/admin/users', body, headers)
+    expect(answer.body).toMatchObject({ status, detail: expect.stringContaining(message) })
+    expect(answer.body.field).toBe(field)
+  })
+
+  test('a field twice inside another is named by its path', async () => {
+    const cap = '{"cap_type":"daily","limits":{"tokens":1,"tokens":2}}'
+    const answer = await send('POST', `/admin/users/${NOBODY}/caps`, cap)
+    expect(answer).toMatchObject({ status: 400, body: { field: 'limits.tokens' } })
+    const rotation = await send(
+      'POST',
+      `/admin/users/${NOBODY}/keys/${NOBODY}/rotate`,
+      '{"grace_seconds":1,"grace_seconds":2}',
+    )
+    expect(rotation).toMatchObject({ status: 400, body: { field: 'grace_seconds' } })
+  })
+
+  test('a body that says UTF-8 in any spelling of its own is taken, whatever its letters', async () => {
+    for (const type of ['application/json; charset=UTF-8', 'Application/JSON;charset="utf-8"'])
+      expect(
+        await send('POST', '/admin/users', utf8('{"name":"Zoë 🦊"}'), {
+          'content-type': type,
+          'content-encoding': 'identity',
+        }),
+      ).toMatchObject({ status: 201, body: { name: 'Zoë 🦊' } })
   })
 
   test('malformed JSON, another content type, a large body', async () => {

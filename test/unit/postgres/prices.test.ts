@@ -6,7 +6,7 @@ import {
   findPrice,
   isSecondPrice,
   isTooManyPrices,
-  listLivePrices,
+  listCurrentPrices,
   loadOverrides,
   MOST_PRICES,
   type NewPrice,
@@ -33,7 +33,7 @@ const price = (model: string, days = 0, more: Partial<NewPrice> = {}): NewPrice 
   created_by: 'ada',
   ...more,
 })
-const add = (...added: NewPrice[]) => changePrices(db, { added, replaced: [], by: 'ada' })
+const add = (...added: NewPrice[]) => changePrices(db, { added, replaced: [], by: 'ada', now_ms: NOW })
 const failure = (promise: Promise<unknown>) =>
   promise.then(
     () => null,
@@ -59,14 +59,14 @@ test('one model has one price from one instant, in whatever case; an ended one m
   expect(await endPrice(db, first.id, 'eve')).toBe(false)
   await add(price('gpt-x'))
   expect((await findPrice(db, first.id))?.ended_by).toBe('bob')
-  expect(await listLivePrices(db)).toHaveLength(3)
+  expect(await listCurrentPrices(db, NOW)).toHaveLength(3)
 })
 
 test('of many prices all are saved or none', async () => {
   const old = price('old')
   await add(old, price('b'))
   const next = price('old')
-  const change = { added: [next, price('b')], replaced: [{ id: old.id, replaced_by: next.id }], by: 'bob' }
+  const change = { added: [next, price('b')], replaced: [{ id: old.id, replaced_by: next.id }], by: 'bob', now_ms: NOW }
   expect(isSecondPrice(await failure(changePrices(db, change)))).toBe(true)
   expect((await findPrice(db, old.id))?.ended_at).toBeNull()
   await changePrices(db, { ...change, added: [next] })
@@ -77,9 +77,9 @@ test('a version is replaced once, at its own instant too, under a race', async (
   const old = price('a')
   await add(old)
   const next = [price('a'), price('a', 1), price('a')]
-  const rows = await Promise.all(next.map((one) => replacePrice(db, old.id, one)))
+  const rows = await Promise.all(next.map((one) => replacePrice(db, old.id, one, NOW)))
   expect(rows.filter((row) => row !== null)).toHaveLength(1)
-  const [live, ...more] = await listLivePrices(db)
+  const [live, ...more] = await listCurrentPrices(db, NOW)
   expect(more).toEqual([])
   expect((await findPrice(db, old.id))?.replaced_by).toBe(live?.id)
 })
@@ -87,17 +87,24 @@ test('a version is replaced once, at its own instant too, under a race', async (
 test('a replacement at an instant that is taken changes nothing', async () => {
   const [old, other] = [price('a'), price('a', 1)]
   await add(old, other)
-  expect(isSecondPrice(await failure(replacePrice(db, old.id, price('a', 1))))).toBe(true)
+  expect(isSecondPrice(await failure(replacePrice(db, old.id, price('a', 1), NOW)))).toBe(true)
   expect((await findPrice(db, old.id))?.ended_at).toBeNull()
 })
 
-test('there are never more live prices than the workers can be told', async () => {
+test('there are never more prices in force or to come than the workers can be told; those before do not count', async () => {
   const many = Array.from({ length: 1_000 }, (_, at) => price(`m${at}`))
   const few = Array.from({ length: MOST_PRICES - 1_000 }, (_, at) => price(`n${at}`))
   await add(...many)
   await add(...few)
   expect(isTooManyPrices(await failure(add(price('one more'))))).toBe(true)
-  expect(await listLivePrices(db)).toHaveLength(MOST_PRICES)
+  expect(await listCurrentPrices(db, NOW)).toHaveLength(MOST_PRICES)
+  await add(price('m0', -1))
+  expect(isTooManyPrices(await failure(add(price('m0', 1))))).toBe(true)
+  const [old] = many
+  if (!old) throw new Error('there is none')
+  // In its place the one of yesterday would be in force, and this one to come.
+  expect(isTooManyPrices(await failure(replacePrice(db, old.id, price('m0', 1), NOW)))).toBe(true)
+  expect(await replacePrice(db, old.id, price('m0'), NOW)).not.toBeNull()
   await endPrice(db, few[0]?.id ?? '', 'ada')
   await add(price('one more'))
 })
@@ -111,6 +118,8 @@ test('overrides are the price in force and those to come, of each model', async 
   expect(await at(0)).toEqual(new Set([current.id, next.id, last.id, other.id]))
   expect(await at(2)).toEqual(new Set([last.id, other.id]))
   expect(await at(-3)).toEqual(new Set([past.id, current.id, next.id, last.id, other.id]))
+  const behind = await loadOverrides(db, NOW + 2.5 * DAY_MS, 2 * DAY_MS)
+  expect(new Set(behind.map(({ id }) => id))).toEqual(new Set([current.id, last.id, other.id]))
   const [one] = await loadOverrides(db, NOW)
   expect(one).toEqual({
     id: current.id,

@@ -182,7 +182,7 @@ test('a store that was never written has no overrides', async () => {
 })
 
 test('prices that come with configuration are below overrides and above the catalogue', async () => {
-  const fixed = { ...PRICE, request_nano_usd: 5, price_source: 'configuration' }
+  const fixed = { ...PRICE, request_nano_usd: 5, price_source: 'configuration' as const }
   const configured = (provider: string, model: string) =>
     provider === 'places' && model === 'search' ? fixed : undefined
   const store = { get: async () => encodeOverrides([{ ...override('details'), provider: 'places' }]) }

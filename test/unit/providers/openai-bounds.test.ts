@@ -31,7 +31,7 @@ const PRICE: Price = {
   unit_nano_usd: 1_000,
   context_window: 128_000,
   priced_as: 'test',
-  price_source: 'test',
+  price_source: 'configuration',
 }
 
 /** What an answer was billed, read by the operation's own meter, must lie within what was quoted for the call. */

@@ -1,0 +1,30 @@
+// Where JSON bodies of REST requests enter: read as strictly as those of calls, so that what is stored is what was sent.
+
+import type { MiddlewareHandler } from 'hono'
+import { encodingFault, mediaTypeOf } from '../body-type.ts'
+import { accepted, GatewayFault } from '../errors.ts'
+import { parseJsonBody } from '../json-body.ts'
+import { endedEarly } from './empty-body.ts'
+
+/** What Hono's validators read as JSON. */
+const JSON_TYPE = /^application\/([\w.-]+\+)?json$/
+
+/**
+ * Refuses a body that is compressed or not UTF-8, and JSON that is malformed, no object, begins with a byte order mark or
+ * names a field twice.
+ */
+export const strictJson: MiddlewareHandler = async function strictJson(c, next) {
+  const { headers, body } = c.req.raw
+  if (body === null) return next()
+  const fault = encodingFault(headers)
+  if (fault) throw new GatewayFault(fault)
+  if (JSON_TYPE.test(mediaTypeOf(headers) ?? '')) {
+    // Hono keeps what was read here for the validators.
+    const bytes = await c.req.arrayBuffer().catch((error) => {
+      throw endedEarly(error)
+    })
+    // Clients that label every request as JSON may still send nothing.
+    if (bytes.byteLength > 0) accepted(parseJsonBody(new Uint8Array(bytes)))
+  }
+  await next()
+}
