@@ -51,17 +51,6 @@ export interface GatewayError {
   errors?: { field: string; message: string }[]
 }
 
-/** For code deep inside a handler; the one error handler of the app turns it into a response. */
-export class GatewayFault extends Error {
-  readonly error: GatewayError
-
-  constructor(error: GatewayError, options?: ErrorOptions) {
-    super(error.message, options)
-    this.name = 'GatewayFault'
-    this.error = error
-  }
-}
-
 /** What to log of an exception: outer ones repeat a statement with all its values, the innermost cause does not. */
 export function rootCause(error: unknown): unknown {
   let cause = error
@@ -71,10 +60,4 @@ export function rootCause(error: unknown): unknown {
 
 export function isGatewayError(value: object): value is GatewayError {
   return 'code' in value && 'message' in value && typeof value.code === 'string' && value.code in ERROR_STATUS
-}
-
-/** What was read, or its refusal thrown. */
-export function accepted<T extends object>(read: T | GatewayError): T {
-  if (isGatewayError(read)) throw new GatewayFault(read)
-  return read
 }

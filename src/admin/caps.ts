@@ -1,7 +1,7 @@
 // /admin/users/{id}/caps: a user's caps, and how full they are.
 
 import { createRoute, z } from '@hono/zod-openapi'
-import { GatewayFault } from '../errors.ts'
+import { GatewayFault } from '../fault.ts'
 import { changeCap, createCap, deleteCap, findCap, isSecondCap, isUnlimitedCap, listCaps } from '../postgres/caps.ts'
 import { findUser } from '../postgres/users.ts'
 import { limitsOfChangedCap, limitsOfNewCap } from '../rest/amounts.ts'

@@ -1,6 +1,6 @@
 // The story of every change of a user: commit, then bring into force, then answer.
 
-import { GatewayFault } from '../errors.ts'
+import { GatewayFault } from '../fault.ts'
 import { missingUser } from '../postgres/users.ts'
 import { notFound } from '../rest/app.ts'
 import { type Deps, pushSnapshot } from '../rest/in-force.ts'

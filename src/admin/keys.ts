@@ -2,7 +2,7 @@
 
 import { createRoute, z } from '@hono/zod-openapi'
 import { KEY_SCOPES } from '../../durable-objects/ledger/types.ts'
-import { GatewayFault } from '../errors.ts'
+import { GatewayFault } from '../fault.ts'
 import { createKey, findKey, listKeys, MOST_ACTIVE_KEYS, type NewKey, revokeKey, rotateKey } from '../postgres/keys.ts'
 import type { ApiKeyRow } from '../postgres/schema.ts'
 import { findUser } from '../postgres/users.ts'

@@ -1,6 +1,7 @@
 // A sheet of prices: a row is a price, a column a field as JSON has it (`usd_per_mtok.input`). Pure.
 
-import { type GatewayError, GatewayFault } from '../errors.ts'
+import type { GatewayError } from '../errors.ts'
+import { GatewayFault } from '../fault.ts'
 import { MOST_PRICES, type NewPrice } from '../postgres/prices.ts'
 import type { PriceRow } from '../postgres/schema.ts'
 import { isObject } from '../providers/answer.ts'

@@ -3,7 +3,7 @@
 
 import { createRoute, z } from '@hono/zod-openapi'
 import { encodingFault, mediaTypeOf } from '../body-type.ts'
-import { GatewayFault } from '../errors.ts'
+import { GatewayFault } from '../fault.ts'
 import { changePrices, findVersions, listCurrentPrices, MOST_PRICES, type NewPrice } from '../postgres/prices.ts'
 import type { PriceRow } from '../postgres/schema.ts'
 import { problems, restApp } from '../rest/app.ts'

@@ -1,7 +1,7 @@
 // Brings saved prices into force: the workers' store gets all that applies now or will, before the answer goes out.
 
 import type { Context } from 'hono'
-import { GatewayFault } from '../errors.ts'
+import { GatewayFault } from '../fault.ts'
 import type { Database } from '../postgres/client.ts'
 import { isSecondPrice, isTooManyPrices, loadOverrides, MOST_PRICES } from '../postgres/prices.ts'
 import { encodeOverrides, IN_FORCE_AFTER_MS, type PriceStore } from '../pricing/overrides.ts'

@@ -2,7 +2,7 @@
 // what was applied to a call can be looked up for ever.
 
 import { createRoute, z } from '@hono/zod-openapi'
-import { GatewayFault } from '../errors.ts'
+import { GatewayFault } from '../fault.ts'
 import {
   changePrices,
   endPrice,

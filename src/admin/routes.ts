@@ -1,7 +1,7 @@
 // The REST routes under /admin. Who may call them is decided before they are reached.
 
 import { bodyLimit } from 'hono/body-limit'
-import { GatewayFault } from '../errors.ts'
+import { GatewayFault } from '../fault.ts'
 import { restApp } from '../rest/app.ts'
 import { endedEarly } from '../rest/empty-body.ts'
 import { strictJson } from '../rest/strict-json.ts'

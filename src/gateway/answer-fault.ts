@@ -1,6 +1,7 @@
 // The end of a request that threw: a refusal of Tollgate's own, or a bug. Looks as the dialect's SDK expects it.
 
-import { type GatewayError, GatewayFault } from '../errors.ts'
+import type { GatewayError } from '../errors.ts'
+import { GatewayFault } from '../fault.ts'
 import { forgetBody } from './request-body.ts'
 
 /** What it needs of Hono's context, whatever else the app keeps there. */

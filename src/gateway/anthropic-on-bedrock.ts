@@ -4,7 +4,7 @@
 //   /anthropic/v1/messages -> /bedrock/model/{id}/invoke(-with-response-stream) -> JSON or events -> JSON or SSE
 
 import { Hono, type MiddlewareHandler } from 'hono'
-import { accepted } from '../errors.ts'
+import { accepted } from '../fault.ts'
 import { type JsonBody, parseJsonBody } from '../json-body.ts'
 import type { CallerIdentity } from '../middleware/authenticate.ts'
 import { isObject, parseJsonOrUndefined } from '../providers/answer.ts'

@@ -3,7 +3,7 @@
 
 import type { Context, MiddlewareHandler } from 'hono'
 import type { Config } from '../config.ts'
-import { accepted, GatewayFault } from '../errors.ts'
+import { accepted, GatewayFault } from '../fault.ts'
 import { type JsonBody, parseJsonBody } from '../json-body.ts'
 import type { PriceBook } from '../pricing/price-book.ts'
 import type { Asked, Dialect, JsonObject, Operation } from '../providers/dialect.ts'

@@ -1,7 +1,8 @@
 // A ledger that knows nothing of its user: tells it, from Postgres. The only time that a call waits for the database.
 
 import type { LedgerOf } from '../../durable-objects/ledger/types.ts'
-import { GatewayFault, rootCause } from '../errors.ts'
+import { rootCause } from '../errors.ts'
+import { GatewayFault } from '../fault.ts'
 import type { CallerIdentity } from '../middleware/authenticate.ts'
 import type { Database } from '../postgres/client.ts'
 import { loadSnapshot } from '../postgres/snapshots.ts'

@@ -6,7 +6,8 @@ import type { Caller, KeyScope } from '../../durable-objects/ledger/types.ts'
 import { readGatewayCredential } from '../auth/credential.ts'
 import { isJwtShaped, type JwtClaims, type JwtRefusal, type JwtVerifier } from '../auth/jwt.ts'
 import { KEY_PREFIX, type KeyRefusal, type KeyRing } from '../auth/keys.ts'
-import { type GatewayError, GatewayFault } from '../errors.ts'
+import type { GatewayError } from '../errors.ts'
+import { GatewayFault } from '../fault.ts'
 import { readBearer } from '../providers/bearer.ts'
 import type { ReadCredential } from '../providers/dialect.ts'
 
@@ -32,7 +33,8 @@ export interface AuthenticateOptions {
 
 /**
  * Sets `c.var.caller`, or throws a `GatewayFault`: `unauthenticated` (401), `invalid_header` (400) for credentials that
- * contradict each other, `keys_unavailable` (503) where a JWT's public keys cannot be read.
+ * contradict each other, `keys_unavailable` (503) where a JWT's public keys cannot be read. Hono answers it with a problem
+ * document unless the app's `onError` does otherwise.
  *
  * @example
  * ```ts
@@ -41,10 +43,6 @@ export interface AuthenticateOptions {
  *
  * app.use('/api/*', authenticate({ keys, jwt: null }))
  * app.get('/api/me', (c) => c.json({ user_id: c.var.caller.user_id }))
- * app.onError((error, c) => {
- *   if (!(error instanceof GatewayFault)) throw error
- *   return c.json({ message: error.message }, ERROR_STATUS[error.error.code])
- * })
  * ```
  */
 export function authenticate(

@@ -2,7 +2,8 @@
 
 import { OpenAPIHono, z } from '@hono/zod-openapi'
 import type { Context } from 'hono'
-import { ERROR_STATUS, type GatewayError, GatewayFault, rootCause } from '../errors.ts'
+import { ERROR_STATUS, type GatewayError, rootCause } from '../errors.ts'
+import { GatewayFault } from '../fault.ts'
 import { problemResponse } from '../problem.ts'
 import { invalidRequest } from './invalid-request.ts'
 import { gatewayErrorOf } from './thrown.ts'

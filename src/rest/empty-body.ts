@@ -1,7 +1,7 @@
 // For routes whose body is optional: clients that label every request as JSON may still send nothing.
 
 import type { MiddlewareHandler } from 'hono'
-import { GatewayFault } from '../errors.ts'
+import { GatewayFault } from '../fault.ts'
 
 /** Takes the content type off a request that has no content. */
 export const emptyBodyIsNone: MiddlewareHandler = async function emptyBodyIsNone(c, next) {

@@ -1,7 +1,7 @@
 // Brings a saved change into force: the user's ledger gets the new snapshot before the answer goes out.
 
 import type { LedgerOf } from '../../durable-objects/ledger/types.ts'
-import { GatewayFault } from '../errors.ts'
+import { GatewayFault } from '../fault.ts'
 import type { Database } from '../postgres/client.ts'
 import { loadSnapshot } from '../postgres/snapshots.ts'
 

@@ -2,7 +2,7 @@
 
 import { z } from '@hono/zod-openapi'
 import type { Caller, CapStatus, LedgerStatus, Snapshot } from '../../durable-objects/ledger/types.ts'
-import { GatewayFault } from '../errors.ts'
+import { GatewayFault } from '../fault.ts'
 import { refusalError } from '../middleware/refusal-error.ts'
 import { loadSnapshot } from '../postgres/snapshots.ts'
 import { type Identity, provisionUser } from '../postgres/users.ts'

@@ -2,7 +2,7 @@
 
 import type { MiddlewareHandler } from 'hono'
 import { encodingFault, mediaTypeOf } from '../body-type.ts'
-import { accepted, GatewayFault } from '../errors.ts'
+import { accepted, GatewayFault } from '../fault.ts'
 import { parseJsonBody } from '../json-body.ts'
 import { endedEarly } from './empty-body.ts'
 

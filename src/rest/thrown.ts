@@ -1,7 +1,8 @@
 // What was thrown inside the REST routes, as the client may know it. Pure.
 
 import { HTTPException } from 'hono/http-exception'
-import { type GatewayError, GatewayFault } from '../errors.ts'
+import type { GatewayError } from '../errors.ts'
+import { GatewayFault } from '../fault.ts'
 import { isDatabaseDown } from '../postgres/client.ts'
 
 /** Faults say what they are, a broken database is a 503, all else a bug. */

@@ -2,7 +2,7 @@
 
 import { createRoute, z } from '@hono/zod-openapi'
 import type { LedgerOf } from '../../durable-objects/ledger/types.ts'
-import { GatewayFault } from '../errors.ts'
+import { GatewayFault } from '../fault.ts'
 import { refusalError } from '../middleware/refusal-error.ts'
 import { IN_FORCE_AFTER_MS } from '../pricing/overrides.ts'
 import type { ExplainingPriceBook, Explanation } from '../pricing/price-book.ts'

@@ -3,7 +3,6 @@ import { SignJWT } from 'jose'
 import { describe, expect, test } from 'vitest'
 import { createJwtVerifier } from '../../../src/auth/jwt.ts'
 import { createKeyRing } from '../../../src/auth/keys.ts'
-import { ERROR_STATUS, GatewayFault } from '../../../src/errors.ts'
 import { type AuthenticateOptions, authenticate, requireAdmin } from '../../../src/middleware/authenticate.ts'
 
 const USER = '0198f3b2-7c1a-7d10-8a11-0123456789ab'
@@ -31,14 +30,18 @@ function app(options: Partial<AuthenticateOptions> = {}) {
     .get('/api/me', (c) => c.json(c.get('caller')))
     .use('/admin/*', requireAdmin({ adminToken: ADMIN_TOKEN, jwt: options.jwt === undefined ? jwt : options.jwt }))
     .get('/admin/users', (c) => c.json('welcome'))
-    .onError((error, c) => {
-      if (!(error instanceof GatewayFault)) throw error
-      return c.json(error.error, ERROR_STATUS[error.error.code])
-    })
 }
 const bearer = (token: string) => ({ headers: { authorization: `Bearer ${token}` } })
 
 describe('authenticate', () => {
+  test('an app without an error handler answers with a problem document', async () => {
+    const response = await app().request('/api/me')
+    expect(response.status).toBe(401)
+    expect(response.headers.get('content-type')).toBe('application/problem+json')
+    expect(response.headers.get('www-authenticate')).toBe('Bearer')
+    expect(await response.json()).toMatchObject({ status: 401, code: 'unauthenticated' })
+  })
+
   test('a key names its user and itself', async () => {
     const response = await app().request('/api/me', bearer(await keys.issue(USER, KEY_ID)))
     expect(await response.json()).toEqual({

@@ -140,7 +140,10 @@ describe("Tollgate's own migrations", () => {
       run(['status'], nowhere),
     ])
     expect(unset).toMatchObject({ code: 1, stderr: expect.stringMatching(/^Set DATABASE_URL.*\n$/) })
-    expect(wrong).toMatchObject({ code: 1, stderr: expect.stringMatching(/^There is no "sideways"\. Usage: npm run migrate.*\n$/) })
+    expect(wrong).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^There is no "sideways"\. Usage: npm run migrate.*\n$/),
+    })
     expect(unreachable).toMatchObject({ code: 1, stderr: expect.stringMatching(/^Error connecting.*\n$/) })
   })
 })
