@@ -30,26 +30,39 @@ export interface AnswerEnd {
 /** No provider answers more JSON; many of these have to fit into a Worker's memory at once. */
 export const MAX_KEPT_BYTES = 32 * 1024 * 1024
 
-/** An answer that is kept until it is whole, or null where it broke off or is too long for that. */
-export async function readWhole({ body }: Response, silence: SilenceWatch): Promise<Uint8Array | null> {
-  const parts: Uint8Array[] = []
-  let length = 0
-  const reader = body?.getReader()
+/**
+ * An answer that is kept until it is whole, or null where it broke off or is too long for that.
+ *
+ * @param length as announced; NaN where it is not known.
+ */
+export async function readWhole(answer: Response, length: number, silence: SilenceWatch): Promise<Uint8Array | null> {
   try {
-    for (;;) {
-      // Slow is not silent: each part has as long.
-      silence.begin('idle')
-      const { done, value } = (await reader?.read()) ?? { done: true }
-      if (done) return concatBytes(parts)
-      length += value.length
-      if (length > MAX_KEPT_BYTES) throw new RangeError('too long to be kept')
-      parts.push(value)
-    }
-  } catch (error) {
-    await reader?.cancel(error).catch(ignore)
+    if (!(length <= MAX_KEPT_BYTES)) return await readParts(answer.body, silence)
+    // Whoever tells the length has it all. One limit for it: to wait for each part would be dearer than all of them.
+    silence.begin('first_byte')
+    return new Uint8Array(await answer.arrayBuffer())
+  } catch {
     return null
   } finally {
     silence.end()
+  }
+}
+
+async function readParts(body: ReadableStream<Uint8Array> | null, silence: SilenceWatch): Promise<Uint8Array | null> {
+  const parts: Uint8Array[] = []
+  let length = 0
+  const reader = body?.getReader()
+  for (;;) {
+    // Slow is not silent: each part has as long.
+    silence.begin('idle')
+    const { done, value } = (await reader?.read()) ?? { done: true }
+    if (done) return concatBytes(parts)
+    length += value.length
+    parts.push(value)
+    if (length > MAX_KEPT_BYTES) {
+      await reader?.cancel()
+      return null
+    }
   }
 }
 

@@ -67,10 +67,17 @@ export function forward(options: ForwardOptions): Handler<GatewayEnv> {
     const { body } = answered
     const isKept = announced <= MAX_WHOLE_BYTES || options.operation.kept_whole === true
     if (body === null || (head.format === 'json' && isKept)) {
-      return passWhole(c, options, answered, head, silence)
+      return passWhole(c, options, answered, { head, length: announced, silence })
     }
     return passStream(c, options, answered, { head, body, silence, abort })
   }
+}
+
+interface Whole {
+  head: AnswerHead
+  /** As announced; NaN where it is not known. */
+  length: number
+  silence: SilenceWatch
 }
 
 /** Short answers: settled before the client has a byte. */
@@ -78,10 +85,9 @@ async function passWhole(
   c: Context<GatewayEnv>,
   options: ForwardOptions,
   answered: Response,
-  head: AnswerHead,
-  silence: SilenceWatch,
+  { head, length, silence }: Whole,
 ): Promise<Response> {
-  const bytes = await readWhole(answered, silence)
+  const bytes = await readWhole(answered, length, silence)
   silence.stop()
   const meter = options.operation.meter(c.var.call.asked, head)
   if (bytes) meter.push(bytes)

@@ -127,7 +127,7 @@ test('an answer without an end is not kept without end', async () => {
     cancel,
   })
   const silence = watchSilence({ first_byte_ms: 60_000, idle_ms: 60_000 })
-  expect(await readWhole(new Response(body), silence)).toBeNull()
+  expect(await readWhole(new Response(body), Number.NaN, silence)).toBeNull()
   silence.stop()
   expect(cancel).toHaveBeenCalledOnce()
   expect(sent).toBeLessThan(MAX_KEPT_BYTES + 3 * part.length)
