@@ -65,7 +65,13 @@ export function readPrices(text: string, providers: ReadonlySet<string>): ReadPr
 
 const REPEATED: Fault = { field: 'effective_from', message: 'repeats the model and the instant of a row before' }
 
+/** Every known one, and more tiers than any provider has. */
+const MOST_COLUMNS = 100
+
 function faultsOfHeader(columns: string[]): Fault[] {
+  if (columns.length > MOST_COLUMNS) {
+    return [{ field: 'line 1', message: `has ${columns.length} columns, more than ${MOST_COLUMNS}` }]
+  }
   const faults: Fault[] = []
   for (const [at, column] of columns.entries()) {
     const field = `line 1, ${column.slice(0, 100)}`

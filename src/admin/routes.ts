@@ -23,7 +23,7 @@ const MOST_BODY_BYTES = 64 * 1024
  * @example
  * ```ts
  * app.use('/admin/*', requireAdmin({ adminToken: env.ADMIN_TOKEN, jwt: null }))
- * app.route('/admin', adminRoutes({ db, ledgerOf, keys, now: Date.now, newId }))
+ * app.route('/admin', adminRoutes({ db, ledgerOf, keys, now: Date.now, newId, priceStore: null, providers: ['openai'] }))
  * ```
  */
 export function adminRoutes(deps: AdminDeps) {

@@ -35,7 +35,7 @@ export const MAX_KEPT_BYTES = 32 * 1024 * 1024
  *
  * @param length as announced; NaN where it is not known.
  */
-export async function readWhole(answer: Response, length: number, silence: SilenceWatch): Promise<Uint8Array | null> {
+export async function readAnswer(answer: Response, length: number, silence: SilenceWatch): Promise<Uint8Array | null> {
   try {
     if (!(length <= MAX_KEPT_BYTES)) return await readParts(answer.body, silence)
     // Whoever tells the length has it all. One limit for it: to wait for each part would be dearer than all of them.
@@ -132,6 +132,8 @@ async function pump(
   /** What is of use without its close, and does not say that it ends: its last piece is kept back. */
   let kept: Uint8Array = NOTHING
   const pass = async (bytes: Uint8Array) => {
+    // Of half an event, or of the one that only Tollgate asked for: nothing has come after what is kept.
+    if (bytes.length === 0) return
     const next = kept
     kept = NOTHING
     await write(next)

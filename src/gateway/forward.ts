@@ -12,7 +12,7 @@ import type { PriceBook } from '../pricing/price-book.ts'
 import { MAYBE_BILLED } from '../providers/answer.ts'
 import type { AnswerHead, Dialect, Operation } from '../providers/dialect.ts'
 import { passWholeEvents } from '../providers/whole-frames.ts'
-import { type AnswerEnd, type CreatePipe, type Cut, pumpAnswer, readWhole } from './answer.ts'
+import { type AnswerEnd, type CreatePipe, type Cut, pumpAnswer, readAnswer } from './answer.ts'
 import type { GatewayEnv } from './call.ts'
 import { endOfAnswer, endOfFailure } from './call-end.ts'
 import { toConclusion } from './conclude.ts'
@@ -63,7 +63,9 @@ export function forward(options: ForwardOptions): Handler<GatewayEnv> {
     }
 
     const head = headOf(answered)
-    const announced = Number(answered.headers.get('content-length') ?? Number.NaN)
+    // Of bytes that are compressed all the same it is not the length of what they hold.
+    const isPlain = !answered.headers.has('content-encoding')
+    const announced = isPlain ? Number(answered.headers.get('content-length') ?? Number.NaN) : Number.NaN
     const { body } = answered
     const isKept = announced <= MAX_WHOLE_BYTES || options.operation.kept_whole === true
     if (body === null || (head.format === 'json' && isKept)) {
@@ -87,7 +89,7 @@ async function passWhole(
   answered: Response,
   { head, length, silence }: Whole,
 ): Promise<Response> {
-  const bytes = await readWhole(answered, length, silence)
+  const bytes = await readAnswer(answered, length, silence)
   silence.stop()
   const meter = options.operation.meter(c.var.call.asked, head)
   if (bytes) meter.push(bytes)

@@ -2,11 +2,13 @@
 // of every provider that speaks OpenAI's API.
 
 import { Hono } from 'hono'
-import { authenticate } from '../middleware/authenticate.ts'
+import type { GatewayError } from '../errors.ts'
+import { authenticate, type CallerIdentity } from '../middleware/authenticate.ts'
 import { anthropic } from '../providers/anthropic.ts'
 import { variableOf } from '../providers/compatible/configured.ts'
 import { KNOWN_PROVIDERS } from '../providers/compatible/table.ts'
 import { openai } from '../providers/openai.ts'
+import { answerFault } from './answer-fault.ts'
 import { anthropicOnBedrock, asAnthropic } from './anthropic-on-bedrock.ts'
 import { batchResultsUrl } from './batch-results-url.ts'
 import { type GatewayOptions, gateway } from './gateway.ts'
@@ -43,13 +45,19 @@ export function gatewayRoutes(services: Services) {
   }
   for (const { dialect, gateway } of providers) app.route(`/${dialect.provider}`, gateway)
   const unconfigured = switchedOff(providers)
-  for (const [name, variable] of unconfigured) {
-    const message = `The provider ${name} is not configured here: ${variable} is not set.`
-    app.all(`/${name}/*`, (c) =>
-      openai.errorResponse({ code: 'not_configured', message }, c.var.request_id, { cap_status }),
-    )
-  }
+  for (const [name, variable] of unconfigured) app.route(`/${name}`, notConfigured(name, variable, services))
   app.route('/v1', oneEndpoint({ keys, jwt, cap_status, ...routesByModel(providers), unconfigured }))
+  return app
+}
+
+/** Tells those who have a key what is missing, and strangers nothing. */
+function notConfigured(name: string, variable: string, { config, keys, jwt }: Services) {
+  const errorAnswer = (error: GatewayError, requestId: string) =>
+    openai.errorResponse(error, requestId, { cap_status: config.CAP_STATUS ?? null })
+  const message = `The provider ${name} is not configured here: ${variable} is not set.`
+  const app = new Hono<{ Variables: { request_id: string; caller: CallerIdentity } }>()
+  app.all('*', authenticate({ keys, jwt }), (c) => errorAnswer({ code: 'not_configured', message }, c.var.request_id))
+  app.onError(answerFault(errorAnswer))
   return app
 }
 

@@ -74,8 +74,12 @@ export function startWrangler(options: { port: number; envFile: string; folder: 
 
 /** Wrangler starts others, which may hang although it has ended. */
 function killGroup(leader: ChildProcess): void {
-  if (process.platform === 'win32' || leader.pid === undefined) leader.kill('SIGKILL')
-  else process.kill(-leader.pid, 'SIGKILL')
+  if (process.platform === 'win32' || leader.pid === undefined) return void leader.kill('SIGKILL')
+  try {
+    process.kill(-leader.pid, 'SIGKILL')
+  } catch {
+    // Nobody of it is left.
+  }
 }
 
 /**

@@ -46,26 +46,26 @@ export const PLAIN_TRAITS: Omit<ProviderTraits, 'catalogue_id'> = {
 }
 
 /**
- * `fast` is the newer name of `priority`; 250 % is GPT-5.5's, the dearest.
+ * `priority` has `fast` as a newer name, which is read as the older one; 250 % is GPT-5.5's, the dearest.
  * https://developers.openai.com/api/docs/pricing, https://openai.com/api-fast-mode/
  */
 const OPENAI_TIERS = new Map([
   ['flex', 50],
   ['batch', 50],
   ['priority', 250],
-  ['fast', 250],
 ])
-
-const fast = (percent: number) => ({ priority: percent, fast: percent })
 
 /** Of the same pages. Where input, cached input and output differ, the dearest. */
 const OPENAI_MODEL_TIERS: readonly ModelTiers[] = [
-  [/^gpt-5(\.[124])?$|^gpt-5(\.1)?-codex$|^gpt-5\.4-mini$|^gpt-5\.6-(sol|terra|luna)$|^gpt-4\.1-nano$/, fast(200)],
-  [/^o4-mini$/, fast(182)],
-  [/^gpt-5-mini$/, fast(180)],
-  [/^(o3|gpt-4\.1(-mini)?|gpt-4o-2024-05-13)$/, fast(175)],
-  [/^gpt-4o$/, fast(170)],
-  [/^gpt-4o-mini$/, fast(167)],
+  [
+    /^gpt-5(\.[124])?$|^gpt-5(\.1)?-codex$|^gpt-5\.4-mini$|^gpt-5\.6-(sol|terra|luna)$|^gpt-4\.1-nano$/,
+    { priority: 200 },
+  ],
+  [/^o4-mini$/, { priority: 182 }],
+  [/^gpt-5-mini$/, { priority: 180 }],
+  [/^(o3|gpt-4\.1(-mini)?|gpt-4o-2024-05-13)$/, { priority: 175 }],
+  [/^gpt-4o$/, { priority: 170 }],
+  [/^gpt-4o-mini$/, { priority: 167 }],
   // They have no discount in batches.
   [/^gpt-3\.5(-turbo)?-(0301|0613|1106)$/, { batch: 100 }],
 ]

@@ -3,7 +3,7 @@
 
 import { concatBytes } from './bytes.ts'
 import type { StreamFilter } from './dialect.ts'
-import { MAX_FRAME_BYTES, passWholeFrames, type Scan } from './whole-frames.ts'
+import { MAX_FRAME_BYTES, passWholeFrames } from './whole-frames.ts'
 
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
@@ -13,7 +13,8 @@ const OPEN_BRACE = 0x7b
 const CLOSE_BRACE = 0x7d
 
 interface ArrayScan {
-  scan: Scan
+  /** What is after the array's end belongs to it. `onEnd` is told where each object ends. */
+  scan(chunk: Uint8Array, onEnd?: (at: number) => void): number
   /** True once the array has closed. */
   readonly closed: boolean
 }
@@ -24,7 +25,7 @@ function scanArray(): ArrayScan {
   let inString = false
   let escaped = false
   let closed = false
-  const scan: Scan = (chunk, onEnd) => {
+  const scan: ArrayScan['scan'] = (chunk, onEnd) => {
     let end = 0
     for (let at = 0; at < chunk.length; at++) {
       const byte = chunk[at]

@@ -14,7 +14,7 @@ import {
 import type { JsonObject, Meter, Metered, TokenUsage } from './dialect.ts'
 import { readEvents } from './openai-events.ts'
 import { recognizeRepeats } from './repeated-events.ts'
-import { untoldOpenAITier } from './service-tiers.ts'
+import { namedOpenAITier, untoldOpenAITier } from './service-tiers.ts'
 
 /** Families that are known not to reason: all that they bill is in the answer to be seen. */
 export const VISIBLE_OUTPUT = /^gpt-(3\.5|4)(?!.*(audio|realtime|search))/
@@ -79,7 +79,7 @@ function meterJson(body: JsonObject, expected: Expected): Meter {
 
 function readCommon(chunk: JsonObject, metered: Metered): void {
   metered.response_model = stringOrNull(chunk.model) ?? metered.response_model
-  metered.service_tier = stringOrNull(chunk.service_tier) ?? metered.service_tier
+  metered.service_tier = namedOpenAITier(chunk) ?? metered.service_tier
   if (chunk.error !== undefined && chunk.error !== null) metered.error_class ??= errorClass(chunk.error)
 }
 

@@ -18,7 +18,7 @@ import { readEvents } from './openai-events.ts'
 import { shortenStrings } from './openai-long-strings.ts'
 import { VISIBLE_OUTPUT } from './openai-meter.ts'
 import { isHosted } from './openai-responses-tools.ts'
-import { untoldOpenAITier } from './service-tiers.ts'
+import { namedOpenAITier, untoldOpenAITier } from './service-tiers.ts'
 import { utf8Length } from './text-bound.ts'
 
 const TERMINAL = new Set<unknown>(['completed', 'incomplete', 'failed', 'cancelled'])
@@ -52,7 +52,7 @@ export function meterResponse(body: JsonObject, stream: boolean): Meter {
       usage: isOver ? readResponsesUsage(response) : null,
       seen_output_bytes: isOver ? bytesOfStrings(response.output) : read.delta_bytes,
       response_model: stringOrNull(response.model),
-      service_tier: stringOrNull(response.service_tier) ?? untoldOpenAITier(body),
+      service_tier: namedOpenAITier(response) ?? untoldOpenAITier(body),
       error_class: error === null ? null : errorClass(error),
       continues_as: goesOn ? stringOrNull(response.id) : null,
     }
@@ -93,7 +93,7 @@ function conclude(response: JsonObject): Concluded {
     usage: readResponsesUsage(response),
     longest_input_tokens: null,
     model: stringOrNull(response.model),
-    service_tier: stringOrNull(response.service_tier),
+    service_tier: namedOpenAITier(response),
     error_class: error === null ? null : errorClass(error),
   }
 }

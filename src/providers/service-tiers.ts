@@ -1,5 +1,6 @@
 // Names of service tiers: which of them are the standard one, at its plain price, wherever they are said. Pure.
 
+import { stringOrNull } from './answer.ts'
 import type { Bound } from './dialect.ts'
 
 /** `scale` and `reserved` are paid for in advance, `on_demand` is Groq's own word. */
@@ -36,6 +37,11 @@ export function openAITier({
   }
 }
 
+/** The tier that an OpenAI answer names, or null. A body that asks for one may name it, too. */
+export function namedOpenAITier({ service_tier: tier }: { service_tier?: unknown }): string | null {
+  return tier === 'fast' ? 'priority' : stringOrNull(tier)
+}
+
 /** What an OpenAI answer that names no tier costs: the standard price, unless a dearer one was asked for. */
-export const untoldOpenAITier = ({ service_tier: tier }: { service_tier?: unknown }): 'priority' | null =>
-  tier === 'priority' || tier === 'fast' ? 'priority' : null
+export const untoldOpenAITier = (body: { service_tier?: unknown }): 'priority' | null =>
+  namedOpenAITier(body) === 'priority' ? 'priority' : null

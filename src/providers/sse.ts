@@ -28,9 +28,13 @@ export function createSseReader(onData: (data: string) => void): SseReader {
       if (error.type === 'max-buffer-size-exceeded') broken = true
     },
   })
-  // The parser throws when it is fed after it gave up.
+  let endedInCr = false
+  // The parser throws when it is fed after it gave up. It would wait for the LF of a CRLF: an event is whole at the CR.
   const feed = (text: string) => {
-    if (!broken) parser.feed(text)
+    if (broken || text === '') return
+    const rest = endedInCr && text.startsWith('\n') ? text.slice(1) : text
+    endedInCr = text.endsWith('\r')
+    parser.feed(rest.includes('\r') ? rest.replace(/\r\n?/g, '\n') : rest)
   }
   return {
     push: (bytes) => feed(decoder.decode(bytes, { stream: true })),

@@ -10,8 +10,8 @@ export const MAX_FRAME_BYTES = 24 * 1024 * 1024
 const LF = 0x0a
 const CR = 0x0d
 
-/** Where the last frame of these bytes ends; 0 where none does. What is after the whole stream's end belongs to it. */
-export type Scan = (chunk: Uint8Array, onEnd?: (at: number) => void) => number
+/** Where the last frame of these bytes ends; 0 where none does. */
+export type Scan = (chunk: Uint8Array) => number
 
 /** An event ends with an empty line: LF, CR or CRLF. */
 function scanEvents(): Scan {

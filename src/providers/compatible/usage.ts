@@ -17,6 +17,9 @@ export function withUsageQuirks(meter: Meter, { format }: AnswerHead, quirks: Qu
     get finished() {
       return meter.finished === true
     },
+    get may_be_over() {
+      return meter.may_be_over === true
+    },
     end() {
       const metered = meter.end()
       const own = reader?.end() ?? null

@@ -3,10 +3,20 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, expect, test, vi } from 'vitest'
-import { type AnswerEnd, MAX_KEPT_BYTES, type PumpOptions, pumpAnswer, readWhole } from '../../../src/gateway/answer.ts'
+import {
+  type AnswerEnd,
+  MAX_KEPT_BYTES,
+  type PumpOptions,
+  pumpAnswer,
+  readAnswer,
+} from '../../../src/gateway/answer.ts'
 import { watchSilence } from '../../../src/gateway/silence.ts'
 import { fetchAnswer } from '../../../src/gateway/upstream-answer.ts'
 import { UNREAD } from '../../../src/providers/answer.ts'
+import { providerSchema } from '../../../src/providers/compatible/provider.ts'
+import { withUsageQuirks } from '../../../src/providers/compatible/usage.ts'
+import { meterChat } from '../../../src/providers/openai-meter.ts'
+import { createUsageChunkFilter } from '../../../src/providers/usage-chunk-filter.ts'
 
 afterEach(() => {
   vi.useRealTimers()
@@ -115,6 +125,31 @@ test('a stream that may be over waits with what may be its last piece, and with 
   expect((await reader.read()).done).toBe(true)
 })
 
+test('a compatible provider’s stream without [DONE] waits, too, with what comes before the usage that is taken out', async () => {
+  const { quirks } = providerSchema.parse({ name: 'acme', base_url: 'https://acme.example/v1' })
+  const body = { model: 'm', messages: [] }
+  const chunk = (fields: object) => `data: ${JSON.stringify(fields)}\n\n`
+  const text = chunk({ choices: [{ index: 0, delta: { content: 'Hello' }, finish_reason: null }] })
+  const stop = chunk({ choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] })
+  const usage = chunk({ choices: [], usage: { prompt_tokens: 1, completion_tokens: 1 } })
+  const head = { status: 200, headers: new Headers(), format: 'sse' } as const
+  const record = Promise.withResolvers<boolean>()
+  const { body: answer } = pumped([text, stop, usage], {
+    meter: withUsageQuirks(meterChat(body, true), head, quirks, false),
+    filter: createUsageChunkFilter(),
+    settle: () => record.promise,
+  })
+  const reader = answer.getReader()
+  expect(decoder.decode((await reader.read()).value)).toBe(text)
+  const last = reader.read()
+  expect(await Promise.race([last, new Promise((resolve) => setTimeout(resolve, 20, 'nothing yet'))])).toBe(
+    'nothing yet',
+  )
+  record.resolve(true)
+  expect(decoder.decode((await last).value)).toBe(stop)
+  expect((await reader.read()).done).toBe(true)
+})
+
 test('an answer without an end is not kept without end', async () => {
   const part = new Uint8Array(1024 * 1024)
   let sent = 0
@@ -127,7 +162,7 @@ test('an answer without an end is not kept without end', async () => {
     cancel,
   })
   const silence = watchSilence({ first_byte_ms: 60_000, idle_ms: 60_000 })
-  expect(await readWhole(new Response(body), Number.NaN, silence)).toBeNull()
+  expect(await readAnswer(new Response(body), Number.NaN, silence)).toBeNull()
   silence.stop()
   expect(cancel).toHaveBeenCalledOnce()
   expect(sent).toBeLessThan(MAX_KEPT_BYTES + 3 * part.length)

@@ -279,7 +279,7 @@ test('no write to a cache is cheaper than the input that it is, at any provider'
 
 test('tiers: batch and flex halve, priority adds what the provider asks', () => {
   const tiers = (provider: string, model: string) => Object.fromEntries(catalogue(provider, model)?.tier_percent ?? [])
-  expect(tiers('openai', 'gpt-4o')).toMatchObject({ batch: 50, flex: 50, priority: 170, fast: 170 })
+  expect(tiers('openai', 'gpt-4o')).toMatchObject({ batch: 50, flex: 50, priority: 170 })
   expect(tiers('bedrock', 'amazon.nova-pro-v1:0')).toMatchObject({ batch: 50, flex: 50, priority: 175 })
   expect(tiers('gemini', 'gemini-2.5-flash')).toMatchObject({ batch: 50, flex: 50, priority: 200 })
   expect(tiers('anthropic', 'claude-sonnet-4-5')).toMatchObject({ batch: 50 })
@@ -299,15 +299,13 @@ test.each([
   ['o4-mini', 2, 8],
 ])('the priority price of %s is never below the published one, and at most a percent above', (model, input, output) => {
   const price = catalogue('openai', model) ?? expect.unreachable(model)
-  for (const tier of ['priority', 'fast']) {
-    const percent = price.tier_percent.get(tier) ?? 0
-    for (const [rate, published] of [
-      [price.rates.input, usd(input)],
-      [price.rates.output, usd(output)],
-    ] as const) {
-      expect(Math.ceil((rate * percent) / 100)).toBeGreaterThanOrEqual(published)
-      expect((rate * percent) / 100).toBeLessThanOrEqual(published * 1.01)
-    }
+  const percent = price.tier_percent.get('priority') ?? 0
+  for (const [rate, published] of [
+    [price.rates.input, usd(input)],
+    [price.rates.output, usd(output)],
+  ] as const) {
+    expect(Math.ceil((rate * percent) / 100)).toBeGreaterThanOrEqual(published)
+    expect((rate * percent) / 100).toBeLessThanOrEqual(published * 1.01)
   }
 })
 

@@ -86,7 +86,6 @@ test('what an override leaves out is usual at the provider, and its window is th
     batch: 40,
     flex: 50,
     priority: 250,
-    fast: 250,
   })
   expect(price).toMatchObject({ context_window: 5, web_search_nano_usd_per_million: 3_000 })
 })

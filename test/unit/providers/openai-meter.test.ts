@@ -179,6 +179,8 @@ describe('a JSON answer', () => {
     expect(answered({ choices }, { service_tier: 'priority' }).service_tier).toBe('priority')
     expect(answered({ choices }, { service_tier: 'fast' }).service_tier).toBe('priority')
     expect(answered({ choices, service_tier: 'default' }, { service_tier: 'priority' }).service_tier).toBe('default')
+    // One tier by two names: an admin's price of the one is that of the other.
+    expect(answered({ choices, service_tier: 'fast' }).service_tier).toBe('priority')
   })
 })
 

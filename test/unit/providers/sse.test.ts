@@ -1,0 +1,31 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { createSseReader } from '../../../src/providers/sse.ts'
+
+function read(...parts: string[]): string[] {
+  const events: string[] = []
+  const reader = createSseReader((data) => events.push(data))
+  for (const part of parts) reader.push(new TextEncoder().encode(part))
+  return events
+}
+
+test('an event of CRLF lines is read at its last CR, whether its LF comes or not', () => {
+  expect(read('data: a\r\n\r')).toEqual(['a'])
+  expect(read('data: a\r\n\r', '\ndata: b\r\n\r\n')).toEqual(['a', 'b'])
+  expect(read('data: a\r\n\r', '', '\n\ndata: b\n\n')).toEqual(['a', 'b'])
+})
+
+test('whatever ends the lines and wherever they are cut, the events are the same', () => {
+  const stream = 'data: one\n\n: a comment\ndata: two\ndata: lines\n\nevent: x\ndata: Grüße 👋\n\n'
+  fc.assert(
+    fc.property(fc.constantFrom('\n', '\r', '\r\n'), fc.array(fc.nat(200), { maxLength: 8 }), (end, cuts) => {
+      const bytes = new TextEncoder().encode(stream.replaceAll('\n', end))
+      const events: string[] = []
+      const reader = createSseReader((data) => events.push(data))
+      const at = [0, ...cuts.filter((cut) => cut < bytes.length).sort((a, b) => a - b), bytes.length]
+      for (let i = 1; i < at.length; i++) reader.push(bytes.subarray(at[i - 1], at[i]))
+      reader.end()
+      expect(events).toEqual(['one', 'two\nlines', 'Grüße 👋'])
+    }),
+  )
+})
