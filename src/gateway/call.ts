@@ -1,11 +1,11 @@
 // A call on its way through the gateway: what `parse` found out and the later steps build on.
 
 import type { EventDraft } from '../../durable-objects/ledger/types.ts'
-import type { JsonBody } from '../json-body.ts'
 import type { CallerIdentity } from '../middleware/authenticate.ts'
 import type { Hold } from '../middleware/usage-caps.ts'
 import type { Price } from '../pricing/price.ts'
 import type { Asked, Bound } from '../providers/dialect.ts'
+import type { JsonBody } from '../providers/json-body.ts'
 import type { Quote } from './quote.ts'
 
 export interface Call {

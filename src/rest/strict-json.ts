@@ -3,7 +3,7 @@
 import type { MiddlewareHandler } from 'hono'
 import { encodingFault, mediaTypeOf } from '../body-type.ts'
 import { accepted, GatewayFault } from '../fault.ts'
-import { parseJsonBody } from '../json-body.ts'
+import { parseJsonBody } from '../providers/json-body.ts'
 import { endedEarly } from './empty-body.ts'
 
 /** What Hono's validators read as JSON. */

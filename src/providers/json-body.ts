@@ -1,10 +1,10 @@
 // A JSON body that can be edited without touching what was not asked for: top-level members are found by their place in
 // the text, so that big integers, key order, escapes and whitespace reach the provider as the client sent them. Pure.
 
-import type { GatewayError } from './errors.ts'
-import { concatBytes } from './providers/bytes.ts'
-import type { Edit, JsonObject } from './providers/dialect.ts'
-import { visit } from './providers/text-bound.ts'
+import type { GatewayError } from '../errors.ts'
+import { concatBytes } from './bytes.ts'
+import type { Edit, JsonObject } from './dialect.ts'
+import { visit } from './text-bound.ts'
 
 /** Deeper bodies overflow the stacks of recursive parsers further on (serde_json stops at 128). */
 const MAX_DEPTH = 500

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { applyEdits, type JsonBody, parseJsonBody } from '../../src/json-body.ts'
+import { applyEdits, type JsonBody, parseJsonBody } from '../../../src/providers/json-body.ts'
 
 const encode = (text: string) => new TextEncoder().encode(text)
 const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
