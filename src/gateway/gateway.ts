@@ -14,7 +14,7 @@ import { authenticate } from '../middleware/authenticate.ts'
 import { usageCaps } from '../middleware/usage-caps.ts'
 import type { Database } from '../postgres/client.ts'
 import type { PriceBook } from '../pricing/price-book.ts'
-import type { Dialect } from '../providers/dialect.ts'
+import type { Dialect, Operation } from '../providers/dialect.ts'
 import type { CreatePipe } from './answer.ts'
 import { answerFault } from './answer-fault.ts'
 import type { Call, GatewayEnv } from './call.ts'
@@ -56,7 +56,7 @@ export function gateway(options: GatewayOptions): Hono<GatewayEnv> {
         ledgerOf,
         ask: (c) => ({ ...c.var.call.quote, draft: c.var.call.draft }),
         provision: (c) => provision({ db, ledgerOf }, c.var.caller),
-        refuse: (c, error) => errorAnswer(withField(error, c.var.call), c.var.request_id),
+        refuse: (c, error) => errorAnswer(withField(error, c.var.call, operation), c.var.request_id),
       }),
       forward({ dialect, operation, config, upstream, ledgerOf, prices, createPipe, errorAnswer }),
     )
@@ -77,9 +77,12 @@ function hintFor(method: string, path: string, { provider, operations }: Dialect
   return meant ? ` Did you mean /${provider}${meant.path}?` : ''
 }
 
-/** The ledger knows only that nothing bounds the input; which field is to blame the call knows. */
-function withField(error: GatewayError, { bound, quote }: Call): GatewayError {
-  const field = quote.input_tokens === null ? (bound?.unbounded ?? bound?.open_input) : null
-  if (error.code !== 'unbounded_request' || !field) return error
-  return { ...error, message: `${error.message} At fault is ${field}.`, field }
+/** The ledger knows only which part nothing bounds; which field is to blame, or would bound it, the call knows. */
+function withField(error: GatewayError, { asked, bound, quote }: Call, { edits }: Operation): GatewayError {
+  if (error.code !== 'unbounded_request') return error
+  const blamed = quote.input_tokens === null ? (bound?.unbounded ?? bound?.open_input) : null
+  if (blamed) return { ...error, message: `${error.message} At fault is ${blamed}.`, field: blamed }
+  // What would be written into the body if the ledger granted a bound.
+  const field = edits?.(asked, 1).at(-1)?.field
+  return field === undefined ? error : { ...error, field }
 }

@@ -16,6 +16,7 @@ const OUTPUT_TOKENS: [models: RegExp, Record<string, number>][] = [
 /** High fidelity, at the largest size. */
 const INPUT_TOKENS = 7_340
 const PARTIAL_TOKENS = 100
+const MOST_PARTIAL_IMAGES = 3
 
 export function makeImages(path: string, bytes: Buffer, content_type: string): Script {
   const isForm = path !== '/v1/images/generations'
@@ -31,6 +32,9 @@ export function makeImages(path: string, bytes: Buffer, content_type: string): S
   const wanted = String(body.quality ?? 'high')
   const most = OUTPUT_TOKENS.find(([models]) => models.test(model))?.[1] ?? {}
   const partials = Number(body.partial_images ?? 0)
+  if (!(partials >= 0 && partials <= MOST_PARTIAL_IMAGES)) {
+    return refusal(400, `partial_images must be at most ${MOST_PARTIAL_IMAGES}.`)
+  }
   const output = (most[wanted] ?? most.high ?? 0) + partials * PARTIAL_TOKENS
   const text_tokens = Buffer.byteLength(String(body.prompt ?? ''))
   const image_tokens = form ? filesOf(form).length * INPUT_TOKENS : 0

@@ -162,11 +162,14 @@ function streamed(opening: Body, whole: Body, searches: Body[], item: Body, piec
   ])
 }
 
+/** As many as a gateway lets pass under a cap: who asks for more has none, and must not fill the memory. */
+const MOST_SEARCHES = 1_000
+
 function searchesOf(body: Body): Body[] {
   const tools = Array.isArray(body.tools) ? body.tools : []
   if (!tools.some((tool) => isBody(tool) && String(tool.type).startsWith('web_search'))) return []
   const query = 'fake'
-  return Array.from({ length: Number(body.max_tool_calls ?? 1) }, () => ({
+  return Array.from({ length: Math.min(Number(body.max_tool_calls ?? 1), MOST_SEARCHES) }, () => ({
     id: randomId('ws_', 32),
     type: 'web_search_call',
     status: 'completed',

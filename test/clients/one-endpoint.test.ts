@@ -226,6 +226,17 @@ describe('refusals are OpenAI’s typed errors, raised once, and nothing is forw
     expect((await send('x'.repeat(21 * 1024 * 1024), 'tg_wrong')).status).toBe(401)
   })
 
+  test('an answer that nothing bounds, under a token cap: by the field that would bound it', async () => {
+    const { key } = await gateway.admin.user([{ cap_type: 'daily', limits: { tokens: 1_000_000 } }])
+    const { client } = oneOf(key)
+    const error = await failure(client.chat.completions.create({ model: 'groq/nobody-knows-it', messages: MESSAGES }))
+    expect(error).toBeInstanceOf(BadRequestError)
+    expect(error).toMatchObject({
+      code: 'unbounded_request',
+      param: expect.stringMatching(/^max_(completion_)?tokens$/),
+    })
+  })
+
   test('an exceeded cap, in the provider’s name, counted as one refusal', async () => {
     const { id, key } = await gateway.admin.user([{ cap_type: 'daily', limits: { tokens: 5 } }])
     expect(await raised(key, 'groq/m')).toBeInstanceOf(RateLimitError)
