@@ -29,9 +29,14 @@ export interface LocalDatabase {
   close(): Promise<void>
 }
 
-/** With `url` a Postgres server, else PGlite in the folder `dataDir`, else PGlite in memory. */
-export async function openDatabase(options: { url?: string; dataDir?: string } = {}): Promise<LocalDatabase> {
-  return options.url === undefined ? openPGlite(options.dataDir) : openServer(options.url)
+/**
+ * With `url` a Postgres server, else PGlite in the folder `dataDir`, else PGlite in memory: empty, or what `PGlite.dumpDataDir`
+ * has put into `dump`.
+ */
+export async function openDatabase(
+  options: { url?: string; dataDir?: string; dump?: Blob } = {},
+): Promise<LocalDatabase> {
+  return options.url === undefined ? openPGlite(options) : openServer(options.url)
 }
 
 /** As `openDatabase`. @throws {StartFault} where the database does not answer. */
@@ -58,9 +63,9 @@ function refuseTransactionControl({ query }: Query): void {
 }
 
 /** One connection; PGlite itself queues what is concurrent. */
-async function openPGlite(dataDir: string | undefined): Promise<LocalDatabase> {
+async function openPGlite({ dataDir, dump }: { dataDir?: string; dump?: Blob }): Promise<LocalDatabase> {
   if (dataDir !== undefined) await mkdir(dataDir, { recursive: true })
-  const database = await PGlite.create(dataDir === undefined ? {} : { dataDir })
+  const database = await PGlite.create({ ...(dataDir && { dataDir }), ...(dump && { loadDataDir: dump }) })
   database.parsers = new Proxy({}, { get: () => (text: string) => text })
   database.serializers = {}
   const run = async (session: Pick<PGlite, 'query'>, query: Query): Promise<QueryResult> => {

@@ -22,7 +22,10 @@ interface FetchOptions {
 
 // The driver knows one endpoint for the whole process. This one function serves every client: a client's own endpoint
 // and timeout come along with each request. The body is read here, so that a timeout in it is the driver's error too.
-neonConfig.fetchFunction = async (url: string, { endpoint, timeout_ms, ...init }: RequestInit & FetchOptions) => {
+neonConfig.fetchFunction = async (
+  url: string,
+  { endpoint, timeout_ms = TIMEOUT_MS, ...init }: RequestInit & Partial<FetchOptions>,
+) => {
   const response = await fetch(endpoint ?? url, { ...init, signal: AbortSignal.timeout(timeout_ms) })
   return new Response(await response.text(), { status: response.status })
 }

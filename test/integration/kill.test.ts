@@ -51,4 +51,5 @@ test.skipIf(!existsSync('/proc/self/stat'))(
     expect(answered.filter((id) => !recorded.has(id))).toEqual([])
     await gateway.close()
   },
+  120_000,
 )

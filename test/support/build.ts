@@ -6,7 +6,6 @@ import { dirname } from 'node:path'
 const ROOT = `${dirname(dirname(import.meta.dirname))}/`
 export const BUILT_WORKER = `${ROOT}dist/worker/index.js`
 
-/** vitest's global setup. */
 export default function buildWorker(): void {
   bundle('dist/worker')
 }
