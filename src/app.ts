@@ -9,7 +9,6 @@ import { adminRoutes } from './admin/routes.ts'
 import { createJwtVerifier } from './auth/jwt.ts'
 import { createKeyRing } from './auth/keys.ts'
 import type { Config } from './config.ts'
-import type { CreatePipe } from './gateway/answer.ts'
 import { gatewayRoutes } from './gateway/routes.ts'
 import { configuredPrices, providerNames } from './gateway/upstreams.ts'
 import { authenticate, requireAdmin } from './middleware/authenticate.ts'
@@ -28,16 +27,9 @@ export interface AppOptions {
   /** Where admins' prices are kept for all workers; null or left out: there are none, and none can be set. */
   priceStore?: PriceStore | null
   ledgerOf: LedgerOf
-  /** Default: Web-standard streams. */
-  createPipe?: CreatePipe
 }
 
-export function createApp({
-  config,
-  ledgerOf,
-  priceStore = null,
-  createPipe = () => new TransformStream(),
-}: AppOptions) {
+export function createApp({ config, ledgerOf, priceStore = null }: AppOptions) {
   const db = openDatabase(config)
   const keys = createKeyRing(config.KEY_SIGNING_SECRETS)
   const jwt = createJwtVerifier(config)
@@ -49,7 +41,7 @@ export function createApp({
   // Hono's default would first try for 30 ms to compile all routes into one expression, and give up on Gemini's.
   const app = new Hono<{ Variables: { request_id: string } }>({ router: new TrieRouter() })
   app.use(requestId(newId))
-  app.route('/', gatewayRoutes({ config, ledgerOf, db, keys, jwt, prices, createPipe }))
+  app.route('/', gatewayRoutes({ config, ledgerOf, db, keys, jwt, prices }))
   const providers = providerNames(config)
   const admin = adminRoutes({ db, ledgerOf, keys, now: Date.now, newId, providers, priceStore })
   const usage = usageRoutes({ db, ledgerOf })

@@ -13,7 +13,7 @@ let app: ReturnType<typeof createApp> | undefined
 export default {
   async fetch(request, env, ctx) {
     try {
-      app ??= createApp({ config: parseConfig(env), ledgerOf: ledgersIn(env), priceStore: pricesIn(env), createPipe })
+      app ??= createApp({ config: parseConfig(env), ledgerOf: ledgersIn(env), priceStore: pricesIn(env) })
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error
       console.error(error.message)
@@ -22,9 +22,6 @@ export default {
     return app.fetch(request, env, ctx)
   },
 } satisfies ExportedHandler<Env>
-
-/** workerd's own pipe, which its streams pass through natively. */
-const createPipe = () => new IdentityTransformStream()
 
 const ledgersIn = (env: Env) => (subject: string) => env.USAGE_LEDGER.get(env.USAGE_LEDGER.idFromName(subject))
 

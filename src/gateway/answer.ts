@@ -66,9 +66,6 @@ async function readParts(body: ReadableStream<Uint8Array> | null, silence: Silen
   }
 }
 
-/** Two ends of a pipe for bytes: a `TransformStream`, or what a host has of its own that is faster. */
-export type CreatePipe = () => { readable: ReadableStream<Uint8Array>; writable: WritableStream<Uint8Array> }
-
 export interface PumpOptions {
   meter: Meter
   filter: StreamFilter | null
@@ -78,8 +75,6 @@ export interface PumpOptions {
   abort: () => void
   /** What tells the client that a stream ended badly; null for answers that are not streams: those are cut. */
   errorEvent: ((cut: Cut | null) => Uint8Array) | null
-  /** Makes what stands between the pump and the client. */
-  createPipe: CreatePipe
   /** Asked now and then: whether its caller may still have the answer. Must not reject. */
   mayGoOn: () => Promise<boolean>
   /** Called once, with how the call ended: is it on record? The client's last bytes wait for it. Must not reject. */
@@ -91,13 +86,66 @@ export function pumpAnswer(
   upstream: ReadableStream<Uint8Array>,
   options: PumpOptions,
 ): { body: ReadableStream<Uint8Array>; done: Promise<void> } {
-  const { readable, writable } = options.createPipe()
-  return { body: readable, done: pump(upstream.getReader(), writable.getWriter(), options) }
+  const client = openClient()
+  return { body: client.body, done: pump(upstream.getReader(), client, options) }
+}
+
+/** The client's side of a body that is written piece by piece. */
+interface Client {
+  body: ReadableStream<Uint8Array>
+  /** Whether it waits for the next piece. */
+  readonly isAsking: boolean
+  /** Called when it asks for the next piece, and when it leaves. */
+  onAsk: () => void
+  onLeave: () => void
+  give(bytes: Uint8Array): void
+  /** With an error the body is cut. */
+  close(error: Error | null): void
+}
+
+/** A stream that is pulled from: a pipe with two ends costs workerd half as much again. */
+function openClient(): Client {
+  let controller: ReadableStreamDefaultController<Uint8Array> | null = null
+  let isAsking = false
+  const body = new ReadableStream<Uint8Array>(
+    {
+      start(its) {
+        controller = its
+      },
+      pull() {
+        isAsking = true
+        client.onAsk()
+      },
+      cancel() {
+        controller = null
+        client.onLeave()
+      },
+    },
+    { highWaterMark: 0 },
+  )
+  const client: Client = {
+    body,
+    get isAsking() {
+      return isAsking
+    },
+    onAsk: ignore,
+    onLeave: ignore,
+    give(bytes) {
+      isAsking = false
+      controller?.enqueue(bytes)
+    },
+    close(error) {
+      if (error) controller?.error(error)
+      else controller?.close()
+      controller = null
+    },
+  }
+  return client
 }
 
 async function pump(
   reader: ReadableStreamDefaultReader<Uint8Array>,
-  writer: WritableStreamDefaultWriter<Uint8Array>,
+  client: Client,
   { meter, filter, silence, abort, errorEvent, mayGoOn, settle }: PumpOptions,
 ): Promise<void> {
   let cut: Cut | null = null
@@ -117,17 +165,19 @@ async function pump(
     askedAt = Date.now()
     if (!(await mayGoOn())) giveUp('no_longer_allowed')
   }
-  /** Lets go of a write that its client does not take. */
+  /** Lets go of a piece that the client does not take. */
   let letGo: (() => void) | null = null
   const write = async (bytes: Uint8Array) => {
     if (readOn !== null || bytes.length === 0) return
-    silence.begin('idle')
-    await new Promise<void>((resolve) => {
-      letGo = resolve
-      writer.write(bytes).catch(clientLeft).then(resolve)
-    })
-    letGo = null
-    silence.end()
+    if (!client.isAsking) {
+      silence.begin('idle')
+      await new Promise<void>((resolve) => {
+        letGo = client.onAsk = resolve
+      })
+      letGo = null
+      silence.end()
+    }
+    if (readOn === null) client.give(bytes)
   }
   /** What is of use without its close, and does not say that it ends: its last piece is kept back. */
   let kept: Uint8Array = NOTHING
@@ -150,7 +200,10 @@ async function pump(
     ended.isRecorded = await settle({ metered, cut, client_gone: readOn !== null, first_byte_at })
     return ended
   }
-  writer.closed.catch(clientLeft)
+  client.onLeave = () => {
+    clientLeft()
+    letGo?.()
+  }
   silence.onSilence(() => {
     // A client that keeps its connection and does not read would keep the hold, too.
     if (letGo) {
@@ -189,12 +242,11 @@ async function pump(
   silence.stop()
   isOver = true
   if (readOn !== null) clearTimeout(readOn)
-  const closed = !errorEvent && cut !== null ? writer.abort(new Error(cut)) : writer.close()
-  // Not awaited: a slow reader must not keep the call from ending.
-  closed.catch(ignore)
+  // Who had fallen silent has not had all of it.
+  const isCut = readOn !== null || (!errorEvent && cut !== null)
+  client.close(isCut ? new Error(cut ?? 'client_gone') : null)
 }
 
 const NOTHING = new Uint8Array()
 
-/** For promises that are only told something: their other end is gone, and that is noticed elsewhere. */
 const ignore = () => undefined

@@ -12,7 +12,7 @@ import { MAYBE_BILLED } from '../providers/answer.ts'
 import type { AnswerHead, Dialect, Operation } from '../providers/dialect.ts'
 import { applyEdits } from '../providers/json-body.ts'
 import { passWholeEvents } from '../providers/whole-frames.ts'
-import { type AnswerEnd, type CreatePipe, type Cut, pumpAnswer, readAnswer } from './answer.ts'
+import { type AnswerEnd, type Cut, pumpAnswer, readAnswer } from './answer.ts'
 import type { GatewayEnv } from './call.ts'
 import { endOfAnswer, endOfFailure } from './call-end.ts'
 import { toConclusion } from './conclude.ts'
@@ -38,7 +38,6 @@ export interface ForwardOptions {
   upstream: Upstream
   ledgerOf: LedgerOf
   prices: PriceBook
-  createPipe: CreatePipe
   /** How an error looks to this dialect's SDK. */
   errorAnswer: (error: GatewayError, requestId: string) => Response
 }
@@ -118,7 +117,7 @@ function passStream(
   answered: Response,
   { head, body, silence, abort }: Streaming,
 ): Response {
-  const { dialect, operation, ledgerOf, createPipe } = options
+  const { dialect, operation, ledgerOf } = options
   const { call, caller, hold, request_id } = c.var
   const isStream =
     answered.ok && (head.format === 'sse' || head.format === 'eventstream' || operation.streams?.(call.asked) === true)
@@ -130,7 +129,6 @@ function passStream(
     filter: isStream ? (operation.filter?.(call.asked) ?? (head.format === 'sse' ? passWholeEvents() : null)) : null,
     silence,
     abort,
-    createPipe,
     mayGoOn: () => mayGoOn(ledgerOf, caller.user_id, { key_id: caller.key_id, scope: caller.scope }),
     errorEvent: isStream ? (cut) => streamError(cutError(cut), request_id, call.asked) : null,
     async settle(how) {

@@ -15,7 +15,6 @@ import { usageCaps } from '../middleware/usage-caps.ts'
 import type { Database } from '../postgres/client.ts'
 import type { PriceBook } from '../pricing/price-book.ts'
 import type { Dialect, Operation } from '../providers/dialect.ts'
-import type { CreatePipe } from './answer.ts'
 import { answerFault } from './answer-fault.ts'
 import type { Call, GatewayEnv } from './call.ts'
 import { forward } from './forward.ts'
@@ -37,11 +36,10 @@ export interface GatewayOptions {
   keys: KeyRing
   jwt: JwtVerifier | null
   prices: PriceBook
-  createPipe: CreatePipe
 }
 
 export function gateway(options: GatewayOptions): Hono<GatewayEnv> {
-  const { config, dialect, upstream, ledgerOf, db, keys, jwt, prices, createPipe } = options
+  const { config, dialect, upstream, ledgerOf, db, keys, jwt, prices } = options
   const errorAnswer = (error: GatewayError, requestId: string) =>
     dialect.errorResponse(error, requestId, { cap_status: config.CAP_STATUS ?? null })
 
@@ -58,7 +56,7 @@ export function gateway(options: GatewayOptions): Hono<GatewayEnv> {
         provision: (c) => provision({ db, ledgerOf }, c.var.caller),
         refuse: (c, error) => errorAnswer(withField(error, c.var.call, operation), c.var.request_id),
       }),
-      forward({ dialect, operation, config, upstream, ledgerOf, prices, createPipe, errorAnswer }),
+      forward({ dialect, operation, config, upstream, ledgerOf, prices, errorAnswer }),
     )
   }
   app.all('*', (c) => {

@@ -49,7 +49,6 @@ function pumped(chunks: string[], options: Partial<PumpOptions> = {}, idle_ms = 
     silence: watchSilence({ first_byte_ms: 60_000, idle_ms }),
     abort: () => undefined,
     errorEvent: (cut) => new TextEncoder().encode(`error: ${cut}`),
-    createPipe: () => new TransformStream(),
     mayGoOn: async () => true,
     settle: async (end) => {
       ends.push(end)
