@@ -170,10 +170,12 @@ test('an answer without an end is not kept without end', async () => {
 test('a client that keeps its connection and does not read cannot keep its call from ending', async () => {
   const chunks = Array.from({ length: 50 }, () => 'x'.repeat(1_000))
   const aborted = Promise.withResolvers<void>()
-  const { done, ends } = pumped(chunks, { abort: () => aborted.resolve() }, 30)
+  const { body, done, ends } = pumped(chunks, { abort: () => aborted.resolve() }, 30)
   await aborted.promise
   await done
   expect(ends).toMatchObject([{ cut: 'client_gone' }])
+  // Should it read on after all: an end would tell it that it has everything.
+  await expect(new Response(body).text()).rejects.toThrow('client_gone')
 })
 
 test('silence within an answer is noticed after its own limit, however long the first byte may take', () => {
