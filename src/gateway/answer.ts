@@ -8,6 +8,7 @@
 
 import { concatBytes } from '../providers/bytes.ts'
 import type { Meter, Metered, StreamFilter } from '../providers/dialect.ts'
+import { type ClientBody, openClientBody } from './client-body.ts'
 import type { SilenceWatch } from './silence.ts'
 
 /** How long an answer is read on after its client has gone: a little less than the platform's 30 seconds. */
@@ -86,66 +87,13 @@ export function pumpAnswer(
   upstream: ReadableStream<Uint8Array>,
   options: PumpOptions,
 ): { body: ReadableStream<Uint8Array>; done: Promise<void> } {
-  const client = openClient()
+  const client = openClientBody()
   return { body: client.body, done: pump(upstream.getReader(), client, options) }
-}
-
-/** The client's side of a body that is written piece by piece. */
-interface Client {
-  body: ReadableStream<Uint8Array>
-  /** Whether it waits for the next piece. */
-  readonly isAsking: boolean
-  /** Called when it asks for the next piece, and when it leaves. */
-  onAsk: () => void
-  onLeave: () => void
-  give(bytes: Uint8Array): void
-  /** With an error the body is cut. */
-  close(error: Error | null): void
-}
-
-/** A stream that is pulled from: a pipe with two ends costs workerd half as much again. */
-function openClient(): Client {
-  let controller: ReadableStreamDefaultController<Uint8Array> | null = null
-  let isAsking = false
-  const body = new ReadableStream<Uint8Array>(
-    {
-      start(its) {
-        controller = its
-      },
-      pull() {
-        isAsking = true
-        client.onAsk()
-      },
-      cancel() {
-        controller = null
-        client.onLeave()
-      },
-    },
-    { highWaterMark: 0 },
-  )
-  const client: Client = {
-    body,
-    get isAsking() {
-      return isAsking
-    },
-    onAsk: ignore,
-    onLeave: ignore,
-    give(bytes) {
-      isAsking = false
-      controller?.enqueue(bytes)
-    },
-    close(error) {
-      if (error) controller?.error(error)
-      else controller?.close()
-      controller = null
-    },
-  }
-  return client
 }
 
 async function pump(
   reader: ReadableStreamDefaultReader<Uint8Array>,
-  client: Client,
+  client: ClientBody,
   { meter, filter, silence, abort, errorEvent, mayGoOn, settle }: PumpOptions,
 ): Promise<void> {
   let cut: Cut | null = null
@@ -248,5 +196,3 @@ async function pump(
 }
 
 const NOTHING = new Uint8Array()
-
-const ignore = () => undefined
