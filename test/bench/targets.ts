@@ -1,5 +1,5 @@
 // What is measured: the upstream itself, a bare pass-through worker, and Tollgate with one user and with many. Every part is
-// a process of its own, and no proxy stands before a worker.
+// a process of its own, and no proxy stands before a worker. Behind each stands Miniflare's outbound worker.
 
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -111,7 +111,7 @@ async function startWorker(options: Exclude<V4MiniflareOptions, { workers: unkno
     convertV4MiniflareOptions({
       modules: true,
       compatibilityDate: COMPATIBILITY_DATE,
-      // Else a worker of Miniflare's own stands between the worker and the upstream.
+      // Else Miniflare's outbound worker copies the headers of every request, too.
       stripCfConnectingIp: false,
       unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
       ...options,
