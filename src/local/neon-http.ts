@@ -43,7 +43,8 @@ export async function serveNeonHttp(
   database: LocalDatabase,
   { port, hooks = {} }: { port: number; hooks?: NeonHttpHooks },
 ): Promise<NeonHttpServer> {
-  const server = createServer((request, response) => {
+  // Node's default of 5 seconds would close an idle connection at the very moment in which the worker uses it again.
+  const server = createServer({ keepAliveTimeout: 0 }, (request, response) => {
     answer(database, hooks, request, response).catch((error) => {
       if (!(error instanceof HookFault)) console.error(error)
       request.socket.destroy()

@@ -35,7 +35,9 @@ export async function startGates(): Promise<Gates> {
     state.opened.resolve()
   }
   const provider = await startFakeProvider({
-    reply: ({ body }) => {
+    reply: ({ method, body }) => {
+      // Tollgate looks whether its provider is there when it has lost a call.
+      if (method !== 'POST') return undefined
       const request: { max_tokens: number; stream?: boolean; user: string } = JSON.parse(body.toString())
       const script = answerOf(request)
       const state = states.get(request.user)

@@ -61,6 +61,11 @@ async function streamText(body = {}): Promise<{ text: string; last: OpenAI.ChatC
   return { text, last }
 }
 
+it('closes no connection that is idle: a worker would lose the call that it sends in that moment', async () => {
+  const { headers } = await fetch(provider.url)
+  expect([headers.get('connection'), headers.get('keep-alive')]).toEqual(['keep-alive', null])
+})
+
 describe('OpenAI, through its own SDK', () => {
   it('answers a completion with usage of a quarter of the bytes and a token a word', async () => {
     const { data, request_id } = await openai.chat.completions.create(hello).withResponse()

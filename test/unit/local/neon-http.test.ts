@@ -183,6 +183,11 @@ describe.each(databases)('Neon over HTTP on %s', (_, open) => {
     expect(await sql`select 1 as one`).toEqual([{ one: 1 }])
   })
 
+  it('closes no connection that is idle: a worker would lose the query that it sends in that moment', async () => {
+    const { headers } = await fetch(server.url)
+    expect([headers.get('connection'), headers.get('keep-alive')]).toEqual(['keep-alive', null])
+  })
+
   it('drops the connection after the commit where a hook says so', async () => {
     server.hooks.afterQuery = async () => {
       throw new Error('cut')
