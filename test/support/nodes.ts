@@ -47,7 +47,7 @@ export async function startNodes({ processes, postgres, provider }: NodesOptions
     modules: true,
     scriptPath: BUILT_WORKER,
     compatibilityDate: '2026-10-01',
-    // Else a worker of Miniflare's own stands between the worker and the provider.
+    // Else Miniflare's outbound worker copies the headers of every request.
     stripCfConnectingIp: false,
     unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
     durableObjects: {

@@ -188,6 +188,14 @@ describe.each([
     }
   })
 
+  test('tells with a 401, as HTTP demands, what credential it takes', () => {
+    for (const code of CODES) {
+      const { status, headers } = render(dialect, { code, message: 'No.' })
+      expect(headers.get('www-authenticate'), code).toBe(status === 401 ? 'Bearer' : null)
+    }
+    expect(dialect.readCredential(new Headers({ authorization: 'Bearer tg_1' }), ANY_URL)).toBe('tg_1')
+  })
+
   test('lets no SDK repeat what may have been billed or is vain', () => {
     const retryable = CODES.filter(
       (code) => render(dialect, { code, message: 'No.' }).headers.get('x-should-retry') !== 'false',
