@@ -10,6 +10,7 @@ import { rootCause } from '../src/errors.ts'
 import { openDatabase } from '../src/postgres/client.ts'
 import { loadSnapshot } from '../src/postgres/snapshots.ts'
 import { writeEvents } from '../src/postgres/usage-writer.ts'
+import { Alarm } from './alarm.ts'
 import { Ledger } from './ledger/ledger.ts'
 import type { Sql, SqlValue } from './ledger/sql.ts'
 import type {
@@ -35,10 +36,6 @@ const GUARD_MS = 15_000
 const WRITE_HOLDS_MS = 20
 /** A busy ledger drains its outbox once a beat, and is at rest when it has admitted nothing for one. */
 const BEAT_MS = 1_000
-/** An alarm is set so far ahead at least. */
-const LEAST_SLEEP_MS = 10
-/** An alarm that is so late has been lost. */
-const ALARM_LATE_MS = 5_000
 /** When storage fails the alarm, which would else ring at once and again. */
 const TIDY_RETRY_MS = 10_000
 
@@ -51,9 +48,9 @@ interface Settling {
 export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
   readonly #ledger: Ledger
   readonly #outbox: Outbox
+  readonly #alarm: Alarm
   readonly #database
   readonly #hold_ttl_ms
-  #alarmAt: number | null = null
   #refreshAt = 0
   #settling: Settling[] = []
   #isWriting = false
@@ -78,9 +75,8 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
     const emit = (event: UsageEvent) => this.#outbox.append(event)
     this.#ledger = new Ledger(sql, { hold_ttl_ms: this.#hold_ttl_ms, emit }, Date.now())
     this.#scheduleRefresh()
-    void ctx.blockConcurrencyWhile(async () => {
-      this.#alarmAt = await ctx.storage.getAlarm()
-    })
+    this.#alarm = new Alarm(ctx.storage)
+    void ctx.blockConcurrencyWhile(() => this.#alarm.recall())
   }
 
   async reserve(ask: Ask): Promise<Decision> {
@@ -194,7 +190,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
 
   /** The one alarm, for all duties. */
   override async alarm(): Promise<void> {
-    this.#alarmAt = null
+    this.#alarm.rings()
     const isTidy = attempt('could not tidy up', () => {
       let expired = 0
       do expired = this.#ledger.expire(Date.now())
@@ -214,15 +210,8 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
     if (this.#outbox.isBehind) this.#wakeBy(this.#outbox.nextAttempt())
   }
 
-  /** Sees to it that the alarm rings no later than `at`. */
   #wakeBy(at: number | null): void {
-    if (at === null) return
-    const now = Date.now()
-    // An alarm may ring a moment early: one set for the very instant that is ringing would be lost with it.
-    const soon = Math.max(at, now + LEAST_SLEEP_MS)
-    if (this.#alarmAt !== null && this.#alarmAt <= soon && now < this.#alarmAt + ALARM_LATE_MS) return
-    this.#alarmAt = soon
-    void this.ctx.storage.setAlarm(soon)
+    this.#alarm.wakeBy(at, Date.now())
   }
 
   /** Postgres down: the ledger goes on with what it has and asks again later. */

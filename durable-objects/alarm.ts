@@ -1,0 +1,42 @@
+// The one alarm of a Durable Object, for all its duties: it rings no later than the earliest of them asks for. No clock:
+// `now` is passed in.
+
+/** It is set so far ahead at least. */
+const LEAST_SLEEP_MS = 10
+/** One that is so late has been lost. */
+const LATE_MS = 5_000
+
+/** The part of a Durable Object's storage that this needs. */
+export interface AlarmStorage {
+  getAlarm(): Promise<number | null>
+  setAlarm(at: number): Promise<void>
+}
+
+export class Alarm {
+  readonly #storage: AlarmStorage
+  #at: number | null = null
+
+  constructor(storage: AlarmStorage) {
+    this.#storage = storage
+  }
+
+  /** Learns of the one that an earlier life has set. */
+  async recall(): Promise<void> {
+    this.#at = await this.#storage.getAlarm()
+  }
+
+  /** To be told first of all when it rings. */
+  rings(): void {
+    this.#at = null
+  }
+
+  /** Sees to it that it rings no later than `at`; null: nothing is due. */
+  wakeBy(at: number | null, now: number): void {
+    if (at === null) return
+    // It may ring a moment early: one set for the very instant that is ringing would be lost with it.
+    const soon = Math.max(at, now + LEAST_SLEEP_MS)
+    if (this.#at !== null && this.#at <= soon && now < this.#at + LATE_MS) return
+    this.#at = soon
+    void this.#storage.setAlarm(soon)
+  }
+}
