@@ -6,7 +6,7 @@ export default defineConfig({
     globalSetup: ['test/support/global-setup.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
-    // One more than cores: a fourth of the time a file waits, for a limit to pass or a process to end.
+    // Each file may start a workerd and a Postgres. Three on two cores, since they wait about a fourth of their time.
     maxWorkers: 3,
     // Every file cleans up after itself; to load Miniflare and the SDKs anew for each would be a third of the time.
     isolate: false,

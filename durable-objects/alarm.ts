@@ -1,9 +1,9 @@
-// The one alarm of a Durable Object, for all its duties: it rings no later than the earliest of them asks for. No clock:
-// `now` is passed in.
+// The one alarm of a Durable Object, for all its duties: it rings no later than the earliest of them asks for. Its only I/O
+// is storage; no clock: `now` is passed in.
 
-/** It is set so far ahead at least. */
+/** An alarm is set so far ahead at least. */
 const LEAST_SLEEP_MS = 10
-/** One that is so late has been lost. */
+/** An alarm that is so late has been lost. */
 const LATE_MS = 5_000
 
 /** The part of a Durable Object's storage that this needs. */
@@ -25,8 +25,8 @@ export class Alarm {
     this.#at = await this.#storage.getAlarm()
   }
 
-  /** To be told first of all when it rings. */
-  rings(): void {
+  /** To be called first of all when it rings: what was set is spent. */
+  rang(): void {
     this.#at = null
   }
 

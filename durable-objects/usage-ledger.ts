@@ -190,7 +190,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
 
   /** The one alarm, for all duties. */
   override async alarm(): Promise<void> {
-    this.#alarm.rings()
+    this.#alarm.rang()
     const isTidy = attempt('could not tidy up', () => {
       let expired = 0
       do expired = this.#ledger.expire(Date.now())

@@ -1,5 +1,5 @@
 // The client's side of an answer that is written piece by piece. A stream that is pulled from, rather than a pipe with two
-// ends: that costs workerd half as much again for each piece.
+// ends: that is a task more for workerd with each piece.
 
 export interface ClientBody {
   body: ReadableStream<Uint8Array>

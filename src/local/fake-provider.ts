@@ -47,7 +47,7 @@ const REMEMBERED_REQUESTS = 10_000
 /** Listens on 127.0.0.1 only; without a port on a free one. */
 export async function startFakeProvider(options: { port?: number; reply?: Reply } = {}): Promise<FakeProvider> {
   const requests: RecordedRequest[] = []
-  // Node's default of 5 seconds would close an idle connection at the very moment in which the worker uses it again.
+  // By default Node closes a connection after seconds of idleness, maybe just as the worker uses it again.
   const server = createServer({ keepAliveTimeout: 0 }, async (request, response) => {
     const body = await buffer(request).catch(() => null)
     if (!body) return

@@ -43,7 +43,7 @@ export async function serveNeonHttp(
   database: LocalDatabase,
   { port, hooks = {} }: { port: number; hooks?: NeonHttpHooks },
 ): Promise<NeonHttpServer> {
-  // Node's default of 5 seconds would close an idle connection at the very moment in which the worker uses it again.
+  // By default Node closes a connection after seconds of idleness, maybe just as the worker uses it again.
   const server = createServer({ keepAliveTimeout: 0 }, (request, response) => {
     answer(database, hooks, request, response).catch((error) => {
       if (!(error instanceof HookFault)) console.error(error)

@@ -35,7 +35,7 @@ export function factsOf({ field, cap, errors }: GatewayError): Pick<GatewayError
 export function refusal(error: GatewayError, status: number, body: object, own: Record<string, string>): Response {
   const headers = new Headers({ 'cache-control': 'no-store', ...own })
   if (!isRetryable(error)) headers.set('x-should-retry', 'false')
-  // What every dialect takes, beside its own header.
+  // A 401 must name a scheme (RFC 9110, 15.5.2): this one every dialect takes, beside its own header.
   if (status === 401) headers.set('www-authenticate', 'Bearer')
   const seconds = error.cap?.retry_after_seconds ?? null
   if (seconds !== null && seconds <= MAX_RETRY_AFTER_SECONDS) headers.set('retry-after', String(Math.ceil(seconds)))

@@ -1,3 +1,5 @@
+// The one alarm, against a storage that remembers what it was set to.
+
 import { expect, test } from 'vitest'
 import { Alarm } from '../../../durable-objects/alarm.ts'
 
@@ -31,7 +33,7 @@ test('what is due at once is set a moment ahead, so that it is not lost with the
 test('once it has rung it is set anew', () => {
   const { alarm, set } = open()
   alarm.wakeBy(NOW + 1_000, NOW)
-  alarm.rings()
+  alarm.rang()
   alarm.wakeBy(NOW + 9_000, NOW + 1_000)
   expect(set).toEqual([NOW + 1_000, NOW + 9_000])
 })
