@@ -1,5 +1,5 @@
 // Whether a run's ratios have fallen against a stored run's. Pure. Only ratios to the pass-through of the same round are
-// compared: they depend least on the machine.
+// compared: they depend less on the machine than anything else.
 
 import { grid, type Line, YARDSTICK } from './report.ts'
 
