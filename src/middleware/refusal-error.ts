@@ -66,7 +66,7 @@ function capFacts(
 function capMessage({ cap_type, limit_type, current_usage, limit }: LimitState, asked: number, cap: CapFacts): string {
   const show = (amount: number) => (limit_type === 'cost' ? `$${usdOfNanoUsd(amount)}` : String(amount))
   const unit = limit_type === 'cost' ? '' : ` ${limit_type}`
-  const used = `${show(current_usage)} of ${show(limit)}${unit} are used or in flight, and it needs up to ${show(asked)}`
+  const used = `${show(current_usage)} of ${show(limit)}${unit} are used or in flight, and it needs room for ${show(asked)}`
   const then = cap.reset_time
     ? `The cap resets at ${cap.reset_time}.`
     : asked > limit
