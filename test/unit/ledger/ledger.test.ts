@@ -217,16 +217,21 @@ describe('how calls end', () => {
 
   test('calls and buckets that nothing asks for are forgotten; the total is not', () => {
     configure(cap('total', { requests: 1_000_000 }))
-    for (let i = 0; i < 3_200; i++) {
-      const at = NOON + i * HOUR
-      ledger.reserve(ask(`${i}`), at)
-      ledger.settle(settlement(`${i}`, at, { usage: amount({ requests: 1 }) }), at)
+    const callEachHour = (from: number, until: number) => {
+      for (let i = from; i < until; i++) {
+        const at = NOON + i * HOUR
+        ledger.reserve(ask(`${i}`), at)
+        ledger.settle(settlement(`${i}`, at, { usage: amount({ requests: 1 }) }), at)
+      }
+      ledger.prune(NOON + until * HOUR)
     }
-    const end = NOON + 3_200 * HOUR
-    ledger.prune(end)
+    callEachHour(0, 3_200)
     expect(sql.all('select count(*) as rows from reservations')).toEqual([{ rows: 1_000 }])
     expect(sql.all('select count(*) as rows from usage_buckets')).toEqual([{ rows: 3_072 + 1 }])
-    expect(open().status(end)?.caps[0]?.current_usage.requests).toBe(3_200)
+    expect(open().status(NOON + 3_200 * HOUR)?.caps[0]?.current_usage.requests).toBe(3_200)
+    callEachHour(3_200, 3_210)
+    expect(sql.all('select count(*) as rows from usage_buckets')).toEqual([{ rows: 3_072 + 1 }])
+    expect(open().status(NOON + 3_210 * HOUR)?.caps[0]?.current_usage.requests).toBe(3_210)
   })
 })
 
@@ -237,6 +242,26 @@ test('refusals are counted without a write each, and survive in the sums', () =>
   expect(open().status(NOON)?.caps[0]?.refused).toBe(200)
   ledger.prune(NOON)
   expect(open().status(NOON)?.caps[0]?.refused).toBe(250)
+})
+
+test('refusals count in the window that they were in, written or not', () => {
+  const caps = [cap('daily', { requests: 0 }), cap('total', { requests: 0 })]
+  ledger.configure(snapshot(caps), NOON)
+  const refuse = (times: number, at: number) => {
+    for (let i = 0; i < times; i++) expect(refusalOf(ledger.reserve(ask('a'), at))).not.toBeNull()
+  }
+  const counted = (of: Ledger, at: number) => of.status(at)?.caps.map((status) => status.refused)
+  refuse(3, NOON)
+  const midnight = NOON + 12 * HOUR
+  refuse(2, midnight)
+  expect(counted(ledger, midnight)).toEqual([2, 5])
+  // Both windows are read again, and two refusals wait in memory alone.
+  ledger.configure(snapshot(caps, { time_zone: 'Asia/Tokyo', version: 2 }), midnight)
+  expect(counted(ledger, midnight)).toEqual([2, 5])
+  expect(counted(ledger, midnight + 24 * HOUR)).toEqual([0, 5])
+  ledger.prune(midnight)
+  expect(counted(ledger, midnight)).toEqual([2, 5])
+  expect(counted(open(), midnight)).toEqual([2, 5])
 })
 
 test('a failed write leaves no trace, in memory either', () => {
