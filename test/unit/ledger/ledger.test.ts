@@ -106,9 +106,13 @@ describe('what fits', () => {
 })
 
 describe('what cannot be measured', () => {
-  test('an unpriced model is refused under a cost cap only', () => {
+  test.each([
+    ['a model', { input_cost_nano_usd: null, output: output(10, { nano_usd_per_mtok: null }) }],
+    ['an input', { input_cost_nano_usd: null, output: output(10) }],
+    ['an output', { output: output(10, { nano_usd_per_mtok: null }) }],
+  ])('%s without a price is refused under a cost cap only', (_, asked) => {
     configure(cap('daily', { cost: 1_000 }))
-    const unpriced = ask('a', { input_cost_nano_usd: null, output: output(10, { nano_usd_per_mtok: null }) })
+    const unpriced = ask('a', asked)
     expect(refusalOf(ledger.reserve(unpriced, NOON))).toEqual({ reason: 'unpriced', cap_type: 'daily' })
     configure(cap('daily', { tokens: 1_000 }))
     expect(ledger.reserve(unpriced, NOON).admitted).toBe(true)
@@ -149,6 +153,19 @@ describe('which cap is named', () => {
     configure(cap('hourly', { tokens: 10 }))
     const refusal = refusalOf(ledger.reserve(ask('b', { input_tokens: 11 }), NOON))
     expect(refusal).toMatchObject({ asked: 11, exceeded: { cap_type: 'hourly', reset_at: null } })
+  })
+
+  test('none under which a useful part fits', () => {
+    configure(cap('monthly', { tokens: 100 }), cap('daily', { requests: 1 }))
+    fill()
+    const refusal = refusalOf(ledger.reserve(ask('b', { output: output(500) }), NOON))
+    expect(refusal).toMatchObject({ asked: 1, exceeded: { cap_type: 'daily', limit_type: 'requests' } })
+  })
+
+  test('with the smallest useful part as what the call needs', () => {
+    configure(cap('daily', { tokens: 100 }))
+    const refusal = refusalOf(ledger.reserve(ask('b', { input_tokens: 90, output: output(500) }), NOON))
+    expect(refusal).toMatchObject({ asked: 106, exceeded: { cap_type: 'daily', current_usage: 0, limit: 100 } })
   })
 })
 
