@@ -97,6 +97,14 @@ describe('a busy ledger', () => {
     expect(sql.peek('select 1 from reservations where request_id = ?', late.id)).toEqual([])
   })
 
+  test('counts a hold that is in memory alone in the window that it was admitted in, from its first millisecond on', () => {
+    now = Date.UTC(2026, 5, 16)
+    configure({ ...WIDE, cap_type: 'daily' })
+    admitUnwritten()
+    const heldOn = (instant: number) => ledger.status(instant)?.caps[0]?.held.requests
+    expect([heldOn(now - 1), heldOn(now), heldOn(now + 86_400_000)]).toEqual([0, 1, 0])
+  })
+
   test('16 settlements that arrive together are one transaction, of written holds and of others', () => {
     const all = Array.from({ length: 16 }, () => admit())
     transactions = 0

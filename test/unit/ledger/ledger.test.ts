@@ -207,7 +207,14 @@ describe('how calls end', () => {
     ledger.settle(settlement('a', NOON, { usage: amount({ requests: 1, input_tokens: 30 }) }), NOON + 2 * TTL)
     expect(ledger.status(NOON)?.caps[0]?.current_usage.tokens).toBe(30)
     expect(events).toMatchObject([
-      { outcome: 'expired', usage_source: 'hold', input_tokens: 90, revision: 0, request_model: 'gpt-4o-mini' },
+      {
+        outcome: 'expired',
+        usage_source: 'hold',
+        overrun: false,
+        input_tokens: 90,
+        revision: 0,
+        request_model: 'gpt-4o-mini',
+      },
       { outcome: 'settled', input_tokens: 30, revision: 1, overrun: false },
     ])
   })
