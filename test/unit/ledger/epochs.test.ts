@@ -80,8 +80,10 @@ describe('a busy ledger', () => {
     expect(ceiling()).toMatchObject({ requests: 30, input_tokens: 3_000 })
   })
 
-  test('writes the holds that are still out the second time it is told to, in one transaction', () => {
-    const [a, b, c] = [admitUnwritten(), admit(), admit()]
+  test('writes the holds that are still out the second time it is told to, in one transaction, and says when the first expires', () => {
+    const [a, b] = [admitUnwritten(), admit()]
+    now += 5
+    const c = admit()
     const before = rows()
     transactions = 0
     expect(ledger.writeHolds()).toBeNull()
