@@ -2,6 +2,7 @@
 
 import { beforeEach, describe, expect, test } from 'vitest'
 import { Ledger } from '../../../durable-objects/ledger/ledger.ts'
+import { ENDED_CALLS_KEPT_MS } from '../../../durable-objects/ledger/reservations.ts'
 import type { Cap, Decision, OutputAsk, UsageEvent } from '../../../durable-objects/ledger/types.ts'
 import { amount, ask, cap, settlement, snapshot } from '../../support/ledger-fixtures.ts'
 import { type NodeSql, nodeSql } from '../../support/node-sql.ts'
@@ -169,6 +170,24 @@ describe('which cap is named', () => {
   })
 })
 
+describe('the tightest limit', () => {
+  const tightest = (asked = ask('a')) => {
+    const { cap_type, limit_type } = ledger.reserve(asked, NOON).tightest ?? {}
+    return `${cap_type} ${limit_type}`
+  }
+
+  test('is the one with the smallest share left, the call itself counted', () => {
+    configure(cap('daily', { requests: 10, tokens: 1_000 }), cap('monthly', { requests: 5, tokens: 2_000 }))
+    expect(tightest(ask('a', { input_tokens: 100 }))).toBe('monthly requests')
+    expect(tightest(ask('b', { input_tokens: 600 }))).toBe('daily tokens')
+  })
+
+  test('is one that allows nothing, whatever else is left', () => {
+    configure(cap('monthly', { requests: 100 }), cap('daily', { tokens: 0 }))
+    expect(tightest()).toBe('daily tokens')
+  })
+})
+
 describe('how calls end', () => {
   test('settling twice counts once, and leaves one event', () => {
     configure(cap('daily', { requests: 5 }))
@@ -237,6 +256,21 @@ describe('how calls end', () => {
     ledger.prune(NOON + 400 * 24 * HOUR)
     ledger.settle(end, NOON + 1)
     expect(events).toHaveLength(1)
+  })
+
+  test('a settlement that comes again counts once, however late and however many calls came between', () => {
+    configure(cap('total', { requests: 1_000_000 }))
+    const end = (i: number) => settlement(`${i}`, NOON, { usage: amount({ requests: 1 }) })
+    for (let i = 0; i < 1_100; i++) {
+      ledger.reserve(ask(`${i}`), NOON)
+      ledger.settle(end(i), NOON)
+    }
+    for (const later of [NOON + ENDED_CALLS_KEPT_MS, NOON + ENDED_CALLS_KEPT_MS + 1]) {
+      ledger.prune(later)
+      ledger.settle(end(0), later)
+      expect(ledger.status(later)?.caps[0]?.current_usage.requests).toBe(1_100)
+    }
+    expect(events).toHaveLength(1_100)
   })
 
   test('calls and buckets that nothing asks for are forgotten; the total is not', () => {
