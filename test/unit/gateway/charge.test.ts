@@ -41,6 +41,10 @@ test('a whole answer without usage is charged its input bound and all that went 
     usage_source: 'estimated',
   })
   expect(charge(METERED, CALL, 20).usage?.output_tokens).toBe(20)
+  expect(charge(METERED, CALL, null).usage?.output_tokens).toBe(56)
+  const twice = { ...CALL, quote: { ...QUOTE, output: { ...OUTPUT, choices: 2 } } }
+  expect(charge(METERED, twice, 100).usage?.output_tokens).toBe(72)
+  expect(charge(METERED, twice, 20).usage?.output_tokens).toBe(40)
 })
 
 test.each([
@@ -51,8 +55,12 @@ test.each([
 })
 
 test.each([
-  ['input', { input_tokens: null, input_cost_nano_usd: null }, { input_tokens: 700 }],
-  ['output', { output: { ...OUTPUT, max_tokens: null } }, { input_tokens: 500 }],
+  [
+    'input',
+    { input_tokens: null, input_cost_nano_usd: null },
+    { input_tokens: 700, cost_nano_usd: 1_400_000 + 400_000 },
+  ],
+  ['output', { output: { ...OUTPUT, max_tokens: null } }, { input_tokens: 500, cost_nano_usd: 1_000_000 + 400_000 }],
 ])('a cut call whose %s nothing bounds is charged what went past, for there is no hold', (_, unbounded, charged) => {
   const call = { ...CALL, quote: { ...QUOTE, ...unbounded } }
   expect(charge({ ...METERED, complete: false }, call, null)).toMatchObject({

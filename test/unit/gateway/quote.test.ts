@@ -48,6 +48,11 @@ describe('the quote', () => {
     expect(quote({ ...BOUND, input_tokens: 10 ** 7 }, PRICE, NONE).input_tokens).toBe(105_000)
   })
 
+  test('takes the input once for each round that the provider may make of it, and the window for each', () => {
+    expect(quote({ ...BOUND, rounds: 3 }, PRICE, NONE).input_tokens).toBe(1_500)
+    expect(quote({ ...BOUND, rounds: 3, open_input: 'messages[0]' }, PRICE, NONE).input_tokens).toBe(315_000)
+  })
+
   test('of a model without a price has amounts and no cost', () => {
     expect(quote(BOUND, null, NONE)).toMatchObject({
       input_tokens: 500,

@@ -47,6 +47,11 @@ describe('hand-computed costs', () => {
     expect(costOf(PRICE, { ...NO_USAGE, output_tokens: 10 }, tier)).toBe(cost)
   })
 
+  test('a rate that a tier makes a fraction is rounded up', () => {
+    const price = { ...PRICE, rates: { ...RATES, output: 3 } }
+    expect(costOf(price, { ...NO_USAGE, output_tokens: 1_000_000 }, 'flex')).toBe(2)
+  })
+
   test('a tier that nobody priced costs no less than the plain rates where no tier is dearer', () => {
     const price = { ...PRICE, tier_percent: new Map([['flex', 50]]) }
     expect(costOf(price, { ...NO_USAGE, output_tokens: 10 }, 'fast')).toBe(100_000)
@@ -66,10 +71,13 @@ describe('hand-computed costs', () => {
 })
 
 test('a call that can cause what has no price is unpriced', () => {
-  const silent = { ...PRICE, rates: { ...RATES, audio_input: null }, long_context: [] }
-  const kinds = { ...PLAIN_BOUND, audio_input: true }
-  expect(worstCase(silent, kinds, 10)).toBeNull()
-  expect(worstCase(silent, { ...kinds, audio_input: false }, 10)).not.toBeNull()
+  for (const kind of ['audio_input', 'audio_output'] as const) {
+    const silent = { ...PRICE, rates: { ...RATES, [kind]: null }, long_context: [] }
+    expect(worstCase(silent, { ...PLAIN_BOUND, [kind]: true }, 10)).toBeNull()
+    expect(
+      worstCase(silent, { ...PLAIN_BOUND, audio_input: true, audio_output: true, [kind]: false }, 10),
+    ).not.toBeNull()
+  }
   expect(worstCase(PRICE, { ...PLAIN_BOUND, units: 1 }, 10)).toBeNull()
   expect(worstCase({ ...PRICE, unit_nano_usd: 7 }, { ...PLAIN_BOUND, units: 3 }, 0)?.input_cost_nano_usd).toBe(21)
 })
