@@ -98,6 +98,14 @@ describe('a stream', () => {
     expect(streamed({}, delta('a'), 'data: {"choices"\n\n', finish(), 'data: [DONE]\n\n').complete).toBe(false)
   })
 
+  test('with choices that are none is read on', () => {
+    const odd = chunk({ choices: [null, 'a', 7] })
+    expect(streamed({}, odd, delta('a'), finish(), chunk({ choices: [], usage: USAGE }))).toMatchObject({
+      complete: true,
+      usage: { input_tokens: USAGE.prompt_tokens },
+    })
+  })
+
   test('with an event too large to read is unknown, and throws nothing', () => {
     const large = `data: ${'x'.repeat(5 * 2 ** 20)}`
     expect(streamed({}, large, large, '\n\n', chunk({ choices: [], usage: USAGE }))).toMatchObject({
@@ -226,6 +234,7 @@ describe('usage', () => {
     [[]],
     [{}],
     [{ prompt_tokens: 1 }],
+    [{ completion_tokens: 1 }],
     [{ prompt_tokens: '1', completion_tokens: 1 }],
     [{ prompt_tokens: -1, completion_tokens: 1 }],
     [{ prompt_tokens: 1.5, completion_tokens: 1 }],
