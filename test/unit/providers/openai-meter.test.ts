@@ -225,6 +225,11 @@ describe('usage', () => {
     })
   })
 
+  test('of an input that was cached or written to the cache as a whole is read', () => {
+    const usage = { ...USAGE, prompt_tokens_details: { cached_tokens: 3, cache_write_tokens: 2 } }
+    expect(readChatUsage(usage)).toMatchObject({ cached_input_tokens: 3, cache_write_5m_tokens: 2 })
+  })
+
   test('with reasoning on top of the completion takes the total', () => {
     expect(readChatUsage({ prompt_tokens: 10, completion_tokens: 5, total_tokens: 45 })?.output_tokens).toBe(35)
   })
@@ -241,6 +246,7 @@ describe('usage', () => {
     [{ prompt_tokens: 1, completion_tokens: 2 ** 53 }],
     [{ ...USAGE, prompt_tokens_details: { cached_tokens: -5 } }],
     [{ ...USAGE, prompt_tokens_details: { cached_tokens: 6 } }],
+    [{ ...USAGE, prompt_tokens_details: { cached_tokens: 3, cache_write_tokens: 3 } }],
     [{ ...USAGE, completion_tokens_details: { audio_tokens: 'many' } }],
   ])('%j is unknown', (usage) => {
     expect(readChatUsage(usage)).toBeNull()

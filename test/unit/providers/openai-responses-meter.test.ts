@@ -80,6 +80,11 @@ describe('a stream', () => {
     expect(cut.seen_output_bytes).toBe(new TextEncoder().encode('Grüße 👋').length)
   })
 
+  test('that is fetched later and cut shows no end, and is not complete', () => {
+    const cut = meterOnce(stored, {}, true, bytes.subarray(0, end))
+    expect(cut).toMatchObject({ complete: false, error_class: null, concluded: [] })
+  })
+
   test('is finished once its last event is there, and not before', () => {
     const meter = responses.meter(askedWith(BODY), headOf('sse'))
     meter.push(bytes.subarray(0, end))
@@ -144,13 +149,28 @@ describe('a JSON answer', () => {
 
   test.each([
     [{ usage: null }],
+    [{ usage: { input_tokens: 5 } }],
+    [{ usage: { output_tokens: 7 } }],
     [{ usage: { ...USAGE, input_tokens: '5' } }],
     [{ usage: { ...USAGE, output_tokens: -1 } }],
     [{ usage: { ...USAGE, input_tokens_details: { cached_tokens: 6 } } }],
+    [{ usage: { ...USAGE, input_tokens_details: { cached_tokens: 3, cache_write_tokens: 3 } } }],
     [{ usage: { ...USAGE, output_tokens_details: { reasoning_tokens: 0.5 } } }],
     [{ status: 'in_progress' }],
   ])('whose usage is no count is unknown: %j', (extra) => {
     expect(once({}, { ...RESPONSE, ...extra }).usage).toBeNull()
+  })
+
+  test('whose input was cached or written to the cache as a whole has its usage', () => {
+    const usage = { ...USAGE, input_tokens_details: { cached_tokens: 3, cache_write_tokens: 2 } }
+    expect(once({}, { ...RESPONSE, usage }).usage).toMatchObject({ cached_input_tokens: 3, cache_write_5m_tokens: 2 })
+  })
+
+  test('without usage counts what it shows', () => {
+    const output = [{ type: 'message', content: [{ type: 'output_text', text: 'ü' }] }]
+    const shown = once({}, { ...RESPONSE, usage: null, output })
+    expect(shown).toMatchObject({ complete: true, usage: null })
+    expect(shown.seen_output_bytes).toBeGreaterThanOrEqual(2)
   })
 
   test('of hosted tools or a reasoning model may hide output', () => {
@@ -188,6 +208,14 @@ describe('later answers', () => {
     }
   })
 
+  test('that say why it failed conclude it with that', () => {
+    const failed = { ...RESPONSE, status: 'failed', error: { code: 'rate_limit_exceeded' } }
+    const [concluded] = later('responses_get', failed).concluded
+    expect(concluded?.error_class).toBe('upstream_rate_limited')
+    expect(later('responses_get', { error: { code: 'rate_limit_exceeded' } }).error_class).toBe('upstream_rate_limited')
+    expect(later('responses_get', RESPONSE)).toMatchObject({ error_class: null, concluded: [{ error_class: null }] })
+  })
+
   test('without usage conclude it as unknown', () => {
     expect(later('responses_cancel', { ...RESPONSE, status: 'cancelled', usage: null }).concluded).toEqual([
       expect.objectContaining({ id: 'resp_1', usage: null }),
@@ -206,9 +234,11 @@ describe('later answers', () => {
   })
 
   test('to its deletion conclude it as unknown: nobody can ask any more', () => {
-    expect(later('responses_delete', { id: 'resp_1', deleted: true }).concluded).toEqual([
-      expect.objectContaining({ id: 'resp_1', usage: null }),
-    ])
+    expect(later('responses_delete', { id: 'resp_1', deleted: true })).toMatchObject({
+      complete: true,
+      may_hide_output: false,
+      concluded: [{ id: 'resp_1', usage: null }],
+    })
     expect(later('responses_delete', { error: { code: 'x' } }).concluded).toEqual([])
   })
 })
