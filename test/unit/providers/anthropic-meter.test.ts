@@ -74,6 +74,16 @@ describe('a stream', () => {
     expect(streamed(START, thought, STOP).may_hide_output).toBe(true)
   })
 
+  test('with an event that cannot be read is not complete', () => {
+    expect(streamed(START, 'data: {"type"\n\n', finish({ output_tokens: 5 }), STOP).complete).toBe(false)
+  })
+
+  test('counts the bytes of all that was generated, also where an event says the same again', () => {
+    const delta = event({ type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text: 'ü' } })
+    const each = 'text_delta'.length + 2
+    expect(streamed(START, delta, delta, delta).seen_output_bytes).toBe(3 * each)
+  })
+
   test('without any usage is complete and unknown', () => {
     expect(streamed(event({ type: 'message_start', message: {} }), STOP)).toMatchObject({ complete: true, usage: null })
   })
@@ -141,6 +151,8 @@ describe('a JSON answer', () => {
     expect(tier({ speed: 'fast', inference_geo: 'global' })).toBe('fast')
     expect(tier({ speed: 'standard', inference_geo: 'us' })).toBe('us')
     expect(tier({ service_tier: 'batch' })).toBe('batch')
+    expect(tier({ service_tier: 'batch', inference_geo: 'us' })).toBe('batch_us')
+    expect(tier({ service_tier: 'batch', speed: 'fast' })).toBe('fast')
   })
 
   test.each([
@@ -169,8 +181,14 @@ describe('usage', () => {
     })
   })
 
+  test('tells how much of the output was thought', () => {
+    const usage = { input_tokens: 1, output_tokens: 9, output_tokens_details: { thinking_tokens: 4 } }
+    expect(readMessageUsage(usage, '5m')).toMatchObject({ output_tokens: 9, reasoning_tokens: 4 })
+  })
+
   test('adds runs of the model that the totals leave out', () => {
     const iterations = [
+      null,
       { type: 'message', input_tokens: 10, output_tokens: 5 },
       { type: 'compaction', input_tokens: 1_000, output_tokens: 200, cache_read_input_tokens: null },
     ]
@@ -183,6 +201,7 @@ describe('usage', () => {
   test.each([
     [{}],
     [{ input_tokens: 1 }],
+    [{ output_tokens: 1 }],
     [{ input_tokens: -1, output_tokens: 1 }],
     [{ input_tokens: 1, output_tokens: '1' }],
     [{ input_tokens: 1, output_tokens: 1, cache_read_input_tokens: 0.5 }],

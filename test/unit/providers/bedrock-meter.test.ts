@@ -164,6 +164,23 @@ describe('a JSON answer of InvokeModel', () => {
   })
 })
 
+describe('an error of Converse', () => {
+  test.each([
+    [400, 'ValidationException', 'upstream_error'],
+    [429, 'ThrottlingException', 'upstream_rate_limited'],
+    [429, 'ModelNotReadyException', 'upstream_overloaded'],
+    [503, 'ServiceUnavailableException:http://internal.amazon.com/', 'upstream_overloaded'],
+  ])('%i %s has no usage, whatever its body says', (status, type, error_class) => {
+    const head = { ...headOf('json', { 'x-amzn-errortype': type }), status }
+    const answer = { message: 'No.', output: {}, usage: { inputTokens: 1, outputTokens: 1 } }
+    expect(meterOnce(operationOf('converse'), askedOf(CLAUDE, {}), head, text(answer))).toMatchObject({
+      complete: false,
+      usage: null,
+      error_class,
+    })
+  })
+})
+
 describe('usage of Converse', () => {
   test('counts cache writes that nobody split at the time to live that was asked for', () => {
     const usage = { inputTokens: 1, outputTokens: 1, cacheWriteInputTokens: 100 }
@@ -175,6 +192,7 @@ describe('usage of Converse', () => {
     [null],
     [{}],
     [{ inputTokens: 1 }],
+    [{ outputTokens: 1 }],
     [{ inputTokens: -1, outputTokens: 1 }],
     [{ inputTokens: 1, outputTokens: 1.5 }],
     [{ inputTokens: 1, outputTokens: 1, cacheReadInputTokens: 'many' }],

@@ -116,12 +116,15 @@ describe('a stream', () => {
     expect(meter.end().usage).toMatchObject({ output_tokens: 40 })
   })
 
-  test('of an array is finished once the array has closed', () => {
+  test('of an array is finished once the array has closed, and not complete before', () => {
+    const open = `[${JSON.stringify({ candidates: [candidate('a', 'STOP')], usageMetadata: USAGE })}`
     const meter = stream.meter(askedWith({}, { params: { model: MODEL } }), headOf('json'))
-    meter.push(bytesOf(`[${JSON.stringify({ candidates: [candidate('a', 'STOP')], usageMetadata: USAGE })}`))
+    meter.push(bytesOf(open))
     expect(meter.finished).toBe(false)
     meter.push(bytesOf(']'))
     expect(meter.finished).toBe(true)
+    expect(metered('json', {}, open)).toMatchObject({ complete: false, usage: null })
+    expect(metered('json', {}, open, ']')).toMatchObject({ complete: true, usage: { output_tokens: 7 } })
   })
 
   test('is complete only when every candidate has finished', () => {
@@ -191,6 +194,21 @@ describe('a JSON answer', () => {
     expect(answered({ candidates, usageMetadata: USAGE }, { model }).usage).toMatchObject({ web_search_requests })
   })
 
+  test.each([
+    [[{ web: { uri: 'https://a' } }], 1],
+    [[], 0],
+  ])('grounded in %j without telling its searches pays %i', (groundingChunks, web_search_requests) => {
+    const candidates = [{ ...candidate('Hi', 'STOP'), groundingMetadata: { groundingChunks } }]
+    const model = 'gemini-3-pro-preview'
+    expect(answered({ candidates, usageMetadata: USAGE }, { model }).usage).toMatchObject({ web_search_requests })
+  })
+
+  test('whose first candidate has no index is complete with the others', () => {
+    const { index: _, ...first } = candidate('a', 'STOP')
+    const answer = { candidates: [first, candidate('b', 'STOP', 1)], usageMetadata: USAGE }
+    expect(answered(answer, { body: { generationConfig: { candidateCount: 2 } } }).complete).toBe(true)
+  })
+
   test('names the tier that answered, else it was the one that was asked for', () => {
     const tier = (usageMetadata: object, body: JsonObject) =>
       answered({ candidates: [candidate('Hi', 'STOP')], usageMetadata }, { body }).service_tier
@@ -230,6 +248,27 @@ describe('a JSON answer', () => {
 describe('usage', () => {
   test('that leaves out a count is completed from the total', () => {
     expect(readGeminiUsage({ promptTokenCount: 10, totalTokenCount: 45 })?.output_tokens).toBe(35)
+  })
+
+  test('counts thoughts as output where no total tells, and what tools gave as input, its audio too', () => {
+    const audio = (tokenCount: number) => [{ modality: 'AUDIO', tokenCount }]
+    const usage = {
+      promptTokenCount: 5,
+      cachedContentTokenCount: 5,
+      promptTokensDetails: audio(5),
+      toolUsePromptTokenCount: 3,
+      toolUsePromptTokensDetails: audio(3),
+      candidatesTokenCount: 7,
+      thoughtsTokenCount: 4,
+    }
+    expect(readGeminiUsage(usage)).toEqual({
+      ...NO_USAGE,
+      input_tokens: 8,
+      cached_input_tokens: 5,
+      audio_input_tokens: 8,
+      output_tokens: 11,
+      reasoning_tokens: 4,
+    })
   })
 
   test.each([
