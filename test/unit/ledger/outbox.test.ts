@@ -16,8 +16,9 @@ let now: number
 let written: string[]
 let write: (events: UsageEvent[]) => Promise<void>
 let outbox: Outbox
+let random: number
 
-const open = () => new Outbox(sql, { write: (events) => write(events), now: () => now, random: () => 0 })
+const open = () => new Outbox(sql, { write: (events) => write(events), now: () => now, random: () => random })
 const deliver = async (events: UsageEvent[]) => void written.push(...events.map(({ id }) => id))
 const append = (...ids: string[]) => {
   for (const id of ids) {
@@ -31,6 +32,7 @@ beforeEach(() => {
   sql = nodeSql()
   now = HOUR * 1_000
   written = []
+  random = 0
   write = deliver
   outbox = open()
 })
@@ -108,6 +110,38 @@ test('Postgres down: nothing is lost, and the pauses grow to five minutes', asyn
   write = deliver
   await outbox.drain()
   expect(written).toEqual(['a'])
+})
+
+test('a pause is between half of its length and all of it, so that ledgers do not all come back at once', async () => {
+  write = () => Promise.reject(new Error('down'))
+  append('a')
+  random = 0.5
+  await outbox.drain()
+  expect(outbox.nextAttempt()).toBe(now + 750)
+})
+
+test('a clock that is set back makes no pause longer', async () => {
+  write = () => Promise.reject(new Error('down'))
+  append('a')
+  await outbox.drain()
+  now -= 24 * HOUR
+  expect(outbox.nextAttempt()).toBe(now + 500)
+  await outbox.drain()
+  now -= 24 * HOUR
+  await outbox.drain()
+  now += 500
+  write = deliver
+  await outbox.drain()
+  expect(written).toEqual(['a'])
+})
+
+test('what is delivered leaves the table with the next write', async () => {
+  append(...many(3))
+  await outbox.drain()
+  append('next')
+  expect(sql.all<{ event: string }>('select event from outbox').map(({ event }) => JSON.parse(event).id)).toEqual([
+    'next',
+  ])
 })
 
 test('while a failure asks for patience nobody is asked', async () => {
