@@ -167,7 +167,7 @@ function usdAt(prices: ModelPrice, key: string, inputTokens: number): number | u
 }
 
 /** Sonnet 4 and 4.5 cost more beyond 200,000 tokens, wherever they are served; not every entry says so. */
-const LONG_SONNET = /claude-(4-sonnet|sonnet-4)([-.]5)?(-\d{8})?(-v\d)?(:\d)?$/
+const LONG_SONNET = /claude-(4-sonnet|sonnet-4)([-.][05])?(-\d{8})?(-v\d)?(:\d)?$/
 
 function longSonnet(rates: Rates): Price['long_context'][number] {
   const { input, cached_input, cache_write_5m, cache_write_1h, output } = rates
@@ -181,8 +181,11 @@ function longSonnet(rates: Rates): Price['long_context'][number] {
   return { above_input_tokens: 200_000, rates: { ...rates, ...dearer } }
 }
 
-/** A header (`anthropic-beta: context-1m-...`) opens a window of a million to models whose entry says 200,000. */
+/**
+ * A header (`anthropic-beta: context-1m-...`) opens a window of a million to models whose entry says 200,000. Gemini's
+ * professional models have one that their entries leave out: https://ai.google.dev/gemini-api/docs/models
+ */
 function largestWindow(entry: string, context_window: number | null): number | null {
-  if (context_window === null) return null
+  if (context_window === null) return /^gemini-(2\.5|3|3\.1)-pro(-preview)?$/.test(entry) ? 1_048_576 : null
   return /claude-(sonnet|opus|haiku)-[4-9]/.test(entry) ? Math.max(context_window, 1_000_000) : context_window
 }

@@ -14,7 +14,7 @@ export function modelKey(provider: string, model: string): string {
   return provider === 'bedrock' ? (ARN.exec(id)?.[1] ?? id) : id
 }
 
-const DATED = /^([-@]?\d{8}|-\d{4}-\d{2}-\d{2}|\d{4}|)(-latest)?$/
+const DATED = /^([-@]?\d{8}|-?\d{4}-\d{2}-\d{2}|\d{4}|)(-latest)?$/
 
 /** True where `id` (lower case) is what the entry means, not only what its pattern takes. */
 export function matchesForSure(match: MatchLogic, id: string): boolean {

@@ -136,8 +136,8 @@ export const PROVIDERS: ReadonlyMap<string, ProviderTraits> = new Map<string, Pr
         // 75 to 100 % more than standard: https://ai.google.dev/gemini-api/docs/optimization
         ['priority', 200],
       ]),
-      // Vertex AI serves them, the Gemini API does not.
-      is_wrong: (entry) => entry.startsWith('claude'),
+      // Vertex AI serves Claude, the Gemini API does not. The preview is retired; what replaced it costs up to four times as much.
+      is_wrong: (entry) => entry.startsWith('claude') || entry === 'gemini-2.5-flash-preview',
     },
   ],
   // A deployment is priced by its name. Fallbacks of the catalogue: OpenAI's and Anthropic's list prices.
@@ -150,7 +150,16 @@ export const PROVIDERS: ReadonlyMap<string, ProviderTraits> = new Map<string, Pr
     'deepseek',
     { ...PLAIN_TRAITS, catalogue_id: 'deepseek', is_wrong: (entry) => /^deepseek-(chat|reasoner)$/.test(entry) },
   ],
-  ['xai', { ...PLAIN_TRAITS, catalogue_id: 'x-ai' }],
+  // Retired names that go on to newer models at their prices, most of them dearer, some with a larger window:
+  // https://docs.x.ai/developers/migration/may-15-retirement
+  [
+    'xai',
+    {
+      ...PLAIN_TRAITS,
+      catalogue_id: 'x-ai',
+      is_wrong: (entry) => /^grok-(3$|4-0709|4(-1)?-fast|code-fast)/.test(entry),
+    },
+  ],
   ['together', { ...PLAIN_TRAITS, catalogue_id: 'together' }],
   // Any host may serve open weights, at its own price. Of the closed ones some long-context prices are missing.
   [
@@ -159,7 +168,7 @@ export const PROVIDERS: ReadonlyMap<string, ProviderTraits> = new Map<string, Pr
       ...PLAIN_TRAITS,
       catalogue_id: 'openrouter',
       is_wrong: (entry, { context_window, has_long_context }) => {
-        if (/gpt-oss|image|audio/.test(entry)) return true
+        if (/gpt-oss|image|audio|grok-4-fast/.test(entry)) return true
         if (/^(anthropic\/claude|openai\/|google\/gemini-[^/]*flash)/.test(entry)) return false
         const may_be_long = context_window === null || context_window > 200_000
         return !/^(google\/gemini|x-ai\/)/.test(entry) || (may_be_long && !has_long_context)

@@ -57,7 +57,7 @@ const BODIES: Record<string, Record<string, fc.Arbitrary<AnyCall>>> = {
   groq: compatible('openai/gpt-oss-20b', { responses: anyOpenAI.responses('openai/gpt-oss-20b', false) }),
   mistral: compatible('mistral-large-latest', { embeddings: anyOpenAI.embeddings('mistral-embed') }),
   deepseek: compatible('deepseek-v3.2'),
-  xai: compatible('grok-3', { responses: anyOpenAI.responses('grok-3', false) }),
+  xai: compatible('grok-4.3', { responses: anyOpenAI.responses('grok-4.3', false) }),
   together: compatible('meta-llama/Llama-3.3-70B-Instruct-Turbo', {
     completions: anyOpenAI.completions('mistralai/Mixtral-8x7B-Instruct-v0.1'),
     embeddings: anyOpenAI.embeddings('BAAI/bge-large-en-v1.5'),

@@ -26,7 +26,7 @@ const MODELS: Record<string, Models> = {
     models: 'gpt-4o-mini',
   },
   deepseek: { chat: 'deepseek-v3.2', rates: [228.8, 228.8, 343.2], models: 'gpt-4o-mini' },
-  xai: { chat: 'grok-3', rates: [3_000, 750, 15_000], responses: true, models: 'gpt-4o-mini' },
+  xai: { chat: 'grok-4.3', rates: [1_250, 200, 2_500], responses: true, models: 'gpt-4o-mini' },
   together: {
     chat: 'meta-llama/Llama-3.3-70B-Instruct-Turbo',
     rates: [880, 880, 880],

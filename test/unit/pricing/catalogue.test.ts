@@ -74,6 +74,10 @@ describe('the catalogue', () => {
     },
   )
 
+  test.each(['gpt-5-nano-2025-08-07', 'gpt-5-mini-2025-08-07', 'gpt-4o-2024-11-20'])('%s is priced', (model) => {
+    expect(catalogue('openai', model)).not.toBeNull()
+  })
+
   test('prices audio where both ways have a price', () => {
     expect(catalogue('openai', 'gpt-audio')?.rates).toMatchObject({ audio_input: usd(32), audio_output: usd(64) })
   })
@@ -163,6 +167,12 @@ describe('Bedrock', () => {
       { above_input_tokens: 200_000, rates: { input: usd(6.6), cache_write_1h: usd(13.2), output: usd(24.75) } },
     ])
     expect(catalogue('bedrock', 'us.anthropic.claude-sonnet-4-6')?.long_context).toEqual([])
+    for (const [provider, model] of [
+      ['anthropic', 'claude-sonnet-4-20250514'],
+      ['anthropic', 'claude-sonnet-4-5-20250929'],
+      ['openrouter', 'anthropic/claude-sonnet-4'],
+    ] as const)
+      expect(catalogue(provider, model)?.long_context).toMatchObject([{ rates: { input: usd(6), output: usd(22.5) } }])
   })
 })
 
@@ -182,6 +192,7 @@ describe('Gemini', () => {
     ['gemini-3.1-flash-live-preview', 'images and video at their own rates'],
     ['gemini-3.5-flash-ultra', 'a sibling'],
     ['gemma-3-27b-it', 'no paid tier'],
+    ['gemini-2.5-flash-preview-05-20', 'retired: what answers is dearer'],
     ['claude-opus-4-6', "another provider's"],
   ])('%s is unpriced: %s', (model) => {
     expect(catalogue('gemini', model)).toBeNull()
@@ -191,6 +202,11 @@ describe('Gemini', () => {
     expect(catalogue('gemini', 'gemini-2.5-flash')?.rates.audio_input).toBe(usd(1))
     expect(catalogue('gemini', 'gemini-3.5-flash')?.rates.audio_input).toBeNull()
     expect(catalogue('gemini', 'gemini-2.5-flash-preview-tts')?.rates).toMatchObject({ audio_output: usd(10) })
+  })
+
+  test('its professional models have the window that their entries leave out', () => {
+    for (const model of ['gemini-2.5-pro', 'gemini-3-pro-preview', 'gemini-3.1-pro-preview'])
+      expect(catalogue('gemini', model)?.context_window).toBe(1_048_576)
   })
 
   test('keeps long-context rates', () => {
@@ -206,7 +222,7 @@ describe('OpenAI-compatible providers', () => {
     ['mistral', 'mistral-large-2512', 0.5],
     ['mistral', 'magistral-small-2509', 0.5],
     ['mistral', 'mistral-embed', 0.1],
-    ['xai', 'grok-4', 3],
+    ['xai', 'grok-4.3', 1.25],
     ['together', 'meta-llama/Llama-3.3-70B-Instruct-Turbo', 0.88],
     ['together', 'NousResearch/Nous-Hermes-Llama2-13b', 0.225],
     ['openrouter', 'anthropic/claude-haiku-4.5', 1],
@@ -227,6 +243,12 @@ describe('OpenAI-compatible providers', () => {
     ['mistral', 'mistral-ocr-latest', 'billed by the page'],
     ['deepseek', 'deepseek-chat', 'an alias that moved on to a dearer model'],
     ['xai', 'grok-voice-latest', 'billed by the hour'],
+    ['xai', 'grok-4', 'retired: another model answers, at another price'],
+    ['xai', 'grok-3-latest', 'retired'],
+    ['xai', 'grok-4-fast', 'retired: what answers costs six times as much'],
+    ['xai', 'grok-4-1-fast-non-reasoning', 'retired'],
+    ['xai', 'grok-code-fast-1', 'retired'],
+    ['openrouter', 'x-ai/grok-4-fast', 'retired'],
     ['openrouter', 'meta-llama/llama-3.1-8b-instruct', 'the price of whichever host serves it'],
     ['openrouter', 'openai/gpt-oss-20b', 'open weights'],
     ['openrouter', 'openai/gpt-5-image', 'images'],
