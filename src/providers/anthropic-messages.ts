@@ -14,7 +14,7 @@ import {
   readPositiveInteger,
   unknownField,
 } from './fields.ts'
-import { TOOL_PREAMBLE_TOKENS, tokensOfBody } from './text-bound.ts'
+import { TOOL_PREAMBLE_TOKENS, tokensOfBody, visit } from './text-bound.ts'
 
 /**
  * At most 1,568 tokens, of newer models 4,784: larger images are made smaller.
@@ -57,7 +57,7 @@ export function readMessageBound(body: JsonObject, bytes: number): Bound | Gatew
     input_tokens: tokensOfBody(body, bytes) + media.added_tokens + client.added_tokens + formatted,
     open_input: media.open_input ?? client.open_input,
     rounds: client.uses + 1,
-    unbounded: unknownField(body, KNOWN_FIELDS) ?? client.hosted ?? findCompaction(body),
+    unbounded: unknownField(body, KNOWN_FIELDS) ?? client.hosted ?? findCompaction(body) ?? findBroughtTool(body),
     // A bound at or below the thinking budget would be a 400 from Anthropic. Each round may write as much as the bound.
     output: { max_tokens: maxTokens, min_tokens: Math.min(maxTokens, thinking + 1), choices: client.uses + 1 },
     cache_write: dearestCacheWrite(body, 'cache_control'),
@@ -95,6 +95,18 @@ function findCompaction(body: JsonObject): string | null {
   const { edits = [] } = body.context_management
   const clears = (edit: unknown) => isObject(edit) && typeof edit.type === 'string' && edit.type.startsWith('clear_')
   return Array.isArray(edits) && edits.every(clears) ? null : 'context_management'
+}
+
+/** A message may bring a tool that `tools` does not name, of any kind: also one that Anthropic runs. */
+function findBroughtTool(body: JsonObject): string | null {
+  const isReference = (tool: unknown) => isObject(tool) && /^(mcp_)?tool(set)?_reference$/.test(String(tool.type))
+  return findOpenContent(body, (block) => {
+    let brings = false
+    visit(block, (value) => {
+      brings ||= isObject(value) && value.type === 'tool_addition' && !isReference(value.tool)
+    })
+    return brings ? 'open' : null
+  })
 }
 
 interface Tools {

@@ -2,6 +2,7 @@
 
 import { isObject } from './answer.ts'
 import { INLINE_IMAGE_TOKENS, isInlineImage } from './openai-chat.ts'
+import { isDeclared } from './openai-responses-tools.ts'
 
 /** Items that are all in the body. Others may stand for more: reasoning and compactions (encrypted, or by id), files. */
 const INLINE_ITEMS = new Set(
@@ -9,8 +10,8 @@ const INLINE_ITEMS = new Set(
   local_shell_call_output shell_call shell_call_output apply_patch_call apply_patch_call_output`.split(/\s+/),
 )
 
-/** Items that make the model do what no field limits: more tools, a pass of its own. */
-const UNBOUNDED_ITEMS = new Set(['additional_tools', 'compaction_trigger'])
+/** Items that bring tools which `tools` does not name, of any kind: also those that OpenAI runs. */
+const ITEMS_OF_TOOLS = new Set(['additional_tools', 'tool_search_output'])
 
 const TEXT_PARTS = new Set(['input_text', 'output_text', 'summary_text', 'reasoning_text', 'text', 'refusal'])
 
@@ -28,8 +29,12 @@ export function readResponseInput(input: string | unknown[]): InputBound {
     // A message needs no type; an item that has neither refers to a stored one.
     const type = isObject(item) ? (item.type ?? (typeof item.role === 'string' ? 'message' : null)) : null
     if (!isObject(item) || typeof type !== 'string') bound.open_input ??= path
-    else if (UNBOUNDED_ITEMS.has(type)) bound.unbounded ??= path
-    else if (!INLINE_ITEMS.has(type)) bound.open_input ??= `${path}.${type.slice(0, 40)}`
+    else if (ITEMS_OF_TOOLS.has(type)) {
+      if (!Array.isArray(item.tools) || !item.tools.every(isDeclared)) bound.unbounded ??= path
+    } else if (type === 'compaction_trigger') {
+      // A pass of the model over all of it.
+      bound.unbounded ??= path
+    } else if (!INLINE_ITEMS.has(type)) bound.open_input ??= `${path}.${type.slice(0, 40)}`
     else {
       readContent(item.content, `${path}.content`, bound)
       readContent(item.output, `${path}.output`, bound)

@@ -46,6 +46,11 @@ export function isHosted(tool: unknown): boolean {
   return kind === 'search' || kind === 'unbounded'
 }
 
+/** True where a tool costs its bytes and nothing else. */
+export function isDeclared(tool: unknown): boolean {
+  return kindOf(tool) === 'declared'
+}
+
 function kindOf(tool: unknown): 'declared' | 'built_in' | 'search' | 'unbounded' {
   if (!isObject(tool)) return 'unbounded'
   switch (tool.type) {
@@ -53,7 +58,7 @@ function kindOf(tool: unknown): 'declared' | 'built_in' | 'search' | 'unbounded'
     case 'custom':
       return 'declared'
     case 'namespace':
-      return Array.isArray(tool.tools) && tool.tools.every(isDeclared) ? 'declared' : 'unbounded'
+      return Array.isArray(tool.tools) && tool.tools.every(isOfClient) ? 'declared' : 'unbounded'
     case 'local_shell':
     case 'apply_patch':
     case 'computer':
@@ -71,4 +76,4 @@ function kindOf(tool: unknown): 'declared' | 'built_in' | 'search' | 'unbounded'
   }
 }
 
-const isDeclared = (tool: unknown) => isObject(tool) && (tool.type === 'function' || tool.type === 'custom')
+const isOfClient = (tool: unknown) => isObject(tool) && (tool.type === 'function' || tool.type === 'custom')

@@ -173,6 +173,31 @@ describe('what nothing bounds is named', () => {
     expect(bound(extra).unbounded).toBe(name)
   })
 
+  const brought = (tool: JsonObject) => [
+    { role: 'user', content: 'news?' },
+    {
+      role: 'system',
+      content: [
+        { type: 'text', text: 'x' },
+        { type: 'tool_addition', tool },
+      ],
+    },
+  ]
+  const definition = { type: 'web_search_20260318', name: 'web_search' }
+
+  test('a tool that a message brings by value', () => {
+    expect(bound({ messages: brought({ type: 'tool_definition', definition }) }).unbounded).toBe(
+      'messages[1].content[1]',
+    )
+    const change = { type: 'tool_addition', tool: { type: 'tool_definition', definition } }
+    const compaction = { role: 'user', content: [{ type: 'compaction', tool_changes: [change] }] }
+    expect(bound({ messages: [compaction] }).unbounded).toBe('messages[0].content[0]')
+  })
+
+  test.each(['tool_reference', 'mcp_tool_reference', 'mcp_toolset_reference'])('not so for a %s', (type) => {
+    expect(bound({ messages: brought({ type, name: 'a' }) }).unbounded).toBeNull()
+  })
+
   test('not so for fields that ask for nothing, or clear the context', () => {
     const context_management = { edits: [{ type: 'clear_tool_uses_20250919' }] }
     expect(bound({ mcp_servers: [], container: null, context_management }).unbounded).toBeNull()

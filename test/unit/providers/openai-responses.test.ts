@@ -89,7 +89,10 @@ test.each([
   [{ reasoning: { mode: 'pro' } }, 'reasoning.mode'],
   [{ model: 'o3-deep-research' }, 'model'],
   [{ tools: [{ type: 'web_search' }] }, 'max_tool_calls'],
-  [{ input: [{ type: 'additional_tools', tools: [] }] }, 'input[0]'],
+  ...['additional_tools', 'tool_search_output'].flatMap((type): [JsonObject, string][] => [
+    [{ input: [{ type, tools: [{ type: 'function', name: 'f' }, { type: 'web_search' }] }] }, 'input[0]'],
+    [{ input: [{ type }], max_tool_calls: 1 }, 'input[0]'],
+  ]),
   [{ input: [{ type: 'compaction_trigger' }] }, 'input[0]'],
   ...[
     { type: 'web_search_preview' },
@@ -137,6 +140,15 @@ test('tools that the client runs cost their bytes, and 1,000 tokens for each tha
   const read = bound({ tools })
   expect(read).toMatchObject({ unbounded: null, open_input: null, rounds: 1 })
   expect(read.input_tokens).toBe(size({ ...BODY, tools }) + 4_000)
+})
+
+test('tools that the client runs cost their bytes wherever the input brings them', () => {
+  const tools = [
+    { type: 'function', name: 'f' },
+    { type: 'namespace', tools: [{ type: 'custom', name: 'c' }] },
+  ]
+  for (const type of ['additional_tools', 'tool_search_output'])
+    expect(bound({ input: [{ type, tools }] })).toMatchObject({ unbounded: null, open_input: null, rounds: 1 })
 })
 
 describe('edits', () => {
