@@ -46,6 +46,15 @@ describe('rateLimitFields', () => {
     expect(rateLimitFields({ ...daily, reset_at: NOW + 1 }, NOW).RateLimit).toBe('"daily-requests";r=12;t=1')
   })
 
+  test.each([
+    ['hourly', 3_600],
+    ['daily', 86_400],
+    ['weekly', 604_800],
+  ] as const)('the window of a %s cap is %i seconds, whenever it ends', (cap_type, seconds) => {
+    for (const reset_at of [NOW + 1, NOW + 3_600_000])
+      expect(rateLimitFields({ ...daily, cap_type, reset_at }, NOW)['RateLimit-Policy']).toContain(`;w=${seconds}`)
+  })
+
   test('a month is as long as it is, wherever midnight is', () => {
     const windowOf = (resetAt: string) =>
       rateLimitFields({ ...daily, cap_type: 'monthly', reset_at: Date.parse(resetAt) }, NOW)['RateLimit-Policy']
