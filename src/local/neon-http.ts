@@ -46,7 +46,8 @@ export async function serveNeonHttp(
   // By default Node closes a connection after seconds of idleness, maybe just as the worker uses it again.
   const server = createServer({ keepAliveTimeout: 0 }, (request, response) => {
     answer(database, hooks, request, response).catch((error) => {
-      if (!(error instanceof HookFault)) console.error(error)
+      // Who hangs up in the middle of a query, such as a worker that is killed, has asked for nothing.
+      if (!(error instanceof HookFault) && error !== request.errored) console.error(error)
       request.socket.destroy()
     })
   })

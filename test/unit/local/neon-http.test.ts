@@ -1,8 +1,10 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { NeonDbError, type NeonQueryFunction, neon, neonConfig } from '@neondatabase/serverless'
 import { sql as raw } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/neon-http'
 import { bigint, boolean, jsonb, numeric, pgTable, text, timestamp, uuid } from 'drizzle-orm/pg-core'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { type LocalDatabase, openDatabase } from '../../../src/local/database.ts'
 import { type NeonHttpServer, serveNeonHttp } from '../../../src/local/neon-http.ts'
 
@@ -45,6 +47,21 @@ describe.each(databases)('Neon over HTTP on %s', (_, open) => {
     await sql`drop table neon_http_things`
     await server.close()
     await database.close()
+  })
+
+  it('takes a client that hangs up in the middle of a query for no fault of its own', async () => {
+    const printed = vi.spyOn(console, 'error')
+    const { hostname, port } = new URL(server.url)
+    const client = connect(Number(port), hostname)
+    client.write('POST /sql HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"query":')
+    await once(client, 'connect')
+    // Answered after what the client has sent is being read, and again after it has gone.
+    await sql`select 1`
+    client.destroy()
+    await once(client, 'close')
+    await sql`select 1`
+    expect(printed).not.toHaveBeenCalled()
+    printed.mockRestore()
   })
 
   it('returns every type as the driver parses it from Neon', async () => {
