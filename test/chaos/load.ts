@@ -66,8 +66,14 @@ export interface LoadOptions {
   pause_ms?: number
 }
 
-/** So that a refused client does not keep the processor from the others. */
-const PAUSE_MS = 20
+/** So that a refused client does not keep the processor from the others, nor one that nobody answers from who restarts. */
+const PAUSE_MS: Partial<Record<Fate, number>> = {
+  refused: 20,
+  failed: 20,
+  broken_off: 20,
+  cut_short: 20,
+  unanswered: 100,
+}
 const REFUSALS = new Set([401, 402, 403, 429])
 
 /** To a gateway whose URL may change. */
@@ -87,8 +93,8 @@ export function startLoad(
 
   const client = async (user: User) => {
     while (!isOver) {
-      const isCalm = await callOnce(send, user, calls++, headers(), seen)
-      const pause = isCalm ? pause_ms : Math.max(pause_ms, PAUSE_MS)
+      const fate = await callOnce(send, user, calls++, headers(), seen)
+      const pause = Math.max(pause_ms, PAUSE_MS[fate] ?? 0)
       if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause))
     }
   }
@@ -117,14 +123,14 @@ export function startLoad(
 /** Over all loads of this process, so that no two calls have the same marker. */
 let made = 0
 
-/** One call of the kind that the number says, sorted into `seen`. False where the next should wait a little. */
+/** One call of the kind that the number says, sorted into `seen`. */
 export async function callOnce(
   send: Send,
   user: User,
   number: number,
   headers: Record<string, string>,
   seen: Seen,
-): Promise<boolean> {
+): Promise<Fate> {
   const kind = kindOf(number)
   const marker = markerOf(made++)
   const { path, body } = bodyOf(kind, marker, user.id)
@@ -157,7 +163,7 @@ export async function callOnce(
     said,
   })
   if (fate === 'answered') seen.latencies_ms.push(performance.now() - started)
-  return fate === 'answered' || fate === 'ended_badly'
+  return fate
 }
 
 /** By what the client has, and only then by how the connection ended: an answer is whole when all of its bytes are here. */
