@@ -12,7 +12,7 @@ export interface Answer {
 
 /**
  * `cut`: the connection ended as the request had it. `hang`: no whole answer in time. `broken`: it ended by itself. `raced`:
- * it had been kept from an earlier request with a body, and ended before a byte of an answer to this one.
+ * it ended before a byte of an answer, and had been kept from an earlier request with a body, or was still taking a long one.
  */
 export type Sent = Answer | { lost: 'cut' | 'hang' | 'broken' | 'raced'; why: string }
 
@@ -21,10 +21,14 @@ export const LONGEST_MS = 15_000
 
 export const newAgent = () => new Agent({ keepAlive: true, maxSockets: 64 })
 
+/** Of a body that nobody reads workerd takes no more. */
+const GRACE_BYTES = 65_536
+
 /**
  * workerd closes a connection some milliseconds after it has answered a request whose body nobody read (of a GET, say), and
- * does not announce it: the next request may be on its way. That request, and no other, is sent once more, over a
- * connection of its own, where the same end is a fault. `onRace` hears of it.
+ * does not announce it: the next request may be on its way, or the rest of a body that was too long for anyone, whose
+ * sender then does not hear why. Such a request, and no other, is sent once more, over a connection of its own, where the
+ * same end is a fault. `onRace` hears of it.
  */
 export async function send(base: string, agent: Agent, request: FuzzRequest, onRace: (why: string) => void) {
   const sent = await sendOver(base, agent, request)
@@ -59,7 +63,8 @@ function sendOver(
   const onError = ({ message }: Error) => {
     if (framing === 'cut') return resolve({ lost: 'cut', why: message })
     const last = used && lastUse.get(used)
-    const raced = outgoing.reusedSocket && last?.had_body && used?.bytesRead === read_before
+    const isLong = bytes !== null && bytes.length > GRACE_BYTES
+    const raced = ((outgoing.reusedSocket && last?.had_body) || isLong) && used?.bytesRead === read_before
     const after = last ? ` ${Math.round(performance.now() - last.ended_at)} ms after ${last.what}` : ''
     resolve({ lost: raced ? 'raced' : 'broken', why: message + after })
   }
