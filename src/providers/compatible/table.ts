@@ -11,7 +11,7 @@ export const KNOWN_PROVIDERS: readonly ProviderRow[] = [
     operations: ['responses', 'models'],
     quirks: {
       usage_at: 'x_groq.usage',
-      fields: { include_reasoning: 0, reasoning_format: 0 },
+      fields: { include_reasoning: 0, reasoning_format: 0, disable_tool_validation: 0 },
       // These search the web and run code by themselves.
       fee_models: ['compound'],
     },

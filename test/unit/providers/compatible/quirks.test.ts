@@ -30,6 +30,7 @@ const edits = (name: string, more: JsonObject, granted: number | null = null) =>
 
 describe('bounds', () => {
   test('own parameters whose cost is known are no reason to refuse; all others are', () => {
+    expect(bound(chatOf('groq'), { disable_tool_validation: true }).unbounded).toBeNull()
     expect(bound(chatOf('mistral'), { random_seed: 7, top_k: 3 }).unbounded).toBeNull()
     expect(bound(chatOf('mistral'), { prompt_id: 'x' }).unbounded).toBe('prompt_id')
     expect(bound(chatOf('acme'), { random_seed: 7 }).unbounded).toBe('random_seed')
