@@ -33,9 +33,10 @@ export class Alarm {
   /** Sees to it that it rings no later than `at`; null: nothing is due. */
   wakeBy(at: number | null, now: number): void {
     if (at === null) return
+    const isLost = this.#at !== null && now >= this.#at + LATE_MS
     // It may ring a moment early: one set for the very instant that is ringing would be lost with it.
-    const soon = Math.max(at, now + LEAST_SLEEP_MS)
-    if (this.#at !== null && this.#at <= soon && now < this.#at + LATE_MS) return
+    const soon = isLost ? now + LEAST_SLEEP_MS : Math.max(at, now + LEAST_SLEEP_MS)
+    if (this.#at !== null && this.#at <= soon && !isLost) return
     this.#at = soon
     void this.#storage.setAlarm(soon)
   }
