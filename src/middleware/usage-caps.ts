@@ -57,6 +57,8 @@ export interface Hold {
   settle(end: CallEnd | Promise<CallEnd>): Promise<boolean>
 }
 
+const MAX_METADATA_LENGTH = 65_536
+
 export interface UsageCapsVariables {
   request_id: string
   caller: { user_id: string; key_id: string | null; scope?: KeyScope }
@@ -76,7 +78,7 @@ export interface UsageCapsOptions<C> {
 /**
  * Admits a call only if its worst case fits under every cap of the caller, and charges what the handler reports: where it
  * reports nothing, what was asked. Every answer carries the `RateLimit` fields of the tightest cap. Needs
- * `c.var.request_id` and `c.var.caller`, see `requestId()` and `authenticate()`.
+ * `c.var.request_id` and `c.var.caller`, see `requestId()` and `authenticate()`. Once a request: a second one throws.
  *
  * @example
  * app.use(requestId(), authenticate({ keys, jwt }))
@@ -93,6 +95,8 @@ export function usageCaps<E extends { Variables: UsageCapsVariables }>(
   const { ledgerOf, ask = 1, provision, refuse = (_, error) => problemResponse(error) } = options
 
   async function run(c: Context<E>, next: Next): Promise<Response | undefined> {
+    // The ledger would take the second ask of a request for a repetition of the first.
+    if (c.get('hold')) throw new TypeError('usageCaps: this request has a hold already; guard each route once')
     const started_at = Date.now()
     const asked = toAsk(c, typeof ask === 'number' ? { requests: ask } : await ask(c))
 
@@ -153,6 +157,7 @@ function toAsk<E extends { Variables: UsageCapsVariables }>(c: Context<E>, asked
     checkAsk('output.', amounts)
     checkAsk('output.', { choices }, 1)
   }
+  checkMetadata(draft?.metadata)
   return {
     request_id,
     caller: { key_id: caller.key_id, scope: caller.scope ?? 'call' },
@@ -183,6 +188,14 @@ function checkAsk(path: string, amounts: Record<string, number | null>, least = 
   for (const [name, amount] of Object.entries(amounts)) {
     if (amount === null || (isCount(amount) && amount >= least)) continue
     throw new TypeError(`usageCaps: ask.${path}${name} must be a whole number of at least ${least}, not ${amount}`)
+  }
+}
+
+/** The ledger keeps it as JSON. */
+function checkMetadata(metadata: EventDraft['metadata'] | undefined): void {
+  if (metadata === undefined || metadata === null) return
+  if (JSON.stringify(metadata).length > MAX_METADATA_LENGTH) {
+    throw new TypeError(`usageCaps: ask.draft.metadata must have at most ${MAX_METADATA_LENGTH} characters as JSON`)
   }
 }
 
@@ -222,7 +235,7 @@ function toSettlement(
 function amountReported({ requests, request_id }: Ask, usage: Partial<Amount>): Amount | null {
   const amount = { requests, input_tokens: 0, output_tokens: 0, cost_nano_usd: 0, ...usage }
   if (Object.values(amount).every(isCount)) return amount
-  logFault('a report of usage is no amount', request_id, JSON.stringify(usage))
+  logFault('a report of usage is no amount', request_id, Object.entries(usage))
   return null
 }
 

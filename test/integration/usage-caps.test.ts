@@ -259,6 +259,8 @@ describe('an ask that no ledger could hold throws and names its field', () => {
       { output: { max_tokens: 5, min_tokens: 0, choices: 0.5, nano_usd_per_mtok: 0 } },
       'ask.output.choices',
     ],
+    ['metadata of 70,000 characters', { draft: { metadata: { a: 'x'.repeat(70_000) } } }, 'ask.draft.metadata'],
+    ['metadata that is no JSON', { draft: { metadata: { order: 12n } } }, 'BigInt'],
   ])('%s', async (_, ask, field) => {
     allow({ requests: 10 })
     route(ask)
@@ -269,7 +271,16 @@ describe('an ask that no ledger could hold throws and names its field', () => {
   })
 })
 
-test.each([Number.NaN, -70, 0.5, Number.POSITIVE_INFINITY])(
+test('a second ask of one request throws: its ledger would take it for a repetition of the first', async () => {
+  allow({ requests: 3 })
+  app.use(usageCaps({ ledgerOf }))
+  route(5)
+  expect((await post('/work')).status).toBe(500)
+  expect(String(thrown)).toContain('guard each route once')
+  expect(used()?.requests).toBe(1)
+})
+
+test.each([Number.NaN, -70, 0.5, Number.POSITIVE_INFINITY, 5n as unknown as number])(
   'a report of %s tokens is no usage: what was asked is charged',
   async (input_tokens) => {
     allow({ tokens: 1_000 })
