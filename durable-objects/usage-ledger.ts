@@ -173,9 +173,10 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
     this.ctx.waitUntil(this.#drain())
   }
 
-  async configure(snapshot: Snapshot): Promise<void> {
-    this.#ledger.configure(snapshot, Date.now())
+  async configure(snapshot: Snapshot): Promise<boolean> {
+    const isTaken = this.#ledger.configure(snapshot, Date.now())
     this.#scheduleRefresh()
+    return isTaken
   }
 
   async status(caller: Caller | null): Promise<LedgerStatus | { refusal: Refusal }> {

@@ -37,12 +37,13 @@ export class Config {
     return this.#fetchedAt
   }
 
-  /** Unless it already has a newer one. */
-  take(snapshot: Snapshot, now: number): void {
-    if (this.#snapshot && this.#snapshot.version > snapshot.version) return
+  /** False where it already has a newer one, which it keeps. */
+  take(snapshot: Snapshot, now: number): boolean {
+    if (this.#snapshot && this.#snapshot.version > snapshot.version) return false
     this.#sql.all(SAVE, JSON.stringify(snapshot), now)
     this.#snapshot = snapshot
     this.#fetchedAt = now
+    return true
   }
 
   /** Why this caller may not act, or null; a null caller is the operator. */

@@ -76,9 +76,9 @@ export class Ledger {
     return this.#config.fetchedAt
   }
 
-  /** Takes a snapshot unless it already has a newer one. What is in flight stays held. */
-  configure(snapshot: Snapshot, now: number): void {
-    this.#config.take(snapshot, now)
+  /** Takes a snapshot; false where it already has a newer one, which it keeps. What is in flight stays held. */
+  configure(snapshot: Snapshot, now: number): boolean {
+    return this.#config.take(snapshot, now)
   }
 
   /**

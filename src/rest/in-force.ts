@@ -23,8 +23,9 @@ export async function pushSnapshot({ db, ledgerOf }: Deps, userId: string): Prom
     if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait))
     try {
       const snapshot = await loadSnapshot(db, userId)
-      if (snapshot) await ledgerOf(userId).configure(snapshot)
-      return
+      if (!snapshot || (await ledgerOf(userId).configure(snapshot))) return
+      // Another change was faster: loaded again, both are in it. Unless the database has gone back to an older state.
+      cause = new Error(`the ledger has a newer snapshot than version ${snapshot.version}`)
     } catch (error) {
       cause = error
     }

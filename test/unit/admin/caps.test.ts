@@ -106,6 +106,15 @@ test('a cap that was saved without coming into force does so when its creation i
   expect(configs.get(id)?.caps).toEqual([])
 })
 
+test('a change is not said to be in force where the ledger decides by a newer state, which the database no longer has', async () => {
+  const id = await newUser()
+  await newCap(id)
+  const known = configs.get(id)
+  if (!known) throw new Error('the ledger was told nothing')
+  configs.set(id, { ...known, version: known.version + 40 })
+  expect(await newCap(id, { cap_type: 'weekly' })).toMatchObject({ status: 503, body: { code: 'not_yet_in_force' } })
+})
+
 test('a deleted cap is gone', async () => {
   const id = await newUser()
   const path = `/admin/users/${id}/caps/${(await newCap(id)).body.id}`

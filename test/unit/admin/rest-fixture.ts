@@ -40,7 +40,9 @@ export async function openRest() {
       configure: async (snapshot) => {
         if (faults.configure-- > 0) throw new Error('the ledger is away')
         const known = configs.get(subject)
-        if (!known || known.version <= snapshot.version) configs.set(subject, snapshot)
+        if (known && known.version > snapshot.version) return false
+        configs.set(subject, snapshot)
+        return true
       },
       status: async (caller) => {
         if (faults.status-- > 0) throw new Error('the ledger is away')

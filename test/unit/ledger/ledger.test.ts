@@ -59,8 +59,8 @@ describe('who may call', () => {
   })
 
   test('an older snapshot never replaces a newer one', () => {
-    ledger.configure(snapshot([], { version: 7, status: 'suspended' }), NOON)
-    ledger.configure(snapshot([], { version: 6 }), NOON)
+    expect(ledger.configure(snapshot([], { version: 7, status: 'suspended' }), NOON)).toBe(true)
+    expect(ledger.configure(snapshot([], { version: 6 }), NOON)).toBe(false)
     expect(open().status(NOON)).toMatchObject({ version: 7, status: 'suspended' })
   })
 })
