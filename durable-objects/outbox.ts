@@ -1,6 +1,6 @@
 // Events that wait to be written to Postgres, in order, at least once. They leave the table only when Postgres has them,
 // or when Postgres refuses the event itself: then it is set aside, still visible, blocks nothing behind it, and is tried
-// again now and then: the fault may have been the table's.
+// again now and then, a few at a time: the fault may have been the table's.
 
 import { rootCause } from '../src/errors.ts'
 import { EventRejected } from '../src/postgres/usage-writer.ts'
@@ -9,11 +9,13 @@ import type { UsageEvent } from './ledger/types.ts'
 
 /** Rows of one insert. */
 export const BATCH = 100
-/** Batches of one drain: a Worker invocation may make only so many subrequests. */
+/** Batches of one drain: a Worker invocation may make only so many subrequests, and each is one unless Postgres refuses it. */
 const BATCHES_AT_ONCE = 200
 const FIRST_RETRY_MS = 1_000
 const LONGEST_RETRY_MS = 5 * 60 * 1_000
 const REJECTED_RETRY_MS = 60 * 60 * 1_000
+/** Should Postgres refuse them still, what has come since must not wait for long, nor a drain run out of subrequests. */
+const REJECTED_AT_ONCE = 10
 
 const DDL = `
   create table if not exists outbox (
@@ -28,7 +30,10 @@ const APPEND = 'insert into outbox (event) values (?)'
 const NEXT = 'select seq, event from outbox where rejection is null and seq > ? order by seq limit ?'
 const DELETE = 'delete from outbox where rejection is null and seq <= ?'
 const SET_ASIDE = 'update outbox set rejection = ? where seq = ?'
-const TRY_REJECTED_AGAIN = 'update outbox set rejection = null where rejection is not null'
+const TRY_REJECTED_AGAIN = `
+  update outbox set rejection = null
+  where seq in (select seq from outbox where rejection is not null and seq > ? order by seq limit ?)
+  returning seq`
 const COUNTS = `
   select
     (select count(*) from outbox where rejection is null and seq > ?) as waiting,
@@ -58,10 +63,13 @@ export class Outbox {
   /** What `#retryAt` was set to, from then. */
   #patience_ms = 0
   #retryRejectedAt = 0
+  /** The last one that was tried again: the next ones are those after it. */
+  #retriedUpTo = 0
+  /** Since some were last tried again. */
+  #hasRefused = false
   /** While a drain runs: what has come since it looked last must not be left by it. */
   #isAskedAgain = false
   #isBehind = false
-  #hasRejected = false
   /** All up to here is delivered or set aside. Deleting it waits for the next write: a commit saved a call. */
   #delivered = 0
 
@@ -102,7 +110,7 @@ export class Outbox {
   nextAttempt(): number | null {
     this.#heedClock()
     if (this.#sql.all(ANY_WAITING, this.#delivered).length > 0) return Math.max(this.#retryAt, this.#options.now())
-    return this.#sql.all(ANY_REJECTED).length > 0 ? this.#retryRejectedAt : null
+    return this.#hasRejected() ? this.#retryRejectedAt : null
   }
 
   /**
@@ -129,12 +137,7 @@ export class Outbox {
   async #drain(): Promise<void> {
     this.#isBehind = true
     try {
-      if (this.#options.now() >= this.#retryRejectedAt) {
-        this.forgetDelivered()
-        this.#sql.all(TRY_REJECTED_AGAIN)
-        this.#hasRejected = false
-        this.#retryRejectedAt = this.#options.now() + REJECTED_RETRY_MS
-      }
+      if (this.#options.now() >= this.#retryRejectedAt && this.#hasRejected()) this.#tryRejectedAgain()
       for (let batches = 0; batches < BATCHES_AT_ONCE; batches++) {
         const rows = this.#next(BATCH)
         await this.#deliver(rows)
@@ -142,9 +145,11 @@ export class Outbox {
           this.#isAskedAgain = false
           continue
         }
-        this.#isBehind = this.#hasRejected
+        this.#isBehind = this.#hasRejected()
         break
       }
+      // Postgres has taken all that were tried again: so it may take the rest.
+      if (!this.#hasRefused) this.#retryRejectedAt = this.#options.now()
       this.#failures = 0
     } catch (error) {
       const delay = Math.min(FIRST_RETRY_MS * 2 ** this.#failures, LONGEST_RETRY_MS)
@@ -172,7 +177,8 @@ export class Outbox {
       if (!(error instanceof EventRejected)) throw error
       if (rows.length === 1) {
         this.#sql.all(SET_ASIDE, String(error), first.seq)
-        this.#hasRejected = true
+        this.#hasRefused = true
+        if (this.#retryRejectedAt <= this.#options.now()) this.#waitWithRejected()
         console.error(JSON.stringify({ message: 'Postgres rejected a usage event', error: String(error) }))
         return
       }
@@ -180,6 +186,23 @@ export class Outbox {
       await this.#deliver(rows.slice(0, half))
       await this.#deliver(rows.slice(half))
     }
+  }
+
+  #hasRejected(): boolean {
+    return this.#sql.all(ANY_REJECTED).length > 0
+  }
+
+  #waitWithRejected(): void {
+    this.#retryRejectedAt = this.#options.now() + REJECTED_RETRY_MS
+  }
+
+  /** In turn, so that none is forgotten behind those that are refused again. */
+  #tryRejectedAgain(): void {
+    this.#waitWithRejected()
+    this.#hasRefused = false
+    this.forgetDelivered()
+    const retried = this.#sql.all<{ seq: number }>(TRY_REJECTED_AGAIN, this.#retriedUpTo, REJECTED_AT_ONCE)
+    this.#retriedUpTo = retried.length < REJECTED_AT_ONCE ? 0 : Math.max(...retried.map(({ seq }) => seq))
   }
 
   #next(limit: number): Row[] {

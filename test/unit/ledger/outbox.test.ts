@@ -183,6 +183,37 @@ test('an event that Postgres refuses is set aside alone, and tried again after a
   expect(outbox.counts()).toEqual({ waiting: 0, rejected: 0 })
 })
 
+test('events that stay refused hold up none behind them, and all follow at once where they are taken after all', async () => {
+  let isRefusing = true
+  let writes = 0
+  write = async (events) => {
+    writes += 1
+    if (isRefusing && events.some(({ id }) => id.startsWith('bad'))) throw new EventRejected('42703', 'no column')
+    await deliver(events)
+  }
+  const bad = Array.from({ length: 250 }, (_, index) => `bad${index}`)
+  append(...bad)
+  await outbox.drain()
+  for (let hours = 0; hours < 3; hours++) {
+    now = outbox.nextAttempt() ?? 0
+    writes = 0
+    append(`good${hours}`)
+    await outbox.drain()
+    expect(written.at(-1)).toBe(`good${hours}`)
+    expect(writes).toBeLessThan(50)
+    expect(outbox.counts()).toEqual({ waiting: 0, rejected: 250 })
+    expect(outbox.nextAttempt()).toBe(now + HOUR)
+  }
+  isRefusing = false
+  now += HOUR
+  for (let drains = 0; outbox.nextAttempt() !== null && drains < 30; drains++) {
+    expect(outbox.nextAttempt()).toBe(now)
+    await outbox.drain()
+  }
+  expect(outbox.counts()).toEqual({ waiting: 0, rejected: 0 })
+  expect(written.filter((id) => id.startsWith('bad')).toSorted()).toEqual(bad.toSorted())
+})
+
 test('with 10,000 events waiting and 100 set aside, when to try again is known from at most one of each', async () => {
   write = async (events) => {
     if (events.some(({ id }) => id.startsWith('bad'))) throw new EventRejected('22003', 'out of range')
