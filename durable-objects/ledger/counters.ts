@@ -8,7 +8,7 @@ import type { Sql } from './sql.ts'
 import type { Amount, CapType } from './types.ts'
 import { windowOf } from './windows.ts'
 
-/** A calendar window is 2,980 buckets at most (a month of 31 days and an hour of daylight saving). */
+/** A calendar window is 2,984 buckets at most (a month of 31 days and two hours of daylight saving). */
 const BUCKETS_KEPT = 3_072
 
 /** Refusals are counted in memory and written with the next write, or after so many: hammering must stay cheap. */

@@ -94,7 +94,7 @@ export class Epochs {
     remnants.set(epoch, { ...remnant, amount })
   }
 
-  /** Drops remnants whose time is up. What never comes back has no event: nobody has had its answer. */
+  /** Drops remnants whose time is up. What never comes back has no event: nobody has had the end of its answer. */
   expire(now: number): void {
     const { remnants } = this.#read()
     for (const [epoch, { expires_at }] of remnants) {
