@@ -16,12 +16,9 @@ import {
   ratiosOf,
   type Stored,
 } from './compare.ts'
-import { measureGrowth } from './growth.ts'
-import { ledgerCost } from './ledger-cost.ts'
 import { addedTable, type Cell, type Commit, median, summarize, table } from './report.ts'
 import { measureAll, medians } from './rounds.ts'
 import { beyondLimits, GZIP_LIMIT_KIB, weigh } from './startup.ts'
-import { openStage } from './targets.ts'
 
 const PLANS = {
   full: {
@@ -57,7 +54,10 @@ console.log(`${((Date.now() - started) / 1000).toFixed(0)} s in all.`)
 if (!isFine) process.exitCode = 1
 
 async function growth(): Promise<boolean> {
-  return measureGrowth({ calls: wholeNumber(USAGE, '--growth', positionals[0] ?? '10000', 1), memory: options.memory })
+  const calls = wholeNumber(USAGE, '--growth', positionals[0] ?? '10000', 1)
+  // What measures is loaded only now, so that a question or a mistake is answered at once.
+  const { measureGrowth } = await import('./growth.ts')
+  return measureGrowth({ calls, memory: options.memory })
 }
 
 async function bench(): Promise<boolean> {
@@ -66,6 +66,8 @@ async function bench(): Promise<boolean> {
   const plan = options.quick ? PLANS.quick : PLANS.full
   const machine = describeMachine()
   const stored = options.compare === undefined ? null : readStored(options.compare, machine)
+  const { ledgerCost } = await import('./ledger-cost.ts')
+  const { openStage } = await import('./targets.ts')
   const weight = weigh(plan.startups)
   const ledgerCosts = Array.from({ length: plan.rounds }, () => ledgerCost(plan.ledger_calls))
   const worker = {

@@ -3,49 +3,41 @@
 
 import { readArguments, refuseArguments } from '../../src/local/arguments.ts'
 import type { Counted } from './audit.ts'
-import { manyWaiting } from './faults/backlog.ts'
-import { clockJumps } from './faults/clock.ts'
-import { killEverything } from './faults/kill.ts'
-import { lostMemory } from './faults/lost-memory.ts'
-import { poisonedEvent } from './faults/poison.ts'
-import { postgresTroubles } from './faults/postgres.ts'
-import { liveRemnants } from './faults/remnants.ts'
-import { settleTroubles } from './faults/settle.ts'
-import { staleSnapshot } from './faults/stale.ts'
-import { upstreamCuts } from './faults/upstream.ts'
-import { CLASSES } from './match.ts'
-import { buildStage } from './stage.ts'
 
 /** Tells what each part of it has counted. */
 type Fault = (tell: (part: string, counted: Counted) => void) => Promise<void>
 
-const FAULTS: Record<string, Fault> = {
-  kill: killEverything,
-  memory: lostMemory,
-  remnants: liveRemnants,
-  postgres: postgresTroubles,
-  upstream: upstreamCuts,
-  settle: settleTroubles,
-  clock: clockJumps,
-  backlog: manyWaiting,
-  stale: staleSnapshot,
-  poison: poisonedEvent,
+/** Loaded only when they are played, so that a question or a mistake is answered at once. */
+const FAULTS: Record<string, () => Promise<Fault>> = {
+  kill: async () => (await import('./faults/kill.ts')).killEverything,
+  memory: async () => (await import('./faults/lost-memory.ts')).lostMemory,
+  remnants: async () => (await import('./faults/remnants.ts')).liveRemnants,
+  postgres: async () => (await import('./faults/postgres.ts')).postgresTroubles,
+  upstream: async () => (await import('./faults/upstream.ts')).upstreamCuts,
+  settle: async () => (await import('./faults/settle.ts')).settleTroubles,
+  clock: async () => (await import('./faults/clock.ts')).clockJumps,
+  backlog: async () => (await import('./faults/backlog.ts')).manyWaiting,
+  stale: async () => (await import('./faults/stale.ts')).staleSnapshot,
+  poison: async () => (await import('./faults/poison.ts')).poisonedEvent,
 }
 const LONGEST_MS = 10 * 60_000
 
 const USAGE = `Usage: npm run test:chaos -- [--only NAME]..., of ${Object.keys(FAULTS).join(', ')}`
 const { values } = readArguments(USAGE, { options: { only: { type: 'string', multiple: true } } })
 const chosen = (values.only ?? Object.keys(FAULTS)).map((name) => {
-  const fault = FAULTS[name]
-  return fault ? { name, fault } : refuseArguments(USAGE, `There is no fault "${name}"`)
+  const load = FAULTS[name]
+  return load ? { name, load } : refuseArguments(USAGE, `There is no fault "${name}"`)
 })
+const { CLASSES } = await import('./match.ts')
+const { buildStage } = await import('./stage.ts')
 const started = Date.now()
 let failures = 0
 /** Over all faults. */
 const totals = new Map<string, number>()
 
 buildStage()
-for (const { name, fault } of chosen) {
+for (const { name, load } of chosen) {
+  const fault = await load()
   let since = Date.now()
   try {
     await within(

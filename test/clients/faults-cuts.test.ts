@@ -20,7 +20,7 @@ const EMPTY_LINE_BYTES = 4
 const MAX_TOKENS = 2
 
 describe.each(STREAMED)('$name', (subject) => {
-  test('cut at any byte', { timeout: 60_000 }, async () => {
+  test('cut at any byte', { timeout: 120_000 }, async () => {
     const user = await stage.at.admin.user()
     const { seen: whole } = await stage.ask(subject, user, {}, MAX_TOKENS)
     const wrong: string[] = []

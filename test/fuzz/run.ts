@@ -2,9 +2,7 @@
 // --verbose prints what each route answered.
 
 import { readArguments, wholeNumber } from '../../src/local/arguments.ts'
-import { bundle } from '../support/build.ts'
-import { type Failure, type FuzzReport, fuzz, LEAST_REQUESTS_FOR_WHOLE } from './fuzz.ts'
-import { MOST_HEAP_GROWTH_MB } from './memory.ts'
+import type { Failure, FuzzReport } from './fuzz.ts'
 
 const USAGE = 'Usage: npm run test:fuzz -- [--seed N] [--requests N] [--verbose]'
 const { values } = readArguments(USAGE, {
@@ -12,6 +10,11 @@ const { values } = readArguments(USAGE, {
 })
 const seed = wholeNumber(USAGE, '--seed', values.seed ?? String(Date.now() % 2 ** 31))
 const requests = wholeNumber(USAGE, '--requests', values.requests ?? '20000', 1)
+
+// Loaded only now, so that a question or a mistake is answered at once.
+const { bundle } = await import('../support/build.ts')
+const { fuzz, LEAST_REQUESTS_FOR_WHOLE } = await import('./fuzz.ts')
+const { MOST_HEAP_GROWTH_MB } = await import('./memory.ts')
 
 console.log(`Fuzzing with --seed ${seed} --requests ${requests}`)
 // In a folder of its own: nobody else's build may replace it while it runs.

@@ -2,9 +2,7 @@
 // built worker, in one to nine isolates and one to three workerd processes that share the ledgers.
 
 import { readArguments, refuseArguments } from '../../src/local/arguments.ts'
-import buildWorker from '../support/build.ts'
 import { allCells } from './cells.ts'
-import { playMatrix } from './matrix.ts'
 
 const USAGE = 'Usage: npm run test:matrix -- [--only TEXT], the cells whose name contains TEXT'
 const { values } = readArguments(USAGE, { options: { only: { type: 'string' } } })
@@ -12,6 +10,10 @@ const all = allCells()
 const cells = all.filter(({ name }) => name.includes(values.only ?? ''))
 if (cells.length === 0)
   refuseArguments(USAGE, `No cell's name contains "${values.only}"; they are like "${all[0]?.name}"`)
+
+// Loaded only now, so that a question or a mistake is answered at once.
+const { default: buildWorker } = await import('../support/build.ts')
+const { playMatrix } = await import('./matrix.ts')
 
 buildWorker()
 const started = performance.now()
