@@ -19,12 +19,24 @@ const json = <T extends z.ZodType>(schema: T, unset: unknown) =>
   }, schema)
 const integer = (least: number, most: number) => z.coerce.number().int().min(least).max(most)
 
+/** The driver would quote any other, with its password, in an error that is logged. */
+const isDatabaseUrl = (text: string) => {
+  const url = URL.parse(text)
+  return url !== null && url.username !== '' && url.hostname !== '' && url.pathname.length > 1
+}
+
 const capStatusFault = 'must be 402, 403 or 429'
 
 const configSchema = z
   .object({
     /** Neon's connection string. */
-    DATABASE_URL: z.string().regex(/^postgres(ql)?:\/\//, 'must be a postgresql:// connection string'),
+    DATABASE_URL: z
+      .string()
+      .regex(/^postgres(ql)?:\/\//, 'must be a postgresql:// connection string')
+      .refine(
+        isDatabaseUrl,
+        'must be like postgresql://user:password@host/database, with special characters %-encoded',
+      ),
     /** Where the database answers SQL over HTTP; unset for Neon, which the driver finds by itself. */
     DATABASE_HTTP_URL: optional(httpUrl),
     /** Comma-separated; the newest signs, all verify. */

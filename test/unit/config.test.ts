@@ -33,6 +33,17 @@ function fault(env: object): string {
   return expect.unreachable('it was accepted')
 }
 
+test.each([
+  'postgresql://u:S3CRET#w@h/db',
+  'postgresql://u:S3CRET@h:port/db',
+  'postgresql://u:S3CRET@h',
+  'postgresql://h/S3CRET',
+  'mysql://u:S3CRET@h/db',
+])('the connection string %s is refused by name, and its password is not said', (DATABASE_URL) => {
+  expect(fault({ ...ENV, DATABASE_URL })).toMatch(/DATABASE_URL: must be (a|like) postgresql:/)
+  expect(fault({ ...ENV, DATABASE_URL })).not.toContain('S3CRET')
+})
+
 describe('where calls go, and with whose credential', () => {
   test('without a variable to the providers themselves, without a credential', () => {
     const upstreams = providersOf(parsed()).map(({ dialect, upstream }) => [dialect.provider, upstream])
