@@ -21,7 +21,7 @@ export const name = storable(z.string().trim(), 200)
 export const email = z.email().max(320)
 
 /** In lower case, as Postgres and the names of ledgers have it. */
-export const id = z.guid('must be a UUID').toLowerCase().openapi({ format: 'uuid' })
+export const id = z.uuid('must be a UUID').toLowerCase().openapi({ format: 'uuid' })
 
 export const timeZone = text(64).refine(isTimeZone, 'must be an IANA time zone').openapi({ example: 'Europe/Berlin' })
 

@@ -179,6 +179,7 @@ describe('what is not valid names its field', () => {
     ['GET', '/admin/users?limit=abc', undefined, 'limit', 'must be a whole number from 1 to 100'],
     ['GET', '/admin/users?limit=0.5', undefined, 'limit', 'must be a whole number from 1 to 100'],
     ['GET', '/admin/users/1', undefined, 'id', 'must be a UUID'],
+    ['POST', '/admin/users/11111111-1111-1111-1111-111111111111/keys', { name: 'x' }, 'id', 'must be a UUID'],
     ['GET', '/admin/usage/events?key_id=', undefined, 'key_id', 'must be a UUID'],
     ['GET', '/admin/usage/events?from=x', undefined, 'from', 'must be an ISO 8601 date and time with Z or an offset'],
   ])('%s %s %j: %s %s, once', async (method, path, body, field, message) => {
