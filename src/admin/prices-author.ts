@@ -13,7 +13,7 @@ export function authorOf(headers: Headers): string {
   if (!token || !isJwtShaped(token)) return 'admin token'
   try {
     const { iss, sub } = decodeJwt(token)
-    return storableText(`${iss} ${sub}`).slice(0, MOST_CHARACTERS)
+    return storableText(`${iss} ${sub}`.slice(0, MOST_CHARACTERS))
   } catch {
     // An admin token may look like one.
     return 'admin token'
