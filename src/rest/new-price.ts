@@ -1,6 +1,7 @@
 // Prices as the API takes them: US dollars as decimals, exact to the nano-dollar. Pure.
 
 import { z } from '@hono/zod-openapi'
+import { modelKey } from '../pricing/model-id.ts'
 import { nanoUsdOfDecimal } from '../pricing/money.ts'
 import type { GivenPrice, GivenRates } from '../pricing/override.ts'
 import type { Rates } from '../pricing/price.ts'
@@ -96,6 +97,11 @@ export const newPriceSchema = z
   .refine((price) => [price.usd_per_mtok, price.usd_per_request, price.usd_per_unit].some((one) => one != null), {
     path: ['usd_per_mtok'],
     message: 'is required, unless there is a usd_per_request or a usd_per_unit',
+  })
+  // Two spellings of one model would be two prices, of which calls get either.
+  .refine(({ provider, model }) => modelKey(provider, model) === model.toLowerCase(), {
+    path: ['model'],
+    message: 'must be the id at the end of the ARN: prices are found by that',
   })
   .transform(({ provider, model, effective_from, note, ...price }) => ({
     provider,

@@ -114,6 +114,11 @@ describe('what is not valid names its field, and nothing is saved', () => {
     [{ provider: 'opneai' }, 'provider', 'must be one of anthropic, azure, bedrock, my-own, openai, workers-ai'],
     [{ model: 'gpt x' }, 'model', 'id of a model'],
     [{ model: 'm'.repeat(501) }, 'model', 'id of a model'],
+    [
+      { provider: 'bedrock', model: 'arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0' },
+      'model',
+      'at the end of the ARN',
+    ],
     [{ note: 'a\0b' }, 'note', 'NUL'],
     [{ price: 1 }, 'price', 'not a known field'],
   ])('%j', async (fields, field, message) => {
