@@ -8,7 +8,7 @@ import { DurableObject } from 'cloudflare:workers'
 import { parseConfig } from '../src/config.ts'
 import { rootCause } from '../src/errors.ts'
 import { openDatabase } from '../src/postgres/client.ts'
-import { loadSnapshot } from '../src/postgres/snapshots.ts'
+import { bringIntoForce } from '../src/postgres/snapshots.ts'
 import { writeEvents } from '../src/postgres/usage-writer.ts'
 import { Alarm } from './alarm.ts'
 import { Ledger } from './ledger/ledger.ts'
@@ -173,10 +173,10 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
     this.ctx.waitUntil(this.#drain())
   }
 
-  async configure(snapshot: Snapshot): Promise<boolean> {
-    const isTaken = this.#ledger.configure(snapshot, Date.now())
+  async configure(snapshot: Snapshot | null): Promise<number> {
+    const version = this.#ledger.configure(snapshot, Date.now())
     this.#scheduleRefresh()
-    return isTaken
+    return version
   }
 
   async status(caller: Caller | null): Promise<LedgerStatus | { refusal: Refusal }> {
@@ -219,8 +219,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
   async #refresh(userId: string): Promise<void> {
     this.#scheduleRefresh(Date.now())
     try {
-      const snapshot = await loadSnapshot(this.#database, userId)
-      if (snapshot) this.#ledger.configure(snapshot, Date.now())
+      await bringIntoForce(this.#database, userId, this)
     } catch (error) {
       console.warn(
         JSON.stringify({ message: 'a ledger could not refresh its snapshot', error: String(rootCause(error)) }),

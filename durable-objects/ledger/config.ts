@@ -8,6 +8,7 @@ const SELECT = 'select snapshot, fetched_at from config'
 const SAVE = `
   insert into config (id, snapshot, fetched_at) values (1, ?, ?)
   on conflict (id) do update set snapshot = excluded.snapshot, fetched_at = excluded.fetched_at`
+const FORGET = 'delete from config'
 
 interface ConfigRow {
   snapshot: string
@@ -37,13 +38,15 @@ export class Config {
     return this.#fetchedAt
   }
 
-  /** False where it already has a newer one, which it keeps. */
-  take(snapshot: Snapshot, now: number): boolean {
-    if (this.#snapshot && this.#snapshot.version > snapshot.version) return false
-    this.#sql.all(SAVE, JSON.stringify(snapshot), now)
+  /** A newer one is kept; null forgets. Returns the version of what it has then, 0 for nothing. */
+  take(snapshot: Snapshot | null, now: number): number {
+    const { version = 0 } = this.#snapshot ?? {}
+    if (snapshot && snapshot.version < version) return version
+    if (snapshot) this.#sql.all(SAVE, JSON.stringify(snapshot), now)
+    else if (this.#snapshot) this.#sql.all(FORGET)
     this.#snapshot = snapshot
-    this.#fetchedAt = now
-    return true
+    this.#fetchedAt = snapshot && now
+    return snapshot?.version ?? 0
   }
 
   /** Why this caller may not act, or null; a null caller is the operator. */

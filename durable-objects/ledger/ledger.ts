@@ -76,8 +76,11 @@ export class Ledger {
     return this.#config.fetchedAt
   }
 
-  /** Takes a snapshot; false where it already has a newer one, which it keeps. What is in flight stays held. */
-  configure(snapshot: Snapshot, now: number): boolean {
+  /**
+   * Takes a snapshot, unless it has one of a higher version, which it keeps; null: forgets the one that it has. What is in
+   * flight stays held. Returns the version by which it decides from now on, 0 where it has none.
+   */
+  configure(snapshot: Snapshot | null, now: number): number {
     return this.#config.take(snapshot, now)
   }
 

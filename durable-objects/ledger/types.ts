@@ -256,8 +256,8 @@ export interface LedgerRpc {
   settle(settlement: Settlement): Promise<void>
   /** Ends calls that had gone on at the provider. */
   conclude(conclusions: Conclusion[]): Promise<void>
-  /** When it returns, the ledger decides by this snapshot; false: by one of a higher version, which it keeps. */
-  configure(snapshot: Snapshot): Promise<boolean>
+  /** Takes what Postgres holds of the user, null where that is nothing. As `Ledger.configure`. */
+  configure(snapshot: Snapshot | null): Promise<number>
   /** Usage as the ledger enforces it, or why this caller may not see it. */
   status(caller: Caller | null): Promise<LedgerStatus | { refusal: Refusal }>
 }

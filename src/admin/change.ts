@@ -21,14 +21,22 @@ export async function changeAndPush<T>(
   try {
     result = await change()
   } catch (error) {
-    const missing = missingUser(error)
-    if (missing === 'unknown') throw notFound('user')
-    if (missing === 'deleted') throw new GatewayFault({ code: 'conflict', message: 'The user is deleted.' })
-    const refusal = refusalOf(error)
+    const refusal = refusalOfMissing(error) ?? refusalOf(error)
     if (!refusal) throw error
     await pushSnapshot(deps, userId)
     throw refusal
   }
   await pushSnapshot(deps, userId)
   return result
+}
+
+function refusalOfMissing(error: unknown): GatewayFault | null {
+  switch (missingUser(error)) {
+    case 'unknown':
+      return notFound('user')
+    case 'deleted':
+      return new GatewayFault({ code: 'conflict', message: 'The user is deleted.' })
+    case null:
+      return null
+  }
 }

@@ -139,8 +139,9 @@ export function userRoutes(deps: AdminDeps) {
     .openapi(activate, async (c) => c.json(await changed(c.req.valid('param').id, { status: 'active' }), 200))
     .openapi(remove, async (c) => {
       const userId = c.req.valid('param').id
-      if (!(await deleteUser(db, userId))) throw notFound('user')
+      const isDeleted = await deleteUser(db, userId)
       await pushSnapshot(deps, userId)
+      if (!isDeleted) throw notFound('user')
       return c.body(null, 204)
     })
 }

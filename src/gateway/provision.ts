@@ -5,7 +5,7 @@ import { rootCause } from '../errors.ts'
 import { GatewayFault } from '../fault.ts'
 import type { CallerIdentity } from '../middleware/authenticate.ts'
 import type { Database } from '../postgres/client.ts'
-import { loadSnapshot } from '../postgres/snapshots.ts'
+import { bringIntoForce } from '../postgres/snapshots.ts'
 import { provisionUser } from '../postgres/users.ts'
 
 /**
@@ -21,9 +21,8 @@ export async function provision(
   const { db, ledgerOf } = services
   try {
     if (caller.jwt) await provisionUser(db, { id: caller.user_id, ...caller.jwt })
-    const snapshot = await loadSnapshot(db, caller.user_id)
+    const snapshot = await bringIntoForce(db, caller.user_id, ledgerOf(caller.user_id))
     if (!snapshot) throw new GatewayFault({ code: 'unauthenticated', message: 'This user does not exist.' })
-    await ledgerOf(caller.user_id).configure(snapshot)
     return true
   } catch (error) {
     if (error instanceof GatewayFault) throw error

@@ -1,7 +1,7 @@
-// What a ledger must know of its user, read in one statement and so of one moment.
+// What a ledger must know of its user, read in one statement and so of one moment, and how it comes to know it.
 
 import { sql } from 'drizzle-orm'
-import type { ActiveKey, CapType, Snapshot } from '../../durable-objects/ledger/types.ts'
+import type { ActiveKey, CapType, LedgerRpc, Snapshot } from '../../durable-objects/ledger/types.ts'
 import type { Database } from './client.ts'
 
 interface CapJson {
@@ -57,4 +57,31 @@ export async function loadSnapshot(db: Database, userId: string): Promise<Snapsh
     })),
     keys: row.keys,
   }
+}
+
+/**
+ * Tells a ledger what Postgres holds of its user, and returns it: null where that is nothing, which the ledger takes too.
+ * Postgres is right also where it has gone back to an older state (a restored backup): the user's version is then raised
+ * above the one that the ledger has.
+ */
+export async function bringIntoForce(
+  db: Database,
+  userId: string,
+  ledger: Pick<LedgerRpc, 'configure'>,
+): Promise<Snapshot | null> {
+  const told = await tell(db, userId, ledger)
+  if (!told.is_behind) return told.snapshot
+  // Or another change was faster: then the version is as high as the ledger's already, and stays.
+  await db.execute(
+    sql`update users set version = ${told.version + 1} where id = ${userId} and version < ${told.version}`,
+  )
+  const again = await tell(db, userId, ledger)
+  if (again.is_behind) throw new Error(`the ledger has a newer snapshot, of version ${again.version}`)
+  return again.snapshot
+}
+
+async function tell(db: Database, userId: string, ledger: Pick<LedgerRpc, 'configure'>) {
+  const snapshot = await loadSnapshot(db, userId)
+  const version = await ledger.configure(snapshot)
+  return { snapshot, version, is_behind: snapshot !== null && snapshot.version < version }
 }

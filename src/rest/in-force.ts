@@ -3,7 +3,7 @@
 import type { LedgerOf } from '../../durable-objects/ledger/types.ts'
 import { GatewayFault } from '../fault.ts'
 import type { Database } from '../postgres/client.ts'
-import { loadSnapshot } from '../postgres/snapshots.ts'
+import { bringIntoForce } from '../postgres/snapshots.ts'
 
 const WAITS_MS = [0, 50, 250]
 
@@ -14,7 +14,8 @@ export interface Deps {
 
 /**
  * Call it after every commit that a ledger must know, also where the change found nothing to do: it may be the
- * repetition of one that did not come into force.
+ * repetition of one that did not come into force, and where there is no such user: a ledger may know one whom a restored
+ * database has lost.
  * @throws {GatewayFault} `not_yet_in_force`
  */
 export async function pushSnapshot({ db, ledgerOf }: Deps, userId: string): Promise<void> {
@@ -22,15 +23,13 @@ export async function pushSnapshot({ db, ledgerOf }: Deps, userId: string): Prom
   for (const wait of WAITS_MS) {
     if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait))
     try {
-      const snapshot = await loadSnapshot(db, userId)
-      if (!snapshot || (await ledgerOf(userId).configure(snapshot))) return
-      // Another change was faster: loaded again, both are in it. Unless the database has gone back to an older state.
-      cause = new Error(`the ledger has a newer snapshot than version ${snapshot.version}`)
+      await bringIntoForce(db, userId, ledgerOf(userId))
+      return
     } catch (error) {
       cause = error
     }
   }
   const message =
-    'The change is saved and not yet in force. Repeat the request until it is not a 503: that brings it into force.'
+    'What is saved of this user is not yet in force. Repeat the request until it is not a 503: that brings it into force.'
   throw new GatewayFault({ code: 'not_yet_in_force', message }, { cause })
 }

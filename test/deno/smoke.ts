@@ -53,7 +53,7 @@ const ledger: LedgerRpc = {
   reserve: async () => ({ admitted: false, refusal: { reason: 'suspended' }, tightest: null }),
   settle: async () => {},
   conclude: async () => {},
-  configure: async () => true,
+  configure: async () => 0,
   status: async () => ({ refusal: { reason: 'suspended' } }),
 }
 // Deno has no `waitUntil`: its process outlives the answer, so a host passes one that does nothing.

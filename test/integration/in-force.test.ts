@@ -131,6 +131,43 @@ describe('in force when the admin call returns', () => {
   })
 })
 
+describe('after the database went back to an older state', () => {
+  const sql = (query: string, ...params: string[]) => gateway.postgres.database.query({ query, params })
+
+  test('its state is in force with the next change, however much newer the one that the ledger knew', async () => {
+    const { id, path, key } = await caller([{ cap_type: 'total', limits: { requests: 1 } }])
+    const { data } = await call<{ data: Created[] }>('GET', `${path}/caps`)
+    for (const requests of [2, 3, 4]) {
+      await call('PATCH', `${path}/caps/${data[0]?.id}`, { limits: { requests } })
+    }
+    await sql('update users set version = 1 where id = $1', id)
+    await sql('update caps set limit_requests = 1 where user_id = $1', id)
+    expect(await status(key)).toBe(200)
+    await call('PATCH', path, { name: 'Any change' })
+    expect(await status(key)).toBe(429)
+    await call('POST', `${path}/suspend`)
+    expect(await status(key)).toBe(403)
+  })
+
+  test('a user whom it has lost can be stopped; one with a JWT begins anew, and what was used still counts', async () => {
+    const lost = await caller()
+    await sql('delete from api_keys where user_id = $1', lost.id)
+    await sql('delete from users where id = $1', lost.id)
+    await expect(call('POST', `${lost.path}/suspend`)).rejects.toThrow('404')
+    expect(await status(lost.key)).toBe(401)
+
+    const token = await jwtOf('lost-person')
+    expect(await status(token)).toBe(200)
+    const id = await userOfSubject('lost-person')
+    await sql('delete from users where id = $1', id)
+    await expect(call('DELETE', `/admin/users/${id}`)).rejects.toThrow('404')
+    expect(await status(token)).toBe(200)
+    expect(await userOfSubject('lost-person')).toBe(id)
+    await call('POST', `/admin/users/${id}/caps`, { cap_type: 'total', limits: { requests: 3 } })
+    expect([await status(token), await status(token)]).toEqual([200, 429])
+  })
+})
+
 const jwtOf = (subject: string) =>
   new SignJWT({ name: 'A person' })
     .setProtectedHeader({ alg: 'HS256' })

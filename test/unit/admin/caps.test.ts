@@ -106,13 +106,15 @@ test('a cap that was saved without coming into force does so when its creation i
   expect(configs.get(id)?.caps).toEqual([])
 })
 
-test('a change is not said to be in force where the ledger decides by a newer state, which the database no longer has', async () => {
+test('a change comes into force also where the ledger knows a newer state, which the database no longer has', async () => {
   const id = await newUser()
   await newCap(id)
   const known = configs.get(id)
   if (!known) throw new Error('the ledger was told nothing')
-  configs.set(id, { ...known, version: known.version + 40 })
-  expect(await newCap(id, { cap_type: 'weekly' })).toMatchObject({ status: 503, body: { code: 'not_yet_in_force' } })
+  configs.set(id, { ...known, version: known.version + 40, status: 'suspended' })
+  expect(await newCap(id, { cap_type: 'weekly' })).toMatchObject({ status: 201 })
+  expect(configs.get(id)).toMatchObject({ status: 'active', caps: [{ cap_type: 'daily' }, { cap_type: 'weekly' }] })
+  expect(configs.get(id)?.version).toBeGreaterThan(known.version + 40)
 })
 
 test('a deleted cap is gone', async () => {

@@ -40,9 +40,10 @@ export async function openRest() {
       configure: async (snapshot) => {
         if (faults.configure-- > 0) throw new Error('the ledger is away')
         const known = configs.get(subject)
-        if (known && known.version > snapshot.version) return false
-        configs.set(subject, snapshot)
-        return true
+        if (known && snapshot && known.version > snapshot.version) return known.version
+        if (snapshot) configs.set(subject, snapshot)
+        else configs.delete(subject)
+        return snapshot?.version ?? 0
       },
       status: async (caller) => {
         if (faults.status-- > 0) throw new Error('the ledger is away')

@@ -1,3 +1,4 @@
+import { sql } from 'drizzle-orm'
 import { afterAll, describe, expect, test } from 'vitest'
 import { openRest } from './rest-fixture.ts'
 
@@ -83,6 +84,21 @@ test('deleting a user ends its keys at once and can be repeated; nothing else ca
       body: { code: 'conflict' },
     })
   expect(configs.get(id)?.status).toBe('deleted')
+})
+
+test('a user whom the database has lost is lost to its ledger with the first change that finds nobody', async () => {
+  for (const [method, path] of [
+    ['POST', '/suspend'],
+    ['DELETE', ''],
+    ['DELETE', `/keys/${crypto.randomUUID()}`],
+  ] as const) {
+    const id = await newUser()
+    await send('PATCH', `/admin/users/${id}`, { name: 'B' })
+    expect(configs.get(id)?.status).toBe('active')
+    await db.execute(sql`delete from users where id = ${id}`)
+    expect(await send(method, `/admin/users/${id}${path}`)).toMatchObject({ status: 404, body: { code: 'not_found' } })
+    expect(configs.has(id)).toBe(false)
+  }
 })
 
 test('a change that the ledger does not hear of is a 503 that says it is saved, and repeating it brings it into force', async () => {

@@ -59,9 +59,24 @@ describe('who may call', () => {
   })
 
   test('an older snapshot never replaces a newer one', () => {
-    expect(ledger.configure(snapshot([], { version: 7, status: 'suspended' }), NOON)).toBe(true)
-    expect(ledger.configure(snapshot([], { version: 6 }), NOON)).toBe(false)
+    expect(ledger.configure(snapshot([], { version: 7, status: 'suspended' }), NOON)).toBe(7)
+    expect(ledger.configure(snapshot([], { version: 6 }), NOON)).toBe(7)
     expect(open().status(NOON)).toMatchObject({ version: 7, status: 'suspended' })
+  })
+
+  test('a user who is forgotten calls no more, but what was in flight counts; whatever comes next is known', () => {
+    expect(ledger.configure(null, NOON)).toBe(0)
+    ledger.configure(snapshot([cap('daily', { tokens: 100 })], { version: 7 }), NOON)
+    ledger.reserve(ask('a', { input_tokens: 60 }), NOON)
+    expect(ledger.configure(null, NOON)).toBe(0)
+    expect(refusalOf(ledger.reserve(ask('b'), NOON))).toEqual({ reason: 'no_config' })
+    expect([ledger.configuredAt, open().status(NOON)]).toEqual([null, null])
+    ledger.settle(settlement('a', NOON, { usage: amount({ requests: 1, input_tokens: 50 }) }), NOON)
+    expect(ledger.configure(snapshot([cap('daily', { tokens: 100 })], { version: 2 }), NOON)).toBe(2)
+    expect(ledger.status(NOON)).toMatchObject({
+      version: 2,
+      caps: [{ current_usage: { tokens: 50 }, held: { tokens: 0 } }],
+    })
   })
 })
 
