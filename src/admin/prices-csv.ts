@@ -104,8 +104,9 @@ async function readText(request: Request): Promise<string> {
   }
 }
 
-const hasInstant = <T extends { effective_from: Date | null }>(one: T): one is T & { effective_from: Date } =>
-  one.effective_from !== null
+type Dated = ReadPrice & { effective_from: Date }
+
+const hasInstant = (price: ReadPrice): price is Dated => price.effective_from !== null
 
 /**
  * What must be saved so that each row's price is the one of its model and instant; of a row without an instant, the one
@@ -118,13 +119,9 @@ function compare(
   identity: () => Pick<NewPrice, 'id' | 'created_by'>,
 ) {
   const known = new Map(rows.map((row) => [keyOf(row), row]))
-  const inForce = new Map<string, PriceRow>()
-  for (const row of rows) {
-    const key = keyOf({ ...row, effective_from: null })
-    const at_ms = row.effective_from.getTime()
-    const found = inForce.get(key)
-    if (at_ms <= now_ms && !(found && found.effective_from.getTime() > at_ms)) inForce.set(key, row)
-  }
+  const versions = new Map<string, Dated>(known)
+  for (const price of wanted.filter(hasInstant)) versions.set(keyOf(price), price)
+  const inForce = inForceAt(now_ms, versions.values())
   const added: NewPrice[] = []
   const replaced: { id: string; replaced_by: string }[] = []
   let unchanged = 0
@@ -142,4 +139,16 @@ function compare(
     if (old) replaced.push({ id: old.id, replaced_by: one.id })
   }
   return { added, replaced, unchanged }
+}
+
+/** The latest of each model's prices that has begun. */
+function inForceAt(now_ms: number, prices: Iterable<Dated>): Map<string, Dated> {
+  const inForce = new Map<string, Dated>()
+  for (const price of prices) {
+    const key = keyOf({ ...price, effective_from: null })
+    const at_ms = price.effective_from.getTime()
+    const found = inForce.get(key)
+    if (at_ms <= now_ms && !(found && found.effective_from.getTime() > at_ms)) inForce.set(key, price)
+  }
+  return inForce
 }

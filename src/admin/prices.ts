@@ -177,10 +177,12 @@ function merged(old: PriceRow, change: z.output<typeof priceChangeSchema>, now_m
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
+type Version = Pick<NewPrice, 'effective_from' | 'note' | 'price'>
+
 /** Whether two versions of a model say the same. */
-export function isSame(old: PriceRow, wanted: Pick<NewPrice, 'effective_from' | 'note' | 'price'>): boolean {
-  const sameTime = old.effective_from.getTime() === wanted.effective_from.getTime()
-  return sameTime && old.note === wanted.note && fingerprint(old.price) === fingerprint(wanted.price)
+export function isSame(a: Version, b: Version): boolean {
+  const sameTime = a.effective_from.getTime() === b.effective_from.getTime()
+  return sameTime && a.note === b.note && fingerprint(a.price) === fingerprint(b.price)
 }
 
 /** `jsonb` does not keep the order of keys. */

@@ -159,6 +159,14 @@ test('a sheet without instants can be uploaded again and again: what is in force
   expect((await upload(sheet)).body).toEqual({ created: 1, replaced: 0, unchanged: 2 })
 })
 
+test('of a model with a row that is dated and one that is not, the latter is in force, after the first upload and each other', async () => {
+  await upload(rows('openai,a,2026-01-01T00:00:00Z,1,2'))
+  const sheet = rows('openai,a,,1,2', 'openai,a,2026-02-01T00:00:00Z,3,4')
+  expect((await upload(sheet)).body).toEqual({ created: 2, replaced: 0, unchanged: 0 })
+  expect((await upload(sheet)).body).toEqual({ created: 0, replaced: 0, unchanged: 2 })
+  expect((await upload(rows('openai,a,,1,2'))).body).toEqual({ created: 0, replaced: 0, unchanged: 1 })
+})
+
 test('what is equal to a price that is over, or not in force yet, is a new one', async () => {
   await upload(rows(`openai,a,${FROM},1,2`, 'openai,a,2100-01-01T00:00:00Z,5,6'))
   await upload(rows('openai,a,,3,4'))
