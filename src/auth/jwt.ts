@@ -18,6 +18,8 @@ import type { Config } from '../config.ts'
 const USER_NAMESPACE = 'ac0da73e-375d-4674-80d7-f0d3ec9965f2'
 const PUBLIC_KEY_ALGORITHMS = ['RS256', 'ES256']
 const CLOCK_TOLERANCE_SECONDS = 5
+/** A JWKS that could not be read is not asked again for so long. */
+const FAULT_REMEMBERED_MS = 1_000
 const MAX_TOKEN_LENGTH = 8_192
 const MAX_SUBJECT_LENGTH = 255
 const MAX_NAME_LENGTH = 200
@@ -111,15 +113,20 @@ class KeysUnavailable extends Error {
   override readonly name = 'KeysUnavailable'
 }
 
-/** jose's key set, with its own faults told apart from a token's. */
+/** jose's key set, with its own faults told apart from a token's, and remembered: jose would fetch again for each token. */
 function readPublicKeys(url: string, fetchKeys?: typeof fetch): JWTVerifyGetKey {
   const keys = createRemoteJWKSet(new URL(url), fetchKeys ? { [customFetch]: fetchKeys } : {})
+  let fault: KeysUnavailable | null = null
+  let failed_at = 0
   return async (header, token) => {
+    if (fault && Math.abs(Date.now() - failed_at) < FAULT_REMEMBERED_MS) throw fault
     try {
       return await keys(header, token)
     } catch (cause) {
       if (cause instanceof errors.JWKSNoMatchingKey || cause instanceof errors.JWKSMultipleMatchingKeys) throw cause
-      throw new KeysUnavailable('the JWKS cannot be read', { cause })
+      fault = new KeysUnavailable('the JWKS cannot be read', { cause })
+      failed_at = Date.now()
+      throw fault
     }
   }
 }

@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { exportJWK, exportSPKI, generateKeyPair, type JWTPayload, SignJWT, UnsecuredJWT } from 'jose'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { createJwtVerifier, type JwtConfig, type JwtVerifier } from '../../../src/auth/jwt.ts'
 
 const SECRET = 'a-shared-secret-of-enough-characters'
@@ -227,15 +227,30 @@ describe('JWTs with public keys', async () => {
     },
   )
 
-  test('a JWKS that is unreachable says nothing about the token, until it is back', async () => {
+  test('a JWKS that is unreachable says nothing about the token, and is asked once a second until it is back', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] })
+    onTestFinished(() => void vi.useRealTimers())
     let down = true
+    let fetched = 0
     const jwt = verifier(
       { JWT_JWKS_URL: `${base}/jwks` },
-      { fetch: (...request) => (down ? Promise.reject(new TypeError('connection refused')) : fetch(...request)) },
+      {
+        fetch: (...request) => {
+          fetched += 1
+          return down ? Promise.reject(new TypeError('connection refused')) : fetch(...request)
+        },
+      },
     )
     const token = await signRsa()
-    expect(await jwt.verify(token, NOW)).toMatchObject({ reason: 'keys_unavailable' })
+    for (const later_ms of [0, 999, 1]) {
+      vi.setSystemTime(Date.now() + later_ms)
+      expect(await jwt.verify(token, NOW)).toMatchObject({ reason: 'keys_unavailable', cause: expect.any(TypeError) })
+    }
+    expect(fetched).toBe(2)
     down = false
+    expect(await jwt.verify(token, NOW)).toMatchObject({ reason: 'keys_unavailable' })
+    vi.setSystemTime(Date.now() - 3_600_000)
     expect(await jwt.verify(token, NOW)).toHaveProperty('subject', 'alice')
+    expect(fetched).toBe(3)
   })
 })
