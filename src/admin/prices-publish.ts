@@ -5,6 +5,7 @@ import { GatewayFault } from '../fault.ts'
 import type { Database } from '../postgres/client.ts'
 import { isSecondPrice, isTooManyPrices, loadOverrides, MOST_PRICES } from '../postgres/prices.ts'
 import { encodeOverrides, IN_FORCE_AFTER_MS, type PriceStore } from '../pricing/overrides.ts'
+import { notYetInForce } from '../rest/in-force.ts'
 
 export interface PriceDeps {
   db: Database
@@ -58,9 +59,7 @@ async function publish(deps: PriceDeps, store: PriceStore): Promise<void> {
       cause = error
     }
   }
-  const message =
-    'The change is saved and not yet in force. Repeat the request until it is not a 503: that brings it into force.'
-  throw new GatewayFault({ code: 'not_yet_in_force', message }, { cause })
+  throw notYetInForce(cause)
 }
 
 /** A worker whose clock is behind must still find the version before the newest. */

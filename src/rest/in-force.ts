@@ -29,7 +29,12 @@ export async function pushSnapshot({ db, ledgerOf }: Deps, userId: string): Prom
       cause = error
     }
   }
+  throw notYetInForce(cause)
+}
+
+/** Also what refuses a change says so: an earlier one is saved, and may be the one that was asked for again. */
+export function notYetInForce(cause: unknown): GatewayFault {
   const message =
-    'What is saved of this user is not yet in force. Repeat the request until it is not a 503: that brings it into force.'
-  throw new GatewayFault({ code: 'not_yet_in_force', message }, { cause })
+    'What is saved is not yet in force. Repeat the request until it is not a 503: that brings it into force.'
+  return new GatewayFault({ code: 'not_yet_in_force', message }, { cause })
 }

@@ -106,7 +106,7 @@ test('a change that the ledger does not hear of is a 503 that says it is saved, 
   faults.configure = 3
   const failed = await send('POST', `/admin/users/${id}/suspend`)
   expect(failed).toMatchObject({ status: 503, body: { code: 'not_yet_in_force', request_id: 'req-1' } })
-  expect(failed.body.detail).toMatch(/saved and not yet in force/)
+  expect(failed.body.detail).toMatch(/^What is saved is not yet in force/)
   expect((await send('GET', `/admin/users/${id}`)).body.status).toBe('suspended')
   expect(configs.get(id)?.status).not.toBe('suspended')
   expect((await send('POST', `/admin/users/${id}/suspend`)).status).toBe(200)
