@@ -17,6 +17,7 @@ import type {
   Admission,
   Ask,
   Caller,
+  CallUnderWay,
   Conclusion,
   Decision,
   LedgerRpc,
@@ -84,6 +85,12 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
     if (decision.admitted) this.#admitted(decision)
     if (Date.now() > this.#refreshAt) this.ctx.waitUntil(this.#refresh(ask.draft.user_id))
     return decision
+  }
+
+  async mayGoOn(call: CallUnderWay): Promise<boolean> {
+    const mayGoOn = this.#ledger.mayGoOn(call, Date.now())
+    this.#wakeBy(this.#ledger.nextExpiry())
+    return mayGoOn
   }
 
   #admitted({ epoch, reserved_at }: Admission): void {

@@ -12,7 +12,7 @@ import { expiredEvent, settledEvent } from './events.ts'
 import type { Holds } from './holds.ts'
 import { ENDED_CALLS_KEPT_MS, type KnownCall, type Reservations } from './reservations.ts'
 import type { ReservationRow } from './schema.ts'
-import type { Amount, Conclusion, Continuation, Settlement, UsageEvent } from './types.ts'
+import type { Amount, CallUnderWay, Conclusion, Continuation, Settlement, UsageEvent } from './types.ts'
 
 interface Parts {
   counters: Counters
@@ -27,6 +27,21 @@ export class Endings {
 
   constructor(parts: Parts) {
     this.#parts = parts
+  }
+
+  /** Whether a crash has taken a call before its hold was written. One that is known has ended or is held. */
+  isLost({ request_id, reserved_at }: CallUnderWay, now: number): boolean {
+    return now - reserved_at <= ENDED_CALLS_KEPT_MS && this.#find(request_id) === undefined
+  }
+
+  /** Takes a lost call's hold off what is held for all that its epoch has lost. */
+  holdAgain(call: CallUnderWay, expires_at: number): void {
+    const { reservations, counters, epochs } = this.#parts
+    const { request_id, reserved_at, hold: amount, granted_output_tokens, clamped, draft, epoch } = call
+    epochs.settle(epoch, amount)
+    const written = { request_id, reserved_at, expires_at, amount, granted_output_tokens, clamped, draft, epoch: 0 }
+    reservations.hold(written)
+    counters.hold(reserved_at, amount, 1)
   }
 
   /** Changes nothing where the call has already come back, or ended so long ago that it is forgotten. */

@@ -23,6 +23,7 @@ import type {
   Amount,
   Ask,
   Caller,
+  CallUnderWay,
   Cap,
   Conclusion,
   Decision,
@@ -128,6 +129,17 @@ export class Ledger {
       this.#reservations.hold(hold)
       if (ceiling) this.#epochs.raise(ceiling)
     })
+  }
+
+  /**
+   * Whether an admitted call may still have its answer: false once its caller is refused or a cap of theirs was lowered to
+   * nothing. A call that a crash took before its hold was written is held again, and on record.
+   */
+  mayGoOn(call: CallUnderWay, now: number): boolean {
+    if (this.#endings.isLost(call, now)) {
+      this.#transaction(() => this.#endings.holdAgain(call, call.reserved_at + this.#options.hold_ttl_ms))
+    }
+    return this.refusalOf(call.caller, now) === null && this.#limits(now).every(({ limit }) => limit > 0)
   }
 
   /**

@@ -123,6 +123,11 @@ export interface Admission {
   epoch: number
 }
 
+/** An admitted call whose answer is still flowing. */
+export interface CallUnderWay
+  extends Pick<Ask, 'request_id' | 'caller' | 'draft'>,
+    Pick<Admission, 'granted_output_tokens' | 'clamped' | 'hold' | 'reserved_at' | 'epoch'> {}
+
 export type Decision = Admission | { admitted: false; refusal: Refusal; tightest: LimitState | null }
 
 export const USAGE_SOURCES = ['reported', 'estimated', 'hold'] as const
@@ -253,6 +258,8 @@ export interface LedgerStatus {
 /** What the worker may ask of a ledger (the Durable Object's RPC surface). */
 export interface LedgerRpc {
   reserve(ask: Ask): Promise<Decision>
+  /** As `Ledger.mayGoOn`. */
+  mayGoOn(call: CallUnderWay): Promise<boolean>
   settle(settlement: Settlement): Promise<void>
   /** Ends calls that had gone on at the provider. */
   conclude(conclusions: Conclusion[]): Promise<void>

@@ -19,7 +19,6 @@ import { toConclusion } from './conclude.ts'
 import type { Upstream } from './gateway.ts'
 import { boundToWrite } from './quote.ts'
 import { type SilenceWatch, watchSilence } from './silence.ts'
-import { mayGoOn } from './standing.ts'
 import { fetchAnswer, headOf, type NoAnswer } from './upstream-answer.ts'
 import { answerHeaders, type Outgoing, upstreamRequest } from './upstream-request.ts'
 
@@ -117,8 +116,8 @@ function passStream(
   answered: Response,
   { head, body, silence, abort }: Streaming,
 ): Response {
-  const { dialect, operation, ledgerOf } = options
-  const { call, caller, hold, request_id } = c.var
+  const { dialect, operation } = options
+  const { call, hold, request_id } = c.var
   const isStream =
     answered.ok && (head.format === 'sse' || head.format === 'eventstream' || operation.streams?.(call.asked) === true)
   const streamError = operation.streamError ?? dialect.streamError
@@ -129,7 +128,7 @@ function passStream(
     filter: isStream ? (operation.filter?.(call.asked) ?? (head.format === 'sse' ? passWholeEvents() : null)) : null,
     silence,
     abort,
-    mayGoOn: () => mayGoOn(ledgerOf, caller.user_id, { key_id: caller.key_id, scope: caller.scope }),
+    mayGoOn: hold.mayGoOn,
     errorEvent: isStream ? (cut) => streamError(cutError(cut), request_id, call.asked) : null,
     async settle(how) {
       end.resolve(toCallEnd(c, options, answered, how))

@@ -1,7 +1,14 @@
 // Talking to a ledger over a network that may fail. Both verbs are idempotent on the request id, so both may be repeated.
 // Each try asks for the ledger anew: a Durable Object's stub stays broken once a call on it has failed.
 
-import type { Ask, Conclusion, Decision, LedgerOf, Settlement } from '../../durable-objects/ledger/types.ts'
+import type {
+  Ask,
+  CallUnderWay,
+  Conclusion,
+  Decision,
+  LedgerOf,
+  Settlement,
+} from '../../durable-objects/ledger/types.ts'
 
 /** Pauses between tries to settle. Should all fail, the answer is withheld; a hold that is written expires and is charged. */
 const SETTLE_PAUSES_MS = [100, 500, 2_000, 5_000]
@@ -21,6 +28,16 @@ async function tryReserve(ledgerOf: LedgerOf, ask: Ask): Promise<Decision> {
   } catch (error) {
     console.error(JSON.stringify({ message: 'a ledger could not be reached', error: String(error) }))
     return { admitted: false, refusal: { reason: 'unreachable' }, tightest: null }
+  }
+}
+
+/** As `Ledger.mayGoOn`; a ledger that is silent says yes. Never throws. */
+export async function mayGoOn(ledgerOf: LedgerOf, call: CallUnderWay): Promise<boolean> {
+  try {
+    return await ledgerOf(call.draft.user_id).mayGoOn(call)
+  } catch (error) {
+    console.warn(JSON.stringify({ message: 'a ledger could not be asked', error: String(error) }))
+    return true
   }
 }
 

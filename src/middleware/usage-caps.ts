@@ -19,7 +19,7 @@ import type {
 import type { GatewayError } from '../errors.ts'
 import { problemResponse } from '../problem.ts'
 import { keepAlive, setHeaders, withHeaders } from './answers.ts'
-import { reserve, settle } from './ledger-calls.ts'
+import { mayGoOn, reserve, settle } from './ledger-calls.ts'
 import { rateLimitFields } from './rate-limit-fields.ts'
 import { refusalError } from './refusal-error.ts'
 
@@ -55,6 +55,12 @@ export interface Hold {
    * Never rejects. Reports are void then.
    */
   settle(end: CallEnd | Promise<CallEnd>): Promise<boolean>
+  /**
+   * False once the caller would not be let in any more: key revoked, user suspended, a cap lowered to nothing. Never rejects;
+   * true where the ledger cannot be asked. Handlers that run for minutes ask now and then: then a ledger that crashed just
+   * after it admitted the call holds it again.
+   */
+  mayGoOn(): Promise<boolean>
 }
 
 const MAX_METADATA_LENGTH = 65_536
@@ -126,6 +132,7 @@ export function usageCaps<E extends { Variables: UsageCapsVariables }>(
         reported = end
       },
       settle: (end) => settled ?? settleAs(end),
+      mayGoOn: () => mayGoOn(ledgerOf, { ...asked, ...decision }),
     }
     c.set('hold', hold)
     await next()

@@ -51,6 +51,7 @@ same('a day without midnight', windowOf('daily', 'America/Sao_Paulo', Date.parse
 // The app, over a ledger that refuses everybody.
 const ledger: LedgerRpc = {
   reserve: async () => ({ admitted: false, refusal: { reason: 'suspended' }, tightest: null }),
+  mayGoOn: async () => false,
   settle: async () => {},
   conclude: async () => {},
   configure: async () => 0,

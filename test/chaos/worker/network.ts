@@ -41,6 +41,7 @@ export function overNetwork<Namespace extends { get(id: never): LedgerRpc }>(led
 
 const troubled = (ledger: LedgerRpc): LedgerRpc => ({
   reserve: (ask) => through('reserve', ask.request_id, () => ledger.reserve(ask)),
+  mayGoOn: (call) => ledger.mayGoOn(call),
   settle: (settlement) => through('settle', settlement.request_id, () => ledger.settle(settlement)),
   conclude: (conclusions) => ledger.conclude(conclusions),
   configure: (snapshot) => ledger.configure(snapshot),

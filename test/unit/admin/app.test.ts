@@ -15,6 +15,7 @@ const ENV = {
 const unused = () => Promise.reject(new Error('not for this'))
 const ledger: LedgerRpc = {
   reserve: unused,
+  mayGoOn: unused,
   settle: unused,
   conclude: unused,
   configure: unused,

@@ -36,6 +36,7 @@ export async function openPrices() {
   const status = { version: 1, status: 'active', time_zone: 'UTC', caps: [], outbox: { waiting: 0, rejected: 0 } }
   const ledger: LedgerRpc = {
     reserve: unused,
+    mayGoOn: unused,
     settle: unused,
     conclude: unused,
     configure: unused,

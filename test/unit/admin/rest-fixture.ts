@@ -35,6 +35,7 @@ export async function openRest() {
     const unused = () => Promise.reject(new Error('not for REST'))
     return {
       reserve: unused,
+      mayGoOn: unused,
       settle: unused,
       conclude: unused,
       configure: async (snapshot) => {

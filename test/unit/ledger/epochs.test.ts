@@ -53,6 +53,10 @@ function admitUnwritten(asked: Partial<Ask> = {}): Admission & { id: string } {
   throw new Error('every hold was written')
 }
 
+/** What a worker asks of a call that it still passes on. */
+const mayGoOn = ({ id, ...admission }: Admission & { id: string }, asked: Partial<Ask> = {}) =>
+  ledger.mayGoOn({ ...ask(id, asked), ...admission }, now)
+
 function settle(
   { id, reserved_at, hold, epoch }: Admission & { id: string },
   end: { outcome?: 'released' } = {},
@@ -282,6 +286,52 @@ describe('after a crash', () => {
     expect(held()).toBe(16)
     settle(last)
     expect(held()).toBe(15)
+  })
+
+  test('a call from before that asks whether it may go on is held again: it outlives the remnant, and its room is its own', () => {
+    configure(cap('total', { requests: 40 }))
+    const lost = admitUnwritten()
+    ledger = open()
+    const before = [held(), usage()]
+    for (let asked = 0; asked < 3; asked++) expect(mayGoOn(lost)).toBe(true)
+    expect([held(), usage()]).toEqual(before)
+    expect(ledger.nextExpiry()).toBe(lost.reserved_at + TTL)
+    now += TTL - 1
+    ledger = open()
+    now += 1
+    events = []
+    ledger.expire(now)
+    expect(events).toMatchObject([{ id: lost.id, outcome: 'expired', requests: 1, input_tokens: 100 }])
+    const settled = usage()?.requests ?? 0
+    for (let i = settled; i < 40; i++) admit()
+    expect(() => admit()).toThrow('refused')
+    expect(mayGoOn(lost)).toBe(true)
+    settle(lost)
+    expect(usage()?.requests).toBe(40)
+    expect(events.at(-1)).toMatchObject({ id: lost.id, outcome: 'settled', revision: 1 })
+  })
+
+  test('a call from before that asks so late that its remnant is gone is held again too; one that has ended never is', () => {
+    const [lost, ended] = [admitUnwritten(), admit()]
+    settle(ended)
+    ledger = open()
+    now += TTL
+    ledger.expire(now)
+    expect(held()).toBe(0)
+    expect(mayGoOn(ended)).toBe(true)
+    expect(held()).toBe(0)
+    expect(mayGoOn(lost)).toBe(true)
+    expect(held()).toBe(1)
+    settle(lost)
+    expect(mayGoOn(lost)).toBe(true)
+    expect(held()).toBe(0)
+
+    const forgotten = admitUnwritten()
+    ledger = open()
+    now += 25 * HOUR
+    ledger.expire(now)
+    expect(mayGoOn(forgotten)).toBe(true)
+    expect(held()).toBe(0)
   })
 
   test('numbers are not used again: a late call never shrinks the remnant of another life', () => {

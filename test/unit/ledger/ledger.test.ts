@@ -3,7 +3,7 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { Ledger } from '../../../durable-objects/ledger/ledger.ts'
 import { ENDED_CALLS_KEPT_MS } from '../../../durable-objects/ledger/reservations.ts'
-import type { Cap, Decision, OutputAsk, UsageEvent } from '../../../durable-objects/ledger/types.ts'
+import type { Cap, Decision, OutputAsk, Snapshot, UsageEvent } from '../../../durable-objects/ledger/types.ts'
 import { amount, ask, cap, settlement, snapshot } from '../../support/ledger-fixtures.ts'
 import { type NodeSql, nodeSql } from '../../support/node-sql.ts'
 
@@ -77,6 +77,36 @@ describe('who may call', () => {
       version: 2,
       caps: [{ current_usage: { tokens: 50 }, held: { tokens: 0 } }],
     })
+  })
+})
+
+describe('who may go on', () => {
+  const keys = [{ id: 'key', expires_at: NOON + HOUR, scopes: ['call' as const] }]
+  const wide = [cap('daily', { tokens: 1_000, requests: 10 })]
+
+  test.each<[string, Cap[], Partial<Snapshot>, number, boolean]>([
+    ['whose caps are used up', [cap('daily', { tokens: 100, requests: 1 })], { keys }, NOON, true],
+    ['without caps', [], { keys }, NOON, true],
+    ['with a cap that was lowered to nothing', [cap('daily', { tokens: 1_000, requests: 0 })], { keys }, NOON, false],
+    ['whose key was revoked', wide, { keys: [] }, NOON, false],
+    ['whose key has expired', wide, { keys }, NOON + HOUR, false],
+    ['who was suspended', wide, { keys, status: 'suspended' }, NOON, false],
+  ])('a caller %s', (_, caps, config, now, expected) => {
+    ledger.configure(snapshot(wide, { keys }), NOON)
+    const asked = ask('a', { input_tokens: 100, caller: { key_id: 'key', scope: 'call' } })
+    const decision = ledger.reserve(asked, NOON)
+    if (!decision.admitted) throw new Error('refused')
+    ledger.configure(snapshot(caps, { version: 2, ...config }), NOON)
+    expect(ledger.mayGoOn({ ...asked, ...decision }, now)).toBe(expected)
+    expect(ledger.status(NOON)?.caps.every(({ held }) => held.requests === 1)).toBe(true)
+  })
+
+  test('nobody whom the ledger was told to forget', () => {
+    configure(...wide)
+    const decision = ledger.reserve(ask('a'), NOON)
+    if (!decision.admitted) throw new Error('refused')
+    ledger.configure(null, NOON)
+    expect(ledger.mayGoOn({ ...ask('a'), ...decision }, NOON)).toBe(false)
   })
 })
 

@@ -99,6 +99,7 @@ const step = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('repeat' as const), call: fc.nat() }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('ask' as const), call: fc.nat() }) },
   {
     weight: 6,
     arbitrary: fc.record({
@@ -406,6 +407,24 @@ function goOn(life: Life, { request_id, for_ms }: Continuation, { reserved_at, h
   life.calls.set(request_id, { ...HELD, reserved_at, expires_at: life.now + for_ms, hold: left, epoch: 0 })
 }
 
+/** A call that a crash took is held again, in its remnant's place where that is still there. */
+function mayGoOn(life: Life, id: string, crash: Crashing): void {
+  const call = life.calls.get(id)
+  const asked = life.asks.find(({ request_id }) => request_id === id)
+  if (!call || !asked) return
+  const { hold, reserved_at, epoch } = call
+  const admission = { granted_output_tokens: null, clamped: false, hold, reserved_at, epoch }
+  let isLost = false
+  const may = life.run(() => {
+    isLost = call.charged === null && call.lost_until !== null && life.now - reserved_at <= DAY_MS
+    return life.ledger.mayGoOn({ ...asked, ...admission }, life.now)
+  }, crash)
+  expect(may).toBe(life.config.caps.every(({ limits }) => Object.values(limits).every((limit) => limit > 0)))
+  if (!isLost) return
+  expect(life.hasRow(id)).toBe(true)
+  Object.assign(call, { lost_until: null, gone: false })
+}
+
 function conclude(life: Life, ids: string[], usageOf: (call: Call) => Settlement['usage'], crash: Crashing): void {
   const conclusions = ids.map((request_id): Conclusion => {
     const call = life.calls.get(request_id)
@@ -460,6 +479,11 @@ test('no cap is exceeded, and nothing is lost or counted twice, whatever happens
             const decision = life.run(() => call.lost_until ?? life.ledger.reserve(asked, life.now), crash)
             if (call.lost_until === null && typeof decision === 'object')
               expect(decision).toMatchObject({ admitted: true, reserved_at: call.reserved_at, hold: expect.anything() })
+            break
+          }
+          case 'ask': {
+            const id = pick(step.call)
+            if (id) mayGoOn(life, id, crash)
             break
           }
           case 'settle': {

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest'
 import type { LedgerOf, LedgerRpc } from '../../../durable-objects/ledger/types.ts'
-import { reserve, settle } from '../../../src/middleware/ledger-calls.ts'
-import { ask, settlement } from '../../support/ledger-fixtures.ts'
+import { mayGoOn, reserve, settle } from '../../../src/middleware/ledger-calls.ts'
+import { amount, ask, settlement } from '../../support/ledger-fixtures.ts'
 
 const gone = () => Promise.reject(new Error('the object was reset'))
-const BROKEN: LedgerRpc = { reserve: gone, settle: gone, conclude: gone, configure: gone, status: gone }
+const BROKEN: LedgerRpc = { reserve: gone, mayGoOn: gone, settle: gone, conclude: gone, configure: gone, status: gone }
 
 /** Stubs that stay broken, as a Durable Object's do; each asking gives the next one. */
 function stubs(...list: Partial<LedgerRpc>[]): { ledgerOf: LedgerOf; asked: () => number } {
@@ -27,8 +27,10 @@ test('a stub that broke is not used again: the next try asks for a new one', asy
   expect(settling.asked()).toBe(3)
 })
 
-test('a ledger that does not answer refuses', async () => {
+test('a ledger that does not answer refuses, but cuts off no call that it has admitted', async () => {
   const { ledgerOf } = stubs({})
+  const admitted = { granted_output_tokens: null, clamped: false, hold: amount({}), reserved_at: 0, epoch: 0 }
+  expect(await mayGoOn(ledgerOf, { ...ask('a'), ...admitted })).toBe(true)
   expect(await reserve(ledgerOf, ask('a'), never)).toMatchObject({
     admitted: false,
     refusal: { reason: 'unreachable' },
