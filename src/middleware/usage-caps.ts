@@ -135,7 +135,11 @@ export function usageCaps<E extends { Variables: UsageCapsVariables }>(
       mayGoOn: () => mayGoOn(ledgerOf, { ...asked, ...decision }),
     }
     c.set('hold', hold)
-    await next()
+    await next().catch((thrown) => {
+      // No `Error`, so that Hono makes no answer of it. The handler may have used anything.
+      if (!settled) keepAlive(c, settleAs(reported ?? { usage: null }, { latency_ms: Date.now() - started_at }))
+      throw thrown
+    })
     setHeaders(c, fields)
     if (settled) return
     const seen = { status: c.res.status, latency_ms: Date.now() - started_at }

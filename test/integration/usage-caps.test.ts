@@ -133,6 +133,15 @@ describe('a call costs', () => {
     expect(used()).toEqual({ requests: 1, tokens: 100, cost: 0 })
   })
 
+  test('what was asked, where the handler throws what is no Error, which nobody answers', async () => {
+    allow({ tokens: 1_000 })
+    app.post('/work', usageCaps({ ledgerOf, ask: () => ({ input_tokens: 100 }) }), () => Promise.reject('no error'))
+    await expect(app.request('/work', { method: 'POST' }, {}, context)).rejects.toBe('no error')
+    await Promise.allSettled(background)
+    expect(events).toMatchObject([{ input_tokens: 100, outcome: 'settled', usage_source: 'hold', status: null }])
+    expect(used()).toEqual({ requests: 1, tokens: 100, cost: 0 })
+  })
+
   test('nothing, where the call is released', async () => {
     allow({ requests: 1 })
     route(1, () => ({ outcome: 'released', usage: null }))
