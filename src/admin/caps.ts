@@ -45,7 +45,7 @@ const create = createRoute({
   operationId: 'createCap',
   tags: ['caps'],
   summary: 'Create a cap',
-  request: { params: user, body: takes(newCapSchema) },
+  request: { params: user, query: noQuery, body: takes(newCapSchema) },
   responses: { 201: answers(capSchema, 'The cap'), ...problems(404, 409, 413, 415) },
 })
 const list = createRoute({
@@ -81,7 +81,7 @@ const change = createRoute({
   operationId: 'changeCap',
   tags: ['caps'],
   summary: 'Change a cap',
-  request: { params: userAndCap, body: takes(capChangeSchema) },
+  request: { params: userAndCap, query: noQuery, body: takes(capChangeSchema) },
   responses: { 200: answers(capSchema, 'The cap as changed'), ...problems(404, 409, 413, 415) },
 })
 const remove = createRoute({
@@ -90,7 +90,7 @@ const remove = createRoute({
   operationId: 'deleteCap',
   tags: ['caps'],
   summary: 'Delete a cap',
-  request: { params: userAndCap },
+  request: { params: userAndCap, query: noQuery },
   responses: { 204: { description: 'Deleted' }, ...problems(404, 409) },
 })
 

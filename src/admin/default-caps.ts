@@ -25,7 +25,7 @@ const put = createRoute({
   operationId: 'setDefaultCap',
   tags: ['default caps'],
   summary: 'Set a cap that new users get; users that are there keep theirs',
-  request: { params, body: takes(capSettings) },
+  request: { params, query: noQuery, body: takes(capSettings) },
   responses: { 200: answers(defaultCapSchema, 'The default cap'), ...problems(413, 415) },
 })
 const remove = createRoute({
@@ -34,7 +34,7 @@ const remove = createRoute({
   operationId: 'deleteDefaultCap',
   tags: ['default caps'],
   summary: 'Delete a default cap',
-  request: { params },
+  request: { params, query: noQuery },
   responses: { 204: { description: 'Deleted' }, ...problems(404) },
 })
 

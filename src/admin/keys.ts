@@ -54,7 +54,7 @@ const create = createRoute({
   operationId: 'createKey',
   tags: ['keys'],
   summary: 'Create a key',
-  request: { params: user, body: takes(newKeySchema) },
+  request: { params: user, query: noQuery, body: takes(newKeySchema) },
   responses: { 201: answers(shownKeySchema, 'The key, shown this once'), ...problems(404, 409, 413, 415) },
 })
 const list = createRoute({
@@ -84,7 +84,7 @@ const revoke = createRoute({
   operationId: 'revokeKey',
   tags: ['keys'],
   summary: 'Revoke a key',
-  request: { params: userAndKey },
+  request: { params: userAndKey, query: noQuery },
   responses: { 204: { description: 'Revoked, or revoked before' }, ...problems(404, 409) },
 })
 const rotate = createRoute({
@@ -94,7 +94,7 @@ const rotate = createRoute({
   tags: ['keys'],
   summary: 'Make a key like this one, which ends now or after a grace',
   middleware: emptyBodyIsNone,
-  request: { params: userAndKey, body: { ...takes(rotationSchema), required: false } },
+  request: { params: userAndKey, query: noQuery, body: { ...takes(rotationSchema), required: false } },
   responses: {
     201: answers(shownKeySchema, 'The new key, shown this once'),
     ...problems(404, 409, 413, 415),

@@ -31,7 +31,7 @@ const create = createRoute({
   operationId: 'createPrice',
   tags: ['prices'],
   summary: 'Set the price of a model, from now or from an instant on',
-  request: { body: takes(newPriceSchema) },
+  request: { query: noQuery, body: takes(newPriceSchema) },
   responses: {
     200: { ...answers(priceSchema, 'The price in force says the same and stays: none was made'), ...inForceBy },
     201: { ...answers(priceSchema, 'The price'), ...inForceBy },
@@ -75,7 +75,7 @@ const change = createRoute({
   operationId: 'changePrice',
   tags: ['prices'],
   summary: 'Put a changed version, with an id of its own, in the place of a price',
-  request: { params, body: takes(priceChangeSchema) },
+  request: { params, query: noQuery, body: takes(priceChangeSchema) },
   responses: {
     200: { ...answers(priceSchema, 'The version that applies instead'), ...inForceBy },
     ...problems(404, 409, 413, 415),
@@ -87,7 +87,7 @@ const remove = createRoute({
   operationId: 'deletePrice',
   tags: ['prices'],
   summary: 'End a price: an earlier one of the model applies again, or the catalogue',
-  request: { params },
+  request: { params, query: noQuery },
   responses: { 204: { description: 'Ended, or ended before', ...inForceBy }, ...problems(404, 409) },
 })
 

@@ -43,7 +43,7 @@ const create = createRoute({
   operationId: 'createUser',
   tags: ['users'],
   summary: 'Create a user with the default caps',
-  request: { body: takes(newUserSchema) },
+  request: { query: noQuery, body: takes(newUserSchema) },
   responses: { 201: answers(userSchema, 'The user'), ...problems(413, 415) },
 })
 const list = createRoute({
@@ -73,7 +73,7 @@ const change = createRoute({
   operationId: 'changeUser',
   tags: ['users'],
   summary: 'Change a user',
-  request: { params, body: takes(userChangeSchema) },
+  request: { params, query: noQuery, body: takes(userChangeSchema) },
   responses: { 200: answers(userSchema, 'The user as changed'), ...problems(404, 409, 413, 415) },
 })
 const suspend = createRoute({
@@ -82,7 +82,7 @@ const suspend = createRoute({
   operationId: 'suspendUser',
   tags: ['users'],
   summary: 'Refuse all calls of a user',
-  request: { params },
+  request: { params, query: noQuery },
   responses: { 200: answers(userSchema, 'The user as changed'), ...problems(404, 409) },
 })
 const activate = createRoute({
@@ -91,7 +91,7 @@ const activate = createRoute({
   operationId: 'activateUser',
   tags: ['users'],
   summary: 'End a suspension',
-  request: { params },
+  request: { params, query: noQuery },
   responses: { 200: answers(userSchema, 'The user as changed'), ...problems(404, 409) },
 })
 const remove = createRoute({
@@ -100,7 +100,7 @@ const remove = createRoute({
   operationId: 'deleteUser',
   tags: ['users'],
   summary: 'Delete a user: keys end, usage events stay',
-  request: { params },
+  request: { params, query: noQuery },
   responses: { 204: { description: 'Deleted, or deleted before' }, ...problems(404) },
 })
 

@@ -54,7 +54,13 @@ const rowsFault = `must be a whole number from 1 to ${MOST_ROWS}`
 
 /** Query parameters of every list. */
 export const pageQuery = {
-  limit: z.coerce.number(rowsFault).int(rowsFault).min(1, rowsFault).max(MOST_ROWS, rowsFault).default(50),
+  limit: z
+    .string()
+    .regex(/^\d{1,9}$/, rowsFault)
+    .transform(Number)
+    .pipe(z.int().min(1, rowsFault).max(MOST_ROWS, rowsFault))
+    .default(50)
+    .openapi({ type: 'integer', minimum: 1, maximum: MOST_ROWS }),
   cursor: cursor.optional(),
 }
 

@@ -79,7 +79,9 @@ export const newPriceSchema = z
   .strictObject({
     provider,
     model,
-    effective_from: instant.nullish().openapi({ type: 'string', format: 'date-time', description: 'Default: now.' }),
+    effective_from: instant
+      .nullish()
+      .openapi({ type: ['string', 'null'], format: 'date-time', description: 'Default: now.' }),
     usd_per_mtok: given.nullish().openapi({
       description:
         'Per million tokens. Left out kinds cost what is usual at the provider, audio has no price. Left out whole: tokens cost nothing.',

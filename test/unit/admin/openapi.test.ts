@@ -7,6 +7,8 @@ import { openRest } from './rest-fixture.ts'
 const { db, send, sendAs, newUser, close } = await openRest()
 afterAll(close)
 
+const NOBODY = '00000000-0000-7000-8000-000000000000'
+
 const document = (await send('GET', '/openapi.json')).body
 
 interface Operation {
@@ -61,6 +63,19 @@ describe('every operation', () => {
     expect(operation.tags).toHaveLength(1)
     if (!operation.path.startsWith('/admin/'))
       expect(operation.security).toEqual([{ bearer: [] }, { 'x-api-key': [] }, { 'x-tollgate-key': [] }])
+  })
+
+  test.each(operations)('$method $path takes no query parameter that it does not know', async ({ method, path }) => {
+    const url = path
+      .replace('{provider}', 'openai')
+      .replace('{cap_type}', 'daily')
+      .replace(/\{\w+\}/g, () => NOBODY)
+    const headers = { 'x-test-caller': JSON.stringify({ user_id: NOBODY, key_id: null }) }
+    const answer = await send(method, `${url}?dry_run=true`, method === 'GET' ? undefined : {}, headers)
+    expect(answer).toMatchObject({
+      status: 400,
+      body: { errors: [{ field: 'dry_run', message: 'is not a known field' }] },
+    })
   })
 
   test('has a name of its own', () => {
