@@ -18,7 +18,8 @@ import { countInputs, inSlices } from './openai-input.ts'
 import { unmetered } from './refusals.ts'
 import { tokensOfBody } from './text-bound.ts'
 
-const KNOWN_FIELDS = new Set(['model', 'input', 'dimensions', 'encoding_format', 'user'])
+/** The `output_` ones are Mistral's. */
+const KNOWN_FIELDS = new Set('model input dimensions encoding_format user output_dimension output_dtype'.split(' '))
 
 export const embeddings: Operation = {
   name: 'embeddings',

@@ -106,6 +106,8 @@ describe('embeddings', () => {
     expect(refusal('embeddings', { ...BODY, input: 7 })).toMatchObject({ field: 'input' })
     expect(refusal('embeddings', { input: 'x' })).toMatchObject({ field: 'model' })
     expect(bound('embeddings', { ...BODY, a_new_field: 1 }).unbounded).toBe('a_new_field')
+    const shapes = { dimensions: 8, encoding_format: 'float', output_dimension: 8, output_dtype: 'int8' }
+    expect(bound('embeddings', { ...BODY, ...shapes }).unbounded).toBeNull()
   })
 
   test('usage is read strictly', () => {
