@@ -1,5 +1,5 @@
-// How calls end: hold off, usage on, event out. Every method runs inside a transaction of ./ledger.ts, which takes the
-// holds out of memory once it has committed. `now` is passed in.
+// How calls end: hold off, usage on, event out; and how one that a crash took comes back. What changes anything runs inside
+// a transaction of ./ledger.ts, which takes the holds out of memory once it has committed. `now` is passed in.
 //
 //   settle  --usage, or the hold where it is unknown--> event
 //           `-the rest of the hold--> a hold of its own, for a call that goes on (concluded: settled in its turn)

@@ -30,7 +30,7 @@ export interface ActiveKey {
   scopes: KeyScope[]
 }
 
-/** All that a ledger must know of its user. A newer `version` replaces an older one, never the other way round. */
+/** All that a ledger must know of its user. An older `version` never replaces a newer one. */
 export interface Snapshot {
   version: number
   status: 'active' | 'suspended' | 'deleted'
@@ -263,7 +263,7 @@ export interface LedgerRpc {
   settle(settlement: Settlement): Promise<void>
   /** Ends calls that had gone on at the provider. */
   conclude(conclusions: Conclusion[]): Promise<void>
-  /** Takes what Postgres holds of the user, null where that is nothing. As `Ledger.configure`. */
+  /** As `Ledger.configure`. */
   configure(snapshot: Snapshot | null): Promise<number>
   /** Usage as the ledger enforces it, or why this caller may not see it. */
   status(caller: Caller | null): Promise<LedgerStatus | { refusal: Refusal }>

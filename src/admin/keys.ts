@@ -9,6 +9,7 @@ import { findUser } from '../postgres/users.ts'
 import { answers, notFound, problems, restApp, takes } from '../rest/app.ts'
 import { emptyBodyIsNone } from '../rest/empty-body.ts'
 import { encodeCursor, id, instant, name, nextCursor, noQuery, pageQuery, pageRequest } from '../rest/fields.ts'
+import { pushSnapshot } from '../rest/in-force.ts'
 import { changeAndPush } from './change.ts'
 import type { AdminDeps } from './deps.ts'
 
@@ -156,7 +157,10 @@ export function keyRoutes(deps: AdminDeps) {
       const { id: userId, key_id } = c.req.valid('param')
       const { grace_seconds = 0 } = c.req.valid('json')
       const old = await findKey(db, userId, key_id)
-      if (!old) throw notFound('key')
+      if (!old) {
+        await pushSnapshot(deps, userId)
+        throw notFound('key')
+      }
       if (old.expires_at && old.expires_at.getTime() <= now()) throw conflict('The key has expired. Create a new one.')
       const key = await issued(userId, old, (key) => rotateKey(db, key_id, key, grace_seconds))
       if (key) return c.json(key, 201)

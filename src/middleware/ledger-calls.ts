@@ -1,4 +1,4 @@
-// Talking to a ledger over a network that may fail. Both verbs are idempotent on the request id, so both may be repeated.
+// Talking to a ledger over a network that may fail. Its verbs are idempotent on the request id, so they may be repeated.
 // Each try asks for the ledger anew: a Durable Object's stub stays broken once a call on it has failed.
 
 import type {

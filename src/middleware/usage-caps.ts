@@ -57,12 +57,13 @@ export interface Hold {
   settle(end: CallEnd | Promise<CallEnd>): Promise<boolean>
   /**
    * False once the caller would not be let in any more: key revoked, user suspended, a cap lowered to nothing. Never rejects;
-   * true where the ledger cannot be asked. Handlers that run for minutes ask now and then: then a ledger that crashed just
-   * after it admitted the call holds it again.
+   * true where the ledger cannot be asked.
    */
   mayGoOn(): Promise<boolean>
 }
 
+/** How often a ledger hears of a call that is still out: one that has lost it in a crash holds it again. */
+const TELL_MS = 30_000
 const MAX_METADATA_LENGTH = 65_536
 
 export interface UsageCapsVariables {
@@ -123,7 +124,7 @@ export function usageCaps<E extends { Variables: UsageCapsVariables }>(
       settled = settle(
         ledgerOf,
         known.then((it) => toSettlement(asked, decision, it, seen)),
-      )
+      ).finally(() => clearInterval(telling))
       return settled
     }
     const hold: Hold = {
@@ -134,6 +135,7 @@ export function usageCaps<E extends { Variables: UsageCapsVariables }>(
       settle: (end) => settled ?? settleAs(end),
       mayGoOn: () => mayGoOn(ledgerOf, { ...asked, ...decision }),
     }
+    const telling = setInterval(hold.mayGoOn, TELL_MS)
     c.set('hold', hold)
     await next().catch((thrown) => {
       // No `Error`, so that Hono makes no answer of it. The handler may have used anything.

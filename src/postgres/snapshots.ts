@@ -60,7 +60,7 @@ export async function loadSnapshot(db: Database, userId: string): Promise<Snapsh
 }
 
 /**
- * Tells a ledger what Postgres holds of its user, and returns it: null where that is nothing, which the ledger takes too.
+ * Tells a ledger what Postgres holds of its user, and returns it; null: that is nothing, and the ledger is told nothing.
  * Postgres is right also where it has gone back to an older state (a restored backup): the user's version is then raised
  * above the one that the ledger has.
  */
@@ -69,19 +69,14 @@ export async function bringIntoForce(
   userId: string,
   ledger: Pick<LedgerRpc, 'configure'>,
 ): Promise<Snapshot | null> {
-  const told = await tell(db, userId, ledger)
-  if (!told.is_behind) return told.snapshot
-  // Or another change was faster: then the version is as high as the ledger's already, and stays.
-  await db.execute(
-    sql`update users set version = ${told.version + 1} where id = ${userId} and version < ${told.version}`,
-  )
-  const again = await tell(db, userId, ledger)
-  if (again.is_behind) throw new Error(`the ledger has a newer snapshot, of version ${again.version}`)
-  return again.snapshot
-}
-
-async function tell(db: Database, userId: string, ledger: Pick<LedgerRpc, 'configure'>) {
   const snapshot = await loadSnapshot(db, userId)
+  if (!snapshot) return null
   const version = await ledger.configure(snapshot)
-  return { snapshot, version, is_behind: snapshot !== null && snapshot.version < version }
+  if (version === snapshot.version) return snapshot
+  // Unless another change was faster: then the user's version is as high already, and stays.
+  await db.execute(sql`update users set version = ${version + 1} where id = ${userId} and version < ${version}`)
+  const newer = await loadSnapshot(db, userId)
+  // A ledger that keeps a still newer one has this one in it.
+  if (newer) await ledger.configure(newer)
+  return newer
 }

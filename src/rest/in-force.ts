@@ -23,6 +23,9 @@ export async function pushSnapshot({ db, ledgerOf }: Deps, userId: string): Prom
   for (const wait of WAITS_MS) {
     if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait))
     try {
+      if (await bringIntoForce(db, userId, ledgerOf(userId))) return
+      await ledgerOf(userId).configure(null)
+      // Who came meanwhile is known again.
       await bringIntoForce(db, userId, ledgerOf(userId))
       return
     } catch (error) {

@@ -149,7 +149,7 @@ describe('after the database went back to an older state', () => {
     expect(await status(key)).toBe(403)
   })
 
-  test('a user whom it has lost can be stopped; one with a JWT begins anew, and what was used still counts', async () => {
+  test('a change of a user whom it has lost ends the keys; who comes with a JWT begins anew, and what was used still counts', async () => {
     const lost = await caller()
     await sql('delete from api_keys where user_id = $1', lost.id)
     await sql('delete from users where id = $1', lost.id)

@@ -2,7 +2,7 @@
 
 import { Hono } from 'hono'
 import { v7 as newId } from 'uuid'
-import { beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { Ledger } from '../../durable-objects/ledger/ledger.ts'
 import type { Amount, Cap, LedgerRpc, Snapshot, UsageEvent } from '../../durable-objects/ledger/types.ts'
 import { requestId } from '../../src/middleware/request-id.ts'
@@ -37,7 +37,7 @@ beforeEach(() => {
   events = []
   background = []
   thrown = undefined
-  ledger = new Ledger(nodeSql(), { hold_ttl_ms: 60_000, emit: (event) => events.push(event) }, 0)
+  ledger = openLedger()
   app = new Hono<{ Variables: UsageCapsVariables }>()
   app.use(requestId(newId))
   app.use(async (c, next) => {
@@ -49,6 +49,9 @@ beforeEach(() => {
     return c.text('a fault', 500)
   })
 })
+
+/** An empty one: without the calls of the one before. */
+const openLedger = () => new Ledger(nodeSql(), { hold_ttl_ms: 60_000, emit: (event) => events.push(event) }, 0)
 
 const allow = (limits: Cap['limits'], more: Partial<Snapshot> = {}) =>
   ledger.configure(
@@ -251,6 +254,29 @@ describe('a ledger that does not know its user', () => {
     app.post('/work', usageCaps({ ledgerOf, provision }), (c) => c.text('done'))
     expect([(await post('/work')).status, (await post('/work')).status]).toEqual([200, 429])
   })
+})
+
+test('a call that is out for long is held again by a ledger that has lost it, until it ends', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+  onTestFinished(() => void vi.useRealTimers())
+  allow({ requests: 10 })
+  const { promise, resolve } = Promise.withResolvers<CallEnd>()
+  let seen: unknown[] = []
+  app.post('/work', usageCaps({ ledgerOf, ask: 3 }), async (c) => {
+    ledger = openLedger()
+    allow({ requests: 10 })
+    const before = used()?.requests
+    await vi.advanceTimersByTimeAsync(30_000)
+    seen = [before, used()?.requests, await c.var.hold.mayGoOn()]
+    c.var.hold.report(promise)
+    return c.text('done')
+  })
+  const answer = await app.request('/work', { method: 'POST' }, {}, context)
+  expect([answer.status, ...seen]).toEqual([200, 0, 3, true])
+  expect([used()?.requests, vi.getTimerCount()]).toEqual([3, 1])
+  resolve({ usage: { requests: 2 } })
+  await Promise.all(background)
+  expect([used()?.requests, events.length, vi.getTimerCount()]).toEqual([2, 1, 0])
 })
 
 describe('an ask that no ledger could hold throws and names its field', () => {

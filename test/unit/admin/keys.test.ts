@@ -1,7 +1,8 @@
+import { sql } from 'drizzle-orm'
 import { afterAll, expect, test } from 'vitest'
 import { openRest } from './rest-fixture.ts'
 
-const { send, newUser, configs, faults, clock, close } = await openRest()
+const { db, send, newUser, configs, faults, clock, close } = await openRest()
 afterAll(close)
 
 const activeKeys = (userId: string) => (configs.get(userId)?.keys ?? []).map(({ id }) => id).sort()
@@ -174,4 +175,13 @@ test.each([-1, 1.5, 604_801, '60'])('a grace of %j names the fault', async (grac
   const { body } = await send('POST', `/admin/users/${id}/keys`, { name: 'k' })
   const answer = await send('POST', `/admin/users/${id}/keys/${body.id}/rotate`, { grace_seconds })
   expect(answer).toMatchObject({ status: 400, body: { field: 'grace_seconds' } })
+})
+
+test('a key that the database has lost is no key to the ledger either, once somebody wants to rotate it', async () => {
+  const id = await newUser()
+  const { body } = await send('POST', `/admin/users/${id}/keys`, { name: 'k' })
+  await db.execute(sql`delete from api_keys where user_id = ${id}`)
+  await db.execute(sql`update users set version = 1 where id = ${id}`)
+  expect((await send('POST', `/admin/users/${id}/keys/${body.id}/rotate`)).status).toBe(404)
+  expect(configs.get(id)?.keys).toEqual([])
 })

@@ -87,16 +87,21 @@ test('deleting a user ends its keys at once and can be repeated; nothing else ca
 })
 
 test('a user whom the database has lost is lost to its ledger with the first change that finds nobody', async () => {
-  for (const [method, path] of [
-    ['POST', '/suspend'],
-    ['DELETE', ''],
-    ['DELETE', `/keys/${crypto.randomUUID()}`],
+  for (const [method, path, body] of [
+    ['POST', '/suspend', undefined],
+    ['DELETE', '', undefined],
+    ['DELETE', `/keys/${crypto.randomUUID()}`, undefined],
+    ['POST', `/keys/${crypto.randomUUID()}/rotate`, undefined],
+    ['PATCH', `/caps/${crypto.randomUUID()}`, {}],
   ] as const) {
     const id = await newUser()
     await send('PATCH', `/admin/users/${id}`, { name: 'B' })
     expect(configs.get(id)?.status).toBe('active')
     await db.execute(sql`delete from users where id = ${id}`)
-    expect(await send(method, `/admin/users/${id}${path}`)).toMatchObject({ status: 404, body: { code: 'not_found' } })
+    expect(await send(method, `/admin/users/${id}${path}`, body)).toMatchObject({
+      status: 404,
+      body: { code: 'not_found' },
+    })
     expect(configs.has(id)).toBe(false)
   }
 })

@@ -1,0 +1,37 @@
+// A real ledger that a crash has made forget a call: told of it again, it holds it and alone sees to its end.
+
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { Admission } from '../../durable-objects/ledger/types.ts'
+import { checkBooks, eventsOf, statusOf } from '../support/books.ts'
+import { eventually, type Gateway, startGateway } from '../support/gateway.ts'
+import { amount, ask } from '../support/ledger-fixtures.ts'
+
+let gateway: Gateway
+beforeAll(async () => {
+  gateway = await startGateway({ vars: { HOLD_TTL_SECONDS: '3' } })
+})
+afterAll(() => gateway.close())
+
+test('a call that its ledger has lost is held again when it is told of it, and charged when it never comes back', async () => {
+  const { id } = await gateway.admin.user([{ cap_type: 'total', limits: { requests: 100 } }])
+  const asked = ask(crypto.randomUUID(), { draft: { ...ask('').draft, user_id: id } })
+  const hold = amount({ requests: 1, input_tokens: 7 })
+  const admitted: Omit<Admission, 'admitted' | 'tightest'> = {
+    granted_output_tokens: null,
+    clamped: false,
+    hold,
+    reserved_at: Date.now(),
+    epoch: 1,
+  }
+  const ledger = await gateway.ledgerOf(id)
+  for (let told = 0; told < 2; told++) expect(await ledger.mayGoOn({ ...asked, ...admitted })).toBe(true)
+  expect((await statusOf(gateway, id)).data[0]?.held.requests).toBe(1)
+
+  // Nobody asks the ledger: its alarm alone ends the hold.
+  const events = await eventually(
+    () => eventsOf(gateway, [id]),
+    ({ length }) => length === 1,
+  )
+  expect(events).toMatchObject([{ id: asked.request_id, outcome: 'expired', ...hold }])
+  await checkBooks(gateway, [id])
+})
