@@ -3,6 +3,7 @@
 import { UsageLedger } from '../durable-objects/usage-ledger.ts'
 import { createApp } from './app.ts'
 import { type Config, ConfigError, parseConfig } from './config.ts'
+import { ledgersIn } from './ledgers.ts'
 import type { PriceStore } from './pricing/overrides.ts'
 import { problemResponse } from './problem.ts'
 
@@ -13,7 +14,7 @@ let app: ReturnType<typeof createApp> | undefined
 export default {
   async fetch(request, env, ctx) {
     try {
-      app ??= createApp({ config: parseConfig(env), ledgerOf: ledgersIn(env), priceStore: pricesIn(env) })
+      app ??= createApp({ config: parseConfig(env), ledgerOf: ledgersIn(env.USAGE_LEDGER), priceStore: pricesIn(env) })
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error
       console.error(error.message)
@@ -22,8 +23,6 @@ export default {
     return app.fetch(request, env, ctx)
   },
 } satisfies ExportedHandler<Env>
-
-const ledgersIn = (env: Env) => (subject: string) => env.USAGE_LEDGER.get(env.USAGE_LEDGER.idFromName(subject))
 
 /** Workers that read this key know a new value within a minute. */
 const PRICES_KEY = 'overrides'

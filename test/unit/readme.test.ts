@@ -1,0 +1,52 @@
+// What the README shows is what works: its Worker compiles for people who do not have our compiler options.
+
+import { execFile } from 'node:child_process'
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
+import { expect, onTestFinished, test } from 'vitest'
+
+const ROOT = resolve(import.meta.dirname, '../..')
+const readme = await readFile(join(ROOT, 'README.md'), 'utf8')
+
+const codeAfter = (heading: string) =>
+  readme.slice(readme.indexOf(`## ${heading}`)).match(/```ts\n(.*?)```/s)?.[1] ?? ''
+
+// As `wrangler types` writes it for a binding with a `script_name`.
+const ENV = `declare namespace Cloudflare {
+  interface Env { USAGE_LEDGER: DurableObjectNamespace; KEY_SIGNING_SECRETS: string }
+}`
+
+const TSCONFIG = {
+  compilerOptions: {
+    target: 'es2024',
+    lib: ['es2024'],
+    module: 'esnext',
+    moduleResolution: 'bundler',
+    types: ['@cloudflare/workers-types'],
+    strict: true,
+    skipLibCheck: true,
+    allowImportingTsExtensions: true,
+    noEmit: true,
+  },
+}
+
+test('the Worker of "Your own routes" compiles with the options that it names', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'own-routes-'))
+  onTestFinished(() => rm(folder, { recursive: true }))
+  const modules = join(folder, 'node_modules')
+  await mkdir(modules)
+  // What `npm install ../tollgate hono` makes.
+  await symlink(ROOT, join(modules, 'tollgate'))
+  for (const name of ['hono', '@cloudflare']) await symlink(join(ROOT, 'node_modules', name), join(modules, name))
+  const worker = codeAfter('Your own routes')
+  expect(worker).toContain('usageCaps({ ledgerOf')
+  await writeFile(join(folder, 'index.ts'), worker)
+  await writeFile(join(folder, 'env.d.ts'), ENV)
+  await writeFile(join(folder, 'tsconfig.json'), JSON.stringify(TSCONFIG))
+
+  const tsc = join(ROOT, 'node_modules/.bin/tsc')
+  const { stdout } = await promisify(execFile)(tsc, ['-p', folder]).catch((failed) => failed)
+  expect(stdout).toBe('')
+})
