@@ -32,6 +32,8 @@ export type ErrorCode = keyof typeof ERROR_STATUS
 export interface CapFacts {
   cap_type: LimitState['cap_type']
   limit_type: LimitState['limit_type']
+  /** Of the three amounts: US cents for a cost, which may be fractional. */
+  unit: 'requests' | 'tokens' | 'cents'
   current_usage: number
   limit: number
   /** The smallest amount that would have been of use to this call. */

@@ -45,7 +45,12 @@ export function openApiRoutes({ admin, usage, prices }: RestRoutes): Hono {
     rest.openAPIRegistry.registerComponent('securitySchemes', name, scheme)
   let document: object | undefined
   return new Hono().get('/openapi.json', (c) => {
-    document ??= rest.getOpenAPI31Document({ openapi: '3.1.0', info: INFO, security: [{ bearer: [] }] })
+    document ??= rest.getOpenAPI31Document({
+      openapi: '3.1.0',
+      info: INFO,
+      servers: [{ url: '/' }],
+      security: [{ bearer: [] }],
+    })
     return c.json(document)
   })
 }

@@ -78,8 +78,12 @@ function hintFor(method: string, path: string, { provider, operations }: Dialect
 /** The ledger knows only which part nothing bounds; which field is to blame, or would bound it, the call knows. */
 function withField(error: GatewayError, { asked, bound, quote }: Call, { edits }: Operation): GatewayError {
   if (error.code !== 'unbounded_request') return error
-  const blamed = quote.input_tokens === null ? (bound?.unbounded ?? bound?.open_input) : null
-  if (blamed) return { ...error, message: `${error.message} At fault is ${blamed}.`, field: blamed }
+  const blame = (field: string, why: string) => ({ ...error, message: `${error.message} ${field} ${why}.`, field })
+  if (quote.input_tokens === null && bound) {
+    const { unbounded, open_input } = bound
+    if (unbounded) return blame(unbounded, 'is unknown to Tollgate or has no limit')
+    if (open_input) return blame(open_input, "may be as long as the model's context window, which is not known")
+  }
   // What would be written into the body if the ledger granted a bound.
   const field = edits?.(asked, 1).at(-1)?.field
   return field === undefined ? error : { ...error, field }

@@ -51,13 +51,14 @@ function capFacts(
   asked: number,
   now: number,
 ): CapFacts {
-  const unit = limit_type === 'cost' ? centsOfNanoUsd : (amount: number) => amount
+  const shown = limit_type === 'cost' ? centsOfNanoUsd : (amount: number) => amount
   return {
     cap_type,
     limit_type,
-    current_usage: unit(current_usage),
-    limit: unit(limit),
-    requested: unit(asked),
+    unit: limit_type === 'cost' ? 'cents' : limit_type,
+    current_usage: shown(current_usage),
+    limit: shown(limit),
+    requested: shown(asked),
     reset_time: reset_at === null ? null : new Date(reset_at).toISOString(),
     retry_after_seconds: reset_at === null ? null : Math.max(1, Math.ceil((reset_at - now) / 1_000)),
   }

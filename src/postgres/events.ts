@@ -16,6 +16,9 @@ export interface EventFilter {
   model?: string | undefined
   outcome?: Outcome | undefined
   usage_source?: UsageSource | undefined
+  status?: number | undefined
+  error_class?: string | undefined
+  overrun?: boolean | undefined
   price_source?: string | undefined
   job_id?: string | undefined
   batch_id?: string | undefined
@@ -33,13 +36,16 @@ const SAME = [
   'operation',
   'outcome',
   'usage_source',
+  'status',
+  'error_class',
+  'overrun',
   'price_source',
   'job_id',
   'batch_id',
   'session_id',
 ] as const
 
-const equals = (name: (typeof SAME)[number], value: string | undefined) =>
+const equals = (name: (typeof SAME)[number], value: string | number | boolean | undefined) =>
   value === undefined ? undefined : eq(usageEvents[name], value)
 
 /** Newest first. */

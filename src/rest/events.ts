@@ -20,14 +20,23 @@ const priceSource = z
   )
   .toLowerCase()
 
-/** Query of a user's own events. */
-export const ownEventsQuery = z.strictObject({
+const status = z
+  .string()
+  .regex(/^[1-5]\d\d$/, 'must be an HTTP status')
+  .transform(Number)
+  .openapi({ type: 'integer' })
+const truth = z.enum(['true', 'false']).transform((value) => value === 'true')
+
+const filters = {
   key_id: id.optional(),
   provider: label,
   operation: label,
   model: label.openapi({ description: 'As asked for or as answered.' }),
   outcome: z.enum(OUTCOMES).optional(),
   usage_source: z.enum(USAGE_SOURCES).optional(),
+  status: status.optional().openapi({ description: 'That the client saw.' }),
+  error_class: label,
+  overrun: truth.optional().openapi({ description: 'Of calls that used more than was held for them.' }),
   price_source: priceSource.optional().openapi({ description: '`none`: the model has no price.' }),
   job_id: label,
   batch_id: label,
@@ -35,10 +44,16 @@ export const ownEventsQuery = z.strictObject({
   from: instant.optional().openapi({ description: 'Inclusive.' }),
   to: instant.optional().openapi({ description: 'Exclusive.' }),
   ...pageQuery,
-})
+}
+
+const isInOrder = ({ from, to }: { from?: Date | undefined; to?: Date | undefined }) => !from || !to || from < to
+const order = { path: ['to'], message: 'must be later than from' }
+
+/** Query of a user's own events. */
+export const ownEventsQuery = z.strictObject(filters).refine(isInOrder, order)
 
 /** Query of everybody's events. */
-export const eventsQuery = ownEventsQuery.extend({ user_id: id.optional() })
+export const eventsQuery = z.strictObject({ ...filters, user_id: id.optional() }).refine(isInOrder, order)
 
 const tokens = z.int()
 const optionalText = z.string().nullable()

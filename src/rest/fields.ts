@@ -27,7 +27,10 @@ export const timeZone = text(64).refine(isTimeZone, 'must be an IANA time zone')
 
 /** ISO 8601 with `Z` or an offset. */
 export const instant = z.iso
-  .datetime({ offset: true, error: 'must be an ISO 8601 date and time with Z or an offset' })
+  .datetime({
+    offset: true,
+    error: 'must be an ISO 8601 date and time with Z or an offset (whose + is %2B in a query)',
+  })
   .refine(isStorable, 'must lie between 1970 and 9999')
   .transform((value) => new Date(value))
 

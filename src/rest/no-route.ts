@@ -27,14 +27,12 @@ export function answerNoRoute(app: { routes: RouterRoute[] }) {
 
 /** `GET, HEAD, POST`; empty where nothing is at the path but middleware, whose method is `ALL`. */
 function methodsOf(routes: RouterRoute[], path: string): string {
-  const methods = new Set<string>()
-  for (const route of routes) {
-    if (route.method === 'ALL' || !isAt(route.path, path)) continue
-    methods.add(route.method)
-    // Hono answers HEAD where there is a GET.
-    if (route.method === 'GET') methods.add('HEAD')
-  }
-  return [...methods].join(', ')
+  const here = routes.filter((route) => route.method !== 'ALL' && isAt(route.path, path))
+  // Where a path stands for itself, it is no parameter's value.
+  const named = here.filter((route) => route.path === path)
+  const methods = (named.length > 0 ? named : here).map(({ method }) => method)
+  // Hono answers HEAD where there is a GET.
+  return [...new Set(methods.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : method)))].join(', ')
 }
 
 function isAt(pattern: string, path: string): boolean {

@@ -213,6 +213,7 @@ describe('errors are typed and raised once', () => {
     expect(inside(error).cap).toEqual({
       cap_type: 'weekly',
       limit_type: 'requests',
+      unit: 'requests',
       current_usage: 1,
       limit: 1,
       requested: 1,

@@ -259,6 +259,7 @@ describe('errors are typed and raised once', () => {
     expect(facts(await raised(key)).cap).toEqual({
       cap_type: 'total',
       limit_type: 'cost',
+      unit: 'cents',
       current_usage: 0,
       limit: 0.0001,
       requested: expect.any(Number),

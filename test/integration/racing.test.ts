@@ -52,6 +52,7 @@ describe.each(DIMENSIONS)('100 racing calls against a %s cap of 99 calls', (dime
       {
         cap_type: 'monthly',
         limit_type: LIMIT_TYPE[dimension],
+        unit: dimension === 'cost_cents' ? 'cents' : dimension,
         current_usage: expect.closeTo(limit, 6),
         limit: expect.closeTo(limit, 6),
         requested: hold[dimension],

@@ -6,6 +6,7 @@ const { send, newUser, configs, faults, server, db, close } = await openRest()
 afterAll(close)
 
 const NOBODY = '00000000-0000-7000-8000-000000000000'
+const INSTANT = 'must be an ISO 8601 date and time with Z or an offset (whose + is %2B in a query)'
 const SQL = `'; drop table users; -- " \\ $1 %s`
 
 test('a user is created, read and listed', async () => {
@@ -202,7 +203,8 @@ describe('what is not valid names its field', () => {
     ['GET', '/admin/users/1', undefined, 'id', 'must be a UUID'],
     ['POST', '/admin/users/11111111-1111-1111-1111-111111111111/keys', { name: 'x' }, 'id', 'must be a UUID'],
     ['GET', '/admin/usage/events?key_id=', undefined, 'key_id', 'must be a UUID'],
-    ['GET', '/admin/usage/events?from=x', undefined, 'from', 'must be an ISO 8601 date and time with Z or an offset'],
+    ['GET', '/admin/usage/events?from=2026-01-01', undefined, 'from', INSTANT],
+    ['GET', '/admin/usage/events?to=2026-01-01T00:00:00+01:00', undefined, 'to', INSTANT],
   ])('%s %s %j: %s %s, once', async (method, path, body, field, message) => {
     const answer = await send(method, path, body)
     expect(answer).toMatchObject({
@@ -327,6 +329,7 @@ test('another method than a path has is a 405 that names those it has', async ()
     ['POST', `/admin/users/${NOBODY}`, 'GET, HEAD, PATCH, DELETE'],
     ['GET', `/admin/users/${NOBODY}/suspend`, 'POST'],
     ['DELETE', '/usage/caps', 'GET, HEAD'],
+    ['PUT', '/admin/prices/csv', 'POST, GET, HEAD'],
     ['POST', '/openapi.json', 'GET, HEAD'],
   ] as const) {
     const answer = await send(method, path)

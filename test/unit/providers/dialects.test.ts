@@ -19,6 +19,7 @@ const CAP: GatewayError = {
   cap: {
     cap_type: 'daily',
     limit_type: 'cost',
+    unit: 'cents',
     current_usage: 99,
     limit: 100,
     requested: 3,
