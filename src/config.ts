@@ -96,6 +96,9 @@ const configSchema = z
     message: 'and AWS_ACCESS_KEY_ID must be set together',
   })
 
+/** The names of all variables but the keys and base URLs of compatible providers and services. */
+export const VARIABLES: readonly string[] = [...Object.keys(configSchema.shape), 'PROVIDERS']
+
 export interface Config extends Omit<z.output<typeof configSchema>, 'PER_CALL_SERVICES'> {
   /** From `<NAME>_API_KEY`, `<NAME>_BASE_URL` and `PROVIDERS`. */
   COMPATIBLE_PROVIDERS: ConfiguredProvider[]

@@ -2,8 +2,10 @@
 // but for the random secrets.
 
 import { randomBytes } from 'node:crypto'
+import { VARIABLES } from '../config.ts'
 import { parseJsonOrUndefined } from '../providers/answer.ts'
-import { compatibleProviders } from '../providers/compatible/configured.ts'
+import { compatibleProviders, variableOf } from '../providers/compatible/configured.ts'
+import { KNOWN_PROVIDERS } from '../providers/compatible/table.ts'
 import { perCallServicesSchema } from '../providers/per-call.ts'
 import { ANTHROPIC_CREDENTIAL, BEDROCK_CREDENTIAL, GOOGLE_CREDENTIAL, OPENAI_CREDENTIAL } from './fake-provider.ts'
 import { StartFault } from './start-fault.ts'
@@ -45,9 +47,33 @@ export function providersOf(devVars: Vars): LocalProvider[] {
   const faked = FAKED.map(({ name, variable }) => ({ name, is: isReal(variable, devVars) ? 'real' : 'fake' }) as const)
   // Where a variable is wrong, the worker says so.
   const compatible = compatibleProviders.safeParse(devVars).data ?? []
-  const services = perCallServicesSchema.safeParse(parseJsonOrUndefined(devVars.PER_CALL_SERVICES ?? '')).data ?? []
-  const others = [...compatible.map(({ name }) => name), ...services.map(({ provider }) => provider)]
-  return [...faked, ...others.map((name) => ({ name, is: 'real' }) as const)]
+  return [...faked, ...[...compatible, ...servicesOf(devVars)].map(({ name }) => ({ name, is: 'real' }) as const)]
+}
+
+const servicesOf = (devVars: Vars): { name: string }[] =>
+  (perCallServicesSchema.safeParse(parseJsonOrUndefined(devVars.PER_CALL_SERVICES ?? '')).data ?? []).map(
+    ({ provider }) => ({ name: provider }),
+  )
+
+/** What in `.dev.vars` has no effect, and why: names that are mistyped, lines without `=`. */
+export function withoutEffect(text: string, devVars: Vars): string[] {
+  const configured = [
+    ...KNOWN_PROVIDERS,
+    ...(compatibleProviders.safeParse(devVars).data ?? []),
+    ...servicesOf(devVars),
+  ]
+  const known = new Set([
+    ...VARIABLES,
+    ...configured.flatMap(({ name }) => [variableOf(name, 'API_KEY'), variableOf(name, 'BASE_URL')]),
+  ])
+  // An `api_key_binding` names any variable.
+  const isKnown = (name: string) => known.has(name) || devVars.PROVIDERS?.includes(name)
+  const unknown = Object.keys(devVars).filter((name) => !isKnown(name))
+  const unset = [...text.matchAll(/^[ \t]*([A-Z][A-Z0-9_]*)[^\n=]*$/gm)].flatMap(([, name = '']) => name)
+  return [
+    ...unknown.map((name) => `.dev.vars: ${name} is unknown to Tollgate and has no effect.`),
+    ...unset.filter(isKnown).map((name) => `.dev.vars: the line of ${name} has no "=" and no effect.`),
+  ]
 }
 
 /** Every variable of the worker. What the operator wrote wins, but for where the local database answers. */

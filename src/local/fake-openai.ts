@@ -5,7 +5,7 @@ import { keepFiles, runBatches } from './fake-openai-batches.ts'
 import { makeImages, speak, transcribe } from './fake-openai-media.ts'
 import { respond, storedResponse } from './fake-openai-responses.ts'
 import { completeText, embed, moderate } from './fake-openai-texts.ts'
-import { missing, parseBody, refusal, unparsed } from './fake-openai-wire.ts'
+import { missing, parseBody, refusal, tooLong, unparsed } from './fake-openai-wire.ts'
 import { json, type Script } from './fake-script.ts'
 import { type Body, isBody, lastUserText, promptTokens, randomId, type Said, say } from './fake-text.ts'
 
@@ -108,10 +108,12 @@ function complete(bytes: Buffer): Script {
         code: 'integer_below_min_value',
       })
 
+  const prompt_tokens = promptTokens(bytes.length)
+  const long = tooLong(body.model, prompt_tokens, 'messages')
+  if (long) return long
   const bound = body.max_completion_tokens ?? body.max_tokens
   const said = say(toolsOf(body), lastUserText(body.messages), typeof bound === 'number' ? bound : null)
   const choices = Number(body.n ?? 1)
-  const prompt_tokens = promptTokens(bytes.length)
   const completion_tokens = said.pieces.length * choices
   const usage = {
     prompt_tokens,

@@ -26,7 +26,9 @@ export async function lockFolder(folder: string): Promise<() => Promise<void>> {
     while (!(await linked(mine, file))) {
       const owner = await readLock(file)
       if (owner && (await isAlive(owner))) {
-        throw new StartFault(`Tollgate already runs in this folder (process ${owner.pid}).`)
+        throw new StartFault(
+          `Tollgate already runs in this folder (process ${owner.pid}): dev.json there says where it answers.`,
+        )
       }
       await rm(file, { force: true })
     }

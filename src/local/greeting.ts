@@ -17,10 +17,14 @@ export interface Greeted {
 
 export function greeting({ url, demoKey, fakeProviderUrl, postgres, providers, tokenFile, logFile }: Greeted): string {
   const body = '{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hello"}]}'
-  const fake = fakeProviderUrl ? ` (${fakeProviderUrl}; real keys go into .dev.vars)` : ''
+  const named = (kind: LocalProvider['is']) => providers.filter(({ is }) => is === kind).map(({ name }) => name)
+  const fake = fakeProviderUrl
+    ? [`${named('fake').join(', ')} fake (${fakeProviderUrl}; real keys go into .dev.vars)`]
+    : []
+  const real = named('real').length > 0 ? [`${named('real').join(', ')} real`] : []
   return `Tollgate   ${url}
 Postgres   ${postgres}
-Providers  ${providers.map(({ name, is }) => `${name} ${is}`).join(', ')}${fake}
+Providers  ${[...real, ...fake].join('; ')}
 Admin      token in ${tokenFile}
 Demo key   ${demoKey} (${DEMO_LIMITS})
 Log        ${logFile}

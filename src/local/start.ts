@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { parseEnv } from 'node:util'
 import { openAnsweringDatabase } from './database.ts'
 import { databaseFingerprint, requirePostgresUrl } from './database-url.ts'
-import { formatEnvFile, providersOf, type Vars, workerVars } from './dev-vars.ts'
+import { formatEnvFile, providersOf, type Vars, withoutEffect, workerVars } from './dev-vars.ts'
 import { startFakeProvider } from './fake-provider.ts'
 import { lockFolder } from './folder-lock.ts'
 import { type Greeted, greeting } from './greeting.ts'
@@ -33,7 +33,9 @@ async function start(running: Running): Promise<WranglerDev> {
   running.push(await lockFolder(FOLDER))
   const ports = await choosePorts(process.env)
   await rm(DEV_JSON, { force: true })
-  const devVars = parseEnv((await readIfThere(join(ROOT, '.dev.vars'))) ?? '') as Vars
+  const written = (await readIfThere(join(ROOT, '.dev.vars'))) ?? ''
+  const devVars = parseEnv(written) as Vars
+  for (const warning of withoutEffect(written, devVars)) console.warn(warning)
   const secrets = await keepSecrets(join(FOLDER, 'secrets.json'))
 
   const serverUrl = process.env.DATABASE_URL || devVars.DATABASE_URL

@@ -86,6 +86,9 @@ describe('npm start', { timeout: 120_000 }, () => {
       `ANTHROPIC_API_KEY='sk-ant-$real"'
 JWT_ISSUER="me"
 GROQ_API_KEY=gsk
+ACME_API_KEY=acme
+OPENAI_KEY=sk-x
+GEMINI_API_KEY goog-x
 PROVIDERS='[{"name":"acme","base_url":"https://api.acme.example/v1"}]'
 PER_CALL_SERVICES='${things}'
 `,
@@ -112,10 +115,13 @@ PER_CALL_SERVICES='${things}'
     const output = await first.output
     expect(output).toContain(`curl ${dev.url}/openai/v1/chat/completions`)
     expect(output).toContain(dev.demoKey)
-    const faked = 'OpenAI fake, Anthropic real, Bedrock fake, Gemini fake, Google Places fake'
-    expect(output).toContain(`${faked}, acme real, groq real, things real (`)
+    expect(output).toContain(
+      `Anthropic, acme, groq, things real; OpenAI, Bedrock, Gemini, Google Places fake (${dev.fakeProviderUrl};`,
+    )
+    expect(output).toContain('.dev.vars: OPENAI_KEY is unknown to Tollgate and has no effect.\n')
+    expect(output).toContain('.dev.vars: the line of GEMINI_API_KEY has no "=" and no effect.\n')
+    expect(output.match(/no effect/g)).toHaveLength(2)
     expect(output).toContain(`${dev.demoKey} (50 requests an hour; 100 requests, 200,000 tokens, $1 a day)\n`)
-    expect(output).toContain(`(${dev.fakeProviderUrl}`)
     expect(output.trim().split('\n').length).toBeLessThan(15)
     for (const url of [dev.url, dev.databaseHttpUrl, dev.fakeProviderUrl]) expect(await isOpen(url)).toBe(false)
 
@@ -227,7 +233,7 @@ PER_CALL_SERVICES='${things}'
   it('says that it runs in this folder already, whichever ports are asked for', async () => {
     const first = start()
     const dev = await started(first)
-    const expected = `Tollgate already runs in this folder (process ${first.child.pid}).\n`
+    const expected = `Tollgate already runs in this folder (process ${first.child.pid}): dev.json there says where it answers.\n`
     for (const port of ['0', new URL(dev.url ?? '').port]) {
       const second = start({ TOLLGATE_PORT: port })
       expect(await second.code).toBe(1)
