@@ -1,6 +1,7 @@
 // The worker's configuration, parsed once at the door. A wrong or missing variable closes the door with its name.
 
 import { z } from 'zod'
+import { wordsOf } from './issue-words.ts'
 import { parseJsonOrUndefined } from './providers/answer.ts'
 import { type ConfiguredProvider, compatibleProviders, textOf, variableOf } from './providers/compatible/configured.ts'
 import { type PerCallService, perCallServicesSchema } from './providers/per-call.ts'
@@ -131,6 +132,6 @@ export function parseConfig(env: unknown): Config {
     return { ...parsed.data, COMPATIBLE_PROVIDERS: compatible.data, PER_CALL_SERVICES }
   }
   const issues = [...(parsed.error?.issues ?? []), ...(compatible.error?.issues ?? [])]
-  const faults = issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
+  const faults = issues.map((issue) => `${issue.path.join('.')}: ${wordsOf(issue)}`)
   throw new ConfigError(`Tollgate is not configured. ${faults.join('; ')}`)
 }

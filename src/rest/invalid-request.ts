@@ -2,6 +2,7 @@
 
 import type { z } from '@hono/zod-openapi'
 import type { GatewayError } from '../errors.ts'
+import { wordsOf } from '../issue-words.ts'
 
 /** Each field at fault; the first is the document's own `field` and `detail`. `input` is what was validated. */
 export function invalidRequest(error: z.ZodError, input: unknown): GatewayError {
@@ -21,7 +22,7 @@ function faultsOf(issue: z.core.$ZodIssue, input: unknown): [string, string][] {
   if (issue.code === 'unrecognized_keys')
     return issue.keys.map((key) => [pathOf([...issue.path, key]), 'is not a known field'])
   const isMissing = issue.code !== 'custom' && issue.path.length > 0 && valueAt(input, issue.path) === undefined
-  return [[pathOf(issue.path), isMissing ? 'is required' : issue.message]]
+  return [[pathOf(issue.path), isMissing ? 'is required' : wordsOf(issue)]]
 }
 
 function valueAt(input: unknown, path: PropertyKey[]): unknown {

@@ -6,6 +6,7 @@
 // Keys stay in bindings of their own: `<NAME>_API_KEY`, or the one that `api_key_binding` names. Pure.
 
 import { z } from 'zod'
+import { wordsOf } from '../../issue-words.ts'
 import { isObject, parseJsonOrUndefined } from '../answer.ts'
 import { type CompatibleProvider, type ProviderRow, providerSchema } from './provider.ts'
 import { KNOWN_PROVIDERS } from './table.ts'
@@ -42,7 +43,7 @@ export const compatibleProviders = z
         error: ({ input }) => (input === undefined ? 'is required' : undefined),
       })
       if (parsed.success) found.push({ ...parsed.data, credential })
-      for (const issue of parsed.error?.issues ?? []) fault(pathOf(issue.path), issue.message)
+      for (const issue of parsed.error?.issues ?? []) fault(pathOf(issue.path), wordsOf(issue))
     }
 
     const entries = readEntries(env.PROVIDERS)
@@ -51,7 +52,7 @@ export const compatibleProviders = z
     for (const [index, raw] of (entries ?? []).entries()) {
       const at = (path: PropertyKey[]) => ['PROVIDERS', index, ...path]
       const entry = entrySchema.safeParse(raw)
-      for (const issue of entry.error?.issues ?? []) fault(at(issue.path), issue.message)
+      for (const issue of entry.error?.issues ?? []) fault(at(issue.path), wordsOf(issue))
       if (!entry.success) continue
       const { api_key_binding, ...own } = entry.data
       if (names.has(own.name)) fault(at(['name']), 'is taken by an earlier entry')
