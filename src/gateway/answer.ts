@@ -14,8 +14,13 @@ import type { SilenceWatch } from './silence.ts'
 /** How long an answer is read on after its client has gone: a little less than the platform's 30 seconds. */
 const READ_ON_MS = 25_000
 
-/** A stream outlives changes of keys and caps by so long at most, and by the provider's pause between two chunks. */
+/**
+ * A stream outlives changes of keys and caps by so long at most, or by a hundredth of its age, and by the provider's pause
+ * between two chunks. A request may ask its ledger a thousand times, settling included: less and less often, it can for
+ * hours.
+ */
 const ASK_AGAIN_MS = 5_000
+const ASK_AGAIN_SHARE = 1 / 100
 
 export type Cut = 'upstream_cut' | 'upstream_timeout' | 'client_gone' | 'no_longer_allowed' | 'not_recorded'
 
@@ -101,7 +106,8 @@ async function pump(
   let first_byte_at: number | null = null
   let ended: { metered: Metered; isRecorded: boolean } | null = null
   let isOver = false
-  let askedAt = Date.now()
+  const startedAt = Date.now()
+  let askedAt = startedAt
   const giveUp = (why: Cut) => {
     cut ??= why
     abort()
@@ -169,7 +175,7 @@ async function pump(
       silence.end()
       if (done) break
       first_byte_at ??= Date.now()
-      if (Date.now() - askedAt > ASK_AGAIN_MS) void askAgain()
+      if (Date.now() - askedAt > Math.max(ASK_AGAIN_MS, (askedAt - startedAt) * ASK_AGAIN_SHARE)) void askAgain()
       if (ended === null) meter.push(value)
       if (meter.finished && !(await settleOnce()).isRecorded) {
         abort()

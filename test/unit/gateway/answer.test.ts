@@ -149,6 +149,28 @@ test('a compatible provider’s stream without [DONE] waits, too, with what come
   expect((await reader.read()).done).toBe(true)
 })
 
+test('whether a stream may go on is asked every few seconds, and of one that lasts for hours a few hundred times in all', async () => {
+  vi.useFakeTimers({ toFake: ['Date'] })
+  const start = Date.now()
+  const asked = [0]
+  const { body, done } = pumped(Array(3 * 3_600).fill('a chunk a second'), {
+    meter: {
+      push: () => vi.setSystemTime(Date.now() + 1_000),
+      finished: false,
+      end: () => ({ ...UNREAD, complete: true, may_hide_output: false }),
+    },
+    mayGoOn: async () => {
+      asked.push((Date.now() - start) / 1_000)
+      return true
+    },
+  })
+  await new Response(body).text()
+  await done
+  expect(asked.slice(0, 4)).toEqual([0, 6, 12, 18])
+  for (const [i, at] of asked.entries()) expect(at - (asked[i - 1] ?? 0)).toBeLessThanOrEqual(Math.max(6, 1 + at / 100))
+  expect(asked.length).toBeLessThan(400)
+})
+
 test('an answer without an end is not kept without end', async () => {
   const part = new Uint8Array(1024 * 1024)
   let sent = 0
