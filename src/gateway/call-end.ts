@@ -5,7 +5,7 @@
 //   anything else                                             -> the hold
 
 import type { Admission, EventFacts } from '../../durable-objects/ledger/types.ts'
-import type { CallEnd } from '../middleware/usage-caps.ts'
+import type { CallEnd } from '../middleware/hold.ts'
 import { NO_PRICE } from '../pricing/price.ts'
 import { MAYBE_BILLED, NO_USAGE } from '../providers/answer.ts'
 import type { AnswerEnd } from './answer.ts'

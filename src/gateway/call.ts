@@ -2,7 +2,7 @@
 
 import type { EventDraft } from '../../durable-objects/ledger/types.ts'
 import type { CallerIdentity } from '../middleware/authenticate.ts'
-import type { Hold } from '../middleware/usage-caps.ts'
+import type { Hold } from '../middleware/hold.ts'
 import type { Price } from '../pricing/price.ts'
 import type { Asked, Bound } from '../providers/dialect.ts'
 import type { JsonBody } from '../providers/json-body.ts'

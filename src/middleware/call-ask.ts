@@ -1,0 +1,77 @@
+// What a route asks of the ledger before its handler runs, filled in and checked. Pure.
+
+import type { Context } from 'hono'
+import type { Ask, EventDraft, KeyScope, OutputAsk } from '../../durable-objects/ledger/types.ts'
+
+/** The worst case of a call. What is left out is one request, no tokens, no cost. Integers; null: nothing bounds it. */
+export interface CallAsk {
+  requests?: number
+  input_tokens?: number | null
+  input_cost_nano_usd?: number | null
+  /** The part that may be granted smaller than asked. */
+  output?: OutputAsk | null
+  /** What the usage event says of the call. */
+  draft?: Partial<EventDraft>
+}
+
+/** What `requestId()` and `authenticate()` have found out. */
+export interface CallVariables {
+  request_id: string
+  caller: { user_id: string; key_id: string | null; scope?: KeyScope }
+}
+
+const MAX_METADATA_LENGTH = 65_536
+
+/** @throws {TypeError} that names what no ledger can hold. */
+export function toAsk(c: Pick<Context, 'req'>, { request_id, caller }: CallVariables, asked: CallAsk): Ask {
+  const { requests = 1, input_tokens = 0, input_cost_nano_usd = 0, output = null, draft } = asked
+  checkAsk('', { requests, input_tokens, input_cost_nano_usd })
+  if (output) {
+    const { choices, ...amounts } = output
+    checkAsk('output.', amounts)
+    checkAsk('output.', { choices }, 1)
+  }
+  checkMetadata(draft?.metadata)
+  return {
+    request_id,
+    caller: { key_id: caller.key_id, scope: caller.scope ?? 'call' },
+    requests,
+    input_tokens,
+    input_cost_nano_usd,
+    output,
+    draft: {
+      user_id: caller.user_id,
+      key_id: caller.key_id,
+      provider: 'app',
+      operation: c.req.routePath,
+      method: c.req.method,
+      path: c.req.path,
+      request_model: null,
+      stream: false,
+      job_id: null,
+      batch_id: null,
+      session_id: null,
+      metadata: null,
+      ...draft,
+    },
+  }
+}
+
+/** A negative ask would make room instead of taking it. */
+function checkAsk(path: string, amounts: Record<string, number | null>, least = 0): void {
+  for (const [name, amount] of Object.entries(amounts)) {
+    if (amount === null || (isCount(amount) && amount >= least)) continue
+    throw new TypeError(`usageCaps: ask.${path}${name} must be a whole number of at least ${least}, not ${amount}`)
+  }
+}
+
+/** The ledger keeps it as JSON. */
+function checkMetadata(metadata: EventDraft['metadata'] | undefined): void {
+  if (metadata === undefined || metadata === null) return
+  if (JSON.stringify(metadata).length > MAX_METADATA_LENGTH) {
+    throw new TypeError(`usageCaps: ask.draft.metadata must have at most ${MAX_METADATA_LENGTH} characters as JSON`)
+  }
+}
+
+/** Whether it can be counted: a whole number that is exact, and not below 0. */
+export const isCount = (amount: unknown) => Number.isSafeInteger(amount) && Number(amount) >= 0

@@ -1,0 +1,124 @@
+// The hold of an admitted call, from its admission to its settlement: settled once, whoever asks first, and never forgotten
+// by its ledger meanwhile.
+
+import { NOTHING } from '../../durable-objects/ledger/amounts.ts'
+import { NO_FACTS } from '../../durable-objects/ledger/no-facts.ts'
+import type {
+  Admission,
+  Amount,
+  Ask,
+  Continuation,
+  EventFacts,
+  LedgerOf,
+  Settlement,
+  UsageSource,
+} from '../../durable-objects/ledger/types.ts'
+import { isCount } from './call-ask.ts'
+import { mayGoOn, settle } from './ledger-calls.ts'
+
+/** How a call ended. What is left out is nothing, or what the middleware itself saw. */
+export interface CallEnd {
+  /** `released`: nothing was used, charge nothing. Default `settled`. */
+  outcome?: Settlement['outcome']
+  /** Null: unknown, charge what was asked. Left out parts are 0, but for `requests`: as asked. */
+  usage: Partial<Amount> | null
+  usage_source?: UsageSource
+  facts?: Partial<EventFacts>
+  /** The call goes on elsewhere: what is left of its hold is kept under another id, until the ledger hears of that. */
+  continues?: Continuation | null
+}
+
+export interface Hold {
+  admission: Admission
+  /** Says what the call really used, now or when a promise resolves. The last report counts, once the handler returns. */
+  report(end: CallEnd | Promise<CallEnd>): void
+  /**
+   * The same, not waiting for the handler: true when the call is on record, false when its ledger could not be reached.
+   * Never rejects. Reports are void then.
+   */
+  settle(end: CallEnd | Promise<CallEnd>): Promise<boolean>
+  /**
+   * False once the caller would not be let in any more: key revoked, user suspended, a cap lowered to nothing. Never rejects;
+   * true where the ledger cannot be asked.
+   */
+  mayGoOn(): Promise<boolean>
+}
+
+/** A hold whose call is out. */
+export interface OpenHold extends Hold {
+  /** Settles as was reported, else as told. Null: it is settled already. Never rejects. */
+  close(unreported: CallEnd, seen: Partial<EventFacts>): Promise<boolean> | null
+}
+
+/** How often a ledger hears of a call that is still out: one that has lost it in a crash holds it again. */
+const TELL_MS = 30_000
+
+/** Of a call that was just admitted. */
+export function openHold(ledgerOf: LedgerOf, asked: Ask, admission: Admission): OpenHold {
+  let reported: CallEnd | Promise<CallEnd> | null = null
+  let settled: Promise<boolean> | null = null
+  const settleAs = (end: CallEnd | Promise<CallEnd>, seen: Partial<EventFacts> = {}) => {
+    const known = Promise.resolve(end).catch((error): CallEnd => {
+      logFault('a report of usage failed', asked.request_id, error)
+      return { usage: null }
+    })
+    settled = settle(
+      ledgerOf,
+      known.then((it) => toSettlement(asked, admission, it, seen)),
+    ).finally(() => clearInterval(telling))
+    return settled
+  }
+  const ask = () => mayGoOn(ledgerOf, { ...asked, ...admission })
+  const telling = setInterval(ask, TELL_MS)
+  return {
+    admission,
+    report(end) {
+      reported = end
+    },
+    settle: (end) => settled ?? settleAs(end),
+    close: (unreported, seen) => (settled ? null : settleAs(reported ?? unreported, seen)),
+    mayGoOn: ask,
+  }
+}
+
+/** The hold of a ledger that did not answer, should it have taken one. */
+export async function releaseOf(ask: Ask, started_at: number): Promise<Settlement> {
+  const end: CallEnd = { outcome: 'released', usage: null, usage_source: 'reported' }
+  const seen = { status: 503, error_class: 'ledger_unavailable' }
+  return toSettlement(ask, { hold: NOTHING, reserved_at: started_at, epoch: 0 }, end, seen)
+}
+
+function toSettlement(
+  ask: Ask,
+  { hold, reserved_at, epoch }: Pick<Admission, 'hold' | 'reserved_at' | 'epoch'>,
+  end: CallEnd,
+  seen: Partial<EventFacts>,
+): Settlement {
+  const { outcome = 'settled', facts, continues = null } = end
+  const usage = end.usage && amountReported(ask, end.usage)
+  const usage_source = end.usage && !usage ? 'hold' : end.usage_source
+  return {
+    request_id: ask.request_id,
+    reserved_at,
+    epoch,
+    outcome,
+    usage,
+    hold,
+    usage_source: usage_source ?? (usage ? 'reported' : 'hold'),
+    draft: ask.draft,
+    facts: { ...NO_FACTS, ...seen, ...facts },
+    continues,
+  }
+}
+
+/** Null, and so the hold, for what is no amount: a report can never refund. */
+function amountReported({ requests, request_id }: Ask, usage: Partial<Amount>): Amount | null {
+  const amount = { requests, input_tokens: 0, output_tokens: 0, cost_nano_usd: 0, ...usage }
+  if (Object.values(amount).every(isCount)) return amount
+  logFault('a report of usage is no amount', request_id, Object.entries(usage))
+  return null
+}
+
+function logFault(message: string, request_id: string, error: unknown): void {
+  console.error(JSON.stringify({ message, request_id, error: String(error) }))
+}
