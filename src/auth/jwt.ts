@@ -113,20 +113,24 @@ class KeysUnavailable extends Error {
   override readonly name = 'KeysUnavailable'
 }
 
-/** jose's key set, with its own faults told apart from a token's, and remembered: jose would fetch again for each token. */
-function readPublicKeys(url: string, fetchKeys?: typeof fetch): JWTVerifyGetKey {
-  const keys = createRemoteJWKSet(new URL(url), fetchKeys ? { [customFetch]: fetchKeys } : {})
-  let fault: KeysUnavailable | null = null
+/**
+ * jose's key set, with its own faults told apart from a token's. A fault is remembered: jose would fetch again for each
+ * token whose key it does not have. Those that it has are found meanwhile.
+ */
+function readPublicKeys(url: string, fetchKeys: typeof fetch = fetch): JWTVerifyGetKey {
+  let fault: unknown = null
   let failed_at = 0
+  const isRemembered = () => fault !== null && Math.abs(Date.now() - failed_at) < FAULT_REMEMBERED_MS
+  const keys = createRemoteJWKSet(new URL(url), {
+    [customFetch]: (...request) => (isRemembered() ? Promise.reject(fault) : fetchKeys(...request)),
+  })
   return async (header, token) => {
-    if (fault && Math.abs(Date.now() - failed_at) < FAULT_REMEMBERED_MS) throw fault
     try {
       return await keys(header, token)
     } catch (cause) {
       if (cause instanceof errors.JWKSNoMatchingKey || cause instanceof errors.JWKSMultipleMatchingKeys) throw cause
-      fault = new KeysUnavailable('the JWKS cannot be read', { cause })
-      failed_at = Date.now()
-      throw fault
+      if (!isRemembered()) [fault, failed_at] = [cause, Date.now()]
+      throw new KeysUnavailable('the JWKS cannot be read', { cause })
     }
   }
 }

@@ -227,6 +227,26 @@ describe('JWTs with public keys', async () => {
     },
   )
 
+  test('while a JWKS is unreachable the keys that are known stay of use, whoever comes with one that is not', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] })
+    onTestFinished(() => void vi.useRealTimers())
+    let down = false
+    const jwt = verifier(
+      { JWT_JWKS_URL: `${base}/jwks` },
+      { fetch: (...request) => (down ? Promise.reject(new TypeError('connection refused')) : fetch(...request)) },
+    )
+    const good = await signRsa()
+    expect(await jwt.verify(good, NOW)).toHaveProperty('subject', 'alice')
+    down = true
+    vi.setSystemTime(Date.now() + 60_000)
+    const header = Buffer.from(JSON.stringify({ alg: 'RS256', kid: 'nobody-knows' })).toString('base64url')
+    const junk = good.replace(/^[^.]+/, header)
+    for (let i = 0; i < 2; i++) {
+      expect(await jwt.verify(junk, NOW)).toMatchObject({ reason: 'keys_unavailable' })
+      expect(await jwt.verify(good, NOW)).toHaveProperty('subject', 'alice')
+    }
+  })
+
   test('a JWKS that is unreachable says nothing about the token, and is asked once a second until it is back', async () => {
     vi.useFakeTimers({ toFake: ['Date'] })
     onTestFinished(() => void vi.useRealTimers())
