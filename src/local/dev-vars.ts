@@ -55,24 +55,27 @@ const servicesOf = (devVars: Vars): { name: string }[] =>
     ({ provider }) => ({ name: provider }),
   )
 
-/** What in `.dev.vars` has no effect, and why: names that are mistyped, lines without `=`. */
+/** What in `.dev.vars` has no effect, and why: names that are mistyped, lines that are not `NAME=value`. Says no values. */
 export function withoutEffect(text: string, devVars: Vars): string[] {
-  const configured = [
-    ...KNOWN_PROVIDERS,
-    ...(compatibleProviders.safeParse(devVars).data ?? []),
-    ...servicesOf(devVars),
-  ]
+  const compatible = compatibleProviders.safeParse(devVars)
+  const configured = [...KNOWN_PROVIDERS, ...(compatible.data ?? []), ...servicesOf(devVars)]
   const known = new Set([
     ...VARIABLES,
     ...configured.flatMap(({ name }) => [variableOf(name, 'API_KEY'), variableOf(name, 'BASE_URL')]),
   ])
-  // An `api_key_binding` names any variable.
-  const isKnown = (name: string) => known.has(name) || devVars.PROVIDERS?.includes(name)
-  const unknown = Object.keys(devVars).filter((name) => !isKnown(name))
-  const unset = [...text.matchAll(/^[ \t]*([A-Z][A-Z0-9_]*)[^\n=]*$/gm)].flatMap(([, name = '']) => name)
+  // An `api_key_binding` names any variable; and where an entry is wrong, which the worker says, nobody knows its names.
+  const isKnown = (name: string) =>
+    known.has(name) || devVars.PROVIDERS?.includes(name) || (!compatible.success && /_(API_KEY|BASE_URL)$/.test(name))
+  const names = Object.keys(devVars)
+  const unknown = names.filter((name) => /^\w+$/.test(name) && !isKnown(name))
+  // Without "=", or with something else before it, which the parser takes for a part of the name.
+  const begins = [...text.matchAll(/^[ \t]*([A-Z][A-Z0-9_]*)[^\n=]*$/gm)].map(([, name = '']) => name)
+  begins.push(...names.flatMap((name) => (/^\w+$/.test(name) ? [] : (/^\w+/.exec(name)?.[0] ?? []))))
   return [
     ...unknown.map((name) => `.dev.vars: ${name} is unknown to Tollgate and has no effect.`),
-    ...unset.filter(isKnown).map((name) => `.dev.vars: the line of ${name} has no "=" and no effect.`),
+    ...begins
+      .filter((name) => isKnown(name) && !(name in devVars))
+      .map((name) => `.dev.vars: the line of ${name} is not ${name}=value and has no effect.`),
   ]
 }
 

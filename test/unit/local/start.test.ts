@@ -119,7 +119,7 @@ PER_CALL_SERVICES='${things}'
       `Anthropic, acme, groq, things real; OpenAI, Bedrock, Gemini, Google Places fake (${dev.fakeProviderUrl};`,
     )
     expect(output).toContain('.dev.vars: OPENAI_KEY is unknown to Tollgate and has no effect.\n')
-    expect(output).toContain('.dev.vars: the line of GEMINI_API_KEY has no "=" and no effect.\n')
+    expect(output).toContain('.dev.vars: the line of GEMINI_API_KEY is not GEMINI_API_KEY=value and has no effect.\n')
     expect(output.match(/no effect/g)).toHaveLength(2)
     expect(output).toContain(`${dev.demoKey} (50 requests an hour; 100 requests, 200,000 tokens, $1 a day)\n`)
     expect(output.trim().split('\n').length).toBeLessThan(15)
