@@ -133,10 +133,12 @@ export class Ledger {
 
   /**
    * Whether an admitted call may still have its answer: false once its caller is refused or a cap of theirs was lowered to
-   * nothing. A call that a crash took before its hold was written is held again, and on record.
+   * nothing. Who has had an answer is on record: a hold that is in memory alone is written, one that a crash took before
+   * that is held again.
    */
   mayGoOn(call: CallUnderWay, now: number): boolean {
-    if (this.#endings.isLost(call, now)) {
+    if (this.#holds.find(call.request_id)?.epoch) this.writeHolds('all')
+    else if (this.#endings.isLost(call, now)) {
       this.#transaction(() => this.#endings.holdAgain(call, call.reserved_at + this.#options.hold_ttl_ms))
     }
     return this.refusalOf(call.caller, now) === null && this.#limits(now).every(({ limit }) => limit > 0)

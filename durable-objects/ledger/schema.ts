@@ -26,7 +26,7 @@
 // that no row and no memory knows takes its hold off the remnant of its own epoch when it settles. Lives are told apart
 // by these numbers and not by time, which may jump. A remnant never becomes an event: a call that is still out when its
 // hold is a moment old is written, expires and is charged like any other; so is one that a crash took before that, once
-// its worker asks whether it may go on, as it does every half minute. What never comes back at all is dropped.
+// its worker asks whether it may go on, as it does after half a minute. What never comes back at all is dropped.
 //
 // `config` is the snapshot that the ledger decides by. `outbox` is in ../outbox.ts.
 

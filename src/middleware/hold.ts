@@ -50,7 +50,7 @@ export interface OpenHold extends Hold {
   close(unreported: CallEnd, seen: Partial<EventFacts>): Promise<boolean> | null
 }
 
-/** How often a ledger hears of a call that is still out: one that has lost it in a crash holds it again. */
+/** When a ledger hears of a call that is still out, until it answers once: if a crash took the call, it holds it again. */
 const TELL_MS = 30_000
 
 /** Of a call that was just admitted. */
@@ -68,8 +68,13 @@ export function openHold(ledgerOf: LedgerOf, asked: Ask, admission: Admission): 
     ).finally(() => clearInterval(telling))
     return settled
   }
-  const ask = () => mayGoOn(ledgerOf, { ...asked, ...admission })
-  const telling = setInterval(ask, TELL_MS)
+  const ask = async () => {
+    const answer = await mayGoOn(ledgerOf, { ...asked, ...admission })
+    if (answer !== null) clearInterval(telling)
+    return answer ?? true
+  }
+  // One that was written when it was admitted is not lost.
+  const telling = admission.epoch === 0 ? undefined : setInterval(ask, TELL_MS)
   return {
     admission,
     report(end) {

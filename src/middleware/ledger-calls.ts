@@ -31,13 +31,13 @@ async function tryReserve(ledgerOf: LedgerOf, ask: Ask): Promise<Decision> {
   }
 }
 
-/** As `Ledger.mayGoOn`; a ledger that is silent says yes. Never throws. */
-export async function mayGoOn(ledgerOf: LedgerOf, call: CallUnderWay): Promise<boolean> {
+/** As `Ledger.mayGoOn`; null where the ledger does not answer. Never throws. */
+export async function mayGoOn(ledgerOf: LedgerOf, call: CallUnderWay): Promise<boolean | null> {
   try {
     return await ledgerOf(call.draft.user_id).mayGoOn(call)
   } catch (error) {
     console.warn(JSON.stringify({ message: 'a ledger could not be asked', error: String(error) }))
-    return true
+    return null
   }
 }
 

@@ -2,12 +2,12 @@
 
 import { Hono } from 'hono'
 import { v7 as newId } from 'uuid'
-import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { Ledger } from '../../durable-objects/ledger/ledger.ts'
 import type { Amount, Cap, LedgerRpc, Snapshot, UsageEvent } from '../../durable-objects/ledger/types.ts'
 import { requestId } from '../../src/middleware/request-id.ts'
 import { type CallAsk, type CallEnd, type UsageCapsVariables, usageCaps } from '../../src/middleware/usage-caps.ts'
-import { amount, cap, snapshot } from '../support/ledger-fixtures.ts'
+import { amount, ask, cap, snapshot } from '../support/ledger-fixtures.ts'
 import { nodeSql } from '../support/node-sql.ts'
 import { parseOne } from '../support/structured-fields.ts'
 
@@ -256,27 +256,53 @@ describe('a ledger that does not know its user', () => {
   })
 })
 
-test('a call that is out for long is held again by a ledger that has lost it, until it ends', async () => {
-  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
-  onTestFinished(() => void vi.useRealTimers())
-  allow({ requests: 10 })
-  const { promise, resolve } = Promise.withResolvers<CallEnd>()
-  let seen: unknown[] = []
-  app.post('/work', usageCaps({ ledgerOf, ask: 3 }), async (c) => {
-    ledger = openLedger()
-    allow({ requests: 10 })
-    const before = used()?.requests
-    await vi.advanceTimersByTimeAsync(30_000)
-    seen = [before, used()?.requests, await c.var.hold.mayGoOn()]
-    c.var.hold.report(promise)
-    return c.text('done')
+describe('a call whose hold its ledger has in memory alone', () => {
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    allow({ requests: 10_000 })
+    // A busy one.
+    for (const id of ['a', 'b']) ledger.reserve(ask(id), Date.now())
   })
-  const answer = await app.request('/work', { method: 'POST' }, {}, context)
-  expect([answer.status, ...seen]).toEqual([200, 0, 3, true])
-  expect([used()?.requests, vi.getTimerCount()]).toEqual([3, 1])
-  resolve({ usage: { requests: 2 } })
-  await Promise.all(background)
-  expect([used()?.requests, events.length, vi.getTimerCount()]).toEqual([2, 1, 0])
+  afterEach(() => void vi.useRealTimers())
+
+  test('is held again by a ledger that has lost it, once it is out for long', async () => {
+    const { promise, resolve } = Promise.withResolvers<CallEnd>()
+    let seen: unknown[] = []
+    app.post('/long', usageCaps({ ledgerOf, ask: 3 }), async (c) => {
+      expect(c.var.hold.admission.epoch).not.toBe(0)
+      ledger = openLedger()
+      allow({ requests: 10_000 })
+      const before = used()?.requests
+      await vi.advanceTimersByTimeAsync(30_000)
+      seen = [before, used()?.requests, await c.var.hold.mayGoOn()]
+      c.var.hold.report(promise)
+      return c.text('done')
+    })
+    const answer = await app.request('/long', { method: 'POST' }, {}, context)
+    expect([answer.status, ...seen]).toEqual([200, 0, 3, true])
+    resolve({ usage: { requests: 2 } })
+    await Promise.all(background)
+    expect([used()?.requests, events.length]).toEqual([2, 1])
+  })
+
+  test('is told of until its ledger answers, or it has ended', async () => {
+    let asked = 0
+    const silent = { ...inProcess, mayGoOn: async () => Promise.reject(new Error(`silent, ${++asked}`)) }
+    app.post('/long', usageCaps({ ledgerOf: () => (asked < 3 ? silent : inProcess), ask: 3 }), async (c) => {
+      await vi.advanceTimersByTimeAsync(90_000)
+      expect([asked, vi.getTimerCount()]).toEqual([3, 1])
+      await vi.advanceTimersByTimeAsync(30_000)
+      expect([asked, vi.getTimerCount()]).toEqual([3, 0])
+      return c.text('done')
+    })
+    app.post('/short', usageCaps({ ledgerOf, ask: 3 }), (c) => c.text(`timers: ${vi.getTimerCount()}`))
+    expect((await post('/long')).status).toBe(200)
+    const short = await post('/short')
+    expect([await short.text(), vi.getTimerCount()]).toEqual(['timers: 1', 0])
+    ledger = openLedger()
+    allow({ requests: 10_000 })
+    expect(await (await post('/short')).text()).toBe('timers: 0')
+  })
 })
 
 describe('an ask that no ledger could hold throws and names its field', () => {

@@ -288,6 +288,17 @@ describe('after a crash', () => {
     expect(held()).toBe(15)
   })
 
+  test('a call that is told that it may go on is on record, however young it is', () => {
+    const young = admitUnwritten()
+    const before = rows()
+    expect(mayGoOn(young)).toBe(true)
+    expect(rows()).toBe(before + 1)
+    ledger = open()
+    expect(ledger.nextExpiry()).toBe(young.reserved_at + TTL)
+    settle(young)
+    expect(held()).toBe(15)
+  })
+
   test('a call from before that asks whether it may go on is held again: it outlives the remnant, and its room is its own', () => {
     configure(cap('total', { requests: 40 }))
     const lost = admitUnwritten()

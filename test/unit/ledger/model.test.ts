@@ -407,20 +407,20 @@ function goOn(life: Life, { request_id, for_ms }: Continuation, { reserved_at, h
   life.calls.set(request_id, { ...HELD, reserved_at, expires_at: life.now + for_ms, hold: left, epoch: 0 })
 }
 
-/** A call that a crash took is held again, in its remnant's place where that is still there. */
+/** Whatever is out has its row then; what a crash took in its remnant's place, where that is still there. */
 function mayGoOn(life: Life, id: string, crash: Crashing): void {
   const call = life.calls.get(id)
   const asked = life.asks.find(({ request_id }) => request_id === id)
   if (!call || !asked) return
   const { hold, reserved_at, epoch } = call
   const admission = { granted_output_tokens: null, clamped: false, hold, reserved_at, epoch }
-  let isLost = false
+  let isOut = false
   const may = life.run(() => {
-    isLost = call.charged === null && call.lost_until !== null && life.now - reserved_at <= DAY_MS
+    isOut = call.charged === null && (call.lost_until === null || life.now - reserved_at <= DAY_MS)
     return life.ledger.mayGoOn({ ...asked, ...admission }, life.now)
   }, crash)
   expect(may).toBe(life.config.caps.every(({ limits }) => Object.values(limits).every((limit) => limit > 0)))
-  if (!isLost) return
+  if (!isOut) return
   expect(life.hasRow(id)).toBe(true)
   Object.assign(call, { lost_until: null, gone: false })
 }

@@ -30,7 +30,7 @@ test('a stub that broke is not used again: the next try asks for a new one', asy
 test('a ledger that does not answer refuses, but cuts off no call that it has admitted', async () => {
   const { ledgerOf } = stubs({})
   const admitted = { granted_output_tokens: null, clamped: false, hold: amount({}), reserved_at: 0, epoch: 0 }
-  expect(await mayGoOn(ledgerOf, { ...ask('a'), ...admitted })).toBe(true)
+  expect(await mayGoOn(ledgerOf, { ...ask('a'), ...admitted })).toBeNull()
   expect(await reserve(ledgerOf, ask('a'), never)).toMatchObject({
     admitted: false,
     refusal: { reason: 'unreachable' },
