@@ -2,7 +2,7 @@
 
 import type { z } from 'zod'
 
-const ZODS_OWN = /^(Invalid|Too small|Too big)\b/
+const ZODS_OWN = /^(Invalid|Too small|Too big|Unrecognized)\b/
 
 const KINDS: Record<string, string> = {
   string: 'a text',
@@ -21,6 +21,7 @@ export function wordsOf(issue: z.core.$ZodIssue): string {
     case 'invalid_type':
       return `must be ${KINDS[issue.expected] ?? issue.expected}`
     case 'too_small':
+      if (issue.minimum === 1 && issue.origin in COUNTED) return 'must not be empty'
       return `must ${sizeOf(issue.origin, issue.inclusive === false ? 'more than' : 'at least', issue.minimum)}`
     case 'too_big':
       return `must ${sizeOf(issue.origin, issue.inclusive === false ? 'less than' : 'at most', issue.maximum)}`
@@ -28,18 +29,18 @@ export function wordsOf(issue: z.core.$ZodIssue): string {
       return `must be ${issue.values.length > 1 ? 'one of ' : ''}${issue.values.map(String).join(', ')}`
     case 'invalid_format':
       return `must be a valid ${issue.format}`
+    case 'unrecognized_keys':
+      return `has unknown fields: ${issue.keys.join(', ')}`
+    case 'invalid_key':
+      return 'has a name that is not possible here'
     default:
       return issue.message
   }
 }
 
+const COUNTED: Record<string, string> = { string: ' characters', array: ' entries' }
+
 function sizeOf(origin: string, relation: string, size: number | bigint): string {
-  switch (origin) {
-    case 'string':
-      return `have ${relation} ${size} characters`
-    case 'array':
-      return `have ${relation} ${size} entries`
-    default:
-      return `be ${relation} ${size}`
-  }
+  const counted = COUNTED[origin]
+  return counted ? `have ${relation} ${size}${counted}` : `be ${relation} ${size}`
 }

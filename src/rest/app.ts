@@ -18,7 +18,7 @@ export function restApp<Variables extends object = object>(): OpenAPIHono<RestEn
     defaultHook: (result, c) => {
       if (!result.success)
         return problemResponse(
-          invalidRequest(result.error, 'data' in result ? result.data : undefined),
+          invalidRequest(result.error, 'data' in result ? result.data : undefined, result.target),
           c.get('request_id'),
         )
     },

@@ -6,7 +6,7 @@ import type { Page } from '../postgres/pages.ts'
 import type { UsageEventRow } from '../postgres/schema.ts'
 import { centsOfNanoUsd, usdOfNanoUsd } from '../pricing/money.ts'
 import { FIXED_PRICE_SOURCES } from '../pricing/price.ts'
-import { encodeCursor, id, instant, nextCursor, pageQuery, text } from './fields.ts'
+import { encodeCursor, id, nextCursor, pageQuery, queryInstant, text } from './fields.ts'
 
 const label = text(512).optional()
 
@@ -41,8 +41,8 @@ const filters = {
   job_id: label,
   batch_id: label,
   session_id: label,
-  from: instant.optional().openapi({ description: 'Inclusive.' }),
-  to: instant.optional().openapi({ description: 'Exclusive.' }),
+  from: queryInstant.optional().openapi({ description: 'Inclusive.' }),
+  to: queryInstant.optional().openapi({ description: 'Exclusive.' }),
   ...pageQuery,
 }
 

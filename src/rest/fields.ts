@@ -25,14 +25,18 @@ export const id = z.uuid('must be a UUID').toLowerCase().openapi({ format: 'uuid
 
 export const timeZone = text(64).refine(isTimeZone, 'must be an IANA time zone').openapi({ example: 'Europe/Berlin' })
 
+const INSTANT = 'must be an ISO 8601 date and time with Z or an offset'
+
+const instantOr = (fault: string) =>
+  z.iso
+    .datetime({ offset: true, error: fault })
+    .refine(isStorable, 'must lie between 1970 and 9999')
+    .transform((value) => new Date(value))
+
 /** ISO 8601 with `Z` or an offset. */
-export const instant = z.iso
-  .datetime({
-    offset: true,
-    error: 'must be an ISO 8601 date and time with Z or an offset (whose + is %2B in a query)',
-  })
-  .refine(isStorable, 'must lie between 1970 and 9999')
-  .transform((value) => new Date(value))
+export const instant = instantOr(INSTANT)
+/** In URLs, where a plus sign is a space. */
+export const queryInstant = instantOr(`${INSTANT}, whose + is %2B in a URL`)
 
 function isStorable(value: string): boolean {
   const ms = Date.parse(value)
@@ -63,7 +67,7 @@ export const pageQuery = {
     .transform(Number)
     .pipe(z.int().min(1, rowsFault).max(MOST_ROWS, rowsFault))
     .default(50)
-    .openapi({ type: 'integer', minimum: 1, maximum: MOST_ROWS }),
+    .openapi({ type: 'integer', minimum: 1, maximum: MOST_ROWS, default: 50 }),
   cursor: cursor.optional(),
 }
 

@@ -4,12 +4,15 @@ import type { z } from '@hono/zod-openapi'
 import type { GatewayError } from '../errors.ts'
 import { wordsOf } from '../issue-words.ts'
 
-/** Each field at fault; the first is the document's own `field` and `detail`. `input` is what was validated. */
-export function invalidRequest(error: z.ZodError, input: unknown): GatewayError {
+/**
+ * Each field at fault; the first is the document's own `field` and `detail`. `input` is what was validated, `target` the part
+ * of the request that it came from.
+ */
+export function invalidRequest(error: z.ZodError, input: unknown, target = 'json'): GatewayError {
   // Checks after a failed one say the same in other words: the first of a field stands for all.
   const faults = new Map<string, string>()
   for (const issue of error.issues)
-    for (const [field, message] of faultsOf(issue, input)) if (!faults.has(field)) faults.set(field, message)
+    for (const [field, message] of faultsOf(issue, input, target)) if (!faults.has(field)) faults.set(field, message)
 
   if (faults.has('')) return { code: 'invalid_request', message: 'The request body must be a JSON object.' }
   const errors = [...faults].map(([field, message]) => ({ field, message }))
@@ -18,11 +21,14 @@ export function invalidRequest(error: z.ZodError, input: unknown): GatewayError 
   return { code: 'invalid_request', message: `${first.field}: ${first.message}`, field: first.field, errors }
 }
 
-function faultsOf(issue: z.core.$ZodIssue, input: unknown): [string, string][] {
+function faultsOf(issue: z.core.$ZodIssue, input: unknown, target: string): [string, string][] {
   if (issue.code === 'unrecognized_keys')
     return issue.keys.map((key) => [pathOf([...issue.path, key]), 'is not a known field'])
-  const isMissing = issue.code !== 'custom' && issue.path.length > 0 && valueAt(input, issue.path) === undefined
-  return [[pathOf(issue.path), isMissing ? 'is required' : wordsOf(issue)]]
+  const value = valueAt(input, issue.path)
+  const isMissing = issue.code !== 'custom' && issue.path.length > 0 && value === undefined
+  // Hono makes a list of a parameter that comes again.
+  const isRepeated = target === 'query' && Array.isArray(value)
+  return [[pathOf(issue.path), isMissing ? 'is required' : isRepeated ? 'must be given once' : wordsOf(issue)]]
 }
 
 function valueAt(input: unknown, path: PropertyKey[]): unknown {

@@ -53,6 +53,11 @@ test('the OpenAPI 3.1 document has every route and its schemas', async () => {
   expect(newUserSchema).toMatchObject({ additionalProperties: false, required: ['name'] })
 })
 
+test('a list says how many rows it gives', () => {
+  const limit = document.paths['/admin/users'].get.parameters.find(({ name }: { name: string }) => name === 'limit')
+  expect(limit).toMatchObject({ required: false, schema: { type: 'integer', minimum: 1, maximum: 100, default: 50 } })
+})
+
 describe('every operation', () => {
   test.each(operations)('$method $path says who may not call it, its name and its group', (operation) => {
     expect(Object.keys(operation.responses)).toEqual(expect.arrayContaining(['400', '401', '403', '503']))

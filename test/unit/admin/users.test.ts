@@ -6,7 +6,7 @@ const { send, newUser, configs, faults, server, db, close } = await openRest()
 afterAll(close)
 
 const NOBODY = '00000000-0000-7000-8000-000000000000'
-const INSTANT = 'must be an ISO 8601 date and time with Z or an offset (whose + is %2B in a query)'
+const INSTANT = 'must be an ISO 8601 date and time with Z or an offset, whose + is %2B in a URL'
 const SQL = `'; drop table users; -- " \\ $1 %s`
 
 test('a user is created, read and listed', async () => {
@@ -208,7 +208,7 @@ describe('what is not valid names its field', () => {
       'must have at most 320 characters',
     ],
     ['GET', '/admin/users?status=x', undefined, 'status', 'must be one of active, suspended, deleted'],
-    ['POST', `/admin/users/${NOBODY}/keys`, { name: 'x', scopes: [] }, 'scopes', 'must have at least 1 entries'],
+    ['POST', `/admin/users/${NOBODY}/keys`, { name: 'x', scopes: [] }, 'scopes', 'must not be empty'],
     [
       'POST',
       `/admin/users/${NOBODY}/caps`,
@@ -224,6 +224,9 @@ describe('what is not valid names its field', () => {
       'must be at least 0',
     ],
     ['GET', '/admin/users?limit=abc', undefined, 'limit', 'must be a whole number from 1 to 100'],
+    ['GET', '/admin/users?limit=1&limit=2', undefined, 'limit', 'must be given once'],
+    ['GET', '/admin/usage/events?overrun=true&overrun=true', undefined, 'overrun', 'must be given once'],
+    ['POST', '/admin/users', { name: ['a'] }, 'name', 'must be a text'],
     ['GET', '/admin/users?limit=0.5', undefined, 'limit', 'must be a whole number from 1 to 100'],
     ['GET', '/admin/users/1', undefined, 'id', 'must be a UUID'],
     ['POST', '/admin/users/11111111-1111-1111-1111-111111111111/keys', { name: 'x' }, 'id', 'must be a UUID'],
