@@ -39,7 +39,10 @@ const isCurrent = (now_ms: number) =>
       order by provider, lower(model), effective_from desc))`,
   )
 
-/** Last statement of a batch that adds prices: undoes it by dividing by zero. */
+/** First statement of a batch that adds prices: two that race would each not count what the other adds. */
+const waitForOthers = (db: Database) => db.execute(sql`lock table prices in share row exclusive mode`)
+
+/** Its last statement: undoes it by dividing by zero. */
 const refuseTooMany = (db: Database, now_ms: number) =>
   db.execute(sql`select 1 / (count(*) <= ${sql.raw(String(MOST_PRICES))})::int from prices where ${isCurrent(now_ms)}`)
 
@@ -61,6 +64,7 @@ const columns = sql.raw('provider, model, effective_from, price, note, created_b
 export async function changePrices(db: Database, { added, replaced, by, now_ms }: PriceChange): Promise<void> {
   if (added.length === 0) return
   await db.batch([
+    waitForOthers(db),
     db.execute(sql`
       update prices set ended_at = now(), ended_by = ${by}, replaced_by = pair.replaced_by
       from json_to_recordset(${JSON.stringify(replaced)}::json) as pair(id uuid, replaced_by uuid)
@@ -87,7 +91,7 @@ export async function replacePrice(
     )
     insert into prices (id, ${columns})
     select id, ${columns} from ${recordsOf([price])} where exists (select 1 from old)`)
-  await db.batch([replace, refuseTooMany(db, now_ms)])
+  await db.batch([waitForOthers(db), replace, refuseTooMany(db, now_ms)])
   return findPrice(db, price.id)
 }
 

@@ -109,6 +109,14 @@ test('there are never more prices in force or to come than the workers can be to
   await add(price('one more'))
 })
 
+test('of racing changes that are too many together only as many are made as there is room for', async () => {
+  const third = (name: string) => Array.from({ length: Math.ceil(MOST_PRICES / 3) }, (_, at) => price(`${name}${at}`))
+  const outcomes = await Promise.allSettled(['a', 'b', 'c', 'd', 'e'].map((name) => add(...third(name))))
+  const failures = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []))
+  expect(failures.map(isTooManyPrices)).toEqual([true, true, true])
+  expect((await listCurrentPrices(db, NOW)).length).toBeLessThanOrEqual(MOST_PRICES)
+})
+
 test('overrides are the price in force and those to come, of each model', async () => {
   const [past, current, next, last] = [price('A', -2), price('a', -1), price('a', 1), price('a', 2)]
   const [other, ended] = [price('b', 0), price('b', -1)]
