@@ -65,16 +65,19 @@ export function openHold(ledgerOf: LedgerOf, asked: Ask, admission: Admission): 
     settled = settle(
       ledgerOf,
       known.then((it) => toSettlement(asked, admission, it, seen)),
-    ).finally(() => clearInterval(telling))
+    ).finally(stopTelling)
     return settled
   }
   const ask = async () => {
     const answer = await mayGoOn(ledgerOf, { ...asked, ...admission })
-    if (answer !== null) clearInterval(telling)
+    if (answer !== null) stopTelling()
     return answer ?? true
   }
   // One that was written when it was admitted is not lost.
-  const telling = admission.epoch === 0 ? undefined : setInterval(ask, TELL_MS)
+  const telling = admission.epoch === 0 ? null : setInterval(ask, TELL_MS)
+  const stopTelling = () => {
+    if (telling !== null) clearInterval(telling)
+  }
   return {
     admission,
     report(end) {
