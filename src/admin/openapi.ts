@@ -6,7 +6,12 @@ import type { appliedPriceRoutes } from '../usage/prices.ts'
 import type { usageRoutes } from '../usage/routes.ts'
 import type { adminRoutes } from './routes.ts'
 
-const INFO = { title: 'Tollgate', version: '1', description: 'Users, keys, caps and usage of the gateway.' }
+const INFO = {
+  title: 'Tollgate',
+  version: '1',
+  description: 'Users, keys, caps and usage of the gateway.',
+  license: { name: 'MIT', identifier: 'MIT' },
+}
 
 const SECURITY_SCHEMES = {
   bearer: {
