@@ -164,6 +164,18 @@ export const usageEvents = pgTable(
     primaryKey({ columns: [table.id, table.occurred_at] }),
     index('usage_events_newest').on(table.occurred_at, table.id),
     index('usage_events_user').on(table.user_id, table.occurred_at, table.id),
+    // What few events have, and people look for: without these a search that finds little reads the whole table.
+    index('usage_events_job').on(table.job_id, table.occurred_at, table.id).where(sql`${table.job_id} is not null`),
+    index('usage_events_batch')
+      .on(table.batch_id, table.occurred_at, table.id)
+      .where(sql`${table.batch_id} is not null`),
+    index('usage_events_session')
+      .on(table.session_id, table.occurred_at, table.id)
+      .where(sql`${table.session_id} is not null`),
+    index('usage_events_error')
+      .on(table.error_class, table.occurred_at, table.id)
+      .where(sql`${table.error_class} is not null`),
+    index('usage_events_overrun').on(table.occurred_at, table.id).where(sql`${table.overrun}`),
   ],
 )
 

@@ -91,6 +91,8 @@ describe('any migrations', () => {
   })
 })
 
+const APPLIED = 'Applied 0000_tollgate.\nApplied 0001_prices.\nApplied 0002_event_searches.\n'
+
 describe("Tollgate's own migrations", () => {
   beforeEach(() => database.transaction([{ text: 'drop table if exists tollgate_migrations, one, half' }]))
 
@@ -124,12 +126,15 @@ describe("Tollgate's own migrations", () => {
 
   test('the command says what it did', async () => {
     const env = { DATABASE_URL: connection.databaseUrl, DATABASE_HTTP_URL: connection.databaseHttpUrl }
-    expect(await run([], env)).toMatchObject({ code: 0, stdout: 'Applied 0000_tollgate.\nApplied 0001_prices.\n' })
+    expect(await run([], env)).toMatchObject({ code: 0, stdout: APPLIED })
     expect(await run(['status'], env)).toMatchObject({
       code: 0,
       stdout: expect.stringMatching(/^0000_\w+ {2}applied 2/),
     })
-    expect(await run(['down', '1', '--force'], env)).toMatchObject({ code: 0, stdout: 'Took back 0001_prices.\n' })
+    expect(await run(['down', '1', '--force'], env)).toMatchObject({
+      code: 0,
+      stdout: 'Took back 0002_event_searches.\n',
+    })
   })
 
   test('the command says what is missing, without a stack', async () => {

@@ -1,0 +1,53 @@
+// What few events have is found by an index, however many others there are.
+
+import { sql } from 'drizzle-orm'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { Query } from '../../../src/local/database.ts'
+import { type EventFilter, listEvents } from '../../../src/postgres/events.ts'
+import { writeEvents } from '../../../src/postgres/usage-writer.ts'
+import { openTestDatabase } from '../../support/postgres.ts'
+import { usageEvent } from './usage-event.ts'
+
+const { db, database, server, close } = await openTestDatabase()
+afterAll(close)
+
+const AT = Date.now()
+const RARE = { job_id: 'j', batch_id: 'b', session_id: 's', error_class: 'upstream_cut', overrun: true }
+
+beforeAll(async () => {
+  await writeEvents(db, [usageEvent({ ...RARE, occurred_at: AT })])
+  const names = Object.keys(usageEvent({})).join(', ')
+  const others = sql.raw(`${names.replace(/\bid\b/, 'gen_random_uuid()')}`)
+  await db.execute(sql`
+    insert into usage_events (${sql.raw(names)})
+    select ${others} from json_populate_recordset(null::usage_events, ${JSON.stringify([plain()])}::json), generate_series(1, 20000)`)
+  await db.execute(sql`analyze usage_events`)
+})
+
+/** As a row of JSON. */
+function plain() {
+  const event = usageEvent({ occurred_at: AT })
+  return { ...event, occurred_at: new Date(event.occurred_at), settled_at: new Date(event.settled_at) }
+}
+
+/** How Postgres finds them: the plan of the statement that `listEvents` sends. */
+async function planOf(filter: EventFilter): Promise<string> {
+  let asked: Query | undefined
+  server.hooks.beforeQuery = async ([query]) => {
+    asked = query
+  }
+  const { rows } = await listEvents(db, { limit: 50, after: null }, filter)
+  delete server.hooks.beforeQuery
+  expect(rows).toHaveLength(1)
+  if (!asked) throw new Error('nothing was asked')
+  const plan = await database.query({ ...asked, query: `explain ${asked.query}` })
+  return plan.rows.flat().join('\n')
+}
+
+test.each(Object.entries(RARE))('%s', async (name, value) => {
+  const partition = `usage_events_${new Date(AT).toISOString().slice(0, 7).replace('-', '_')}`
+  const node = (await planOf({ [name]: value })).split('->').find((one) => one.includes(` on ${partition} `))
+  expect(node).toContain('Index Scan')
+  // Nothing is read that is not wanted.
+  expect(node).not.toContain('Filter')
+})
