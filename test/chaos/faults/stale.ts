@@ -3,8 +3,8 @@
 //
 // - the change was never confirmed, so it may be not yet in force: the caps and keys of before hold, and no others;
 // - repeating the change brings it into force before the answer is there;
-// - without that, the first call after the snapshot's five minutes makes the ledger fetch the new one. While Postgres is
-//   down it goes on with what it has.
+// - without that, the first call after the snapshot's five minutes makes the ledger fetch the new one, also where Postgres
+//   went back to an older state, of a lower version. While Postgres is down it goes on with what it has.
 
 import { statusOf } from '../../support/books.ts'
 import { eventually } from '../../support/gateway.ts'
@@ -36,8 +36,13 @@ export async function staleSnapshot(tell: (part: string, counted: Counted) => vo
     await killBeforePush(stage, () => revokeKey(stage, revoked))
 
     must((await call(lowered)) && (await call(revoked)), 'what was never confirmed is not yet in force')
-    const limit = async () => (await statusOf(stage, lowered.id)).data[0]?.limits.requests
+    const limit = async (of = lowered) => (await statusOf(stage, of.id)).data[0]?.limits.requests
     must((await limit()) === OLD_LIMIT, 'the old cap holds', await limit())
+
+    const restored = await cappedUser(stage)
+    await call(restored)
+    for (const requests of [OLD_LIMIT + 1, OLD_LIMIT + 2]) await changeCap(stage, restored, requests)
+    await restore(stage, restored)
 
     await revokeKey(stage, revoked)
     must(!(await call(revoked)), 'repeating the change brings it into force before the answer is there')
@@ -54,12 +59,21 @@ export async function staleSnapshot(tell: (part: string, counted: Counted) => vo
       'a stale snapshot is fetched with the next call',
     )
     must(!(await call(lowered)), 'from then on the lowered cap holds')
+    must((await limit(restored)) === OLD_LIMIT + 2, 'a restored state is not known yet', await limit(restored))
+    await call(restored)
+    must(
+      (await eventually(
+        () => limit(restored),
+        (now) => now === LOWERED,
+      )) === LOWERED,
+      'a restored state is fetched, too',
+    )
 
     await load.more(CALLS_BETWEEN)
     const others = await load.stop()
     await changeCap(stage, lowered, OLD_LIMIT)
     const all = merged(others, seen)
-    const { counted } = await audit(stage, [...load.users, lowered, revoked], all)
+    const { counted } = await audit(stage, [...load.users, lowered, revoked, restored], all)
     tell('restart with a stale snapshot', { kills: 2, ...counted })
   } finally {
     await stage.close()
@@ -84,6 +98,13 @@ const changeCap = ({ admin }: Stage, { id, cap_id }: CappedUser, requests = LOWE
   admin.call('PATCH', `/admin/users/${id}/caps/${cap_id}`, { limits: { requests } })
 const revokeKey = ({ admin }: Stage, { id, key_id }: CappedUser) =>
   admin.call('DELETE', `/admin/users/${id}/keys/${key_id}`)
+
+/** As a backup would bring it back: an older version, with another cap. */
+async function restore({ postgres: { database } }: Stage, { id, cap_id }: CappedUser): Promise<void> {
+  await database.query({ query: 'update users set version = 1 where id = $1', params: [id] })
+  const query = 'update caps set limit_requests = $1 where id = $2'
+  await database.query({ query, params: [String(LOWERED), cap_id] })
+}
 
 /** The change commits in Postgres; before the worker hears of it, it dies. */
 async function killBeforePush(stage: Stage, change: () => Promise<unknown>): Promise<void> {
