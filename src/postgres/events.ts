@@ -1,6 +1,6 @@
 // Usage events as they are read back.
 
-import { and, desc, eq, gte, lt, or } from 'drizzle-orm'
+import { and, desc, eq, gte, lt, or, type SQL } from 'drizzle-orm'
 import type { Outcome, UsageSource } from '../../durable-objects/ledger/types.ts'
 import type { Database } from './client.ts'
 import { isAfter, type Page, type PageRequest, pageOf } from './pages.ts'
@@ -48,23 +48,22 @@ const SAME = [
 const equals = (name: (typeof SAME)[number], value: string | number | boolean | undefined) =>
   value === undefined ? undefined : eq(usageEvents[name], value)
 
+/** The condition of all that a filter sets. */
+export function matches({ model, from, to, ...same }: EventFilter): SQL | undefined {
+  return and(
+    ...SAME.map((name) => equals(name, same[name])),
+    model === undefined ? undefined : or(eq(usageEvents.request_model, model), eq(usageEvents.response_model, model)),
+    from && gte(usageEvents.occurred_at, from),
+    to && lt(usageEvents.occurred_at, to),
+  )
+}
+
 /** Newest first. */
 export async function listEvents(db: Database, page: PageRequest, filter: EventFilter): Promise<Page<UsageEventRow>> {
-  const { model, from, to } = filter
   const rows = await db
     .select()
     .from(usageEvents)
-    .where(
-      and(
-        ...SAME.map((name) => equals(name, filter[name])),
-        model === undefined
-          ? undefined
-          : or(eq(usageEvents.request_model, model), eq(usageEvents.response_model, model)),
-        from && gte(usageEvents.occurred_at, from),
-        to && lt(usageEvents.occurred_at, to),
-        isAfter(usageEvents.occurred_at, usageEvents.id, page),
-      ),
-    )
+    .where(and(matches(filter), isAfter(usageEvents.occurred_at, usageEvents.id, page)))
     .orderBy(desc(usageEvents.occurred_at), desc(usageEvents.id))
     .limit(page.limit + 1)
   return pageOf(rows, page.limit, (row) => row.occurred_at)

@@ -27,7 +27,8 @@ const status = z
   .openapi({ type: 'integer' })
 const truth = z.enum(['true', 'false']).transform((value) => value === 'true')
 
-const filters = {
+/** What narrows events down, by query parameter. */
+export const eventFilters = {
   key_id: id.optional(),
   provider: label,
   operation: label,
@@ -43,17 +44,18 @@ const filters = {
   session_id: label,
   from: queryInstant.optional().openapi({ description: 'Inclusive.' }),
   to: queryInstant.optional().openapi({ description: 'Exclusive.' }),
-  ...pageQuery,
 }
 
-const isInOrder = ({ from, to }: { from?: Date | undefined; to?: Date | undefined }) => !from || !to || from < to
-const order = { path: ['to'], message: 'must be later than from' }
+export const isInOrder = ({ from, to }: { from?: Date | undefined; to?: Date | undefined }) => !from || !to || from < to
+export const order = { path: ['to'], message: 'must be later than from' }
 
 /** Query of a user's own events. */
-export const ownEventsQuery = z.strictObject(filters).refine(isInOrder, order)
+export const ownEventsQuery = z.strictObject({ ...eventFilters, ...pageQuery }).refine(isInOrder, order)
 
 /** Query of everybody's events. */
-export const eventsQuery = z.strictObject({ ...filters, user_id: id.optional() }).refine(isInOrder, order)
+export const eventsQuery = z
+  .strictObject({ ...eventFilters, ...pageQuery, user_id: id.optional() })
+  .refine(isInOrder, order)
 
 const tokens = z.int()
 const optionalText = z.string().nullable()

@@ -9,6 +9,7 @@ import { eventsSchema, eventsView, ownEventsQuery } from '../rest/events.ts'
 import { noQuery, pageRequest } from '../rest/fields.ts'
 import type { Deps } from '../rest/in-force.ts'
 import { callerStatus, statusSchema, statusView, type UsageCaller } from '../rest/status.ts'
+import { ownTotalsQuery, totalsSchema, totalsView } from '../rest/totals.ts'
 
 /** Where callers put their credential; the names are those of the document's security schemes. */
 const callerSecurity = [{ bearer: [] }, { 'x-api-key': [] }, { 'x-tollgate-key': [] }]
@@ -43,6 +44,16 @@ const events = createRoute({
   request: { query: ownEventsQuery },
   responses: { 200: answers(eventsSchema, 'A page'), ...problems() },
 })
+const totals = createRoute({
+  method: 'get',
+  path: '/totals',
+  operationId: 'getOwnTotals',
+  tags: ['usage'],
+  security: callerSecurity,
+  summary: 'What your usage events add up to, by window and by what they have in common',
+  request: { query: ownTotalsQuery },
+  responses: { 200: answers(totalsSchema, 'A row for each window and group that has events'), ...problems() },
+})
 
 /**
  * Expects `c.var.caller` from `authenticate`.
@@ -66,5 +77,10 @@ export function usageRoutes(deps: Deps) {
       await callerStatus(deps, c.var.caller)
       const { user_id } = c.var.caller
       return c.json(eventsView(await listEvents(db, pageRequest({ limit, cursor }), { ...filter, user_id })), 200)
+    })
+    .openapi(totals, async (c) => {
+      await callerStatus(deps, c.var.caller)
+      const { user_id } = c.var.caller
+      return c.json(await totalsView(db, { ...c.req.valid('query'), user_id }), 200)
     })
 }

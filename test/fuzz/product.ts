@@ -23,8 +23,10 @@ export interface Route {
   takes: 'json' | 'form' | 'csv' | null
   /** Bodies made of the document's schema. */
   samples: Json[]
-  /** Names and one good value each. */
+  /** Parameters that it may have, with one good value each. */
   query: [name: string, value: string][]
+  /** Those that it must have. */
+  needed_query: [name: string, value: string][]
   /** Where a Tollgate key may stand, lower case; `?key` for a parameter of the query. */
   credentials: string[]
   /** False where no request can get a 2xx: known operations that are refused. */
@@ -124,6 +126,7 @@ function forwarded(method: string, path: string, { dialect, operation, kind }: F
     takes: method === 'POST' ? (operation.takes ?? 'json') : null,
     samples: [],
     query: [],
+    needed_query: [],
     credentials: [...headers, ...(dialect.credential_query ? [`?${dialect.credential_query}`] : [])],
     can_succeed: !(bound && isGatewayError(bound) && bound.code === 'not_found'),
   }
@@ -135,7 +138,7 @@ interface OpenApi {
 }
 
 interface OpenApiOperation {
-  parameters?: { in: string; name: string; schema: JsonSchema }[]
+  parameters?: { in: string; name: string; required?: boolean; schema: JsonSchema }[]
   requestBody?: { content: Record<string, { schema: JsonSchema }> }
 }
 
@@ -144,6 +147,10 @@ function restRoute(method: string, path: string, { paths, components }: OpenApi)
   const { parameters = [], requestBody } = documented ?? {}
   const schema = requestBody?.content['application/json']?.schema
   const first = path.split('/')[1]
+  const queryOf = (isNeeded: boolean) =>
+    parameters
+      .filter((parameter) => parameter.in === 'query' && (parameter.required ?? false) === isNeeded)
+      .map(({ name, schema }): [string, string] => [name, String(sampleOf(schema, components.schemas, true))])
   const kind = first === 'admin' ? 'admin' : first === 'usage' || first === 'prices' ? 'caller' : 'open'
   return {
     method,
@@ -152,9 +159,8 @@ function restRoute(method: string, path: string, { paths, components }: OpenApi)
     operation: null,
     takes: schema ? 'json' : requestBody?.content['text/csv'] ? 'csv' : null,
     samples: schema ? [true, false].map((whole) => sampleOf(schema, components.schemas, whole)) : [],
-    query: parameters
-      .filter((parameter) => parameter.in === 'query')
-      .map(({ name, schema }) => [name, String(sampleOf(schema, components.schemas, true))]),
+    query: queryOf(false),
+    needed_query: queryOf(true),
     credentials: kind === 'caller' ? ['authorization', 'x-api-key'] : ['authorization'],
     can_succeed: true,
   }

@@ -133,15 +133,23 @@ const queryValue = fc.oneof(
 const PROVIDER_QUERY = ['alt', '$alt', 'fields', '$httpMethod', 'limit', 'after', 'stream', 'include[]', 'beta']
 
 /** Without its question mark. */
-function queryOf({ operation, query, credentials }: Route): fc.Arbitrary<string> {
+function queryOf({ operation, query, needed_query, credentials }: Route): fc.Arbitrary<string> {
   // The fake provider takes a key in the query for one of Google's.
   const keys = credentials.flatMap((place) => (place.startsWith('?') ? place.slice(1) : []))
-  const own = operation ? [...PROVIDER_QUERY, ...keys] : query.map(([name]) => name)
+  const own = operation ? [...PROVIDER_QUERY, ...keys] : [...query, ...needed_query].map(([name]) => name)
   const good = fc.constantFrom<[string, string]>(...(query.length > 0 ? query : [['alt', 'sse'] as [string, string]]))
   const odd = fc.tuple(fc.constantFrom(...own, ...own, 'nonsense', 'a[b]', '__proto__'), queryValue)
-  const pairs = fc.array(fc.oneof(odd, good), { minLength: 1, maxLength: 3 })
-  const text = pairs.map((list) => list.map((pair) => pair.join('=')).join('&'))
-  return usually('', text, query.length > 0 ? 2 : 15)
+  const optional = usually<[string, string][]>(
+    [],
+    fc.array(fc.oneof(odd, good), { minLength: 1, maxLength: 3 }),
+    query.length > 0 ? 2 : 15,
+  )
+  return fc.tuple(usually(needed_query, fc.constant<[string, string][]>([]), 15), optional).map((pairs) =>
+    pairs
+      .flat()
+      .map((pair) => pair.join('='))
+      .join('&'),
+  )
 }
 
 const JSON_TYPE = 'application/json'

@@ -155,6 +155,7 @@ describe('/admin', () => {
     ['GET', '/admin/users'],
     ['POST', '/admin/users'],
     ['GET', '/admin/usage/events'],
+    ['GET', '/admin/usage/totals'],
     ['PUT', '/admin/default-caps/daily'],
     ['GET', '/admin/nowhere'],
     ['GET', '/admin'],

@@ -86,7 +86,8 @@ test('a key without the usage scope reads nothing, and one without the call scop
     (await gateway.admin.call<{ key: string }>('POST', `/admin/users/${bob.id}/keys`, { name: scope, scopes: [scope] }))
       .key
   const [caller, reader] = [await make('call'), await make('usage')]
-  for (const path of ['/usage/caps', '/usage/caps/status', '/usage/events'])
+  const totals = '/usage/totals?from=2026-01-01T00:00:00Z&to=2027-01-01T00:00:00Z'
+  for (const path of ['/usage/caps', '/usage/caps/status', '/usage/events', totals])
     expect([(await get(path, caller)).status, (await get(path, reader)).status]).toEqual([403, 200])
   const forwarded = gateway.provider.requests.length
   expect((await post(gateway, 'openai', reader, bodyOf('openai'))).status).toBe(403)

@@ -130,6 +130,8 @@ test('pages are complete and without repeats under equal timestamps', async () =
 })
 
 describe('a caller', () => {
+  const TOTALS = '/usage/totals?from=2026-01-01T00:00:00Z&to=2027-01-01T00:00:00Z'
+
   test('reads its own caps, status and events, and nobody else reads them', async () => {
     const cap = (await send('POST', `/admin/users/${ada}/caps`, { cap_type: 'daily', limits: { tokens: 5 } })).body
     expect((await sendAs(asAda, '/usage/caps')).body).toEqual({ data: [cap] })
@@ -156,15 +158,15 @@ describe('a caller', () => {
     await send('DELETE', `/admin/users/${user_id}/keys/${revoked}`)
     const answersOf = (key_id: string | null) =>
       Promise.all(
-        ['/usage/events', '/usage/caps', '/usage/caps/status'].map(
+        ['/usage/events', TOTALS, '/usage/caps', '/usage/caps/status'].map(
           async (path) => (await sendAs({ user_id, key_id }, path)).status,
         ),
       )
-    expect(await answersOf(revoked)).toEqual([401, 401, 401])
-    expect(await answersOf(callOnly)).toEqual([403, 403, 403])
-    expect(await answersOf(null)).toEqual([200, 200, 200])
+    expect(await answersOf(revoked)).toEqual([401, 401, 401, 401])
+    expect(await answersOf(callOnly)).toEqual([403, 403, 403, 403])
+    expect(await answersOf(null)).toEqual([200, 200, 200, 200])
     await send('POST', `/admin/users/${user_id}/suspend`)
-    expect(await answersOf(null)).toEqual([403, 403, 403])
+    expect(await answersOf(null)).toEqual([403, 403, 403, 403])
     await send('DELETE', `/admin/users/${user_id}`)
     expect(new Set(await answersOf(null))).not.toContain(200)
   })

@@ -1,0 +1,78 @@
+// Usage events summed up, by what they have in common.
+
+import { count, type SQL, sql } from 'drizzle-orm'
+import type { Database } from './client.ts'
+import { type EventFilter, matches } from './events.ts'
+import { type UsageEventRow, usageEvents } from './schema.ts'
+
+export const GROUPS = [
+  'user_id',
+  'key_id',
+  'provider',
+  'operation',
+  'request_model',
+  'response_model',
+  'outcome',
+  'usage_source',
+  'status',
+  'error_class',
+  'price_source',
+  'service_tier',
+  'job_id',
+  'batch_id',
+  'session_id',
+] as const
+
+export const SUMS = [
+  'requests',
+  'input_tokens',
+  'cached_input_tokens',
+  'cache_write_5m_tokens',
+  'cache_write_1h_tokens',
+  'audio_input_tokens',
+  'output_tokens',
+  'reasoning_tokens',
+  'audio_output_tokens',
+  'web_search_requests',
+  'cost_nano_usd',
+] as const
+
+export type Group = (typeof GROUPS)[number]
+
+export interface TotalsRequest {
+  filter: EventFilter
+  group_by: readonly Group[]
+  /** Where the windows begin that events are told apart by: ascending, the first not after any event. */
+  starts: number[]
+  /** Of the rows. */
+  limit: number
+}
+
+export interface Totals extends Pick<UsageEventRow, (typeof SUMS)[number]>, Partial<Pick<UsageEventRow, Group>> {
+  /** Which of `starts`. */
+  window: number
+  /** How many. */
+  events: number
+}
+
+/** One row for each window and group that has events, in their order. Sums are exact up to 2^53. */
+export async function sumEvents(db: Database, { filter, group_by, starts, limit }: TotalsRequest): Promise<Totals[]> {
+  const instants = `{${starts.map((start) => new Date(start).toISOString()).join()}}`
+  const window = sql<number>`width_bucket(${usageEvents.occurred_at}, ${instants}::timestamptz[]) - 1`.as('window')
+  const columns = Object.fromEntries(group_by.map((name) => [name, usageEvents[name]])) as Pick<UsageEvents, Group>
+  const groups = [window, ...Object.values(columns)]
+  return db
+    .select({ window, ...columns, events: count(), ...SUM_COLUMNS })
+    .from(usageEvents)
+    .where(matches(filter))
+    .groupBy(...groups)
+    .orderBy(...groups)
+    .limit(limit)
+}
+
+type UsageEvents = typeof usageEvents
+
+// Postgres's own are decimal texts.
+const SUM_COLUMNS = Object.fromEntries(
+  SUMS.map((name) => [name, sql`sum(${usageEvents[name]})`.mapWith(Number)]),
+) as Record<(typeof SUMS)[number], SQL<number>>

@@ -1,0 +1,122 @@
+// Sums of usage events as the API asks for them and shows them: what was used, by whom, of what, and when.
+
+import { z } from '@hono/zod-openapi'
+import { CAP_TYPES, type CapType } from '../../durable-objects/ledger/types.ts'
+import { windowOf } from '../../durable-objects/ledger/windows.ts'
+import { GatewayFault } from '../fault.ts'
+import type { Database } from '../postgres/client.ts'
+import type { EventFilter } from '../postgres/events.ts'
+import { GROUPS, type Group, SUMS, sumEvents, type Totals } from '../postgres/totals.ts'
+import { centsOfNanoUsd, usdOfNanoUsd } from '../pricing/money.ts'
+import { eventFilters, eventSchema, isInOrder, order } from './events.ts'
+import { id, queryInstant, timeZone } from './fields.ts'
+
+/** A month of hours. */
+const MOST_WINDOWS = 750
+const MOST_ROWS = 5_000
+
+const groupBy = <const Name extends Group>(names: readonly Name[]) =>
+  z
+    .string()
+    .transform((given) => new Set(given.split(',')))
+    .refine((given) => [...given].every(isOneOf(names)), `must be of ${names.join(', ')}, with commas between them`)
+    .transform((given) => names.filter((name) => given.has(name)))
+    .optional()
+    .openapi({
+      type: 'string',
+      description: `Fields whose values are told apart, with commas between them: of ${names.join(', ')}.`,
+      example: 'provider,request_model',
+    })
+
+const isOneOf = (names: readonly string[]) => (name: string) => names.includes(name)
+
+const query = {
+  ...eventFilters,
+  from: queryInstant.openapi({ description: 'Inclusive.', example: '2026-01-01T00:00:00Z' }),
+  to: queryInstant.openapi({ description: 'Exclusive.', example: '2026-02-01T00:00:00Z' }),
+  window: z.enum(CAP_TYPES).default('total').openapi({ description: 'Windows as those of caps that are told apart.' }),
+  time_zone: timeZone.default('UTC').openapi({ description: 'Whose windows.' }),
+}
+const OWN_GROUPS = GROUPS.filter((name) => name !== 'user_id')
+
+/** Query of what a user has used. */
+export const ownTotalsQuery = z.strictObject({ ...query, group_by: groupBy(OWN_GROUPS) }).refine(isInOrder, order)
+
+/** Query of what everybody has used. */
+export const totalsQuery = z
+  .strictObject({ ...query, user_id: id.optional(), group_by: groupBy(GROUPS) })
+  .refine(isInOrder, order)
+
+const each = <Name extends string>(names: readonly Name[]) =>
+  Object.fromEntries(names.map((name) => [name, true])) as Record<Name, true>
+
+const totalsRow = eventSchema
+  .pick(each(GROUPS))
+  .partial()
+  .extend({
+    window_start: z.iso.datetime().optional(),
+    events: z.int(),
+    tokens: z.int().openapi({ description: 'Input and output.' }),
+    ...eventSchema.pick(each(SUMS)).shape,
+    cost_cents: z.number(),
+    cost_usd: z.number(),
+  })
+  .openapi('UsageTotals', {
+    description: '`window_start` unless `window` is `total`, of the fields to group by those that were asked for.',
+  })
+
+export const totalsSchema = z.object({ time_zone: z.string(), data: z.array(totalsRow) })
+
+export interface TotalsQuery extends EventFilter {
+  from: Date
+  to: Date
+  window: CapType
+  time_zone: string
+  group_by?: Group[] | undefined
+}
+
+/**
+ * A row for each window and group that has events, in their order.
+ * @throws {GatewayFault} `invalid_request` where there are too many of either
+ */
+export async function totalsView(db: Database, { window, time_zone, group_by = [], ...filter }: TotalsQuery) {
+  const starts = startsOf(window, time_zone, filter.from.getTime(), filter.to.getTime())
+  const rows = await sumEvents(db, { filter, group_by, starts, limit: MOST_ROWS + 1 })
+  if (rows.length > MOST_ROWS) {
+    throw invalid('group_by', `makes more than ${MOST_ROWS} rows: name fewer fields or filter more events out`)
+  }
+  return { time_zone, data: rows.map((row) => rowView(row, window === 'total' ? null : starts)) }
+}
+
+function startsOf(window: CapType, timeZone: string, from: number, to: number): number[] {
+  const starts: number[] = []
+  for (let at: number | null = from; at !== null && at < to; ) {
+    if (starts.length === MOST_WINDOWS) {
+      throw invalid('to', `must be at most ${MOST_WINDOWS} ${window} windows after from`)
+    }
+    const { start, end } = windowOf(window, timeZone, at)
+    starts.push(start)
+    at = end
+  }
+  return starts
+}
+
+function rowView({ window, events, ...row }: Totals, starts: number[] | null) {
+  const start = starts?.[window]
+  const { requests, input_tokens, output_tokens, cost_nano_usd, ...rest } = row
+  return {
+    ...(start !== undefined && { window_start: new Date(start).toISOString() }),
+    ...rest,
+    events,
+    requests,
+    tokens: input_tokens + output_tokens,
+    input_tokens,
+    output_tokens,
+    cost_nano_usd,
+    cost_cents: centsOfNanoUsd(cost_nano_usd),
+    cost_usd: usdOfNanoUsd(cost_nano_usd),
+  }
+}
+
+const invalid = (field: string, fault: string) =>
+  new GatewayFault({ code: 'invalid_request', message: `${field}: ${fault}.`, field })
