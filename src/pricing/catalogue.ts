@@ -6,7 +6,7 @@ import { BUILT_IN } from './built-in.ts'
 import { isSameBedrockModel, matchesForSure, modelKey } from './model-id.ts'
 import { nanoUsdOfUsd } from './money.ts'
 import type { Price, Rates } from './price.ts'
-import { PROVIDERS, type ProviderTraits, tiersOf } from './traits.ts'
+import { foundTokens, PROVIDERS, type ProviderTraits, tiersOf, uncachedTiersOf } from './traits.ts'
 
 export type Catalogue = (provider: string, model: string) => Price | null
 
@@ -64,8 +64,6 @@ const UNDERSTOOD = new Set(
   cache_audio_read_mtok web_searches_kcount storage_searches_kcount requests_kcount`.split(/\s+/),
 )
 
-const BATCH: ReadonlySet<string> = new Set(['batch'])
-
 export function priceOfEntry(
   provider: string,
   model: string,
@@ -90,16 +88,14 @@ export function priceOfEntry(
     long_context.push({ above_input_tokens, rates: dearer })
   }
   if (starts.size === 0 && LONG_SONNET.test(entry)) long_context.push(longSonnet(rates))
-  const { web_search_usd_per_thousand, tokens_of_search, batches_without_cache } = traits
-  const found_tokens = tokens_of_search?.[0].test(model) ? tokens_of_search[1] : 0
   return {
     rates,
     long_context,
     tier_percent: tiersOf(traits, model),
-    ...(batches_without_cache?.test(model) && { uncached_tiers: BATCH }),
+    ...uncachedTiersOf(traits, model),
     web_search_nano_usd_per_million:
-      nanoUsdOfUsd(usdAt(prices, 'web_searches_kcount', 0) ?? web_search_usd_per_thousand) * 1_000 +
-      found_tokens * rates.input,
+      nanoUsdOfUsd(usdAt(prices, 'web_searches_kcount', 0) ?? traits.web_search_usd_per_thousand) * 1_000 +
+      foundTokens(traits, model) * rates.input,
     request_nano_usd: Math.ceil(nanoUsdOfUsd(usdAt(prices, 'requests_kcount', 0) ?? 0) / 1_000),
     unit_nano_usd: null,
     context_window: largestWindow(entry, context_window),

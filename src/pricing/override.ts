@@ -1,8 +1,10 @@
 // An override: the price of one model as an admin has set it, from an instant on. What is left out is the provider's
 // usual: the dearest that applies, never free. Pure.
 
+import { modelKey } from './model-id.ts'
+import { nanoUsdOfUsd } from './money.ts'
 import type { LongContext, Price, Rates } from './price.ts'
-import { PLAIN_TRAITS, PROVIDERS, type ProviderTraits } from './traits.ts'
+import { foundTokens, PLAIN_TRAITS, PROVIDERS, type Traits, tiersOf, uncachedTiersOf } from './traits.ts'
 
 /** Nano-dollars per million tokens. `input` and `output` are always set, the others where they differ from the usual. */
 export type GivenRates = Pick<Rates, 'input' | 'output'> & {
@@ -34,14 +36,18 @@ export interface Override {
 
 export function priceOfOverride({ id, provider, model, price }: Override): Price {
   const traits = PROVIDERS.get(provider) ?? PLAIN_TRAITS
-  const searches = price.web_search_nano_usd_per_thousand ?? traits.web_search_usd_per_thousand * 1_000_000_000
+  const key = modelKey(provider, model)
+  const rates = ratesOf(price.rates ?? { input: 0, output: 0 }, traits)
+  const usualSearch = nanoUsdOfUsd(traits.web_search_usd_per_thousand) * 1_000 + foundTokens(traits, key) * rates.input
+  const givenSearch = price.web_search_nano_usd_per_thousand
   return {
-    rates: ratesOf(price.rates ?? { input: 0, output: 0 }, traits),
+    rates,
     long_context: (price.long_context ?? []).map(
       ({ above_input_tokens, rates }): LongContext => ({ above_input_tokens, rates: ratesOf(rates, traits) }),
     ),
-    tier_percent: new Map([...traits.tier_percent, ...Object.entries(price.tier_percent ?? {})]),
-    web_search_nano_usd_per_million: searches * 1_000,
+    tier_percent: new Map([...tiersOf(traits, key), ...Object.entries(price.tier_percent ?? {})]),
+    ...uncachedTiersOf(traits, key),
+    web_search_nano_usd_per_million: givenSearch === undefined ? usualSearch : givenSearch * 1_000,
     request_nano_usd: price.request_nano_usd ?? 0,
     unit_nano_usd: price.unit_nano_usd ?? null,
     context_window: price.context_window ?? null,
@@ -50,9 +56,7 @@ export function priceOfOverride({ id, provider, model, price }: Override): Price
   }
 }
 
-type CacheTraits = Pick<ProviderTraits, 'cache_write_5m_percent' | 'cache_write_1h_percent'>
-
-function ratesOf(given: GivenRates, { cache_write_5m_percent, cache_write_1h_percent }: CacheTraits): Rates {
+function ratesOf(given: GivenRates, { cache_write_5m_percent, cache_write_1h_percent }: Traits): Rates {
   const { input, output } = given
   const cache_write_5m = given.cache_write_5m ?? Math.ceil((input * cache_write_5m_percent) / 100)
   return {

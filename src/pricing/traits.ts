@@ -1,6 +1,8 @@
 // What the catalogue does not know of a provider: its name there, its tiers, its cache writes, and which entries cannot
 // be right. Data; pure. Percents are the dearest published ratio of any model.
 
+import type { Price } from './price.ts'
+
 export interface ProviderTraits {
   /** The provider in genai-prices. */
   catalogue_id: string
@@ -23,6 +25,9 @@ export interface ProviderTraits {
   is_wrong: (entry: string, facts: EntryFacts) => boolean
 }
 
+/** Without the name, which the catalogue alone needs. */
+export type Traits = Omit<ProviderTraits, 'catalogue_id'>
+
 export type ModelTiers = readonly [models: RegExp, percent: Readonly<Record<string, number>>]
 
 export interface EntryFacts {
@@ -33,7 +38,7 @@ export interface EntryFacts {
 const NO_TIERS: ReadonlyMap<string, number> = new Map()
 
 /** Also where a provider is not known here: the dearest rules of any. */
-export const PLAIN_TRAITS: Omit<ProviderTraits, 'catalogue_id'> = {
+export const PLAIN_TRAITS: Traits = {
   names_cache_writes: false,
   cache_write_5m_percent: 125,
   cache_write_1h_percent: 200,
@@ -70,8 +75,20 @@ const OPENAI_MODEL_TIERS: readonly ModelTiers[] = [
   [/^gpt-3\.5(-turbo)?-(0301|0613|1106)$/, { batch: 100 }],
 ]
 
+/** What a search of a model finds, as input tokens that no usage counts. */
+export function foundTokens({ tokens_of_search }: Traits, model: string): number {
+  return tokens_of_search?.[0].test(model) ? tokens_of_search[1] : 0
+}
+
+const BATCH: ReadonlySet<string> = new Set(['batch'])
+
+/** Where a model has no discount for cached input. */
+export function uncachedTiersOf({ batches_without_cache }: Traits, model: string): Pick<Price, 'uncached_tiers'> {
+  return batches_without_cache?.test(model) ? { uncached_tiers: BATCH } : {}
+}
+
 /** What each tier of a model costs, in percent of its rates. */
-export function tiersOf({ tier_percent, model_tiers }: ProviderTraits, model: string): ReadonlyMap<string, number> {
+export function tiersOf({ tier_percent, model_tiers }: Traits, model: string): ReadonlyMap<string, number> {
   const family = model.replace(/-\d{4}-\d{2}-\d{2}$/, '')
   const own = model_tiers.find(([models]) => models.test(model) || models.test(family))?.[1]
   return own ? new Map([...tier_percent, ...Object.entries(own)]) : tier_percent

@@ -347,8 +347,9 @@ describe('GET /prices/{provider}/{model}', () => {
           usd_per_mtok: { input: '1', cached_input: '1', cache_write_5m: '1.25', output: '2', audio_input: null },
           usd_per_request: '0',
           usd_per_unit: null,
-          usd_per_thousand_web_searches: '10',
-          tier_percent: { batch: 50, flex: 50, priority: 250 },
+          // The fee, and 8,000 input tokens that each search finds.
+          usd_per_thousand_web_searches: '18',
+          tier_percent: { batch: 50, flex: 50, priority: 167 },
           context_window: 128_000,
         },
         priced_as: 'gpt-4o-mini',

@@ -90,6 +90,24 @@ test('what an override leaves out is usual at the provider, and its window is th
   expect(price).toMatchObject({ context_window: 5, web_search_nano_usd_per_million: 3_000 })
 })
 
+test('an override leaves the rules of its model as they are', async () => {
+  const { book } = stored(
+    override('gpt-4o-mini', 0, { rates: { input: 150, output: 600 } }),
+    override('gpt-4.1-mini', 0, { rates: { input: 150, output: 600 }, web_search_nano_usd_per_thousand: 3 }),
+    override('gpt-3.5-turbo-1106'),
+    override('gpt-5-mini'),
+  )
+  // Its searches find 8,000 tokens that no usage counts, and its batches have no discount for cached input.
+  const price = await book.find('openai', 'gpt-4o-mini')
+  expect(price?.web_search_nano_usd_per_million).toBe(10_000_000_000_000 + 8_000 * 150)
+  expect(price?.uncached_tiers).toEqual(new Set(['batch']))
+  expect(price?.tier_percent.get('priority')).toBe(167)
+  // Who names the fee names all of it.
+  expect((await book.find('openai', 'gpt-4.1-mini'))?.web_search_nano_usd_per_million).toBe(3_000)
+  expect((await book.find('openai', 'gpt-3.5-turbo-1106'))?.tier_percent.get('batch')).toBe(100)
+  expect(await book.find('openai', 'gpt-5-mini')).not.toHaveProperty('uncached_tiers')
+})
+
 test('an override applies to its model, whether that or the call is written as an ARN', async () => {
   const arn = (id: string) => `arn:aws:bedrock:us-east-1:123456789012:inference-profile/${id}`
   const { book } = stored(
