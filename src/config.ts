@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { wordsOf } from './issue-words.ts'
 import { parseJsonOrUndefined } from './providers/answer.ts'
 import { type ConfiguredProvider, compatibleProviders, textOf, variableOf } from './providers/compatible/configured.ts'
+import { baseUrl } from './providers/configured-fields.ts'
 import { type PerCallService, perCallServicesSchema } from './providers/per-call.ts'
 
 const secret = (least: number) => z.string().min(least, `must have at least ${least} characters`)
@@ -57,25 +58,25 @@ const configSchema = z
     JWT_ADMIN_ROLE: z.string().min(1).default('tollgate-admin'),
 
     OPENAI_API_KEY: optional(z.string()),
-    OPENAI_BASE_URL: httpUrl.default('https://api.openai.com'),
+    OPENAI_BASE_URL: baseUrl.default('https://api.openai.com'),
     ANTHROPIC_API_KEY: optional(z.string()),
-    ANTHROPIC_BASE_URL: httpUrl.default('https://api.anthropic.com'),
+    ANTHROPIC_BASE_URL: baseUrl.default('https://api.anthropic.com'),
     /** A Bedrock API key; without one the AWS keys sign. */
     BEDROCK_API_KEY: optional(z.string()),
     BEDROCK_REGION: z
       .string()
       .regex(/^[a-z]{2}(-[a-z]+)+-\d$/, 'must be an AWS region')
       .default('us-east-1'),
-    BEDROCK_BASE_URL: optional(httpUrl),
+    BEDROCK_BASE_URL: optional(baseUrl),
     AWS_ACCESS_KEY_ID: optional(z.string()),
     AWS_SECRET_ACCESS_KEY: optional(z.string()),
     AWS_SESSION_TOKEN: optional(z.string()),
     /** Anthropic models that Bedrock serves, as JSON: `{"claude-sonnet-4-5": "us.anthropic.claude-..."}`. */
     BEDROCK_MODELS: json(z.record(z.string(), z.string().min(1)), {}),
     GEMINI_API_KEY: optional(z.string()),
-    GEMINI_BASE_URL: httpUrl.default('https://generativelanguage.googleapis.com'),
+    GEMINI_BASE_URL: baseUrl.default('https://generativelanguage.googleapis.com'),
     GOOGLE_PLACES_API_KEY: optional(z.string()),
-    GOOGLE_PLACES_BASE_URL: httpUrl.default('https://places.googleapis.com'),
+    GOOGLE_PLACES_BASE_URL: baseUrl.default('https://places.googleapis.com'),
     /** Services that are paid by the call, as JSON: see src/providers/per-call.ts. Each key is in `<PROVIDER>_API_KEY`. */
     PER_CALL_SERVICES: json(perCallServicesSchema, []),
 

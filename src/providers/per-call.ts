@@ -7,18 +7,15 @@ import { nanoUsdOfUsd } from '../pricing/money.ts'
 import type { Price, PriceSource } from '../pricing/price.ts'
 import { MAYBE_BILLED, NO_USAGE, PLAIN_BOUND, UNREAD } from './answer.ts'
 import { readBearer, withQuery } from './bearer.ts'
+import { baseUrl, forwardedHeader, headerName, providerName } from './configured-fields.ts'
 import type { AnswerHead, Bound, Dialect, Meter, Operation } from './dialect.ts'
 import { factsOf, refusal, statusOf } from './refusals.ts'
-import { RESERVED_NAMES } from './reserved-names.ts'
 import { sseError } from './sse.ts'
 
 const NAME = /^[a-z][a-z0-9_-]{0,39}$/
-const HEADER = /^[a-z][a-z0-9-]{0,63}$/i
 /** Headers that carry something else, or belong to one hop. */
 const NO_CREDENTIAL =
-  /^(accept.*|connection|content-.*|cookie|host|te|trailer|transfer-encoding|upgrade|x-tollgate-.*)$/i
-const NOT_FORWARDED =
-  /^(authorization|connection|cookie|host|te|trailer|transfer-encoding|upgrade|x-forwarded-.*|x-tollgate-.*)$/i
+  /^(accept.*|connection|content-.*|cookie|host|te|trailer|transfer-encoding|upgrade|x-tollgate-.*)$/
 /**
  * Of segments that are literal, or a parameter as Hono writes it. A colon inside a literal is a parameter to one of Hono's
  * routers, and a pattern may match more than its segment: `:verb{things:search}` takes that word alone.
@@ -41,29 +38,14 @@ const routeSchema = z.strictObject({
 export const perCallServiceSchema = z
   .strictObject({
     /** Name in paths (`/geocoder/...`), events and the price book. */
-    provider: z
-      .string()
-      .regex(NAME, 'must be lower case letters, digits, - and _, from a letter on')
-      .refine((name) => !RESERVED_NAMES.has(name), 'is taken by Tollgate itself'),
-    base_url: z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, '')),
-    credential_header: z
-      .string()
-      .regex(HEADER, 'must be the name of a header')
-      .refine((name) => !NO_CREDENTIAL.test(name), 'cannot carry a credential')
-      .transform((name) => name.toLowerCase()),
+    provider: providerName,
+    base_url: baseUrl,
+    credential_header: headerName.refine((name) => !NO_CREDENTIAL.test(name), 'cannot carry a credential'),
     /** What precedes the credential in its header. */
     credential_scheme: z.enum(['', 'Bearer']).default(''),
     credential_query: z.string().min(1).max(64).optional(),
     /** Headers of the client that reach the service beside the content's own. */
-    forwarded_headers: z
-      .array(
-        z
-          .string()
-          .regex(HEADER, 'must be the name of a header')
-          .refine((name) => !NOT_FORWARDED.test(name), 'is never forwarded')
-          .transform((name) => name.toLowerCase()),
-      )
-      .default([]),
+    forwarded_headers: z.array(forwardedHeader).default([]),
     routes: z.array(routeSchema).min(1, 'must have at least one route'),
   })
   .superRefine(({ routes }, context) => {

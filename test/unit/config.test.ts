@@ -140,6 +140,7 @@ describe('a wrong configuration is named', () => {
     [{ BEDROCK_REGION: 'eu-west-1.evil.example/' }, 'BEDROCK_REGION: must be an AWS region'],
     [{ BEDROCK_REGION: 'europe' }, 'BEDROCK_REGION: must be an AWS region'],
     [{ BEDROCK_BASE_URL: 'bedrock' }, 'BEDROCK_BASE_URL: must be an http:// or https:// URL'],
+    [{ BEDROCK_BASE_URL: 'https://b.example?x=1' }, 'BEDROCK_BASE_URL: must have no credentials, no query'],
     [{ GEMINI_BASE_URL: 'ftp://gemini.example' }, 'GEMINI_BASE_URL: must be an http:// or https:// URL'],
     [{ GOOGLE_PLACES_BASE_URL: 'places' }, 'GOOGLE_PLACES_BASE_URL: must be an http:// or https:// URL'],
     [{ DEFAULT_MAX_OUTPUT_TOKENS: '0' }, 'DEFAULT_MAX_OUTPUT_TOKENS: must be at least 1'],

@@ -1,23 +1,12 @@
 // What makes an OpenAI-compatible provider: plain data that an operator can write. Shapes only, pure.
 
 import { z } from 'zod'
-import { RESERVED_NAMES } from '../reserved-names.ts'
+import { baseUrl, forwardedHeader, headerName, providerName } from '../configured-fields.ts'
 
 /** Operations beside chat completions, which every one has. */
 export const OPERATIONS = ['completions', 'embeddings', 'responses', 'models'] as const
 
-/** They carry credentials or belong to one hop: no client's header of that name reaches a provider. */
-const WITHHELD_HEADER =
-  /^(authorization|cookie|connection|content-length|host|te|transfer-encoding|upgrade|(x-)?api-key|x-goog-api-key|x-tollgate-.*|proxy-.*|.*\*.*)$/
-
-const header = z.string().regex(/^[a-z0-9][a-z0-9-]*$/, 'must be the name of a header in lower case')
 const path = z.string().regex(/^\w+(\.\w+)*$/, 'must be a path such as x_groq.usage')
-
-/** As an OpenAI client takes it: what comes before `/chat/completions`. */
-const baseUrl = z
-  .url({ protocol: /^https?$/, error: ({ input }) => (input === undefined ? 'is required' : 'must be an http(s) URL') })
-  .refine((url) => !/[?#]|\/\/[^/]*@/.test(url), 'must have no credentials, no query and no fragment')
-  .transform((url) => url.replace(/\/+$/, ''))
 
 /** Where a provider differs from OpenAI. Each default is OpenAI's own way. */
 const quirksSchema = z.strictObject({
@@ -47,18 +36,14 @@ const quirksSchema = z.strictObject({
 
 export const providerSchema = z.strictObject({
   /** Name in paths, events, prices and models: `/acme/v1/chat/completions`, `acme/large-1`. */
-  name: z
-    .string()
-    .regex(/^[a-z][a-z0-9-]{0,30}$/, 'must be 1 to 31 of a-z, 0-9 and -, a letter first')
-    .refine((name) => !RESERVED_NAMES.has(name), 'is the name of another route'),
+  name: providerName,
+  /** As an OpenAI client takes it: what comes before `/chat/completions`. */
   base_url: baseUrl,
   credential_header: z.enum(['authorization', 'api-key']).default('authorization'),
   operations: z.array(z.enum(OPERATIONS)).default(['models']),
-  request_id_header: header.default('x-request-id'),
+  request_id_header: headerName.default('x-request-id'),
   /** Headers of the client that it understands, beside the usual ones. */
-  forwarded_headers: z
-    .array(header.refine((name) => !WITHHELD_HEADER.test(name), 'must not be a header that carries credentials'))
-    .default([]),
+  forwarded_headers: z.array(forwardedHeader).default([]),
   /** No model of it answers with more tokens: the output bound of calls that set none. */
   max_output_tokens: z.int().min(1).max(10_000_000).nullable().default(null),
   quirks: quirksSchema.prefault({}),

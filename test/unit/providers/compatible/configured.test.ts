@@ -78,7 +78,7 @@ describe('what is wrong is named, and no secret is', () => {
     [entries({ ...ACME, name: 'google-places' }), 'PROVIDERS.0.name: is the name of another route'],
     [entries({ ...ACME, name: 'a/b' }), 'PROVIDERS.0.name: must be'],
     [entries({ ...ACME, name: 'Acme' }), 'PROVIDERS.0.name: must be'],
-    [entries({ ...ACME, base_url: 'ftp://acme.example' }), 'PROVIDERS.0.base_url: must be an http(s) URL'],
+    [entries({ ...ACME, base_url: 'ftp://acme.example' }), 'PROVIDERS.0.base_url: must be an http:// or https:// URL'],
     [entries({ ...ACME, base_url: 'https://me:pw@acme.example' }), 'PROVIDERS.0.base_url: must have no credentials'],
     [entries({ ...ACME, base_url: 'https://acme.example/?to=evil' }), 'PROVIDERS.0.base_url: must have no'],
     [entries({ ...ACME, api_key: 'sk-secret' }), 'PROVIDERS.0.api_key: must not stand here'],
@@ -86,12 +86,13 @@ describe('what is wrong is named, and no secret is', () => {
     [entries({ ...ACME, api_key_binding: 'MISSING' }), 'PROVIDERS.0.api_key_binding: names MISSING'],
     [entries({ ...ACME, operations: ['files'] }), 'PROVIDERS.0.operations.0: '],
     [entries({ ...ACME, forwarded_headers: ['authorization'] }), 'PROVIDERS.0.forwarded_headers.0: must not'],
-    [entries({ ...ACME, forwarded_headers: ['X-Title'] }), 'PROVIDERS.0.forwarded_headers.0: must be'],
+    [entries({ ...ACME, forwarded_headers: ['X-Forwarded-For'] }), 'PROVIDERS.0.forwarded_headers.0: must not'],
+    [entries({ ...ACME, forwarded_headers: ['x-*'] }), 'PROVIDERS.0.forwarded_headers.0: must be'],
     [entries({ ...ACME, quirks: { output_field: 'max' } }), 'PROVIDERS.0.quirks.output_field: '],
     [entries({ ...ACME, quirks: { no_such: true } }), 'PROVIDERS.0.quirks: '],
     [entries({ ...ACME, quirks: 'none' }), 'PROVIDERS.0.quirks: '],
     [entries({ ...ACME, max_tokens: 3 }), 'PROVIDERS.0: '],
-    [{ GROQ_API_KEY: 'sk-secret', GROQ_BASE_URL: 'groq' }, 'GROQ_BASE_URL: must be an http(s) URL'],
+    [{ GROQ_API_KEY: 'sk-secret', GROQ_BASE_URL: 'groq' }, 'GROQ_BASE_URL: must be an http:// or https:// URL'],
   ])('%j', (env, said) => {
     const found = faults(env)
     expect(found.join('\n')).toContain(said)

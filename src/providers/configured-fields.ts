@@ -1,0 +1,38 @@
+// What operators write of any provider or service, and what they must not: one rule for all. Pure.
+
+import { z } from 'zod'
+
+/** The first segments of Tollgate's own routes, now or soon: a provider of that name would shadow them. */
+const RESERVED_NAMES: ReadonlySet<string> = new Set(
+  'admin anthropic bedrock docs gemini google google-places health keys openai openapi places prices usage v1'.split(
+    ' ',
+  ),
+)
+
+/** Name in paths, events, prices and variables: no two spellings of it share a `<NAME>_API_KEY`. */
+export const providerName = z
+  .string()
+  .regex(/^[a-z][a-z0-9-]{0,39}$/, 'must be 1 to 40 of a-z, 0-9 and -, a letter first')
+  .refine((name) => !RESERVED_NAMES.has(name), 'is the name of another route')
+
+/** What the path of a call is put behind. */
+export const baseUrl = z
+  .url({ protocol: /^https?$/, error: ({ input }) => (input === undefined ? 'is required' : 'must be an http:// or https:// URL') })
+  .refine((url) => !/[?#]|\/\/[^/]*@/.test(url), 'must have no credentials, no query and no fragment')
+  .transform((url) => url.replace(/\/+$/, ''))
+
+/** In lower case. */
+export const headerName = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9-]{0,63}$/i, 'must be the name of a header')
+  .toLowerCase()
+
+/** They carry credentials or belong to one hop. */
+const WITHHELD =
+  /^(authorization|connection|content-length|cookie|host|te|trailer|transfer-encoding|upgrade|(x-)?api-key|x-goog-api-key|x-forwarded-.*|x-tollgate-.*|proxy-.*)$/
+
+/** Of a client's header that reaches the provider. */
+export const forwardedHeader = headerName.refine(
+  (name) => !WITHHELD.test(name),
+  'must not carry credentials or belong to one hop',
+)
