@@ -1,6 +1,7 @@
 // The worker's configuration, parsed once at the door. A wrong or missing variable closes the door with its name.
 
 import { z } from 'zod'
+import { secretsIn } from './auth/keys.ts'
 import { wordsOf } from './issue-words.ts'
 import { parseJsonOrUndefined } from './providers/answer.ts'
 import { type ConfiguredProvider, compatibleProviders, textOf, variableOf } from './providers/compatible/configured.ts'
@@ -46,7 +47,7 @@ const configSchema = z
     /** Comma-separated; the newest signs, all verify. */
     KEY_SIGNING_SECRETS: z
       .string()
-      .transform((list) => list.split(',').map((one) => one.trim()))
+      .transform(secretsIn)
       .pipe(z.array(secret(32)).min(1)),
     ADMIN_TOKEN: secret(24),
 

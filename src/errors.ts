@@ -60,6 +60,8 @@ export function rootCause(error: unknown): unknown {
   return cause
 }
 
-export function isGatewayError(value: object): value is GatewayError {
-  return 'code' in value && 'message' in value && typeof value.code === 'string' && value.code in ERROR_STATUS
+/** Tells a refusal from what was read, which must not be an object of the client's own. */
+export function isRefusal(read: unknown): read is GatewayError {
+  if (typeof read !== 'object' || read === null) return false
+  return 'code' in read && 'message' in read && typeof read.code === 'string' && read.code in ERROR_STATUS
 }

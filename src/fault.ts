@@ -1,6 +1,6 @@
 // A refusal as an exception, for where a value cannot be returned.
 
-import { type GatewayError, isGatewayError } from './errors.ts'
+import { type GatewayError, isRefusal } from './errors.ts'
 import { problemResponse } from './problem.ts'
 
 /** For code deep inside a handler; the error handler of the app turns it into a response. */
@@ -20,7 +20,7 @@ export class GatewayFault extends Error {
 }
 
 /** What was read, or its refusal thrown. */
-export function accepted<T extends object>(read: T | GatewayError): T {
-  if (isGatewayError(read)) throw new GatewayFault(read)
+export function accepted<T>(read: T | GatewayError): T {
+  if (isRefusal(read)) throw new GatewayFault(read)
   return read
 }

@@ -1,5 +1,5 @@
-// The words of the ledger: what goes in, what comes out. Types only, so that the worker, the Durable Object and the
-// tests share them without importing any behaviour.
+// The words of the ledger: what goes in, what comes out. Types and the lists that they are made of, so that the
+// worker, the Durable Object and the tests share them without importing any behaviour.
 //
 // Units: instants are milliseconds since the epoch; money is integer nano-dollars; `null` as an amount means "no bound
 // is known", never "nothing".

@@ -9,7 +9,7 @@ import type { adminRoutes } from './routes.ts'
 const INFO = {
   title: 'Tollgate',
   version: '1',
-  description: 'Users, keys, caps and usage of the gateway.',
+  description: 'Users, keys, caps, prices and usage of the gateway.',
   license: { name: 'MIT', identifier: 'MIT' },
 }
 
@@ -18,14 +18,19 @@ const SECURITY_SCHEMES = {
     type: 'http',
     scheme: 'bearer',
     description:
-      '`Authorization: Bearer`. /admin: the admin token or a JWT with the admin role; /usage: a key or a JWT.',
+      '`Authorization: Bearer`. /admin: the admin token or a JWT with the admin role; /usage and /prices: a key or a JWT.',
   },
-  'x-api-key': { type: 'apiKey', in: 'header', name: 'x-api-key', description: 'Under /usage: a key or a JWT.' },
+  'x-api-key': {
+    type: 'apiKey',
+    in: 'header',
+    name: 'x-api-key',
+    description: 'Under /usage and /prices: a key or a JWT.',
+  },
   'x-tollgate-key': {
     type: 'apiKey',
     in: 'header',
     name: 'x-tollgate-key',
-    description: 'Under /usage: a key or a JWT.',
+    description: 'Under /usage and /prices: a key or a JWT.',
   },
 } as const
 

@@ -36,6 +36,9 @@ export interface KeyRing {
   verify(key: string): Promise<KeyClaims | KeyRefusal>
 }
 
+/** `new,old`, as the variable `KEY_SIGNING_SECRETS` holds them. */
+export const secretsIn = (list: string) => list.split(',').map((secret) => secret.trim())
+
 /** @param secrets the newest first: it signs, all verify. */
 export function createKeyRing(secrets: string[]): KeyRing {
   if (secrets.length === 0 || secrets.includes('')) throw new TypeError('a key ring needs secrets')

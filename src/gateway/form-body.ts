@@ -5,7 +5,10 @@ import type { GatewayError } from '../errors.ts'
 import type { JsonObject } from '../providers/dialect.ts'
 
 /** Fields by name, an array where one was sent more than once; a file is `{ name, type, size }`. */
-export async function readForm(bytes: Uint8Array, content_type: string): Promise<JsonObject | GatewayError> {
+export async function readForm(
+  bytes: Uint8Array,
+  content_type: string,
+): Promise<{ fields: JsonObject } | GatewayError> {
   const boundary = boundaryOf(content_type)
   if (boundary === null) {
     const message = 'content-type must be multipart/form-data with exactly one boundary.'
@@ -26,7 +29,7 @@ export async function readForm(bytes: Uint8Array, content_type: string): Promise
     const values = form.getAll(name).map((value) => (typeof value === 'string' ? value : describe(value)))
     fields[name] = values.length === 1 ? values[0] : values
   }
-  return fields
+  return { fields }
 }
 
 const describe = ({ name, type, size }: File) => ({ name, type, size })

@@ -1,6 +1,6 @@
 // The story of a call, one provider at a time:
 //
-//   parse -> authenticate -> quote -> reserve -> forward -> meter -> settle -> outbox -> Postgres
+//   authenticate -> parse -> quote -> reserve -> forward -> meter -> settle -> outbox -> Postgres
 //
 // Each step is a chapter of its own beside this file; what comes after `settle` happens inside the ledger.
 

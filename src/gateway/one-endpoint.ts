@@ -12,7 +12,7 @@ import type { KeyRing } from '../auth/keys.ts'
 import type { GatewayError } from '../errors.ts'
 import { accepted, GatewayFault } from '../fault.ts'
 import { authenticate, type CallerIdentity } from '../middleware/authenticate.ts'
-import { isRefusal, readModel } from '../providers/fields.ts'
+import { readModel } from '../providers/fields.ts'
 import { applyEdits, type JsonBody, parseJsonBody } from '../providers/json-body.ts'
 import { openai } from '../providers/openai.ts'
 import { answerFault } from './answer-fault.ts'
@@ -97,8 +97,7 @@ function findTarget(
   targets: ReadonlyMap<string, PrefixedTarget>,
   { elsewhere, unconfigured }: OneEndpointOptions,
 ): { target: PrefixedTarget; model: string } {
-  const asked = readModel(value)
-  if (isRefusal(asked)) throw new GatewayFault(asked)
+  const asked = accepted(readModel(value))
   const slash = asked.indexOf('/')
   const name = slash === -1 ? '' : asked.slice(0, slash)
   const model = asked.slice(slash + 1)

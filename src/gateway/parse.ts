@@ -6,7 +6,7 @@ import type { Config } from '../config.ts'
 import { accepted, GatewayFault } from '../fault.ts'
 import type { PriceBook } from '../pricing/price-book.ts'
 import type { Asked, Dialect, JsonObject, Operation } from '../providers/dialect.ts'
-import { isRefusal, readModel } from '../providers/fields.ts'
+import { readModel } from '../providers/fields.ts'
 import { type JsonBody, parseJsonBody } from '../providers/json-body.ts'
 import type { Call, GatewayEnv } from './call.ts'
 import { readCallHeaders } from './call-headers.ts'
@@ -99,9 +99,7 @@ async function readCall(
 
 /** Unmetered calls may name a model too; whatever it is, it goes into the event. */
 function modelOf(body: JsonObject): string | null {
-  const model = body.model === undefined ? null : readModel(body)
-  if (isRefusal(model)) throw new GatewayFault(model)
-  return model
+  return body.model === undefined ? null : accepted(readModel(body))
 }
 
 interface Content {
@@ -115,7 +113,7 @@ async function readContent(request: Request, { method, takes = 'json' }: Operati
   const bytes = accepted(await readBody(request, takes))
   if (takes === 'form') {
     const content_type = request.headers.get('content-type') ?? ''
-    return { bytes, json: null, value: accepted(await readForm(bytes, content_type)) }
+    return { bytes, json: null, value: accepted(await readForm(bytes, content_type)).fields }
   }
   const json = accepted(parseJsonBody(bytes))
   return { bytes, json, value: json.value }

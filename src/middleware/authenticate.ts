@@ -38,7 +38,7 @@ export interface AuthenticateOptions {
  *
  * @example
  * ```ts
- * const keys = createKeyRing([env.KEY_SIGNING_SECRETS])
+ * const keys = createKeyRing(secretsIn(env.KEY_SIGNING_SECRETS))
  * const app = new Hono()
  *
  * app.use('/api/*', authenticate({ keys, jwt: null }))

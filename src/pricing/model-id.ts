@@ -45,9 +45,13 @@ function matches(match: MatchLogic, id: string): boolean {
   return id.includes(match.contains.toLowerCase())
 }
 
+/** Of inference profiles, before a model's id. */
+export const GEOGRAPHIES = 'global|us-gov|apac|us|eu|jp|au|ca|in|sa|me|af|il|mx'
+
 /** `us.` `anthropic.claude-opus-4-5` `-20251101` `-v1` `:0` `:48k` */
-const BEDROCK_ID =
-  /^(?:(regional|global|us-gov|apac|us|eu|jp|au|ca|in|sa|me|af|il|mx)\.)?([a-z0-9]+\..+?)(?:-(\d{8}))?(?:-v(\d+))?(?::(\d+))?(?::\d+k)?$/
+const BEDROCK_ID = new RegExp(
+  String.raw`^(?:(regional|${GEOGRAPHIES})\.)?([a-z0-9]+\..+?)(?:-(\d{8}))?(?:-v(\d+))?(?::(\d+))?(?::\d+k)?$`,
+)
 
 /** The catalogue matches Bedrock's ids by their parts; this compares part by part. */
 export function isSameBedrockModel(entry: string, id: string): boolean {

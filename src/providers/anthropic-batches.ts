@@ -1,7 +1,7 @@
 // Anthropic's message batches: bounded when they are created, settled when their results go past. Pure.
 // https://docs.claude.com/en/api/creating-message-batches
 
-import type { GatewayError } from '../errors.ts'
+import { type GatewayError, isRefusal } from '../errors.ts'
 import {
   isObject,
   isWhole,
@@ -15,7 +15,7 @@ import {
 import { readMessageBound } from './anthropic-messages.ts'
 import { answeredTier, readMessageUsage } from './anthropic-meter.ts'
 import type { Asked, Bound, Concluded, JsonObject, Meter, Metered, Operation, TokenUsage } from './dialect.ts'
-import { invalidField, isRefusal, unknownField } from './fields.ts'
+import { invalidField, unknownField } from './fields.ts'
 import { unmetered } from './refusals.ts'
 
 const KNOWN_FIELDS = new Set(['requests'])

@@ -1,19 +1,11 @@
 // What an Anthropic message can use at most, read from its body, and the edits that keep it there. Pure.
 
-import type { GatewayError } from '../errors.ts'
+import { type GatewayError, isRefusal } from '../errors.ts'
 import { isObject, PLAIN_BOUND } from './answer.ts'
 import { dearestCacheWrite } from './cache-ttl.ts'
 import { findOpenContent, type ReadBlock } from './content-walk.ts'
 import type { Bound, Edit, JsonObject } from './dialect.ts'
-import {
-  invalidField,
-  isRefusal,
-  readArray,
-  readBoolean,
-  readModel,
-  readPositiveInteger,
-  unknownField,
-} from './fields.ts'
+import { invalidField, readArray, readBoolean, readModel, readPositiveInteger, unknownField } from './fields.ts'
 import { TOOL_PREAMBLE_TOKENS, tokensOfBody, visit } from './text-bound.ts'
 
 /**
@@ -71,7 +63,7 @@ export function editMessage(body: JsonObject, granted_output_tokens: number | nu
   return [{ field: 'max_tokens', value: granted_output_tokens }]
 }
 
-/** Names of price multipliers (see the catalogue): fast mode, inference in the US, both. */
+/** Names of price multipliers (see pricing/traits.ts): fast mode, inference in the US, both. */
 export function tierName(fast: boolean, us: boolean): 'fast_us' | 'fast' | 'us' | null {
   if (fast) return us ? 'fast_us' : 'fast'
   return us ? 'us' : null

@@ -1,13 +1,13 @@
 // What an InvokeModel call can use at most: its body is written in the words of the model's family. Pure.
 // https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html
 
-import type { GatewayError } from '../errors.ts'
+import { type GatewayError, isRefusal } from '../errors.ts'
 import { isObject, PLAIN_BOUND } from './answer.ts'
 import { editMessage, readMessageBound } from './anthropic-messages.ts'
 import { editConverse, readConverseBound } from './bedrock-converse.ts'
 import { type BedrockModel, claudeName, type Family, TEMPLATE_TOKENS } from './bedrock-model.ts'
 import type { Bound, Edit, JsonObject } from './dialect.ts'
-import { invalidField, isRefusal, readPositiveInteger, unknownField } from './fields.ts'
+import { invalidField, readPositiveInteger, unknownField } from './fields.ts'
 import { editChat, readChatBound } from './openai-chat.ts'
 import { inSlices } from './openai-input.ts'
 import { TOOL_PREAMBLE_TOKENS, tokensOfBody } from './text-bound.ts'

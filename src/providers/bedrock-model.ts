@@ -2,6 +2,7 @@
 // https://docs.aws.amazon.com/bedrock/latest/userguide/models-supported.html
 
 import type { GatewayError } from '../errors.ts'
+import { GEOGRAPHIES } from '../pricing/model-id.ts'
 import { invalidField } from './fields.ts'
 
 export type Family =
@@ -35,7 +36,7 @@ const MAX_ID_LENGTH = 2_048
 /** Slashes only where an ARN has them, and never `..`: the path that the provider sees means what was read here. */
 const ID = /^([a-zA-Z0-9][\w.:-]*|arn:[\w:-]+(\/[\w:-][\w.:-]*)+)$/
 const ARN = /^arn:aws[a-z-]*:bedrock:[a-z0-9-]*:\d*:([a-z-]+)\/(.+)$/
-const GEOGRAPHY = /^(us|eu|apac|jp|au|ca|sa|me|af|us-gov|global)\./
+const GEOGRAPHY = new RegExp(`^(${GEOGRAPHIES})\\.`)
 
 const FAMILIES: [RegExp, Family][] = [
   [/^anthropic\.claude-/, 'claude'],

@@ -2,7 +2,7 @@
 // expect to be refused. No I/O; a signature reads the clock.
 
 import { AwsClient } from 'aws4fetch'
-import { ERROR_STATUS, type GatewayError } from '../errors.ts'
+import { ERROR_STATUS, type GatewayError, isRefusal } from '../errors.ts'
 import { readBearer } from './bearer.ts'
 import { editConverse, readConverseBound } from './bedrock-converse.ts'
 import { editInvoke, readInvokeBound } from './bedrock-invoke.ts'
@@ -12,7 +12,6 @@ import { type BedrockModel, readModelId } from './bedrock-model.ts'
 import { dearestTier, isUnpriced, LATENCY_HEADER, TIER_HEADER, tierOfHeaders } from './bedrock-tier.ts'
 import type { Asked, Bound, Dialect, ErrorRendering, Operation } from './dialect.ts'
 import { exceptionFrame, wholeFrames } from './eventstream.ts'
-import { isRefusal } from './fields.ts'
 import { factsOf, isRetryable, refusal } from './refusals.ts'
 
 /** Headers that change what a call costs in ways that are not understood. */

@@ -17,7 +17,10 @@ export const providerName = z
 
 /** What the path of a call is put behind. */
 export const baseUrl = z
-  .url({ protocol: /^https?$/, error: ({ input }) => (input === undefined ? 'is required' : 'must be an http:// or https:// URL') })
+  .url({
+    protocol: /^https?$/,
+    error: ({ input }) => (input === undefined ? 'is required' : 'must be an http:// or https:// URL'),
+  })
   .refine((url) => !/[?#]|\/\/[^/]*@/.test(url), 'must have no credentials, no query and no fragment')
   .transform((url) => url.replace(/\/+$/, ''))
 

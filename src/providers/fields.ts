@@ -1,15 +1,10 @@
 // Reads fields of a request body: absent and null are the same, anything of the wrong kind is a 400 that names it. Pure.
 
-import { type GatewayError, isGatewayError } from '../errors.ts'
+import type { GatewayError } from '../errors.ts'
 import type { JsonObject } from './dialect.ts'
 
 export function invalidField(field: string, must: string): GatewayError {
   return { code: 'invalid_request', message: `${field} must be ${must}.`, field }
-}
-
-/** Tells a refusal from what was read. */
-export function isRefusal(read: unknown): read is GatewayError {
-  return typeof read === 'object' && read !== null && isGatewayError(read)
 }
 
 /** 1e400 is Infinity once parsed, and refused like strings, fractions, zero and negative numbers. */

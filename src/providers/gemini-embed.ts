@@ -1,9 +1,9 @@
 // Gemini's embeddings: what one can use at most, and what it used. Older models report no usage. Pure.
 
-import type { GatewayError } from '../errors.ts'
+import { type GatewayError, isRefusal } from '../errors.ts'
 import { isObject, meterAnswer, NO_USAGE, PLAIN_BOUND, stringOrNull, tokenCount, UNREAD } from './answer.ts'
 import type { Asked, Bound, JsonObject, Meter } from './dialect.ts'
-import { invalidField, isRefusal } from './fields.ts'
+import { invalidField } from './fields.ts'
 import { holdsOnlyText } from './gemini-contents.ts'
 import { fieldsOf, listOf, messageAt, type Reading, startReading, unknownIn } from './gemini-fields.ts'
 import { modelInPath, refuseOtherModel, refuseQuery } from './gemini-request.ts'

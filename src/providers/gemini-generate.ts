@@ -1,9 +1,9 @@
 // What a Gemini answer can use at most, read from its request, and the edits that keep it there. Pure.
 
-import type { GatewayError } from '../errors.ts'
+import { type GatewayError, isRefusal } from '../errors.ts'
 import { isObject, PLAIN_BOUND } from './answer.ts'
 import type { Asked, Bound, Edit, JsonObject } from './dialect.ts'
-import { invalidField, isRefusal, readPositiveInteger } from './fields.ts'
+import { invalidField, readPositiveInteger } from './fields.ts'
 import { readContents } from './gemini-contents.ts'
 import { fieldsOf, listOf, messageAt, type Reading, spellingOf, startReading, unknownIn } from './gemini-fields.ts'
 import { modelInPath, refuseOtherModel, refuseQuery } from './gemini-request.ts'

@@ -5,10 +5,10 @@
 //   tts-1, tts-1-hd            characters of the input (`units`)
 //   gpt-4o-mini-tts            tokens. Nothing bounds those of the audio: `instructions` may ask for any slowness
 
-import type { GatewayError } from '../errors.ts'
+import { type GatewayError, isRefusal } from '../errors.ts'
 import { PLAIN_BOUND } from './answer.ts'
 import type { Bound, JsonObject, Operation } from './dialect.ts'
-import { invalidField, isRefusal, readModel, unknownField } from './fields.ts'
+import { invalidField, readModel, unknownField } from './fields.ts'
 import { meterSpeech, meterTranscript } from './openai-audio-meter.ts'
 import { readFormBoolean, readFormModel, tokensOfForm, unknownFormField } from './openai-form.ts'
 import { tokensOfBody } from './text-bound.ts'

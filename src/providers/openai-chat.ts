@@ -1,17 +1,9 @@
 // What an OpenAI chat completion can use at most, read from its body, and the edits that keep it there. Pure.
 
-import type { GatewayError } from '../errors.ts'
+import { type GatewayError, isRefusal } from '../errors.ts'
 import { isObject, PLAIN_BOUND } from './answer.ts'
 import type { Bound, Edit, JsonObject } from './dialect.ts'
-import {
-  invalidField,
-  isRefusal,
-  readArray,
-  readBoolean,
-  readModel,
-  readPositiveInteger,
-  unknownField,
-} from './fields.ts'
+import { invalidField, readArray, readBoolean, readModel, readPositiveInteger, unknownField } from './fields.ts'
 import { openAITier } from './service-tiers.ts'
 import { TOOL_PREAMBLE_TOKENS, tokensOfBody } from './text-bound.ts'
 

@@ -1,9 +1,9 @@
 // OpenAI's legacy completions: what one can use at most, and its edits. Usage is read as a chat's is. Pure.
 
-import type { GatewayError } from '../errors.ts'
+import { type GatewayError, isRefusal } from '../errors.ts'
 import { PLAIN_BOUND } from './answer.ts'
 import type { Bound, Edit, JsonObject, Operation } from './dialect.ts'
-import { invalidField, isRefusal, readBoolean, readModel, readPositiveInteger, unknownField } from './fields.ts'
+import { invalidField, readBoolean, readModel, readPositiveInteger, unknownField } from './fields.ts'
 import { askForUsage, dropsUsageChunk, readUsageFlag } from './openai-chat.ts'
 import { countInputs, inSlices } from './openai-input.ts'
 import { meterChat } from './openai-meter.ts'

@@ -1,6 +1,6 @@
 // OpenAI's embeddings: input alone, bounded by its bytes; moderations, which are free. Pure.
 
-import type { GatewayError } from '../errors.ts'
+import { type GatewayError, isRefusal } from '../errors.ts'
 import {
   errorClass,
   isObject,
@@ -13,7 +13,7 @@ import {
   UNREAD,
 } from './answer.ts'
 import type { Bound, JsonObject, Metered, Operation, TokenUsage } from './dialect.ts'
-import { isRefusal, readModel, unknownField } from './fields.ts'
+import { readModel, unknownField } from './fields.ts'
 import { countInputs, inSlices } from './openai-input.ts'
 import { unmetered } from './refusals.ts'
 import { tokensOfBody } from './text-bound.ts'

@@ -1,10 +1,10 @@
 // Fields of OpenAI's multipart forms, where every value is text or a file. Spelling counts, and so does sending a field
 // once: what is read here must be what OpenAI reads. Pure.
 
-import type { GatewayError } from '../errors.ts'
+import { type GatewayError, isRefusal } from '../errors.ts'
 import { bytesOfStrings, isObject } from './answer.ts'
 import type { JsonObject } from './dialect.ts'
-import { invalidField, isRefusal } from './fields.ts'
+import { invalidField } from './fields.ts'
 import { tokensOfBody } from './text-bound.ts'
 
 /** Null where it was not sent, or as an empty text. */

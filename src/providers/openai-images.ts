@@ -1,10 +1,10 @@
 // OpenAI's images: GPT image models are billed by tokens, DALL-E by the image (`units`). Nothing in a request limits the
 // tokens of an image but its quality, so the bound is what each family is known to take at most. Pure.
 
-import type { GatewayError } from '../errors.ts'
+import { type GatewayError, isRefusal } from '../errors.ts'
 import { PLAIN_BOUND } from './answer.ts'
 import type { Asked, Bound, JsonObject, Operation } from './dialect.ts'
-import { invalidField, isRefusal, readBoolean, readModel, readPositiveInteger, unknownField } from './fields.ts'
+import { invalidField, readBoolean, readModel, readPositiveInteger, unknownField } from './fields.ts'
 import {
   countFiles,
   readFormBoolean,

@@ -1,18 +1,10 @@
 // What an OpenAI response can use at most, read from its body, and the edits that keep it there. Pure.
 // Shapes: node_modules/openai/resources/responses/responses.d.ts
 
-import type { GatewayError } from '../errors.ts'
+import { type GatewayError, isRefusal } from '../errors.ts'
 import { isObject, PLAIN_BOUND } from './answer.ts'
 import type { Bound, Edit, JsonObject, Operation } from './dialect.ts'
-import {
-  invalidField,
-  isRefusal,
-  readArray,
-  readBoolean,
-  readModel,
-  readPositiveInteger,
-  unknownField,
-} from './fields.ts'
+import { invalidField, readArray, readBoolean, readModel, readPositiveInteger, unknownField } from './fields.ts'
 import { readResponseInput } from './openai-responses-input.ts'
 import { meterDeleted, meterResponse, meterStored } from './openai-responses-meter.ts'
 import { readTools } from './openai-responses-tools.ts'

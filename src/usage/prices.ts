@@ -79,7 +79,7 @@ export function appliedPriceRoutes({ prices, providers, ledgerOf }: PriceRouteDe
   // Ids such as `@cf/meta/llama-3` as they are: the document's own path means one segment.
   app.get('/:provider{[^/]+}/:model{.+}', async (c) => {
     const { provider, model } = c.req.param()
-    if (provider.length > 64 || model.length > 500) {
+    if (model.length > 500) {
       const message = 'model: must have at most 500 characters'
       throw new GatewayFault({ code: 'invalid_request', message, field: 'model' })
     }

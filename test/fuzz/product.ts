@@ -3,7 +3,7 @@
 
 import { createApp } from '../../src/app.ts'
 import { type Config, parseConfig } from '../../src/config.ts'
-import { isGatewayError } from '../../src/errors.ts'
+import { isRefusal } from '../../src/errors.ts'
 import { providersOf } from '../../src/gateway/upstreams.ts'
 import type { Dialect, Operation } from '../../src/providers/dialect.ts'
 import { ADMIN_TOKEN, KEY_SIGNING_SECRET } from '../support/gateway.ts'
@@ -128,7 +128,7 @@ function forwarded(method: string, path: string, { dialect, operation, kind }: F
     query: [],
     needed_query: [],
     credentials: [...headers, ...(dialect.credential_query ? [`?${dialect.credential_query}`] : [])],
-    can_succeed: !(bound && isGatewayError(bound) && bound.code === 'not_found'),
+    can_succeed: !(bound && isRefusal(bound) && bound.code === 'not_found'),
   }
 }
 

@@ -119,8 +119,8 @@ describe('JSON', () => {
     [{ PER_CALL_SERVICES: '{}' }, 'PER_CALL_SERVICES: '],
     [services({ ...FINDER, base_url: undefined }), 'PER_CALL_SERVICES.0.base_url: is required'],
     [services({ ...FINDER, routes: [] }), 'PER_CALL_SERVICES.0.routes: must have at least one route'],
-    [services({ ...FINDER, provider: 'prices' }), 'PER_CALL_SERVICES.0.provider: is taken'],
-    [services({ ...FINDER, provider: 'google-places' }), 'PER_CALL_SERVICES.0.provider: is taken'],
+    [services({ ...FINDER, provider: 'prices' }), 'PER_CALL_SERVICES.0.provider: is the name of another route'],
+    [services({ ...FINDER, provider: 'google-places' }), 'PER_CALL_SERVICES.0.provider: is the name of another route'],
     [services(FINDER, FINDER), 'PER_CALL_SERVICES.1.provider: is there twice'],
     [{ PROVIDERS: '[{"sk-secret' }, 'PROVIDERS: must be a JSON array of objects'],
   ])('that is wrong is named, and not repeated: %j', (more, said) => {

@@ -1,8 +1,9 @@
 // An operation of OpenAI's as a provider with quirks serves it: its own parameters, output field and fees. Pure.
 
+import { isRefusal } from '../../errors.ts'
 import { isObject } from '../answer.ts'
 import type { Bound, Edit, JsonObject, Operation } from '../dialect.ts'
-import { invalidField, isRefusal } from '../fields.ts'
+import { invalidField } from '../fields.ts'
 import { isStandardTier } from '../service-tiers.ts'
 import { tokensOfBody, visit } from '../text-bound.ts'
 import type { Quirks } from './provider.ts'

@@ -423,6 +423,8 @@ describe('GET /prices/{provider}/{model}', () => {
 
   test('an id that is too long is refused', async () => {
     expect((await get(`openai/${'m'.repeat(501)}`)).status).toBe(400)
+    expect((await get(`openai/a/${'m'.repeat(501)}`)).body).toMatchObject({ status: 400, field: 'model' })
+    expect((await get(`${'p'.repeat(70)}/a/b`)).body).toMatchObject({ status: 404, field: 'provider' })
     expect((await get(`openai/a/${'m'.repeat(501)}`)).status).toBe(400)
   })
 })

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { createKeyRing } from '../../../src/auth/keys.ts'
+import { createKeyRing, secretsIn } from '../../../src/auth/keys.ts'
 
 const SECRET = 'a-signing-secret-of-enough-characters'
 const USER = '0198f3b2-7c1a-7d10-8a11-0123456789ab'
@@ -105,6 +105,10 @@ describe('keys', () => {
     expect(await createKeyRing([newer]).verify(fresh)).toEqual({ user_id: USER, key_id: KEY })
     expect(await ring.verify(fresh)).toEqual({ reason: 'bad_signature' })
     expect(await createKeyRing([newer]).verify(old)).toEqual({ reason: 'bad_signature' })
+  })
+
+  test('a variable holds the newest secret first, with commas between them', () => {
+    expect(secretsIn(`newer, ${SECRET}`)).toEqual(['newer', SECRET])
   })
 
   test('a ring without secrets is a bug', () => {

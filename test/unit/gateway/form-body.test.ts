@@ -1,9 +1,11 @@
 import { expect, test } from 'vitest'
+import { accepted } from '../../../src/fault.ts'
 import { readForm } from '../../../src/gateway/form-body.ts'
 
 const TYPE = 'multipart/form-data; boundary=b'
 const PART = '--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhisper-1\r\n'
 const read = (body: string, type = TYPE) => readForm(new TextEncoder().encode(body), type)
+const fieldsOf = (form: Awaited<ReturnType<typeof read>>) => ({ ...('fields' in form ? form.fields : form) })
 
 test.each([
   ['as SDKs write it', `${PART}--b--\r\n`, TYPE],
@@ -11,7 +13,7 @@ test.each([
   ['with a quoted boundary', `${PART}--b--\r\n`, 'Multipart/Form-Data; Boundary="b"'],
   ['with other parameters', `${PART}--b--\r\n`, 'multipart/form-data; charset=utf-8; boundary=b'],
 ])('a form %s is read', async (_, body, type) => {
-  expect({ ...(await read(body, type)) }).toEqual({ model: 'whisper-1' })
+  expect(fieldsOf(await read(body, type))).toEqual({ model: 'whisper-1' })
 })
 
 test('the forms of fetch are read', async () => {
@@ -20,10 +22,16 @@ test('the forms of fetch are read', async () => {
   form.set('file', new File(['abc'], 'a.wav', { type: 'audio/wav' }))
   const { headers, body } = new Request('http://x', { method: 'POST', body: form })
   const bytes = new Uint8Array(await new Response(body).arrayBuffer())
-  expect({ ...(await readForm(bytes, headers.get('content-type') ?? '')) }).toEqual({
+  expect(fieldsOf(await readForm(bytes, headers.get('content-type') ?? ''))).toEqual({
     model: 'whisper-1',
     file: { name: 'a.wav', type: 'audio/wav', size: 3 },
   })
+})
+
+test('fields that look like a refusal are fields', async () => {
+  const form = PART.replace('"model"', '"code"').replace('whisper-1', 'not_found')
+  const words = PART.replace('"model"', '"message"')
+  expect(accepted(await read(`${form}${words}--b--\r\n`)).fields).toMatchObject({ code: 'not_found' })
 })
 
 test.each([
@@ -65,5 +73,7 @@ test('files of any bytes are read as long as they hold no delimiter', async () =
   const file = String.fromCharCode(...Array.from({ length: 128 }, (_, code) => code)).repeat(3)
   const head = '--0123xyz\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
   const body = `${head}${file}\r\n--0123\n-0123xy\r\n--0123xyz--\r\n`
-  expect(await read(body, 'multipart/form-data; boundary=0123xyz')).toMatchObject({ file: { size: 128 * 3 + 16 } })
+  expect(await read(body, 'multipart/form-data; boundary=0123xyz')).toMatchObject({
+    fields: { file: { size: 128 * 3 + 16 } },
+  })
 })

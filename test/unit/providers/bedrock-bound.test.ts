@@ -33,6 +33,7 @@ describe('a model id', () => {
     [`arn:aws-us-gov:bedrock:us-gov-west-1::foundation-model/${LLAMA}`, LLAMA, 'llama'],
     ['arn:aws:bedrock:us-east-1:1:provisioned-model/abc', 'arn:aws:bedrock:us-east-1:1:provisioned-model/abc', null],
     ['global.amazon.nova-2-lite-v1:0', 'global.amazon.nova-2-lite-v1:0', 'nova'],
+    ['in.amazon.nova-lite-v1:0', 'in.amazon.nova-lite-v1:0', 'nova'],
     ['amazon.nova-canvas-v1:0', 'amazon.nova-canvas-v1:0', null],
     ['amazon.titan-embed-image-v1', 'amazon.titan-embed-image-v1', null],
     ['acme.new-v1', 'acme.new-v1', null],
