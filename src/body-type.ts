@@ -9,8 +9,10 @@ export function mediaTypeOf(headers: Headers): string | undefined {
 
 /** Why such a body is not read: it is not in UTF-8, or compressed. Null where it may be. */
 export function encodingFault(headers: Headers): GatewayError | null {
-  const charset = /charset\s*=\s*"?([^";\s]+)/i.exec(headers.get('content-type') ?? '')?.[1]
-  if (charset && charset.toLowerCase() !== 'utf-8') {
+  // All of them: which of two counts is for each server to say.
+  const charsets = headers.get('content-type')?.matchAll(/charset\s*=\s*"?([^",;\s]+)/gi) ?? []
+  const charset = Array.from(charsets, ([, name = '']) => name).find((name) => name.toLowerCase() !== 'utf-8')
+  if (charset !== undefined) {
     const message = `The body must be UTF-8, not ${charset.slice(0, 40)}.`
     return { code: 'unsupported_media_type', message, field: 'content-type' }
   }

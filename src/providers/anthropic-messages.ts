@@ -165,6 +165,8 @@ function readMedia(body: JsonObject): { added_tokens: number; open_input: string
 function readBlock(block: unknown, added: { tokens: number }): ReturnType<ReadBlock> {
   if (!isObject(block) || typeof block.type !== 'string') return 'open'
   if (BLOCKS_OF_BYTES.has(block.type)) return null
+  const isCited = isObject(block.citations) && block.citations.enabled !== false
+  if (isCited) added.tokens += TOOL_PREAMBLE_TOKENS
   if (block.type === 'tool_result' || block.type === 'search_result') return { content: block.content }
   const source = isObject(block.source) ? block.source : {}
   if (block.type === 'image' && source.type === 'base64' && typeof source.data === 'string') {
@@ -173,7 +175,6 @@ function readBlock(block: unknown, added: { tokens: number }): ReturnType<ReadBl
     return null
   }
   // Citing splits a text into sentences, each with a mark of its own.
-  const isCited = isObject(block.citations) && block.citations.enabled === true
   if (block.type === 'document' && source.type === 'text' && !isCited) return null
   if (block.type === 'document' && source.type === 'content') return { content: source.content }
   return 'open'

@@ -9,7 +9,7 @@ import { fieldsOf, listOf, messageAt, type Reading, startReading, unknownIn } fr
 import { modelInPath, refuseOtherModel, refuseQuery } from './gemini-request.ts'
 import { googleErrorClass } from './google-errors.ts'
 import { inSlices } from './openai-input.ts'
-import { tokensOfBody } from './text-bound.ts'
+import { tokensOfText } from './text-bound.ts'
 
 const KNOWN_FIELDS = new Set(['content', 'model', 'outputDimensionality', 'taskType', 'title'])
 const KNOWN_BATCH_FIELDS = new Set(['model', 'requests'])
@@ -43,7 +43,7 @@ function readBound(
   read(body, model, reading)
   if (reading.refusal) return reading.refusal
   const { unbounded } = reading
-  return { ...PLAIN_BOUND, model, stream: false, input_tokens: tokensOfBody(body, bytes), unbounded, output: null }
+  return { ...PLAIN_BOUND, model, stream: false, input_tokens: tokensOfText(body, bytes), unbounded, output: null }
 }
 
 function readRequest(request: JsonObject, path: string, model: string, reading: Reading): void {

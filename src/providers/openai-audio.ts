@@ -11,7 +11,7 @@ import type { Bound, JsonObject, Operation } from './dialect.ts'
 import { invalidField, readModel, unknownField } from './fields.ts'
 import { meterSpeech, meterTranscript } from './openai-audio-meter.ts'
 import { readFormBoolean, readFormModel, tokensOfForm, unknownFormField } from './openai-form.ts'
-import { tokensOfBody } from './text-bound.ts'
+import { tokensOfText } from './text-bound.ts'
 
 /** Their context window, which a transcript can fill; its own limit is far lower. */
 const TRANSCRIBE = /^gpt-4o(-mini)?-transcribe(-diarize|-\d{4}-\d{2}-\d{2})?$/
@@ -91,7 +91,7 @@ export function readSpeechBound(body: JsonObject, bytes: number): Bound | Gatewa
     ...PLAIN_BOUND,
     model,
     stream: body.stream_format === 'sse',
-    input_tokens: tokensOfBody(body, bytes),
+    input_tokens: tokensOfText(body, bytes),
     unbounded: unknown ?? 'model',
     output: { max_tokens: null, min_tokens: 1, choices: 1 },
   }

@@ -7,7 +7,7 @@ import { invalidField, readBoolean, readModel, readPositiveInteger, unknownField
 import { askForUsage, dropsUsageChunk, readUsageFlag } from './openai-chat.ts'
 import { countInputs, inSlices } from './openai-input.ts'
 import { meterChat } from './openai-meter.ts'
-import { tokensOfBody } from './text-bound.ts'
+import { tokensOfText } from './text-bound.ts'
 import { createUsageChunkFilter } from './usage-chunk-filter.ts'
 
 /** OpenAI's own limit for `n`; its limit for `best_of` is 20. */
@@ -52,7 +52,7 @@ export function readCompletionsBound(body: JsonObject, bytes: number): Bound | G
   const { n, best_of } = readCounts(body)
   return {
     ...PLAIN_BOUND,
-    ...inSlices(tokensOfBody(body, bytes)),
+    ...inSlices(tokensOfText(body, bytes)),
     model,
     stream,
     unbounded: unknownField(body, KNOWN_FIELDS),

@@ -16,7 +16,7 @@ import type { Bound, JsonObject, Metered, Operation, TokenUsage } from './dialec
 import { readModel, unknownField } from './fields.ts'
 import { countInputs, inSlices } from './openai-input.ts'
 import { unmetered } from './refusals.ts'
-import { tokensOfBody } from './text-bound.ts'
+import { tokensOfText } from './text-bound.ts'
 
 /** The `output_` ones are Mistral's. */
 const KNOWN_FIELDS = new Set('model input dimensions encoding_format user output_dimension output_dtype'.split(' '))
@@ -39,7 +39,7 @@ export function readEmbeddingsBound(body: JsonObject, bytes: number): Bound | Ga
   if (isRefusal(inputs)) return inputs
   return {
     ...PLAIN_BOUND,
-    ...inSlices(tokensOfBody(body, bytes)),
+    ...inSlices(tokensOfText(body, bytes)),
     model,
     stream: false,
     unbounded: unknownField(body, KNOWN_FIELDS),

@@ -5,7 +5,7 @@ import { type GatewayError, isRefusal } from '../errors.ts'
 import { bytesOfStrings, isObject } from './answer.ts'
 import type { JsonObject } from './dialect.ts'
 import { invalidField } from './fields.ts'
-import { tokensOfBody } from './text-bound.ts'
+import { tokensOfText } from './text-bound.ts'
 
 /** Null where it was not sent, or as an empty text. */
 export function readText(form: JsonObject, name: string): string | null | GatewayError {
@@ -46,5 +46,5 @@ export function unknownFormField(form: JsonObject, known: ReadonlySet<string>): 
 
 /** An upper bound of the tokens of all its texts. */
 export function tokensOfForm(form: JsonObject): number {
-  return tokensOfBody(form, bytesOfStrings(form))
+  return tokensOfText(form, bytesOfStrings(form))
 }

@@ -15,7 +15,7 @@ import {
   unknownFormField,
 } from './openai-form.ts'
 import { meterImages } from './openai-images-meter.ts'
-import { tokensOfBody } from './text-bound.ts'
+import { tokensOfText } from './text-bound.ts'
 
 const MAX_IMAGES = 10
 /** Of a stream; each is billed so many tokens. */
@@ -108,7 +108,7 @@ export function readGenerationBound(body: JsonObject, bytes: number): Bound | Ga
     stream,
     n: n ?? 1,
     quality,
-    text_tokens: tokensOfBody(body, bytes),
+    text_tokens: tokensOfText(body, bytes),
     images: 0,
     unknown: unknownField(body, GENERATION_FIELDS),
   })

@@ -3,7 +3,7 @@
 
 import type { JsonObject } from './dialect.ts'
 
-/** What a provider writes around tools and output schemas, beyond the bytes that declare them. */
+/** What a provider writes of its own around tools, output schemas and what is to be cited, beyond their bytes. */
 export const TOOL_PREAMBLE_TOKENS = 1_000
 
 /** Normalizing makes text up to 18 times longer: by the slice, it takes little memory whatever the text. */
@@ -11,11 +11,14 @@ const SLICE = 65_536
 
 const encoder = new TextEncoder()
 
-/** Calls back for every value inside, with its key in an object. Iterative: depth costs no stack, breadth no memory. */
-export function visit(root: unknown, onValue: (value: unknown, key: string | null) => void): void {
+/**
+ * Calls back for every value inside, with its key in an object and how deep it is. Iterative: depth costs no stack, breadth
+ * no memory.
+ */
+export function visit(root: unknown, onValue: (value: unknown, key: string | null, depth: number) => void): void {
   const open: { values: unknown[]; keys: string[] | null; next: number }[] = []
   const enter = (value: unknown, key: string | null) => {
-    onValue(value, key)
+    onValue(value, key, open.length)
     if (Array.isArray(value)) open.push({ values: value, keys: null, next: 0 })
     else if (typeof value === 'object' && value !== null) {
       open.push({ values: Object.values(value), keys: Object.keys(value), next: 0 })
@@ -36,8 +39,8 @@ export function utf8Length(text: string): number {
   return bytes
 }
 
-/** Tokens that a body of so many bytes can be, before what its images and tools add. */
-export function tokensOfBody(body: JsonObject, bytes: number): number {
+/** Tokens that a body of so many bytes can be whose strings and numbers reach the model as they are. */
+export function tokensOfText(body: JsonObject, bytes: number): number {
   let expansion = 0
   visit(body, (value, key) => {
     if (typeof value === 'string') expansion += nfkcExpansion(value)
@@ -45,6 +48,23 @@ export function tokensOfBody(body: JsonObject, bytes: number): number {
   })
   return bytes + expansion
 }
+
+/**
+ * Tokens that a body of so many bytes can be, before what its images and tools add. Templates write tools, schemas and
+ * arguments anew, with line ends, indentation and spaces that the body need not have.
+ */
+export function tokensOfBody(body: JsonObject, bytes: number): number {
+  let layout = 0
+  visit(body, (value, key, depth) => {
+    if (typeof value === 'object' && value !== null) layout += 4 + 2 * tokensOfIndent(depth)
+    else layout += (typeof value === 'string' ? 0 : 2) + tokensOfIndent(depth)
+    if (key === 'arguments' && typeof value === 'string') layout += value.match(/[,:]/g)?.length ?? 0
+  })
+  return tokensOfText(body, bytes) + layout
+}
+
+/** Four spaces a level, of which 16 are a token; less than that many are one with what is around them. */
+const tokensOfIndent = (depth: number) => depth >> 2
 
 /** Bytes by which compatibility normalization (U+FDFA is 3 bytes and becomes 33) can make a text longer. */
 function nfkcExpansion(text: string): number {

@@ -5,7 +5,7 @@ import { isObject } from '../answer.ts'
 import type { Bound, Edit, JsonObject, Operation } from '../dialect.ts'
 import { invalidField } from '../fields.ts'
 import { isStandardTier } from '../service-tiers.ts'
-import { tokensOfBody, visit } from '../text-bound.ts'
+import { tokensOfText, visit } from '../text-bound.ts'
 import type { Quirks } from './provider.ts'
 import { withUsageQuirks } from './usage.ts'
 
@@ -57,7 +57,7 @@ function widen(bound: Bound, body: JsonObject, own: JsonObject, quirks: Quirks):
   const added = Object.keys(own).reduce((sum, field) => sum + (quirks.fields[field] ?? 0), quirks.preamble_tokens)
   return {
     ...bound,
-    input_tokens: bound.input_tokens + tokensOfBody(own, 0) + added,
+    input_tokens: bound.input_tokens + tokensOfText(own, 0) + added,
     unbounded: bound.unbounded ?? findFee(bound, body, quirks) ?? findTier(body, quirks),
     output: holdsForTextAlone(bound, body, quirks) ? wholeWindow(bound.output) : bound.output,
     service_tier: quirks.service_tiers ? bound.service_tier : null,

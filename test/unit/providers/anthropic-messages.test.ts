@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { editMessage, readMessageBound } from '../../../src/providers/anthropic-messages.ts'
 import type { Bound, JsonObject } from '../../../src/providers/dialect.ts'
+import { tokensOfBody } from '../../../src/providers/text-bound.ts'
 
 const BODY = { model: 'claude-sonnet-4-5', max_tokens: 1_000, messages: [{ role: 'user', content: 'Hello' }] }
 const size = (body: JsonObject) => new TextEncoder().encode(JSON.stringify(body)).length
+const tokensOf = (body: JsonObject) => tokensOfBody(body, size(body))
 
 function bound(extra: JsonObject): Bound {
   const body = { ...BODY, ...extra }
@@ -58,7 +60,7 @@ describe('the output bound', () => {
 
 describe('the input bound', () => {
   test('is the bytes, and 1,000 more for tools and for each that Anthropic describes itself', () => {
-    expect(bound({}).input_tokens).toBe(size(BODY))
+    expect(bound({}).input_tokens).toBe(tokensOf(BODY))
     const tools = [
       { name: 'a', input_schema: {} },
       { type: 'custom' },
@@ -66,7 +68,7 @@ describe('the input bound', () => {
       { type: 'computer_20250124' },
     ]
     expect(bound({ tools })).toMatchObject({
-      input_tokens: size({ ...BODY, tools }) + 3_000,
+      input_tokens: tokensOf({ ...BODY, tools }) + 3_000,
       open_input: null,
       unbounded: null,
     })
@@ -75,7 +77,19 @@ describe('the input bound', () => {
   test('takes 5,000 for an inline image, in place of its bytes, also inside a tool result', () => {
     const image = { type: 'image', source: { type: 'base64', media_type: 'image/png', data: 'A'.repeat(20_000) } }
     const body = { ...BODY, ...user(image, { type: 'tool_result', content: [image] }) }
-    expect(bound(body)).toMatchObject({ input_tokens: size(body) - 2 * 15_000, open_input: null })
+    expect(bound(body)).toMatchObject({ input_tokens: tokensOf(body) - 2 * 15_000, open_input: null })
+  })
+
+  test.each([
+    ['document', { type: 'document', source: { type: 'content', content: [{ type: 'text', text: 'a' }] } }],
+    ['search result', { type: 'search_result', source: 'x', title: 'x', content: [{ type: 'text', text: 'a' }] }],
+  ])('has room for the prompt that Anthropic writes where a %s is to be cited', (_, block) => {
+    // A recorded answer to such a body of 329 bytes has 566 input tokens:
+    // https://github.com/prism-php/prism/blob/main/tests/Fixtures/anthropic/generate-text-with-custom-content-document-citations-1.json
+    const body = { ...BODY, ...user({ ...block, citations: { enabled: true } }) }
+    expect(bound(body)).toMatchObject({ input_tokens: tokensOf(body) + 1_000, open_input: null })
+    const uncited = { ...BODY, ...user({ ...block, citations: { enabled: false } }) }
+    expect(bound(uncited).input_tokens).toBe(tokensOf(uncited))
   })
 
   test('is bytes for text, thinking, tool use, plain documents and search results', () => {

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { answerBedrock, BEDROCK_CREDENTIAL } from '../../../src/local/fake-bedrock.ts'
 import { claudeName, readModelId } from '../../../src/providers/bedrock-model.ts'
 import type { Asked, Bound, JsonObject } from '../../../src/providers/dialect.ts'
+import { tokensOfBody } from '../../../src/providers/text-bound.ts'
 import { askedOf, bedrock, meterOnce, operationOf } from './bedrock-vectors.ts'
 import { headOf } from './replay.ts'
 
@@ -11,6 +12,7 @@ const NOVA = 'amazon.nova-lite-v1:0'
 const LLAMA = 'meta.llama3-1-8b-instruct-v1:0'
 const MISTRAL = 'mistral.mistral-7b-instruct-v0:2'
 const size = (body: JsonObject) => new TextEncoder().encode(JSON.stringify(body)).length
+const tokensOf = (body: JsonObject) => tokensOfBody(body, size(body))
 
 function read(operation: string, model: string, body: JsonObject, more: Partial<Asked> = {}) {
   return operationOf(operation).readBound?.(askedOf(model, body, { bytes: more.bytes ?? size(body), ...more }))
@@ -60,7 +62,7 @@ describe('Converse', () => {
     expect(boundOf('converse', CLAUDE, body)).toMatchObject({
       model: CLAUDE,
       stream: false,
-      input_tokens: size(body),
+      input_tokens: tokensOf(body),
       open_input: null,
       unbounded: null,
       output: { max_tokens: 100, min_tokens: 1, choices: 1 },
@@ -82,8 +84,8 @@ describe('Converse', () => {
   test('takes an inline image by its tokens and not by its bytes, also inside a tool result', () => {
     const image = { image: { format: 'png', source: { bytes: 'A'.repeat(20_000) } } }
     const content = user(image, { toolResult: { toolUseId: 'a', content: [image, { json: {} }] } })
-    expect(converse(content).input_tokens).toBe(size({ ...HELLO, ...content }) - 2 * 15_000)
-    expect(converse(content, NOVA).input_tokens).toBe(size({ ...HELLO, ...content }) - 2 * 10_000 + 300)
+    expect(converse(content).input_tokens).toBe(tokensOf({ ...HELLO, ...content }) - 2 * 15_000)
+    expect(converse(content, NOVA).input_tokens).toBe(tokensOf({ ...HELLO, ...content }) - 2 * 10_000 + 300)
   })
 
   test.each([

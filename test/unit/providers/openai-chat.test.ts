@@ -2,9 +2,11 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Bound, JsonObject } from '../../../src/providers/dialect.ts'
 import { dropsUsageChunk, editChat, readChatBound } from '../../../src/providers/openai-chat.ts'
+import { tokensOfBody } from '../../../src/providers/text-bound.ts'
 
 const BODY = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Hello' }] }
 const size = (body: JsonObject) => new TextEncoder().encode(JSON.stringify(body)).length
+const tokensOf = (body: JsonObject) => tokensOfBody(body, size(body))
 
 function bound(extra: JsonObject): Bound {
   const body = { ...BODY, ...extra }
@@ -91,9 +93,9 @@ describe('the input bound', () => {
 
   test('grows by 1,000 where tools or functions are declared', () => {
     const tools = [{ type: 'function', function: { name: 'f' } }]
-    expect(bound({ tools }).input_tokens).toBe(size({ ...BODY, tools }) + 1_000)
+    expect(bound({ tools }).input_tokens).toBe(tokensOf({ ...BODY, tools }) + 1_000)
     expect(bound({ functions: [{ name: 'f' }] }).input_tokens).toBe(
-      size({ ...BODY, functions: [{ name: 'f' }] }) + 1_000,
+      tokensOf({ ...BODY, functions: [{ name: 'f' }] }) + 1_000,
     )
   })
 
@@ -103,7 +105,7 @@ describe('the input bound', () => {
       ...BODY,
       ...user({ type: 'image_url', image_url: { url } }, { type: 'image_url', image_url: { url } }),
     }
-    expect(bound(body).input_tokens).toBe(size(body) + 2 * (50_000 - url.length))
+    expect(bound(body).input_tokens).toBe(tokensOf(body) + 2 * (50_000 - url.length))
     expect(bound(body).open_input).toBeNull()
   })
 

@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import type { Bound, JsonObject } from '../../../src/providers/dialect.ts'
 import { editResponses, readResponsesBound } from '../../../src/providers/openai-responses.ts'
+import { tokensOfBody } from '../../../src/providers/text-bound.ts'
 
 const BODY = { model: 'gpt-4o-mini', input: 'Hello' }
 const size = (body: JsonObject) => new TextEncoder().encode(JSON.stringify(body)).length
+const tokensOf = (body: JsonObject) => tokensOfBody(body, size(body))
 
 function bound(extra: JsonObject): Bound {
   const body = { ...BODY, ...extra }
@@ -36,7 +38,7 @@ test.each([
 test('a plain body is bounded by its bytes and its max_output_tokens', () => {
   const body = { ...BODY, max_output_tokens: 50 }
   expect(bound({ max_output_tokens: 50 })).toMatchObject({
-    input_tokens: size(body),
+    input_tokens: tokensOf(body),
     open_input: null,
     unbounded: null,
     rounds: 1,
@@ -53,7 +55,7 @@ test('a plain body is bounded by its bytes and its max_output_tokens', () => {
 
 test('an inline image counts 50,000 tokens in place of its bytes', () => {
   const body = { ...BODY, ...user({ type: 'input_image', image_url: PNG }) }
-  expect(bound(body)).toMatchObject({ input_tokens: size(body) + 50_000 - PNG.length, open_input: null })
+  expect(bound(body)).toMatchObject({ input_tokens: tokensOf(body) + 50_000 - PNG.length, open_input: null })
   const output = [{ type: 'input_image', image_url: PNG }]
   expect(bound({ input: [{ type: 'function_call_output', call_id: 'c', output }] }).input_tokens).toBeGreaterThan(
     50_000,
@@ -139,7 +141,7 @@ test('tools that the client runs cost their bytes, and 1,000 tokens for each tha
   ]
   const read = bound({ tools })
   expect(read).toMatchObject({ unbounded: null, open_input: null, rounds: 1 })
-  expect(read.input_tokens).toBe(size({ ...BODY, tools }) + 4_000)
+  expect(read.input_tokens).toBe(tokensOf({ ...BODY, tools }) + 4_000)
 })
 
 test('tools that the client runs cost their bytes wherever the input brings them', () => {

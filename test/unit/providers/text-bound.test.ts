@@ -1,0 +1,84 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import type { JsonObject } from '../../../src/providers/dialect.ts'
+import { tokensOfBody } from '../../../src/providers/text-bound.ts'
+
+const boundOf = (body: JsonObject) => tokensOfBody(body, new TextEncoder().encode(JSON.stringify(body)).length)
+
+// The pieces of cl100k's and Llama 3's pre-tokenizer, which no token crosses, with spaces by sixteens: what a template
+// writes is that many tokens at least.
+const PIECES =
+  /[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s{0,16}[\r\n]+|[^\S\r\n]{1,16}(?!\S)|\s+/gu
+const leastTokens = (text: string) => text.match(PIECES)?.length ?? 0
+
+/** `tojson(indent=4)`, as Llama 3 and 4 have their tools. */
+const indented = (value: unknown) => JSON.stringify(value, null, 4)
+
+/** Python's `json.dumps`, as most others have them. */
+function spaced(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(spaced).join(', ')}]`
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value)
+  return `{${Object.entries(value)
+    .map(([key, one]) => `${JSON.stringify(key)}: ${spaced(one)}`)
+    .join(', ')}}`
+}
+
+describe('what a template writes of JSON has no more tokens than its bound', () => {
+  // Letters and digits alone, each a token: where text is longer than its bytes, it is normalized, which is another test.
+  const word = fc.stringMatching(/^[a-z0-9]{0,3}$/)
+  const { value } = fc.letrec((tie) => ({
+    value: fc.oneof(
+      { depthSize: 'large' },
+      word,
+      fc.constantFrom(0, 1, true, null, '', {}, []),
+      fc.array(tie('value'), { maxLength: 4 }),
+      fc.dictionary(word, tie('value'), { maxKeys: 3 }),
+    ),
+  }))
+
+  test.each([
+    ['indented', indented],
+    ['spaced', spaced],
+  ])('%s', (_, write) => {
+    fc.assert(
+      fc.property(value, (one) => {
+        // So many that the names around them do not count.
+        const tool = { type: 'function', function: { name: 'f', parameters: { enum: Array(60).fill(one) } } }
+        expect(boundOf({ tools: [tool] })).toBeGreaterThanOrEqual(leastTokens(write(tool)))
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  test('deep inside, where indentation is longest', () => {
+    let parameters: unknown = 1
+    for (let depth = 0; depth < 400; depth++) parameters = [parameters]
+    expect(boundOf({ tools: [{ function: { parameters } }] })).toBeGreaterThanOrEqual(leastTokens(indented(parameters)))
+  })
+
+  test('many numbers: indented, spaced, and as the type of OpenAI’s own prompt', () => {
+    const values = Array.from({ length: 20_000 }, () => 1)
+    const tool = { type: 'function', function: { name: 'f', parameters: { enum: values } } }
+    const bound = boundOf({ tools: [tool] })
+    for (const text of [indented(tool), spaced(tool), values.join(' | ')])
+      expect(bound).toBeGreaterThanOrEqual(leastTokens(text))
+  })
+
+  test('arguments of a call, which are parsed and written anew', () => {
+    const given = Array.from({ length: 20_000 }, () => 1)
+    const call = { type: 'function', function: { name: 'f', arguments: JSON.stringify({ given }) } }
+    const bound = boundOf({ messages: [{ role: 'assistant', tool_calls: [call] }] })
+    expect(bound).toBeGreaterThanOrEqual(leastTokens(spaced({ given })))
+  })
+
+  test('documents, each with a number of its own', () => {
+    const documents = Array.from({ length: 9_000 }, () => ({ a: '' }))
+    const text = documents.map((_, at) => `\nDocument: ${[...String(at)].join('|')}\na: \n`).join('\n')
+    expect(boundOf({ documents })).toBeGreaterThanOrEqual(leastTokens(text.replaceAll('|', '')) + 9_000 * 2)
+  })
+})
+
+test('plain messages cost little more than their bytes', () => {
+  const body = { model: 'm', messages: [{ role: 'user', content: 'hello' }] }
+  expect(boundOf(body)).toBeLessThan(JSON.stringify(body).length + 15)
+})
