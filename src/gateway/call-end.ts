@@ -32,11 +32,11 @@ export function endOfAnswer(
   const goesOnAs = status < 400 ? metered.continues_as : null
   const { usage, usage_source, kinds } =
     goesOnAs === null ? charge(metered, call, admission.granted_output_tokens) : chargeReported(NO_USAGE, null, null)
-  const failed = status >= 400 && !MAYBE_BILLED.has(status) && metered.usage === null
+  const isBilled = status < 400 || MAYBE_BILLED.has(status) || metered.is_billed || metered.usage !== null
   return {
-    outcome: failed ? 'released' : 'settled',
+    outcome: isBilled ? 'settled' : 'released',
     usage,
-    usage_source: failed ? 'reported' : usage_source,
+    usage_source: isBilled ? usage_source : 'reported',
     continues:
       goesOnAs === null ? null : { request_id: continuedId(call.draft.provider, goesOnAs), for_ms: continues_for_ms },
     facts: {

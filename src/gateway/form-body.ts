@@ -1,5 +1,5 @@
 // A multipart form as the fields that operations read. The bytes go to the provider as they came: a form that two parsers
-// might read in two ways (two boundaries, text around the parts) is refused. Pure.
+// might read in two ways (two boundaries, text around the parts, two names of one part) is refused. Pure.
 
 import type { GatewayError } from '../errors.ts'
 import type { JsonObject } from '../providers/dialect.ts'
@@ -14,8 +14,14 @@ export async function readForm(
     const message = 'content-type must be multipart/form-data with exactly one boundary.'
     return { code: 'invalid_request', message, field: 'content-type' }
   }
-  if (!isWholeForm(bytes, boundary)) {
+  const heads = headsOfParts(bytes, boundary)
+  if (heads === null) {
     const message = 'The request body must begin with its first boundary and end with its closing one.'
+    return { code: 'invalid_request', message }
+  }
+  if (!heads.every(isPlainHead)) {
+    const message =
+      'Each part of the request body must have one Content-Disposition: form-data with one name, and of files one filename.'
     return { code: 'invalid_request', message }
   }
   let form: FormData
@@ -48,21 +54,60 @@ function boundaryOf(content_type: string): string | null {
 const [LF, CR] = [10, 13]
 
 /**
- * True where the body begins with a delimiter and ends with the closing one, and every line between that begins like a
- * delimiter is one: some parsers take a bare line feed for a line's end, or stop at the first close.
+ * What stands above each part; null unless the body begins with a delimiter and ends with the closing one, and every line
+ * between that begins like a delimiter is one: some parsers take a bare line feed for a line's end, or stop at the first
+ * close.
  */
-function isWholeForm(bytes: Uint8Array, boundary: string): boolean {
+function headsOfParts(bytes: Uint8Array, boundary: string): string[] | null {
   const delimiter = new TextEncoder().encode(`--${boundary}`)
   const isAt = (from: number) => delimiter.every((byte, at) => bytes[from + at] === byte)
-  if (!isAt(0)) return false
+  const heads: string[] = []
+  if (!isAt(0)) return null
   for (let line = 0; line >= 0; line = nextLine(bytes, line)) {
     if (!isAt(line)) continue
-    if (line > 0 && bytes[line - 2] !== CR) return false
-    const rest = bytes.subarray(line + delimiter.length, line + delimiter.length + 5)
-    if (rest[0] === CR && rest[1] === LF) continue
-    return ENDS.has(String.fromCharCode(...rest)) && line > 0
+    if (line > 0 && bytes[line - 2] !== CR) return null
+    const end = line + delimiter.length
+    const rest = bytes.subarray(end, end + 5)
+    if (rest[0] !== CR || rest[1] !== LF) return ENDS.has(String.fromCharCode(...rest)) && line > 0 ? heads : null
+    heads.push(headAt(bytes, end + 2))
   }
-  return false
+  return null
+}
+
+/** Up to the empty line; nothing where that is missing, or farther away than any client has it. */
+function headAt(bytes: Uint8Array, from: number): string {
+  let end = from
+  while (end >= 0 && end - from < MOST_HEAD_BYTES && bytes[end] !== CR) end = nextLine(bytes, end)
+  return bytes[end] === CR && bytes[end + 1] === LF ? new TextDecoder().decode(bytes.subarray(from, end)) : ''
+}
+
+const MOST_HEAD_BYTES = 8_192
+
+/** Lines of `Name: value`, and none that continues another. */
+const HEAD = /^(?:[\w-]+:[^\r\n\0]*\r\n)+$/
+/** Of a part whose bytes are what they say. */
+const AS_IT_IS = /^(binary|7bit|8bit)$/i
+const DISPOSITION = /^form-data((?:\s*;\s*[\w*]+=(?:"[^"]*"|[^\s",;]+))*)$/i
+const PARAMETER = /([\w*]+)=(?:"([^"]*)"|([^\s",;]+))/g
+
+/**
+ * True where all parsers find the same name, and the same answer to whether it is a file: some take `name*` or the second
+ * Content-Disposition, some need a filename for a file and some a filename that is not empty, some undo an encoding.
+ */
+function isPlainHead(head: string): boolean {
+  if (!HEAD.test(head) || head.includes('\\"')) return false
+  const fields = head.split('\r\n').map((line) => {
+    const colon = line.indexOf(':')
+    return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()] as const
+  })
+  const valuesOf = (name: string) => fields.filter(([field]) => field === name).map(([, value]) => value)
+  const [disposition = '', ...others] = valuesOf('content-disposition')
+  if (others.length > 0 || !valuesOf('content-transfer-encoding').every((value) => AS_IT_IS.test(value))) return false
+  const parameters = [...(DISPOSITION.exec(disposition)?.[1] ?? '').matchAll(PARAMETER)]
+  const given = new Map(parameters.map(([, name = '', quoted, bare = '']) => [name.toLowerCase(), quoted ?? bare]))
+  if (given.size !== parameters.length || !given.has('name') || given.get('filename') === '') return false
+  const names = [...given.keys()].sort().join(' ')
+  return names === 'name' || names === 'filename name' || names === 'filename filename* name'
 }
 
 /** What may follow the last delimiter. */

@@ -65,7 +65,8 @@ export function forward(options: ForwardOptions): Handler<GatewayEnv> {
     const isPlain = !answered.headers.has('content-encoding')
     const announced = isPlain ? Number(answered.headers.get('content-length') ?? Number.NaN) : Number.NaN
     const { body } = answered
-    const isKept = announced <= MAX_WHOLE_BYTES || options.operation.kept_whole === true
+    // Of an error the head must say whether it was billed.
+    const isKept = announced <= MAX_WHOLE_BYTES || options.operation.kept_whole === true || !answered.ok
     if (body === null || (head.format === 'json' && isKept)) {
       return passWhole(c, options, answered, { head, length: announced, silence })
     }
@@ -98,7 +99,7 @@ async function passWhole(
   if (!isRecorded) return notRecorded(c, options)
   if (cut) return options.errorAnswer(cutError(cut), c.var.request_id)
   // A status such as 204 admits not even an empty body.
-  return toClient(c, answered, answered.body && bytes)
+  return toClient(c, answered, answered.body && bytes, end.metered.is_billed)
 }
 
 interface Streaming {
@@ -148,11 +149,11 @@ function notRecorded(c: Context<GatewayEnv>, { errorAnswer }: ForwardOptions): R
   return answer
 }
 
-function toClient(c: Context<GatewayEnv>, answered: Response, body: BodyInit | null): Response {
+function toClient(c: Context<GatewayEnv>, answered: Response, body: BodyInit | null, isBilledError = false): Response {
   const { clamped, granted_output_tokens } = c.var.hold.admission
   const headers = answerHeaders(answered.headers)
-  // The hold is charged: a retry would pay twice.
-  if (MAYBE_BILLED.has(answered.status)) headers.set('x-should-retry', 'false')
+  // A retry would pay twice.
+  if (isBilledError || MAYBE_BILLED.has(answered.status)) headers.set('x-should-retry', 'false')
   if (clamped) headers.set(CLAMPED_HEADER, `output_tokens=${granted_output_tokens}`)
   return new Response(body, { status: answered.status, headers })
 }
@@ -200,7 +201,7 @@ function toCallEnd(
   return endOfAnswer(call, hold.admission, { status, provider_request_id, end, continues_for_ms, now: Date.now() })
 }
 
-/** What this answer tells of calls of before. One that broke off may not tell all. */
+/** What this answer tells of earlier calls. One that broke off may not tell all. */
 async function concludeOthers(
   { var: { call, caller } }: Context<GatewayEnv>,
   { ledgerOf, prices }: ForwardOptions,

@@ -25,8 +25,8 @@ const MOST_TOKENS = 1_000_000_000
 /** @param bound null for an operation that uses no tokens: it counts as a request and costs nothing. */
 export function quote(bound: Bound | null, price: Price | null, options: QuoteOptions): Quote {
   if (bound === null) return { requests: 1, input_tokens: 0, input_cost_nano_usd: 0, output: null }
-  const context_window = price?.context_window ?? null
-  const input_tokens = boundInput(bound, context_window)
+  const window = price?.context_window ? Math.ceil(price.context_window * WINDOW_SLACK) : null
+  const input_tokens = boundInput(bound, window)
   // Where the input is open its longest-context rates may apply.
   const worst = price === null ? null : worstCase(price, bound, input_tokens ?? MOST_TOKENS)
   return {
@@ -34,7 +34,7 @@ export function quote(bound: Bound | null, price: Price | null, options: QuoteOp
     input_tokens,
     input_cost_nano_usd: input_tokens === null ? null : (worst?.input_cost_nano_usd ?? null),
     output: bound.output && {
-      ...boundOutput(bound.output, context_window, options),
+      ...boundOutput(bound.output, window, options),
       choices: bound.output.choices,
       nano_usd_per_mtok: worst?.output_nano_usd_per_mtok ?? null,
     },
@@ -54,25 +54,24 @@ export function boundToWrite(
   return clamped || isDefault ? granted_output_tokens : null
 }
 
-function boundInput(bound: Bound, context_window: number | null): number | null {
+function boundInput(bound: Bound, window: number | null): number | null {
   if (bound.unbounded !== null) return null
-  const window = context_window === null ? null : Math.ceil(context_window * WINDOW_SLACK)
   const once = bound.open_input === null ? Math.min(bound.input_tokens, window ?? MOST_TOKENS) : window
   return once === null ? null : Math.min(once * bound.rounds, MOST_TOKENS)
 }
 
 function boundOutput(
   output: NonNullable<Bound['output']>,
-  context_window: number | null,
+  window: number | null,
   { default_max_output_tokens, model_max_output_tokens }: QuoteOptions,
 ): { max_tokens: number | null; min_tokens: number } {
   const byDefault =
     default_max_output_tokens === null
       ? model_max_output_tokens
       : Math.min(default_max_output_tokens, model_max_output_tokens ?? MOST_TOKENS)
-  const bound = output.max_tokens ?? byDefault ?? context_window
+  const bound = output.max_tokens ?? byDefault ?? window
   const useful = Math.max(output.min_tokens, LEAST_USEFUL_TOKENS)
   if (bound === null) return { max_tokens: null, min_tokens: useful }
-  const max_tokens = Math.min(bound, context_window ?? MOST_TOKENS)
+  const max_tokens = Math.min(bound, window ?? MOST_TOKENS)
   return { max_tokens, min_tokens: Math.min(max_tokens, useful) }
 }

@@ -36,6 +36,7 @@ export const UNREAD: Omit<Metered, 'may_hide_output'> = Object.freeze({
   response_model: null,
   service_tier: null,
   error_class: null,
+  is_billed: false,
   continues_as: null,
   concluded: [],
 })

@@ -85,9 +85,11 @@ export interface Metered {
   service_tier: string | null
   /** Provider's own error inside the answer, as a stable class; null where none. */
   error_class: string | null
+  /** True for an error that is billed all the same. */
+  is_billed: boolean
   /** The provider's id under which the call goes on (a background response, a batch); its hold waits until that ends. */
   continues_as: string | null
-  /** Calls of before that this answer shows to have ended. */
+  /** Earlier calls that this answer shows to have ended. */
   concluded: readonly Concluded[]
 }
 

@@ -130,10 +130,9 @@ function readMedia(messages: unknown[]): Media {
       open(path)
       continue
     }
-    if (message.audio) {
-      open(`${path}.audio`)
-      media.audio = true
-    }
+    media.audio ||= Boolean(message.audio)
+    const member = Object.entries(message).find(([name, value]) => mayRefer(name, value))
+    if (member) open(`${path}.${member[0].slice(0, 40)}`)
     const content = message.content ?? ''
     if (typeof content === 'string') continue
     if (!Array.isArray(content)) {
@@ -144,6 +143,19 @@ function readMedia(messages: unknown[]): Media {
   }
   return media
 }
+
+/** Members of a message that hold what they say, or are looked at elsewhere. */
+const MESSAGE_FIELDS = new Set(['annotations', 'cache_control', 'content', 'function_call', 'parsed', 'tool_calls'])
+
+/** Another may refer to anything: to audio by its id, to images, to thoughts that are encrypted. */
+function mayRefer(name: string, value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || MESSAGE_FIELDS.has(name)) return false
+  if (name !== 'reasoning_details') return !Array.isArray(value) || value.length > 0
+  return !Array.isArray(value) || !value.every((detail) => isObject(detail) && PLAIN_THOUGHTS.has(detail.type))
+}
+
+/** OpenRouter's: https://openrouter.ai/docs/use-cases/reasoning-tokens */
+const PLAIN_THOUGHTS: ReadonlySet<unknown> = new Set(['reasoning.text', 'reasoning.summary'])
 
 function readPart(part: unknown, path: string, media: Media, open: (path: string) => void): void {
   if (!isObject(part) || typeof part.type !== 'string') {

@@ -3,6 +3,7 @@
 
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { without } from '../../src/local/fake-script.ts'
+import { tokensOfBody } from '../../src/providers/text-bound.ts'
 import {
   answerWith,
   bodyOf,
@@ -57,7 +58,7 @@ test('an OpenAI stream without usage is bounded by what was seen', async () => {
   const text = [...sent.matchAll(/"content":"([^"]*)"/g)].map(([, piece]) => piece).join('')
   const event = await onlyEvent(gateway, id)
   expect(event).toMatchObject({ usage_source: 'estimated', outcome: 'settled', overrun: false, error_class: null })
-  expect(event.input_tokens).toBe(JSON.stringify(body).length)
+  expect(event.input_tokens).toBe(tokensOfBody(body, JSON.stringify(body).length))
   expect(event.output_tokens).toBeGreaterThanOrEqual(text.length)
   expect(event.output_tokens).toBeLessThan(text.length + 50)
   expect(await capOf(gateway, id)).toMatchObject({

@@ -300,6 +300,36 @@ describe('quirks on the wire', () => {
     }
     expect(gateway.compatible.requests).toHaveLength(1)
   })
+
+  test.each([
+    // What it refused for its input is known to have written nothing: no more than the 16 tokens of an unseen end.
+    [400, 'content_filter', 'estimated', 16],
+    [400, 'context_length_exceeded', 'estimated', 16],
+    [408, 'Timeout', 'hold', 1_000],
+  ])(
+    'azure: a %i %s is billed, so it is charged and not tried again',
+    async (status, code, usage_source, output_tokens) => {
+      const { id, key } = await gateway.admin.user([{ cap_type: 'total', limits: { tokens: 1e6 } }])
+      const { client, attempts } = clientOf(gateway, '/azure/v1', key)
+      gateway.change = () => json({ error: { message: 'No.', code } }, status)
+
+      const body = { model: 'gpt-4o', max_tokens: 1_000, messages: MESSAGES }
+      expect(await failure(client.chat.completions.create(body))).toMatchObject({ status, code })
+
+      expect(attempts).toHaveLength(1)
+      const event = await onlyEvent(gateway, id)
+      expect(event).toMatchObject({ outcome: 'settled', usage_source, output_tokens, status })
+      expect(event.input_tokens).toBeGreaterThan(JSON.stringify(body).length)
+    },
+  )
+
+  test('azure: any other 400 costs nothing', async () => {
+    const { id, key } = await gateway.admin.user(GENEROUS)
+    gateway.change = () => json({ error: { message: 'No.', code: 'invalid_value' } }, 400)
+    const { client } = clientOf(gateway, '/azure/v1', key)
+    await failure(client.chat.completions.create({ model: 'gpt-4o', messages: MESSAGES }))
+    expect(await onlyEvent(gateway, id)).toMatchObject({ outcome: 'released', input_tokens: 0 })
+  })
 })
 
 const answerWith = (usage: object) => ({

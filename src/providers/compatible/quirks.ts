@@ -6,6 +6,7 @@ import type { Bound, Edit, JsonObject, Operation } from '../dialect.ts'
 import { invalidField } from '../fields.ts'
 import { isStandardTier } from '../service-tiers.ts'
 import { tokensOfText, visit } from '../text-bound.ts'
+import { withBilledErrors } from './billed-errors.ts'
 import type { Quirks } from './provider.ts'
 import { withUsageQuirks } from './usage.ts'
 
@@ -41,7 +42,10 @@ export function withQuirks(operation: Operation, quirks: Quirks): Operation {
       const asksForUsage = edits?.(asked, null).some(({ field }) => field === 'stream_options')
       return quirks.no_stream_options && asksForUsage ? null : (filter?.(asked) ?? null)
     },
-    meter: (asked, head) => withUsageQuirks(meter(asked, head), head, quirks, asksForOneHour(asked.body, quirks)),
+    meter(asked, head) {
+      const metered = withUsageQuirks(meter(asked, head), head, quirks, asksForOneHour(asked.body, quirks))
+      return withBilledErrors(metered, head, quirks)
+    },
   }
 }
 
@@ -87,13 +91,20 @@ function findTier({ service_tier }: JsonObject, { service_tiers }: Quirks): stri
   return service_tiers || isStandardTier(service_tier) ? null : 'service_tier'
 }
 
-/** What may cost a fee that no token tells. */
+/** What may cost a fee that no token tells, or write as much as it likes. */
 function findFee({ model }: Bound, body: JsonObject, { fee_models }: Quirks): string | null {
   if (isAmong(model, fee_models)) return 'model'
+  if (!areSwitches(body.chat_template_kwargs ?? {})) return 'chat_template_kwargs'
   const tools = Array.isArray(body.tools) ? body.tools : []
   const hosted = tools.findIndex((tool) => !isObject(tool) || (tool.type !== 'function' && tool.type !== 'custom'))
   if (hosted !== -1) return `tools[${hosted}]`
   return findOddPart(body.messages, 'messages') ?? findOddPart(body.input, 'input')
+}
+
+/** Servers hand them to the template's renderer, to which a member may even be another template. */
+function areSwitches(given: unknown): boolean {
+  const isSwitch = (value: unknown) => typeof value !== 'object' && /^\w{1,20}$/.test(String(value))
+  return isObject(given) && Object.values(given).every(isSwitch)
 }
 
 function findOddPart(messages: unknown, path: string): string | null {

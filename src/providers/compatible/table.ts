@@ -104,7 +104,9 @@ export const KNOWN_PROVIDERS: readonly ProviderRow[] = [
     credential_header: 'api-key',
     operations: ['completions', 'embeddings', 'responses', 'models'],
     request_id_header: 'apim-request-id',
-    quirks: { service_tiers: true },
+    // "A 400 error due to a content filter or input limit, or a 408 error due to a timeout":
+    // https://learn.microsoft.com/azure/ai-foundry/openai/how-to/manage-costs
+    quirks: { service_tiers: true, billed_errors: ['content_filter', 'context_length_exceeded', '408'] },
   },
   {
     // https://developers.cloudflare.com/workers-ai/configuration/open-ai-compatibility

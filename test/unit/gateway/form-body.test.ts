@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { accepted } from '../../../src/fault.ts'
 import { readForm } from '../../../src/gateway/form-body.ts'
 
@@ -67,6 +67,46 @@ test.each([
   ['and nothing else', ''],
 ])('a form with bytes %s is refused', async (_, body) => {
   expect(await read(body)).toMatchObject({ code: 'invalid_request', message: expect.stringMatching(/body/) })
+})
+
+describe('a part is what every parser takes it for', () => {
+  const part = (head: string) => `--b\r\n${head}\r\n\r\nwhisper-1\r\n--b--\r\n`
+  const file = 'Content-Disposition: form-data; name="f"; filename="a.png"'
+
+  test.each([
+    ['as browsers, Node, Python and Go write files', `${file}\r\nContent-Type: image/png`],
+    [
+      'as .NET does',
+      "Content-Type: image/png\r\nContent-Disposition: form-data; name=f; filename=a.png; filename*=utf-8''a.png",
+    ],
+    ['as OkHttp does', `${file}\r\nContent-Type: image/png\r\nContent-Transfer-Encoding: binary\r\nContent-Length: 9`],
+    ['in lower case', 'content-disposition: form-data;name="f";filename="a.png"'],
+    ['with a name that is not ASCII', 'Content-Disposition: form-data; name="f"; filename="é%22 x.png"'],
+    ['with a path of Windows', String.raw`Content-Disposition: form-data; name="f"; filename="C:\a.png"`],
+  ])('%s', async (_, head) => {
+    expect(await read(part(head))).toMatchObject({ fields: { f: { size: 9 } } })
+  })
+
+  test.each([
+    ['an extended name', `Content-Disposition: form-data; name="user"; name*=utf-8''n`],
+    ['a name in pieces', 'Content-Disposition: form-data; name="user"; name*0="n"'],
+    ['two names', 'Content-Disposition: form-data; name="user"; name="n"'],
+    ['two heads', 'Content-Disposition: form-data; name="user"\r\nContent-Disposition: form-data; name="n"'],
+    ['an extended filename alone', `Content-Disposition: form-data; name="image"; filename*=utf-8''a.png`],
+    ['an empty filename', 'Content-Disposition: form-data; name="image"; filename=""'],
+    ['an escaped quote', String.raw`Content-Disposition: form-data; name="user\"; name=\"n"`],
+    ['a line that goes on', 'Content-Disposition: form-data; name="user"\r\n ; name="n"'],
+    ['a space before the colon', 'Content-Disposition : form-data; name="user"'],
+    ['a line feed alone', 'Content-Disposition: form-data; name="user"\nContent-Disposition: form-data; name="n"'],
+    ['an encoding', 'Content-Disposition: form-data; name="n"\r\nContent-Transfer-Encoding: base64'],
+    ['another disposition', 'Content-Disposition: attachment; name="n"'],
+    ['no name', 'Content-Disposition: form-data'],
+    ['no head', 'X: y'],
+    ['too long a head', `Content-Disposition: form-data; name="n"\r\nX: ${'y'.repeat(9_000)}\r\nZ: z`],
+    ['a return in its head', 'Content-Disposition: form-data; name="n"\r\n\rX: y'],
+  ])('%s is refused', async (_, head) => {
+    expect(await read(part(head))).toMatchObject({ code: 'invalid_request', message: expect.stringMatching(/part/) })
+  })
 })
 
 test('files of any bytes are read as long as they hold no delimiter', async () => {

@@ -66,8 +66,8 @@ describe('the quote', () => {
     ['the default', null, { default_max_output_tokens: 50, model_max_output_tokens: 60 }, 50],
     ['a default above the model', null, { default_max_output_tokens: 70, model_max_output_tokens: 60 }, 60],
     ['the model', null, { default_max_output_tokens: null, model_max_output_tokens: 60 }, 60],
-    ['the window', null, NONE, 100_000],
-    ['a client above the window', 10 ** 9, NONE, 100_000],
+    ['the window', null, NONE, 105_000],
+    ['a client above the window', 10 ** 9, NONE, 105_000],
   ])('bounds the output by %s', (_, max_tokens, options, expected) => {
     const asked = { ...BOUND, output: { max_tokens, min_tokens: 1, choices: 1 } }
     expect(quote(asked, PRICE, options).output?.max_tokens).toBe(expected)

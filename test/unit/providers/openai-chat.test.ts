@@ -130,6 +130,19 @@ describe('the input bound', () => {
     expect(bound(user(part)).open_input).toBe(path)
   })
 
+  test.each([
+    ['images', [{ type: 'image_url', image_url: { url: 'https://example.com/a.png' } }], 'messages[0].images'],
+    ['reasoning_details', [{ type: 'reasoning.encrypted', data: 'gAAAA' }], 'messages[0].reasoning_details'],
+    ['something_new', { id: 'a' }, 'messages[0].something_new'],
+    ['reasoning_details', [{ type: 'reasoning.text', text: 'hm' }], null],
+    ['reasoning', 'hm', null],
+    ['annotations', [{ type: 'url_citation' }], null],
+    ['images', [], null],
+    ['refusal', null, null],
+  ])('of an assistant message with %s %j is open at %s', (name, value, path) => {
+    expect(bound({ messages: [{ role: 'assistant', content: 'a', [name]: value }] }).open_input).toBe(path)
+  })
+
   test('is open where a message is not understood or refers to earlier audio', () => {
     expect(bound({ messages: ['hi'] }).open_input).toBe('messages[0]')
     expect(bound({ messages: [{ role: 'user', content: { a: 1 } }] }).open_input).toBe('messages[0].content')

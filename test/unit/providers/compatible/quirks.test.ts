@@ -32,6 +32,8 @@ describe('bounds', () => {
   test('own parameters whose cost is known are no reason to refuse; all others are', () => {
     expect(bound(chatOf('groq'), { disable_tool_validation: true }).unbounded).toBeNull()
     expect(bound(chatOf('mistral'), { random_seed: 7, top_k: 3 }).unbounded).toBeNull()
+    const switches = { enable_thinking: false, reasoning_effort: 'high' }
+    expect(bound(chatOf('together'), { chat_template_kwargs: switches }).unbounded).toBeNull()
     expect(bound(chatOf('mistral'), { prompt_id: 'x' }).unbounded).toBe('prompt_id')
     expect(bound(chatOf('acme'), { random_seed: 7 }).unbounded).toBe('random_seed')
     expect(bound(chatOf('acme', { fields: { random_seed: 0 } }), { random_seed: 7 }).unbounded).toBeNull()
@@ -53,6 +55,8 @@ describe('bounds', () => {
     ['xai', { search_parameters: { mode: 'on' } }, 'search_parameters'],
     ['groq', { model: 'groq/compound-mini' }, 'model'],
     ['xai', { model: 'grok-4.20-multi-agent' }, 'model'],
+    ['together', { chat_template_kwargs: { chat_template: '{% for i in x %}a{% endfor %}' } }, 'chat_template_kwargs'],
+    ['together', { chat_template_kwargs: { documents: [{}] } }, 'chat_template_kwargs'],
     ['openrouter', { provider: { order: ['x'] } }, 'provider'],
     ['openrouter', { model: 'Perplexity/Sonar' }, 'model'],
     ['openrouter', { model: '@preset/dear' }, 'model'],
@@ -94,7 +98,7 @@ describe('bounds', () => {
   test('where only the context window bounds reasoning, that is held whole, and nothing is clamped', () => {
     const options = { default_max_output_tokens: 100, model_max_output_tokens: null }
     const held = quote(bound(chatOf('xai'), { model: 'grok-4.3', max_tokens: 50 }), GROK, options).output
-    expect(held).toMatchObject({ max_tokens: 1_000_000, min_tokens: 1_000_000 })
+    expect(held).toMatchObject({ max_tokens: 1_050_000, min_tokens: 1_050_000 })
     const responses = operationOf('xai', {}, 'responses')
     const read = responses.readBound?.(askedWith({ model: 'grok-4.3', input: 'hi', max_output_tokens: 16 }))
     expect(read).toMatchObject({ unbounded: null, output: { max_tokens: 10_000_000 } })
