@@ -3,12 +3,12 @@
 // again now and then, a few at a time: the fault may have been the table's.
 
 import { rootCause } from '../src/errors.ts'
-import { EventRejected } from '../src/postgres/usage-writer.ts'
+import { EventRejected, MOST_EVENTS } from '../src/postgres/usage-writer.ts'
 import type { Sql } from './ledger/sql.ts'
 import type { UsageEvent } from './ledger/types.ts'
 
 /** Rows of one insert. */
-export const BATCH = 100
+export const BATCH = MOST_EVENTS
 /** Batches of one drain: a Worker invocation may make only so many subrequests, and each is one unless Postgres refuses it. */
 const BATCHES_AT_ONCE = 200
 const FIRST_RETRY_MS = 1_000

@@ -6,6 +6,8 @@
 
 export const CAP_TYPES = ['hourly', 'daily', 'weekly', 'monthly', 'total'] as const
 export const LIMIT_TYPES = ['requests', 'tokens', 'cost'] as const
+export const ON_EXCEED = ['clamp', 'refuse'] as const
+export const USER_STATUSES = ['active', 'suspended', 'deleted'] as const
 export const KEY_SCOPES = ['call', 'usage'] as const
 
 /** The window of a cap. Calendar windows follow the user's time zone; `total` never resets. */
@@ -21,7 +23,7 @@ export interface Cap {
   /** A dimension that is not here is not limited. `cost` in nano-dollars. */
   limits: Partial<Record<LimitType, number>>
   /** What to do with a call whose whole output bound does not fit but a useful part does. */
-  on_exceed: 'clamp' | 'refuse'
+  on_exceed: (typeof ON_EXCEED)[number]
 }
 
 export interface ActiveKey {
@@ -33,7 +35,7 @@ export interface ActiveKey {
 /** All that a ledger must know of its user. An older `version` never replaces a newer one. */
 export interface Snapshot {
   version: number
-  status: 'active' | 'suspended' | 'deleted'
+  status: (typeof USER_STATUSES)[number]
   /** IANA time zone of the calendar windows. */
   time_zone: string
   /** Active caps only. */

@@ -1,6 +1,7 @@
 // /admin/users/{id}/caps: a user's caps, and how full they are.
 
 import { createRoute, z } from '@hono/zod-openapi'
+import { USER_STATUSES } from '../../durable-objects/ledger/types.ts'
 import { GatewayFault } from '../fault.ts'
 import { changeCap, createCap, deleteCap, findCap, isSecondCap, isUnlimitedCap, listCaps } from '../postgres/caps.ts'
 import { findUser } from '../postgres/users.ts'
@@ -29,7 +30,7 @@ const capChangeSchema = z.strictObject({
 const userStatusSchema = statusSchema
   .extend({
     version: z.int().openapi({ description: 'Of the configuration that the ledger enforces.' }),
-    status: z.enum(['active', 'suspended', 'deleted']),
+    status: z.enum(USER_STATUSES),
     outbox: z
       .object({ waiting: z.int(), rejected: z.int() })
       .openapi({ description: 'Usage events that are not yet in the database, and those that it rejected.' }),

@@ -13,6 +13,7 @@ import {
   replacePrice,
 } from '../postgres/prices.ts'
 import type { PriceRow } from '../postgres/schema.ts'
+import { isObject } from '../providers/answer.ts'
 import { answers, notFound, problems, restApp, takes } from '../rest/app.ts'
 import { encodeCursor, id, nextCursor, noQuery, pageQuery, pageRequest, text } from '../rest/fields.ts'
 import { invalidRequest } from '../rest/invalid-request.ts'
@@ -165,7 +166,7 @@ function merged(old: PriceRow, change: z.output<typeof priceChangeSchema>, now_m
   const { id: _, created_at: _at, created_by: _by, ended_at, ended_by, replaced_by, ...whole } = priceView(old)
   const wire = { ...whole, ...change }
   for (const field of ['usd_per_mtok', 'tier_percent'] as const)
-    if (isRecord(whole[field]) && isRecord(change[field]))
+    if (isObject(whole[field]) && isObject(change[field]))
       wire[field] = Object.fromEntries(
         Object.entries({ ...whole[field], ...change[field] }).filter(([, value]) => value !== null),
       )
@@ -173,9 +174,6 @@ function merged(old: PriceRow, change: z.output<typeof priceChangeSchema>, now_m
   if (!checked.success) throw new GatewayFault(invalidRequest(checked.error, wire))
   return { ...checked.data, effective_from: checked.data.effective_from ?? new Date(now_ms) }
 }
-
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 type Version = Pick<NewPrice, 'effective_from' | 'note' | 'price'>
 
@@ -188,7 +186,7 @@ export function isSame(a: Version, b: Version): boolean {
 /** `jsonb` does not keep the order of keys. */
 function fingerprint(value: unknown): string {
   return JSON.stringify(value, (_, one) =>
-    isRecord(one) ? Object.fromEntries(Object.entries(one).sort(([a], [b]) => (a < b ? -1 : 1))) : one,
+    isObject(one) ? Object.fromEntries(Object.entries(one).sort(([a], [b]) => (a < b ? -1 : 1))) : one,
   )
 }
 

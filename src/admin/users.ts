@@ -1,7 +1,8 @@
 // /admin/users: create, list, get, change, suspend, activate, delete.
 
 import { createRoute, z } from '@hono/zod-openapi'
-import { USER_STATUSES, type UserRow } from '../postgres/schema.ts'
+import { USER_STATUSES } from '../../durable-objects/ledger/types.ts'
+import type { UserRow } from '../postgres/schema.ts'
 import { changeUser, createUser, deleteUser, findUser, listUsers, type UserChange } from '../postgres/users.ts'
 import { answers, notFound, problems, restApp, takes } from '../rest/app.ts'
 import { email, encodeCursor, id, name, nextCursor, noQuery, pageQuery, pageRequest, timeZone } from '../rest/fields.ts'

@@ -2,6 +2,7 @@
 // batch itself names: left as it is, they would take the Tollgate key to Anthropic and be refused there.
 
 import type { MiddlewareHandler } from 'hono'
+import { mediaTypeOf } from '../body-type.ts'
 import type { GatewayError } from '../errors.ts'
 import { isObject, parseJsonOrUndefined } from '../providers/answer.ts'
 import { anthropic } from '../providers/anthropic.ts'
@@ -23,7 +24,7 @@ const MAX_BYTES = 1_048_576
 export function batchResultsUrl(): MiddlewareHandler<{ Variables: { request_id: string } }> {
   return async function batchResultsUrl(c, next) {
     await next()
-    const type = c.res.headers.get('content-type')?.split(';')[0]?.trim().toLowerCase()
+    const type = mediaTypeOf(c.res.headers)
     if (c.req.path.endsWith('/results') || c.res.status !== 200 || type !== 'application/json') return
     const text = await readText(c.res)
     if (typeof text !== 'string') {

@@ -3,6 +3,7 @@
 import type { EventDraft } from '../../durable-objects/ledger/types.ts'
 import { GATEWAY_KEY_HEADER } from '../auth/credential.ts'
 import type { GatewayError } from '../errors.ts'
+import { isStorableText } from '../postgres/storable-text.ts'
 
 const PREFIX = 'x-tollgate-'
 export const JOB_ID_HEADER = 'x-tollgate-job-id'
@@ -68,7 +69,7 @@ function readMetadata(text: string | null): Record<string, MetadataValue> | null
   if (entries.length > MAX_METADATA_KEYS) return `must have at most ${MAX_METADATA_KEYS} keys`
   const metadata: Record<string, MetadataValue> = {}
   for (const [key, value] of entries) {
-    if (key === '' || key.length > MAX_METADATA_KEY_LENGTH || !isStorable(key) || TRICK_KEYS.includes(key))
+    if (key === '' || key.length > MAX_METADATA_KEY_LENGTH || !isStorableText(key) || TRICK_KEYS.includes(key))
       return `has a key that is empty, longer than ${MAX_METADATA_KEY_LENGTH}, reserved or not plain text`
     if (!isMetadataValue(value))
       return `must not have this value at ${JSON.stringify(key)}: it is not a string of plain text, an exact number, a boolean or null`
@@ -81,15 +82,10 @@ function readMetadata(text: string | null): Record<string, MetadataValue> | null
 }
 
 function isMetadataValue(value: unknown): value is MetadataValue {
-  if (typeof value === 'string') return isStorable(value)
+  if (typeof value === 'string') return isStorableText(value)
   if (typeof value === 'number')
     return Number.isFinite(value) && (!Number.isInteger(value) || Number.isSafeInteger(value))
   return typeof value === 'boolean' || value === null
-}
-
-/** Postgres keeps neither NUL nor half a surrogate pair in `jsonb`. */
-function isStorable(text: string): boolean {
-  return text.isWellFormed() && !text.includes('\0')
 }
 
 function bad(header: string, problem: string): GatewayError {

@@ -1,6 +1,7 @@
 // A provider's gateway that is called from within another route: the same call at another path, under the same id.
 
 import { type Context, Hono } from 'hono'
+import { executionOf } from '../middleware/answers.ts'
 import type { GatewayEnv } from './call.ts'
 
 /** What it needs of Hono's context, whatever else the app keeps there. */
@@ -35,13 +36,4 @@ export function innerRequest(url: string, from: Headers, bytes: Uint8Array): Req
   headers.delete('transfer-encoding')
   headers.set('content-length', String(bytes.length))
   return new Request(url, { method: 'POST', headers, body: bytes as BodyInit })
-}
-
-/** What keeps work alive after the answer; Hono throws where the host has none. */
-function executionOf(c: Outer): Outer['executionCtx'] | undefined {
-  try {
-    return c.executionCtx
-  } catch {
-    return undefined
-  }
 }

@@ -1,5 +1,6 @@
 // The provider's answer once its headers are here, or why there is none and whether it may have been billed. I/O: fetch.
 
+import { mediaTypeOf } from '../body-type.ts'
 import type { GatewayError } from '../errors.ts'
 import type { AnswerHead } from '../providers/dialect.ts'
 import type { SilenceWatch } from './silence.ts'
@@ -54,7 +55,7 @@ async function isThere(url: string): Promise<boolean> {
 }
 
 export function headOf({ status, headers }: Response): AnswerHead {
-  const type = headers.get('content-type')?.split(';')[0]?.trim().toLowerCase()
+  const type = mediaTypeOf(headers)
   return { status, headers, format: (type && FORMATS[type]) || 'other' }
 }
 

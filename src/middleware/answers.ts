@@ -21,9 +21,14 @@ export function withHeaders(response: Response, headers: Record<string, string>)
 
 /** Keeps the Worker alive until the work is done. Elsewhere nothing ends a promise early. */
 export function keepAlive(c: Context, work: Promise<unknown>): void {
+  executionOf(c)?.waitUntil(work)
+}
+
+/** What keeps work alive after the answer; Hono throws where the host has none. */
+export function executionOf(c: Pick<Context, 'executionCtx'>): Context['executionCtx'] | undefined {
   try {
-    c.executionCtx.waitUntil(work)
+    return c.executionCtx
   } catch {
-    // Hono throws where the host has no ExecutionContext.
+    return undefined
   }
 }

@@ -1,7 +1,7 @@
 // Caps in Postgres, of users and by default. Each change of a user's caps bumps its version in the same transaction.
 
 import { and, asc, eq, sql } from 'drizzle-orm'
-import type { CapType } from '../../durable-objects/ledger/types.ts'
+import type { Cap, CapType } from '../../durable-objects/ledger/types.ts'
 import { type Database, violatedConstraint } from './client.ts'
 import { type CapRow, caps, type DefaultCapRow, defaultCaps } from './schema.ts'
 import { bumpVersion } from './users.ts'
@@ -11,7 +11,7 @@ export interface CapSettings {
   limit_requests?: number | null | undefined
   limit_tokens?: number | null | undefined
   limit_cost_nano_usd?: number | null | undefined
-  on_exceed?: 'clamp' | 'refuse' | undefined
+  on_exceed?: Cap['on_exceed'] | undefined
   is_active?: boolean | undefined
 }
 

@@ -7,6 +7,9 @@ import { isAfter, type Page, type PageRequest, pageOf } from './pages.ts'
 import { type ApiKeyRow, apiKeys } from './schema.ts'
 import { bumpVersion } from './users.ts'
 
+/** Of a row of `api_keys`. */
+export const isActive = sql`(expires_at is null or expires_at > now()) and (revoked_at is null or revoked_at > now())`
+
 /** Active keys of one user: all of them are in the snapshot of its ledger. */
 export const MOST_ACTIVE_KEYS = 100
 
@@ -35,7 +38,7 @@ function insertKey(db: Database, key: NewKey, replaced: { id: string; ends_now: 
         ${key.expires_at?.toISOString() ?? null}::timestamptz, null::timestamptz, now()
       where ${MOST_ACTIVE_KEYS} > (
         select count(*) from api_keys where user_id = ${key.user_id}::uuid and id is distinct from ${endingId}::uuid
-          and (expires_at is null or expires_at > now()) and (revoked_at is null or revoked_at > now())
+          and ${isActive}
       ) and (${replacedId}::uuid is null or exists (
         select from api_keys where user_id = ${key.user_id}::uuid and id = ${replacedId}::uuid and revoked_at is null
       ))`,

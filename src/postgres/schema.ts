@@ -19,11 +19,15 @@ import {
   uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core'
-import { CAP_TYPES, KEY_SCOPES, OUTCOMES, USAGE_SOURCES } from '../../durable-objects/ledger/types.ts'
+import {
+  CAP_TYPES,
+  KEY_SCOPES,
+  ON_EXCEED,
+  OUTCOMES,
+  USAGE_SOURCES,
+  USER_STATUSES,
+} from '../../durable-objects/ledger/types.ts'
 import type { GivenPrice } from '../pricing/override.ts'
-
-export const USER_STATUSES = ['active', 'suspended', 'deleted'] as const
-export const ON_EXCEED = ['clamp', 'refuse'] as const
 
 const instant = (name: string) => timestamp(name, { withTimezone: true, precision: 3, mode: 'date' })
 const count = (name: string) => bigint(name, { mode: 'number' })

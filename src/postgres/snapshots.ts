@@ -1,13 +1,11 @@
 // What a ledger must know of its user, read in one statement and so of one moment, and how it comes to know it.
 
 import { sql } from 'drizzle-orm'
-import type { ActiveKey, CapType, LedgerRpc, Snapshot } from '../../durable-objects/ledger/types.ts'
+import type { ActiveKey, Cap, LedgerRpc, Snapshot } from '../../durable-objects/ledger/types.ts'
 import type { Database } from './client.ts'
+import { isActive } from './keys.ts'
 
-interface CapJson {
-  id: string
-  cap_type: CapType
-  on_exceed: 'clamp' | 'refuse'
+interface CapJson extends Pick<Cap, 'id' | 'cap_type' | 'on_exceed'> {
   requests: number | null
   tokens: number | null
   cost: number | null
@@ -32,7 +30,7 @@ const selectSnapshot = (userId: string) => sql`
       select json_agg(json_build_object('id', id, 'scopes', scopes,
         'expires_at', (extract(epoch from least(expires_at, revoked_at)) * 1000)::bigint) order by id)
       from api_keys
-      where user_id = users.id and (expires_at is null or expires_at > now()) and (revoked_at is null or revoked_at > now())
+      where user_id = users.id and ${isActive}
     ), '[]') as keys
   from users where id = ${userId}`
 

@@ -2,6 +2,7 @@
 
 import { getTableColumns, sql } from 'drizzle-orm'
 import type { UsageEvent } from '../../durable-objects/ledger/types.ts'
+import { rootCause } from '../errors.ts'
 import { type Database, isDataError, sqlState, violatedConstraint } from './client.ts'
 import { usageEvents } from './schema.ts'
 import { storableText } from './storable-text.ts'
@@ -14,8 +15,8 @@ export class EventRejected extends Error {
   override readonly name = 'EventRejected'
   readonly sql_state: string
 
-  constructor(sqlState: string, message: string, options?: ErrorOptions) {
-    super(message, options)
+  constructor(sqlState: string, message: string) {
+    super(message)
     this.sql_state = sqlState
   }
 }
@@ -115,8 +116,7 @@ function rejected(error: unknown): unknown {
 
 /** Postgres quotes what it was given, and drizzle repeats all of it. */
 function messageWithoutValues(error: unknown): string {
-  let last = error
-  while (last instanceof Error && last.cause !== undefined) last = last.cause
+  const last = rootCause(error)
   const message = last instanceof Error ? last.message : ''
   const column = last instanceof Error && 'column' in last && last.column ? ` (column ${last.column})` : ''
   return message.replace(/".*"/s, '"..."') + column

@@ -4,7 +4,6 @@ import { and, desc, eq, sql } from 'drizzle-orm'
 import { type Database, sqlState } from './client.ts'
 import { isAfter, type Page, type PageRequest, pageOf } from './pages.ts'
 import { apiKeys, type UserRow, users } from './schema.ts'
-import { storableText } from './storable-text.ts'
 
 /** First statement of each batch that changes what a ledger must know; undoes the batch where `missingUser` says so. */
 export const bumpVersion = (db: Database, userId: string) => db.execute(sql`select bump_user_version(${userId}::uuid)`)
@@ -44,9 +43,7 @@ export interface Identity {
 }
 
 /** With the default caps, unless the user is there already: then it changes nothing. */
-export async function provisionUser(db: Database, identity: Identity): Promise<void> {
-  const { id } = identity
-  const [issuer, subject, name] = [identity.issuer, identity.subject, identity.name].map(storableText)
+export async function provisionUser(db: Database, { id, issuer, subject, name }: Identity): Promise<void> {
   await db.execute(sql`
     with created as (
       insert into users (id, name, issuer, subject) values (${id}, ${name}, ${issuer}, ${subject})

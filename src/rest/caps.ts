@@ -1,8 +1,8 @@
 // Caps as the API shows them.
 
 import { z } from '@hono/zod-openapi'
-import { CAP_TYPES } from '../../durable-objects/ledger/types.ts'
-import { type CapRow, type DefaultCapRow, ON_EXCEED } from '../postgres/schema.ts'
+import { CAP_TYPES, ON_EXCEED } from '../../durable-objects/ledger/types.ts'
+import type { CapRow, DefaultCapRow } from '../postgres/schema.ts'
 import { limitsSchema, limitsView } from './amounts.ts'
 
 export const capType = z.enum(CAP_TYPES)

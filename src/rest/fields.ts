@@ -3,6 +3,7 @@
 import { z } from '@hono/zod-openapi'
 import { isTimeZone } from '../../durable-objects/ledger/windows.ts'
 import type { PageRequest, Position } from '../postgres/pages.ts'
+import { isStorableText } from '../postgres/storable-text.ts'
 
 // What `timestamptz` and ISO 8601's four digits both can say.
 const LATEST_MS = Date.parse('9999-12-31T23:59:59.999Z')
@@ -11,7 +12,7 @@ const storable = (string: z.ZodString, most: number) =>
   string
     .min(1, 'must not be empty')
     .max(most, `must have at most ${most} characters`)
-    .refine((value) => value.isWellFormed() && !value.includes('\0'), 'must not contain NUL or lone surrogates')
+    .refine(isStorableText, 'must not contain NUL or lone surrogates')
 
 /** One to `most` characters that Postgres can store. */
 export const text = (most: number) => storable(z.string(), most)
@@ -30,7 +31,7 @@ const INSTANT = 'must be an ISO 8601 date and time with Z or an offset'
 const instantOr = (fault: string) =>
   z.iso
     .datetime({ offset: true, error: fault })
-    .refine(isStorable, 'must lie between 1970 and 9999')
+    .refine(isInRange, 'must lie between 1970 and 9999')
     .transform((value) => new Date(value))
 
 /** ISO 8601 with `Z` or an offset. */
@@ -38,7 +39,7 @@ export const instant = instantOr(INSTANT)
 /** In URLs, where a plus sign is a space. */
 export const queryInstant = instantOr(`${INSTANT}, whose + is %2B in a URL`)
 
-function isStorable(value: string): boolean {
+function isInRange(value: string): boolean {
   const ms = Date.parse(value)
   return ms >= 0 && ms <= LATEST_MS
 }
