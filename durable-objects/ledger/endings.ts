@@ -39,8 +39,7 @@ export class Endings {
     const { reservations, counters, epochs } = this.#parts
     const { request_id, reserved_at, hold: amount, granted_output_tokens, clamped, draft, epoch } = call
     epochs.settle(epoch, amount)
-    const written = { request_id, reserved_at, expires_at, amount, granted_output_tokens, clamped, draft, epoch: 0 }
-    reservations.hold(written)
+    reservations.hold({ request_id, reserved_at, expires_at, amount, granted_output_tokens, clamped, draft })
     counters.hold(reserved_at, amount, 1)
   }
 
@@ -86,7 +85,7 @@ export class Endings {
   /** With a row at once: what goes on at a provider outlives this life of the ledger. */
   #continue({ request_id, for_ms }: Continuation, { reserved_at, hold, draft }: Settlement, now: number): void {
     const { reservations, counters } = this.#parts
-    const unasked = { granted_output_tokens: null, clamped: false, epoch: 0 }
+    const unasked = { granted_output_tokens: null, clamped: false }
     reservations.hold({ request_id, reserved_at, expires_at: now + for_ms, amount: hold, draft, ...unasked })
     counters.hold(reserved_at, hold, 1)
   }

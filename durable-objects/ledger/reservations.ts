@@ -56,7 +56,15 @@ export class Reservations {
     return { reserved_at, granted_output_tokens, clamped: clamped === 1, amount: amountOf(row), outcome, draft }
   }
 
-  hold({ request_id, reserved_at, expires_at, amount, granted_output_tokens, clamped, draft }: Hold): void {
+  hold({
+    request_id,
+    reserved_at,
+    expires_at,
+    amount,
+    granted_output_tokens,
+    clamped,
+    draft,
+  }: Omit<Hold, 'epoch'>): void {
     const row = [request_id, reserved_at, expires_at, ...columnsOf(amount), granted_output_tokens, clamped ? 1 : 0]
     this.#sql.all(HOLD, ...row, JSON.stringify(draft))
   }

@@ -210,8 +210,8 @@ export interface Continuation {
 }
 
 /**
- * How a call ended that had gone on. Repeating it changes nothing; a call that the ledger does not know is none of
- * its. Usage as in a settlement: null charges what is held. The draft is of use only where the ledger has lost the
+ * How a call ended that had gone on. Repeating it changes nothing; a call that the ledger does not know is
+ * ignored. Usage as in a settlement: null charges what is held. The draft is of use only where the ledger has lost the
  * call's own.
  */
 export interface Conclusion extends Pick<Settlement, 'request_id' | 'usage_source' | 'draft' | 'facts'> {

@@ -9,6 +9,7 @@ import { limitsOfChangedCap, limitsOfNewCap } from '../rest/amounts.ts'
 import { answers, notFound, problems, restApp, takes } from '../rest/app.ts'
 import { capSchema, capType, capView, onExceed } from '../rest/caps.ts'
 import { id, noQuery } from '../rest/fields.ts'
+import { invalidField } from '../rest/invalid-request.ts'
 import { statusSchema, statusView, userStatus } from '../rest/status.ts'
 import { changeAndPush } from './change.ts'
 import type { AdminDeps } from './deps.ts'
@@ -153,7 +154,6 @@ function secondCap(type: string): GatewayFault {
 }
 
 function unlimitedCap(): GatewayFault {
-  const fault = { field: 'limits', message: 'must leave at least one limit' }
-  const message = `${fault.field}: ${fault.message}. Delete the cap or set is_active to false instead.`
-  return new GatewayFault({ code: 'invalid_request', message, field: fault.field, errors: [fault] })
+  const hint = '. Delete the cap or set is_active to false instead.'
+  return invalidField('limits', 'must leave at least one limit', hint)
 }

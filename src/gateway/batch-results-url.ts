@@ -18,7 +18,6 @@ const MAX_BYTES = 1_048_576
  * @example
  * ```ts
  * app.use('/anthropic/v1/messages/batches/*', batchResultsUrl())
- * app.use('/anthropic/v1/messages/batches', batchResultsUrl())
  * ```
  */
 export function batchResultsUrl(): MiddlewareHandler<{ Variables: { request_id: string } }> {

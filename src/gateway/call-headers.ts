@@ -6,14 +6,14 @@ import type { GatewayError } from '../errors.ts'
 import { isStorableText } from '../postgres/storable-text.ts'
 
 const PREFIX = 'x-tollgate-'
-export const JOB_ID_HEADER = 'x-tollgate-job-id'
-export const BATCH_ID_HEADER = 'x-tollgate-batch-id'
-export const SESSION_ID_HEADER = 'x-tollgate-session-id'
-export const METADATA_HEADER = 'x-tollgate-metadata'
+const JOB_ID_HEADER = 'x-tollgate-job-id'
+const BATCH_ID_HEADER = 'x-tollgate-batch-id'
+const SESSION_ID_HEADER = 'x-tollgate-session-id'
+const METADATA_HEADER = 'x-tollgate-metadata'
 /** Every other `x-tollgate-*` header of a request is refused, so that a mistyped one is not silently lost. */
-export const KNOWN_HEADERS = [GATEWAY_KEY_HEADER, JOB_ID_HEADER, BATCH_ID_HEADER, SESSION_ID_HEADER, METADATA_HEADER]
+const KNOWN_HEADERS = [GATEWAY_KEY_HEADER, JOB_ID_HEADER, BATCH_ID_HEADER, SESSION_ID_HEADER, METADATA_HEADER]
 
-export const MAX_METADATA_BYTES = 2_048
+const MAX_METADATA_BYTES = 2_048
 const MAX_METADATA_KEYS = 16
 const MAX_METADATA_KEY_LENGTH = 64
 /** Printable ASCII without the comma, which is how `Headers` joins a header that was sent twice. */

@@ -25,7 +25,7 @@ import { answerHeaders, type Outgoing, upstreamRequest } from './upstream-reques
 /** Where an operation does not say how long its calls may go on. */
 const CONTINUES_FOR_MS = 24 * 3_600 * 1_000
 
-export const CLAMPED_HEADER = 'tollgate-clamped'
+const CLAMPED_HEADER = 'tollgate-clamped'
 
 /** A JSON answer up to this size is kept until its call is settled. */
 const MAX_WHOLE_BYTES = 1_048_576

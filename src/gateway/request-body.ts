@@ -4,7 +4,7 @@ import { encodingFault, mediaTypeOf } from '../body-type.ts'
 import type { GatewayError } from '../errors.ts'
 import { concatBytes } from '../providers/bytes.ts'
 
-export const MAX_BODY_BYTES = 20 * 1024 * 1024
+const MAX_BODY_BYTES = 20 * 1024 * 1024
 
 /** Of a body that is too large, so much is read and forgotten: a client that is still sending hears no answer. */
 const MAX_FORGOTTEN_BYTES = 80 * 1024 * 1024

@@ -30,7 +30,6 @@ export function gatewayRoutes(services: Services) {
   }))
 
   const app = new Hono<{ Variables: { request_id: string } }>()
-  app.use('/anthropic/v1/messages/batches', batchResultsUrl())
   app.use('/anthropic/v1/messages/batches/*', batchResultsUrl())
   const bedrock = providers.find(({ dialect }) => dialect.provider === 'bedrock')
   // It reads every body once more, so that it stands there only where it is wanted.

@@ -90,7 +90,7 @@ export function openHold(ledgerOf: LedgerOf, asked: Ask, admission: Admission): 
 }
 
 /** The hold of a ledger that did not answer, should it have taken one. */
-export async function releaseOf(ask: Ask, started_at: number): Promise<Settlement> {
+export function releaseOf(ask: Ask, started_at: number): Settlement {
   const end: CallEnd = { outcome: 'released', usage: null, usage_source: 'reported' }
   const seen = { status: 503, error_class: 'ledger_unavailable' }
   return toSettlement(ask, { hold: NOTHING, reserved_at: started_at, epoch: 0 }, end, seen)

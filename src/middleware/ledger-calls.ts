@@ -42,7 +42,7 @@ export async function mayGoOn(ledgerOf: LedgerOf, call: CallUnderWay): Promise<b
 }
 
 /** True when the ledger has it. Never throws. */
-export async function settle(ledgerOf: LedgerOf, ended: Promise<Settlement>): Promise<boolean> {
+export async function settle(ledgerOf: LedgerOf, ended: Settlement | Promise<Settlement>): Promise<boolean> {
   const settlement = await ended
   const { user_id } = settlement.draft
   return insist(`could not settle ${settlement.request_id}`, () => ledgerOf(user_id).settle(settlement))

@@ -4,7 +4,7 @@ import type { MiddlewareHandler } from 'hono'
 import { v7 } from 'uuid'
 import { setHeaders } from './answers.ts'
 
-export const REQUEST_ID_HEADER = 'x-tollgate-request-id'
+const REQUEST_ID_HEADER = 'x-tollgate-request-id'
 
 /** Sets `c.var.request_id`. The client never chooses it: it is what calls are counted by. */
 export function requestId(newId: () => string = v7): MiddlewareHandler<{ Variables: { request_id: string } }> {

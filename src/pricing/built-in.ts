@@ -1,28 +1,9 @@
 // Prices that the catalogue lacks and that are simple enough to be sure of: what is billed by the piece. Data; pure.
 
-import type { Price } from './price.ts'
+import { type Price, priceWithoutTokens } from './price.ts'
 
-const NOTHING = {
-  input: 0,
-  cached_input: 0,
-  cache_write_5m: 0,
-  cache_write_1h: 0,
-  output: 0,
-  audio_input: null,
-  audio_output: null,
-}
-
-const perUnit = (priced_as: string, unit_nano_usd: number): Price => ({
-  rates: NOTHING,
-  long_context: [],
-  tier_percent: new Map(),
-  web_search_nano_usd_per_million: 0,
-  request_nano_usd: 0,
-  unit_nano_usd,
-  context_window: null,
-  priced_as,
-  price_source: 'built-in',
-})
+const perUnit = (priced_as: string, unit_nano_usd: number): Price =>
+  priceWithoutTokens({ priced_as, price_source: 'built-in', unit_nano_usd })
 
 /** By `provider model`; https://platform.openai.com/docs/pricing. */
 export const BUILT_IN: ReadonlyMap<string, Price> = new Map([

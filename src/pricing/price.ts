@@ -37,6 +37,32 @@ export interface Price {
   price_source: PriceSource
 }
 
+const FREE_TOKENS: Rates = {
+  input: 0,
+  cached_input: 0,
+  cache_write_5m: 0,
+  cache_write_1h: 0,
+  output: 0,
+  audio_input: null,
+  audio_output: null,
+}
+
+/** Of what is billed by the call or by the piece, and whose tokens cost nothing. */
+export function priceWithoutTokens(
+  of: Pick<Price, 'priced_as' | 'price_source'> & Partial<Pick<Price, 'request_nano_usd' | 'unit_nano_usd'>>,
+): Price {
+  return {
+    rates: FREE_TOKENS,
+    long_context: [],
+    tier_percent: new Map(),
+    web_search_nano_usd_per_million: 0,
+    request_nano_usd: 0,
+    unit_nano_usd: null,
+    context_window: null,
+    ...of,
+  }
+}
+
 /** `price_source` of a call that has no price: under no cost cap it is allowed, and recorded with a cost of 0. */
 export const NO_PRICE = 'none'
 

@@ -144,7 +144,7 @@ export function meterFrames(
 }
 
 /** Bedrock's own word for an error as one of our stable classes. */
-export function exceptionClass(type: string): string {
+function exceptionClass(type: string): string {
   if (/throttl|quota/i.test(type)) return 'upstream_rate_limited'
   return /unavailable|notReady/i.test(type) ? 'upstream_overloaded' : 'upstream_error'
 }

@@ -2,13 +2,13 @@
 // https://developers.google.com/maps/documentation/places/web-service/usage-and-billing
 
 import type { GatewayError } from '../errors.ts'
-import type { Price } from '../pricing/price.ts'
+import { type Price, priceWithoutTokens } from '../pricing/price.ts'
 import type { Asked, Dialect } from './dialect.ts'
 import { googleError, googleErrorResponse, readGoogleCredential, setGoogleCredential } from './google-errors.ts'
-import { perCallOperation, pricePerCall } from './per-call.ts'
+import { perCallOperation } from './per-call.ts'
 import { sseError } from './sse.ts'
 
-export const PLACES_PROVIDER = 'google-places'
+const PLACES_PROVIDER = 'google-places'
 
 /**
  * Google's list prices in nano-dollars a request, the first band of volume, without the free calls of each month (which
@@ -37,7 +37,11 @@ export type PlacesSku = keyof typeof PLACES_LIST_PRICES
 /** For the price book to ask before its catalogue and after an admin's own. */
 export function placesPrices(provider: string, model: string): Price | undefined {
   if (provider !== PLACES_PROVIDER || !isSku(model)) return undefined
-  return pricePerCall(model, PLACES_LIST_PRICES[model], 'google-maps-list-prices')
+  return priceWithoutTokens({
+    priced_as: model,
+    price_source: 'google-maps-list-prices',
+    request_nano_usd: PLACES_LIST_PRICES[model],
+  })
 }
 
 const isSku = (model: string): model is PlacesSku => Object.hasOwn(PLACES_LIST_PRICES, model)

@@ -14,7 +14,7 @@ const MAX_SECONDS = 86_400
 const BLANK: Metered = { ...UNREAD, may_hide_output: true }
 
 /** Tokens, or seconds as units. Null where neither is told, or is no count. */
-export function readAudioUsage({ usage, duration }: JsonObject): TokenUsage | null {
+function readAudioUsage({ usage, duration }: JsonObject): TokenUsage | null {
   if (isObject(usage) && typeof usage.input_tokens === 'number' && typeof usage.output_tokens === 'number') {
     const details = isObject(usage.input_token_details) ? usage.input_token_details : {}
     const input_tokens = tokenCount(usage.input_tokens)

@@ -10,7 +10,7 @@ import { PLAIN_BOUND } from './answer.ts'
 import type { Bound, JsonObject, Operation } from './dialect.ts'
 import { invalidField, readModel, unknownField } from './fields.ts'
 import { meterSpeech, meterTranscript } from './openai-audio-meter.ts'
-import { readFormBoolean, readFormModel, tokensOfForm, unknownFormField } from './openai-form.ts'
+import { readFormBoolean, tokensOfForm, unknownFormField } from './openai-form.ts'
 import { tokensOfText } from './text-bound.ts'
 
 /** Their context window, which a transcript can fill; its own limit is far lower. */
@@ -51,11 +51,8 @@ export const audioOperations: Operation[] = [
   },
 ]
 
-export function readTranscriptBound(
-  form: JsonObject,
-  known: ReadonlySet<string> = TRANSCRIPTION_FIELDS,
-): Bound | GatewayError {
-  const model = readFormModel(form)
+function readTranscriptBound(form: JsonObject, known: ReadonlySet<string>): Bound | GatewayError {
+  const model = readModel(form)
   if (isRefusal(model)) return model
   const stream = readFormBoolean(form, 'stream')
   if (isRefusal(stream)) return stream
@@ -79,7 +76,7 @@ function findUnbounded(form: JsonObject, model: string, byTokens: boolean): stri
   return form.chunking_strategy === undefined ? null : 'chunking_strategy'
 }
 
-export function readSpeechBound(body: JsonObject, bytes: number): Bound | GatewayError {
+function readSpeechBound(body: JsonObject, bytes: number): Bound | GatewayError {
   const model = readModel(body)
   if (isRefusal(model)) return model
   if (typeof body.input !== 'string') return invalidField('input', 'a string')

@@ -32,7 +32,7 @@ export const completions: Operation = {
   },
 }
 
-export function readCompletionsBound(body: JsonObject, bytes: number): Bound | GatewayError {
+function readCompletionsBound(body: JsonObject, bytes: number): Bound | GatewayError {
   const model = readModel(body)
   if (isRefusal(model)) return model
   const stream = readBoolean(body, 'stream')
@@ -60,7 +60,7 @@ export function readCompletionsBound(body: JsonObject, bytes: number): Bound | G
   }
 }
 
-export function editCompletions(body: JsonObject, granted_output_tokens: number | null): Edit[] {
+function editCompletions(body: JsonObject, granted_output_tokens: number | null): Edit[] {
   const edits = askForUsage(body)
   const asked = typeof body.max_tokens === 'number' ? body.max_tokens : Number.POSITIVE_INFINITY
   if (granted_output_tokens === null || asked <= granted_output_tokens) return edits

@@ -32,7 +32,7 @@ export const embeddings: Operation = {
 export const moderations = unmetered('moderations', '/v1/moderations', 'POST')
 
 /** Tokens as numbers are shorter than their digits and commas. */
-export function readEmbeddingsBound(body: JsonObject, bytes: number): Bound | GatewayError {
+function readEmbeddingsBound(body: JsonObject, bytes: number): Bound | GatewayError {
   const model = readModel(body)
   if (isRefusal(model)) return model
   const inputs = countInputs(body.input, 'input')
@@ -56,7 +56,7 @@ const readEmbeddings = ({ data, usage, model, error }: JsonObject): Metered => (
   error_class: error ? errorClass(error) : null,
 })
 
-export function readEmbeddingsUsage(usage: unknown): TokenUsage | null {
+function readEmbeddingsUsage(usage: unknown): TokenUsage | null {
   if (!isObject(usage) || typeof usage.prompt_tokens !== 'number') return null
   const read = { ...NO_USAGE, input_tokens: Math.max(tokenCount(usage.prompt_tokens), tokenCount(usage.total_tokens)) }
   return isWhole(read) ? read : null

@@ -14,12 +14,6 @@ export function readText(form: JsonObject, name: string): string | null | Gatewa
   return typeof value === 'string' ? value : invalidField(name, 'text, sent once')
 }
 
-export function readFormModel(form: JsonObject): string | GatewayError {
-  const model = readText(form, 'model')
-  if (isRefusal(model)) return model
-  return model !== null && model.length <= 200 ? model : invalidField('model', 'a string of 1 to 200 characters')
-}
-
 export function readFormBoolean(form: JsonObject, name: string): boolean | GatewayError {
   const text = readText(form, name)
   if (isRefusal(text)) return text

@@ -16,7 +16,7 @@ export function meterImages(asked: AskedImages, { format }: AnswerHead): Meter {
 }
 
 /** Null where a number is missing or is no count. */
-export function readImageUsage(usage: unknown): TokenUsage | null {
+function readImageUsage(usage: unknown): TokenUsage | null {
   if (!isObject(usage)) return null
   if (typeof usage.input_tokens !== 'number' || typeof usage.output_tokens !== 'number') return null
   const details = isObject(usage.input_tokens_details) ? usage.input_tokens_details : {}

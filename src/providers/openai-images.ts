@@ -5,15 +5,7 @@ import { type GatewayError, isRefusal } from '../errors.ts'
 import { PLAIN_BOUND } from './answer.ts'
 import type { Asked, Bound, JsonObject, Operation } from './dialect.ts'
 import { invalidField, readBoolean, readModel, readPositiveInteger, unknownField } from './fields.ts'
-import {
-  countFiles,
-  readFormBoolean,
-  readFormCount,
-  readFormModel,
-  readText,
-  tokensOfForm,
-  unknownFormField,
-} from './openai-form.ts'
+import { countFiles, readFormBoolean, readFormCount, readText, tokensOfForm, unknownFormField } from './openai-form.ts'
 import { meterImages } from './openai-images-meter.ts'
 import { tokensOfText } from './text-bound.ts'
 
@@ -94,7 +86,7 @@ const askedOf = ({ model, n }: Asked['body']) => ({ by_image: isByImage(String(m
 
 const isByImage = (model: string) => /^dall-e-/.test(model)
 
-export function readGenerationBound(body: JsonObject, bytes: number): Bound | GatewayError {
+function readGenerationBound(body: JsonObject, bytes: number): Bound | GatewayError {
   const model = readModel(body)
   if (isRefusal(model)) return model
   const stream = readBoolean(body, 'stream')
@@ -114,8 +106,8 @@ export function readGenerationBound(body: JsonObject, bytes: number): Bound | Ga
   })
 }
 
-export function readFormBound(form: JsonObject, known: ReadonlySet<string> = EDIT_FIELDS): Bound | GatewayError {
-  const model = readFormModel(form)
+function readFormBound(form: JsonObject, known: ReadonlySet<string>): Bound | GatewayError {
+  const model = readModel(form)
   if (isRefusal(model)) return model
   const stream = readFormBoolean(form, 'stream')
   if (isRefusal(stream)) return stream

@@ -99,7 +99,7 @@ function conclude(response: JsonObject): Concluded {
 }
 
 /** Null where a number is missing or is no count. Cached and cache-written tokens are inside the total. */
-export function readResponsesUsage({ usage, output }: JsonObject): TokenUsage | null {
+function readResponsesUsage({ usage, output }: JsonObject): TokenUsage | null {
   const tokens = readTotals(usage)
   if (tokens === null) return null
   const items = Array.isArray(output) ? output : []

@@ -32,24 +32,7 @@ const realtime = refused(
   'Tollgate does not meter realtime sessions (websockets), so they are refused.',
 )
 
-/**
- * All that is passed on to OpenAI, and what is refused with a reason of its own. Everything else is refused, too.
- *
- * | operation                                         | bound                                        | metered as            |
- * | ------------------------------------------------- | -------------------------------------------- | --------------------- |
- * | chat/completions, completions                     | bytes, `max_tokens` x choices                | tokens                |
- * | responses                                         | bytes or context window, `max_output_tokens` | tokens, searches      |
- * | responses/:id (GET, DELETE), cancel               | -                                            | ends background calls |
- * | responses/:id/input_items, responses/input_tokens | -                                            | one request           |
- * | embeddings                                        | bytes                                        | tokens                |
- * | images/*                                          | bytes, tokens of an image x `n`              | tokens, or images     |
- * | audio/transcriptions, audio/translations          | context window; whisper: none                | tokens, or seconds    |
- * | audio/speech                                      | characters; gpt-4o-mini-tts: none            | characters, or tokens |
- * | batches                                           | none                                         | tokens, when it ends  |
- * | batches/:id, cancel                               | -                                            | ends a batch          |
- * | files, moderations, models                        | -                                            | one request           |
- * | realtime, lists of files and batches              | refused                                      |                       |
- */
+/** Everything else is refused. What bounds each, and how it is metered: README.md beside this file. */
 const operations: Operation[] = [
   chatCompletions,
   completions,

@@ -4,7 +4,7 @@
 import { z } from 'zod'
 import type { GatewayError } from '../errors.ts'
 import { nanoUsdOfUsd } from '../pricing/money.ts'
-import type { Price, PriceSource } from '../pricing/price.ts'
+import { type Price, priceWithoutTokens } from '../pricing/price.ts'
 import { MAYBE_BILLED, NO_USAGE, PLAIN_BOUND, UNREAD } from './answer.ts'
 import { readBearer, withQuery } from './bearer.ts'
 import { baseUrl, forwardedHeader, headerName, providerName } from './configured-fields.ts'
@@ -109,33 +109,17 @@ export function perCallPrices(
   const prices = new Map<string, Price>()
   for (const { provider, routes } of services) {
     for (const { name, usd_per_request } of routes) {
-      prices.set(`${provider} ${name}`, pricePerCall(name, nanoUsdOfUsd(usd_per_request), 'configuration'))
+      prices.set(
+        `${provider} ${name}`,
+        priceWithoutTokens({
+          priced_as: name,
+          price_source: 'configuration',
+          request_nano_usd: nanoUsdOfUsd(usd_per_request),
+        }),
+      )
     }
   }
   return (provider, model) => prices.get(`${provider} ${model}`)
-}
-
-/** A price of calls alone. */
-export function pricePerCall(priced_as: string, request_nano_usd: number, price_source: PriceSource): Price {
-  return {
-    rates: {
-      input: 0,
-      cached_input: 0,
-      cache_write_5m: 0,
-      cache_write_1h: 0,
-      output: 0,
-      audio_input: null,
-      audio_output: null,
-    },
-    long_context: [],
-    tier_percent: new Map(),
-    web_search_nano_usd_per_million: 0,
-    request_nano_usd,
-    unit_nano_usd: null,
-    context_window: null,
-    priced_as,
-    price_source,
-  }
 }
 
 /** An operation that uses no tokens and has a price, found by what it is called in the price book. */

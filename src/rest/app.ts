@@ -42,7 +42,7 @@ function logFault(error: GatewayError, thrown: unknown): void {
 
 export const notFound = (what: string) => new GatewayFault({ code: 'not_found', message: `There is no such ${what}.` })
 
-export const problemSchema = z
+const problemSchema = z
   .object({
     type: z.string(),
     title: z.string(),
@@ -66,6 +66,9 @@ export const takes = <S extends z.ZodType>(schema: S) => ({
   required: true,
   content: { 'application/json': { schema } },
 })
+
+/** Where callers put their credential; the names are those of the document's security schemes. */
+export const callerSecurity = [{ bearer: [] }, { 'x-api-key': [] }, { 'x-tollgate-key': [] }]
 
 const PROBLEMS_OF_EVERY_ROUTE = [400, 401, 403, 503]
 

@@ -35,7 +35,9 @@ export async function pushSnapshot({ db, ledgerOf }: Deps, userId: string): Prom
   throw notYetInForce(cause)
 }
 
-/** Also what refuses a change says so: an earlier one is saved, and may be the one that was asked for again. */
+/**
+ * Not "your change is saved": where the change was refused, what is saved may be the same change, made by an earlier request.
+ */
 export function notYetInForce(cause: unknown): GatewayFault {
   const message =
     'What is saved is not yet in force. Repeat the request until it is not a 503: that brings it into force.'

@@ -2,6 +2,7 @@
 
 import type { z } from '@hono/zod-openapi'
 import type { GatewayError } from '../errors.ts'
+import { GatewayFault } from '../fault.ts'
 import { wordsOf } from '../issue-words.ts'
 
 /**
@@ -19,6 +20,12 @@ export function invalidRequest(error: z.ZodError, input: unknown, target = 'json
   const [first] = errors
   if (!first) return { code: 'invalid_request', message: 'The request is not valid.' }
   return { code: 'invalid_request', message: `${first.field}: ${first.message}`, field: first.field, errors }
+}
+
+/** One field at fault, which only the handler could see. `hint` follows the message. */
+export function invalidField(field: string, message: string, hint = ''): GatewayFault {
+  const errors = [{ field, message }]
+  return new GatewayFault({ code: 'invalid_request', message: `${field}: ${message}${hint}`, field, errors })
 }
 
 function faultsOf(issue: z.core.$ZodIssue, input: unknown, target: string): [string, string][] {

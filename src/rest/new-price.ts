@@ -14,15 +14,17 @@ const MOST_TIERS = 16
 const MOST_THRESHOLDS = 8
 const MOST_WINDOW = 100_000_000
 
-export const RATE_KINDS = [
-  'input',
-  'cached_input',
-  'cache_write_5m',
-  'cache_write_1h',
-  'output',
-  'audio_input',
-  'audio_output',
-] as const satisfies (keyof Rates)[]
+// As an object, so that none can be forgotten.
+const KINDS = {
+  input: true,
+  cached_input: true,
+  cache_write_5m: true,
+  cache_write_1h: true,
+  output: true,
+  audio_input: true,
+  audio_output: true,
+} satisfies Record<keyof Rates, true>
+export const RATE_KINDS = Object.keys(KINDS) as (keyof Rates)[]
 
 const amountFault = 'must be a decimal amount of US dollars, such as "0.15"'
 

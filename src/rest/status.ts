@@ -121,7 +121,8 @@ async function statusOf(
   return answer
 }
 
-async function ask<T>(rpc: () => Promise<T>): Promise<T> {
+/** @throws {GatewayFault} `ledger_unavailable` */
+export async function ask<T>(rpc: () => Promise<T>): Promise<T> {
   try {
     return await rpc()
   } catch (cause) {

@@ -3,13 +3,13 @@
 import { z } from '@hono/zod-openapi'
 import { CAP_TYPES, type CapType } from '../../durable-objects/ledger/types.ts'
 import { windowOf } from '../../durable-objects/ledger/windows.ts'
-import { GatewayFault } from '../fault.ts'
 import type { Database } from '../postgres/client.ts'
 import type { EventFilter } from '../postgres/events.ts'
 import { GROUPS, type Group, SUMS, sumEvents, type Totals } from '../postgres/totals.ts'
 import { centsOfNanoUsd, usdOfNanoUsd } from '../pricing/money.ts'
 import { eventFilters, eventSchema, isInOrder, order } from './events.ts'
 import { id, queryInstant, timeZone } from './fields.ts'
+import { invalidField } from './invalid-request.ts'
 
 /** A month of hours. */
 const MOST_WINDOWS = 750
@@ -83,7 +83,7 @@ export async function totalsView(db: Database, { window, time_zone, group_by = [
   const starts = startsOf(window, time_zone, filter.from.getTime(), filter.to.getTime())
   const rows = await sumEvents(db, { filter, group_by, starts, limit: MOST_ROWS + 1 })
   if (rows.length > MOST_ROWS) {
-    throw invalid('group_by', `makes more than ${MOST_ROWS} rows: name fewer fields or filter more events out`)
+    throw invalidField('group_by', `makes more than ${MOST_ROWS} rows: name fewer fields or filter more events out`)
   }
   return { time_zone, data: rows.map((row) => rowView(row, window === 'total' ? null : starts)) }
 }
@@ -92,7 +92,7 @@ function startsOf(window: CapType, timeZone: string, from: number, to: number): 
   const starts: number[] = []
   for (let at: number | null = from; at !== null && at < to; ) {
     if (starts.length === MOST_WINDOWS) {
-      throw invalid('to', `must be at most ${MOST_WINDOWS} ${window} windows after from`)
+      throw invalidField('to', `must be at most ${MOST_WINDOWS} ${window} windows after from`)
     }
     const { start, end } = windowOf(window, timeZone, at)
     starts.push(start)
@@ -117,6 +117,3 @@ function rowView({ window, events, ...row }: Totals, starts: number[] | null) {
     cost_usd: usdOfNanoUsd(cost_nano_usd),
   }
 }
-
-const invalid = (field: string, fault: string) =>
-  new GatewayFault({ code: 'invalid_request', message: `${field}: ${fault}.`, field })

@@ -6,11 +6,11 @@ import { GatewayFault } from '../fault.ts'
 import { refusalError } from '../middleware/refusal-error.ts'
 import { IN_FORCE_AFTER_MS } from '../pricing/overrides.ts'
 import type { ExplainingPriceBook, Explanation } from '../pricing/price-book.ts'
-import { answers, problems, restApp } from '../rest/app.ts'
+import { answers, callerSecurity, problems, restApp } from '../rest/app.ts'
 import { noQuery } from '../rest/fields.ts'
 import { providerFault } from '../rest/known-provider.ts'
 import { amountsOfPrice, appliedView } from '../rest/prices.ts'
-import type { UsageCaller } from '../rest/status.ts'
+import { ask, type UsageCaller } from '../rest/status.ts'
 
 const version = z.object({ id: z.guid(), effective_from: z.iso.datetime() }).nullable()
 
@@ -36,7 +36,7 @@ const explain = createRoute({
   path: '/{provider}/{model}',
   operationId: 'getAppliedPrice',
   tags: ['prices'],
-  security: [{ bearer: [] }, { 'x-api-key': [] }, { 'x-tollgate-key': [] }],
+  security: callerSecurity,
   summary: 'The price of a model that would apply now, and why',
   request: {
     params: z.object({
@@ -90,12 +90,7 @@ export function appliedPriceRoutes({ prices, providers, ledgerOf }: PriceRouteDe
 
 /** Any valid key may ask, whatever its scope; so may a subject that is not a user yet. */
 async function refuseInvalid(ledgerOf: LedgerOf, { user_id, key_id }: UsageCaller): Promise<void> {
-  const answer = await ledgerOf(user_id)
-    .status({ key_id, scope: 'call' })
-    .catch((cause) => {
-      const message = 'The ledger does not answer. Try again.'
-      throw new GatewayFault({ code: 'ledger_unavailable', message }, { cause })
-    })
+  const answer = await ask(() => ledgerOf(user_id).status({ key_id, scope: 'call' }))
   if (!('refusal' in answer)) return
   const { reason } = answer.refusal
   if (reason !== 'missing_scope' && reason !== 'no_config') throw new GatewayFault(refusalError(answer.refusal))

@@ -3,16 +3,13 @@
 import { createRoute, z } from '@hono/zod-openapi'
 import { listCaps } from '../postgres/caps.ts'
 import { listEvents } from '../postgres/events.ts'
-import { answers, problems, restApp } from '../rest/app.ts'
+import { answers, callerSecurity, problems, restApp } from '../rest/app.ts'
 import { capSchema, capView } from '../rest/caps.ts'
 import { eventsSchema, eventsView, ownEventsQuery } from '../rest/events.ts'
 import { noQuery, pageRequest } from '../rest/fields.ts'
 import type { Deps } from '../rest/in-force.ts'
 import { callerStatus, statusSchema, statusView, type UsageCaller } from '../rest/status.ts'
 import { ownTotalsQuery, totalsSchema, totalsView } from '../rest/totals.ts'
-
-/** Where callers put their credential; the names are those of the document's security schemes. */
-const callerSecurity = [{ bearer: [] }, { 'x-api-key': [] }, { 'x-tollgate-key': [] }]
 
 const caps = createRoute({
   method: 'get',
