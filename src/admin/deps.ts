@@ -12,6 +12,6 @@ export interface AdminDeps extends Deps {
   newId: () => string
   /** Those that a price can be of. */
   providers: readonly string[]
-  /** Where the workers read the prices that are set here; null or left out: none can be set. */
-  priceStore?: PriceStore | null
+  /** Where the workers read the prices that are set here; null: none can be set. */
+  priceStore: PriceStore | null
 }

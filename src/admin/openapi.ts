@@ -37,7 +37,7 @@ const SECURITY_SCHEMES = {
 export interface RestRoutes {
   admin: ReturnType<typeof adminRoutes>
   usage: ReturnType<typeof usageRoutes>
-  prices?: ReturnType<typeof appliedPriceRoutes>
+  prices: ReturnType<typeof appliedPriceRoutes>
 }
 
 /**
@@ -50,7 +50,7 @@ export function openApiRoutes({ admin, usage, prices }: RestRoutes): Hono {
   const rest = new OpenAPIHono()
   rest.route('/admin', admin)
   rest.route('/usage', usage)
-  if (prices) rest.route('/prices', prices)
+  rest.route('/prices', prices)
   for (const [name, scheme] of Object.entries(SECURITY_SCHEMES))
     rest.openAPIRegistry.registerComponent('securitySchemes', name, scheme)
   let document: object | undefined

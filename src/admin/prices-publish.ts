@@ -2,17 +2,12 @@
 
 import type { Context } from 'hono'
 import { GatewayFault } from '../fault.ts'
-import type { Database } from '../postgres/client.ts'
 import { isSecondPrice, isTooManyPrices, loadOverrides, MOST_PRICES } from '../postgres/prices.ts'
 import { encodeOverrides, IN_FORCE_AFTER_MS, type PriceStore } from '../pricing/overrides.ts'
 import { notYetInForce } from '../rest/in-force.ts'
+import type { AdminDeps } from './deps.ts'
 
-export interface PriceDeps {
-  db: Database
-  /** Null (or left out) where no store is configured. */
-  priceStore?: PriceStore | null
-  now: () => number
-}
+type PriceDeps = Pick<AdminDeps, 'db' | 'priceStore' | 'now'>
 
 /** KV takes one write of a key a second. */
 const WAITS_MS = [0, 1_100, 2_200, 4_400]

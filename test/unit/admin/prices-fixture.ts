@@ -58,7 +58,7 @@ export async function openPrices() {
     await next()
   })
   app.route('/admin', adminRoutes({ ...deps, priceStore: store }))
-  app.route('/bare/admin', adminRoutes(deps))
+  app.route('/bare/admin', adminRoutes({ ...deps, priceStore: null }))
   // A book that is new has read what is there now.
   const prices = { explain: (provider: string, model: string) => book().explain(provider, model), find: unused }
   const book = () => createPriceBook({ overrides: createOverrides(store, () => clock.now()), now: () => clock.now() })
