@@ -35,16 +35,26 @@ const query = {
   from: queryInstant.openapi({ description: 'Inclusive.', example: '2026-01-01T00:00:00Z' }),
   to: queryInstant.openapi({ description: 'Exclusive.', example: '2026-02-01T00:00:00Z' }),
   window: z.enum(CAP_TYPES).default('total').openapi({ description: 'Windows as those of caps that are told apart.' }),
-  time_zone: timeZone.default('UTC').openapi({ description: 'Whose windows.' }),
 }
 const OWN_GROUPS = GROUPS.filter((name) => name !== 'user_id')
 
 /** Query of what a user has used. */
-export const ownTotalsQuery = z.strictObject({ ...query, group_by: groupBy(OWN_GROUPS) }).refine(isInOrder, order)
+export const ownTotalsQuery = z
+  .strictObject({
+    ...query,
+    group_by: groupBy(OWN_GROUPS),
+    time_zone: timeZone.optional().openapi({ description: 'Whose windows. Default: your own.' }),
+  })
+  .refine(isInOrder, order)
 
 /** Query of what everybody has used. */
 export const totalsQuery = z
-  .strictObject({ ...query, user_id: id.optional(), group_by: groupBy(GROUPS) })
+  .strictObject({
+    ...query,
+    user_id: id.optional(),
+    group_by: groupBy(GROUPS),
+    time_zone: timeZone.default('UTC').openapi({ description: 'Whose windows.' }),
+  })
   .refine(isInOrder, order)
 
 const each = <Name extends string>(names: readonly Name[]) =>
@@ -101,19 +111,13 @@ function startsOf(window: CapType, timeZone: string, from: number, to: number): 
   return starts
 }
 
-function rowView({ window, events, ...row }: Totals, starts: number[] | null) {
+function rowView({ window, ...row }: Totals, starts: number[] | null) {
   const start = starts?.[window]
-  const { requests, input_tokens, output_tokens, cost_nano_usd, ...rest } = row
   return {
     ...(start !== undefined && { window_start: new Date(start).toISOString() }),
-    ...rest,
-    events,
-    requests,
-    tokens: input_tokens + output_tokens,
-    input_tokens,
-    output_tokens,
-    cost_nano_usd,
-    cost_cents: centsOfNanoUsd(cost_nano_usd),
-    cost_usd: usdOfNanoUsd(cost_nano_usd),
+    ...row,
+    tokens: row.input_tokens + row.output_tokens,
+    cost_cents: centsOfNanoUsd(row.cost_nano_usd),
+    cost_usd: usdOfNanoUsd(row.cost_nano_usd),
   }
 }

@@ -76,8 +76,9 @@ export function usageRoutes(deps: Deps) {
       return c.json(eventsView(await listEvents(db, pageRequest({ limit, cursor }), { ...filter, user_id })), 200)
     })
     .openapi(totals, async (c) => {
-      await callerStatus(deps, c.var.caller)
+      const status = await callerStatus(deps, c.var.caller)
+      const { time_zone = status.time_zone, ...query } = c.req.valid('query')
       const { user_id } = c.var.caller
-      return c.json(await totalsView(db, { ...c.req.valid('query'), user_id }), 200)
+      return c.json(await totalsView(db, { ...query, time_zone, user_id }), 200)
     })
 }
