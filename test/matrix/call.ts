@@ -1,9 +1,10 @@
 // A call that costs exactly so many units, held and settled, and the provider that answers it so. Pure.
 //
-// An OpenAI chat completion's hold is its bytes as input tokens and its `max_tokens` as output tokens. Every body here
-// has the same number of bytes, `max_tokens` makes up the rest of the units, and the provider reports just that usage.
+// An OpenAI chat completion's hold is what its body can be as input tokens and its `max_tokens` as output tokens. Every body
+// here can be as many, `max_tokens` makes up the rest of the units, and the provider reports just that usage.
 
 import { json, type Script } from '../../src/local/fake-script.ts'
+import { tokensOfBody } from '../../src/providers/text-bound.ts'
 import type { Cell, Dimension } from './cells.ts'
 
 const MODEL = 'gpt-4o-mini'
@@ -45,16 +46,16 @@ function outputTokensOf({ dimension, cost }: { dimension: Dimension; cost: numbe
 /** `user` says to the provider which cell it is. */
 export function bodyOf(cell: Pick<Cell, 'dimension' | 'cost' | 'stream'>, user: string): string {
   const max_tokens = outputTokensOf(cell)
-  const body = (content: string) =>
-    JSON.stringify({
-      model: MODEL,
-      service_tier: 'default',
-      max_tokens,
-      ...(cell.stream && { stream: true }),
-      user,
-      messages: [{ role: 'user', content }],
-    })
-  return body('.'.repeat(INPUT_TOKENS - body('').length))
+  const body = (content: string) => ({
+    model: MODEL,
+    service_tier: 'default',
+    max_tokens,
+    ...(cell.stream && { stream: true }),
+    user,
+    messages: [{ role: 'user', content }],
+  })
+  const filled = tokensOfBody(body(''), JSON.stringify(body('')).length)
+  return JSON.stringify(body('.'.repeat(INPUT_TOKENS - filled)))
 }
 
 /** Short, and with just the usage that was held. */
