@@ -4,7 +4,7 @@ import { Hono } from 'hono'
 import { v7 as newId } from 'uuid'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { Ledger } from '../../durable-objects/ledger/ledger.ts'
-import type { Amount, Cap, LedgerRpc, Snapshot, UsageEvent } from '../../durable-objects/ledger/types.ts'
+import type { Admission, Amount, Cap, LedgerRpc, Snapshot, UsageEvent } from '../../durable-objects/ledger/types.ts'
 import { requestId } from '../../src/middleware/request-id.ts'
 import { type CallAsk, type CallEnd, type UsageCapsVariables, usageCaps } from '../../src/middleware/usage-caps.ts'
 import { amount, ask, cap, snapshot } from '../support/ledger-fixtures.ts'
@@ -132,7 +132,9 @@ describe('a call costs', () => {
     })
     expect((await post('/work')).status).toBe(500)
     expect(String(thrown)).toBe('Error: a bug')
-    expect(events).toMatchObject([{ requests: 1, input_tokens: 100, outcome: 'settled', status: 500 }])
+    expect(events).toMatchObject([
+      { requests: 1, input_tokens: 100, outcome: 'settled', usage_source: 'hold', status: 500 },
+    ])
     expect(used()).toEqual({ requests: 1, tokens: 100, cost: 0 })
   })
 
@@ -143,6 +145,18 @@ describe('a call costs', () => {
     await Promise.allSettled(background)
     expect(events).toMatchObject([{ input_tokens: 100, outcome: 'settled', usage_source: 'hold', status: null }])
     expect(used()).toEqual({ requests: 1, tokens: 100, cost: 0 })
+  })
+
+  test('what was reported last', async () => {
+    allow({ requests: 10 })
+    app.post('/work', usageCaps({ ledgerOf, ask: 5 }), (c) => {
+      c.var.hold.report({ usage: { requests: 2 } })
+      c.var.hold.report({ usage: { requests: 3 }, facts: { status: 207, error_class: 'in_part' } })
+      return c.text('done')
+    })
+    await post('/work')
+    // What the handler says of it goes before what was seen from outside.
+    expect(events).toMatchObject([{ requests: 3, status: 207, error_class: 'in_part' }])
   })
 
   test('nothing, where the call is released', async () => {
@@ -194,6 +208,14 @@ test('the handler may see what was granted, and the event says what the route dr
   ])
 })
 
+test('the event of a route that drafts nothing names it by its pattern', async () => {
+  allow({ requests: 1 })
+  app.post('/thumbnails/:id', usageCaps({ ledgerOf }), (c) => c.text('done'))
+  await post('/thumbnails/7')
+  const drafted = { provider: 'app', operation: '/thumbnails/:id', method: 'POST', path: '/thumbnails/7' }
+  expect(events).toMatchObject([drafted])
+})
+
 describe('a refusal', () => {
   test('is a problem document with the facts of the cap and the RateLimit fields', async () => {
     allow({ requests: 4 })
@@ -230,6 +252,16 @@ describe('a refusal', () => {
     expect(refused.headers.get('ratelimit')).not.toBeNull()
   })
 
+  test('of a key that may not do what the route asks for', async () => {
+    allow({ requests: 1 })
+    app.use(async (c, next) => {
+      c.set('caller', { user_id: USER, key_id: KEY, scope: 'usage' })
+      await next()
+    })
+    route(1)
+    expect((await post('/work')).status).toBe(403)
+  })
+
   test.each([
     ['a suspended user', 403, { status: 'suspended' as const }],
     ['an unknown key', 401, { keys: [] }],
@@ -253,6 +285,34 @@ describe('a ledger that does not know its user', () => {
     }
     app.post('/work', usageCaps({ ledgerOf, provision }), (c) => c.text('done'))
     expect([(await post('/work')).status, (await post('/work')).status]).toEqual([200, 429])
+  })
+})
+
+describe('a ledger that cannot be reached', () => {
+  const lost = async () => Promise.reject(new Error('lost on the way'))
+
+  test.each([
+    ['has taken the hold all the same: it comes off', true],
+    ['has heard nothing: there is no event', false],
+  ])('refuses; where it %s', async (_, hears) => {
+    allow({ requests: 10 })
+    const reserve: LedgerRpc['reserve'] = async (ask) => {
+      if (hears) ledger.reserve(ask, Date.now())
+      return lost()
+    }
+    app.post('/work', usageCaps({ ledgerOf: () => ({ ...inProcess, reserve }), ask: 4 }), (c) => c.text('done'))
+    expect((await post('/work')).status).toBe(503)
+    expect(used()?.requests).toBe(0)
+    const event = { outcome: 'released', requests: 0, status: 503, error_class: 'ledger_unavailable' }
+    expect(events).toMatchObject(hears ? [event] : [])
+  })
+
+  test('cuts off no call that it has admitted', async () => {
+    allow({ requests: 10 })
+    app.post('/work', usageCaps({ ledgerOf: () => ({ ...inProcess, mayGoOn: lost }) }), async (c) =>
+      c.json(await c.var.hold.mayGoOn()),
+    )
+    expect(await (await post('/work')).json()).toBe(true)
   })
 })
 
@@ -283,6 +343,17 @@ describe('a call whose hold its ledger has in memory alone', () => {
     resolve({ usage: { requests: 2 } })
     await Promise.all(background)
     expect([used()?.requests, events.length]).toEqual([2, 1])
+  })
+
+  test('is settled in its own epoch, so that it comes off what a crash left of that', async () => {
+    const told: unknown[] = []
+    const settle: LedgerRpc['settle'] = async (settlement) => void told.push(settlement)
+    app.post('/work', usageCaps({ ledgerOf: () => ({ ...inProcess, settle }), ask: 3 }), (c) =>
+      c.json(c.var.hold.admission),
+    )
+    const { epoch, reserved_at, hold } = (await (await post('/work')).json()) as Admission
+    expect(epoch).not.toBe(0)
+    expect(told).toMatchObject([{ epoch, reserved_at, hold }])
   })
 
   test('is told of until its ledger answers, or it has ended', async () => {
@@ -321,6 +392,11 @@ describe('an ask that no ledger could hold throws and names its field', () => {
       { output: { max_tokens: 5, min_tokens: 0, choices: 0.5, nano_usd_per_mtok: 0 } },
       'ask.output.choices',
     ],
+    [
+      'output for nobody',
+      { output: { max_tokens: 5, min_tokens: 0, choices: 0, nano_usd_per_mtok: 0 } },
+      'ask.output.choices',
+    ],
     ['metadata of 70,000 characters', { draft: { metadata: { a: 'x'.repeat(70_000) } } }, 'ask.draft.metadata'],
     ['metadata that is no JSON', { draft: { metadata: { order: 12n } } }, 'BigInt'],
   ])('%s', async (_, ask, field) => {
@@ -346,7 +422,7 @@ test.each([Number.NaN, -70, 0.5, Number.POSITIVE_INFINITY, 5n as unknown as numb
   'a report of %s tokens is no usage: what was asked is charged',
   async (input_tokens) => {
     allow({ tokens: 1_000 })
-    route({ input_tokens: 100 }, () => ({ usage: { input_tokens } }))
+    route({ input_tokens: 100 }, () => ({ usage: { input_tokens }, usage_source: 'reported' }))
     expect((await post('/work')).status).toBe(200)
     expect(used()).toEqual({ requests: 1, tokens: 100, cost: 0 })
     expect(events).toMatchObject([{ input_tokens: 100, usage_source: 'hold' }])

@@ -25,16 +25,19 @@ afterEach(() => {
 const LAST = 'the end'
 const decoder = new TextDecoder()
 
-/** A stream of text whose meter knows its end. */
-function pumped(chunks: string[], options: Partial<PumpOptions> = {}, idle_ms = 60_000) {
-  const ends: AnswerEnd[] = []
-  let finished = false
-  const upstream = new ReadableStream<Uint8Array>({
+const textStream = (chunks: string[]) =>
+  new ReadableStream<Uint8Array>({
     start(controller) {
       for (const chunk of chunks) controller.enqueue(new TextEncoder().encode(chunk))
       controller.close()
     },
   })
+
+/** A stream of text whose meter knows its end. */
+function pumped(from: string[] | ReadableStream<Uint8Array>, options: Partial<PumpOptions> = {}, idle_ms = 60_000) {
+  const ends: AnswerEnd[] = []
+  let finished = false
+  const upstream = Array.isArray(from) ? textStream(from) : from
   const { body, done } = pumpAnswer(upstream, {
     meter: {
       push(bytes) {
@@ -200,6 +203,63 @@ test('a client that keeps its connection and does not read cannot keep its call 
   await expect(new Response(body).text()).rejects.toThrow('client_gone')
 })
 
+test('an answer is read on for 25 seconds after its client has gone, and no longer', async () => {
+  vi.useFakeTimers()
+  let isAborted = false
+  const endless = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      await new Promise((resolve) => setTimeout(resolve, 1_000))
+      if (isAborted) controller.error(new Error('aborted'))
+      else controller.enqueue(new TextEncoder().encode('more'))
+    },
+  })
+  const abort = () => {
+    isAborted = true
+  }
+  const { body, done, ends } = pumped(endless, { abort })
+  const reader = body.getReader()
+  const first = reader.read()
+  await vi.advanceTimersByTimeAsync(1_000)
+  await first
+  await reader.cancel()
+  await vi.advanceTimersByTimeAsync(24_999)
+  expect(isAborted).toBe(false)
+  await vi.advanceTimersByTimeAsync(1)
+  expect(isAborted).toBe(true)
+  await vi.advanceTimersByTimeAsync(1_000)
+  await done
+  expect(ends).toMatchObject([{ cut: 'client_gone', client_gone: true }])
+})
+
+test('a provider that falls silent behind a slow client is the one to blame', async () => {
+  vi.useFakeTimers()
+  const started = Date.now()
+  let provider: ReadableStreamDefaultController<Uint8Array> | null = null
+  const silent = new ReadableStream<Uint8Array>({
+    start(controller) {
+      provider = controller
+      controller.enqueue(new TextEncoder().encode('one piece, '))
+    },
+  })
+  const abort = () => provider?.error(new Error('aborted'))
+  const { body, done, ends } = pumped(silent, { abort })
+  await vi.advanceTimersByTimeAsync(30_000)
+  const text = new Response(body).text()
+  await vi.advanceTimersByTimeAsync(70_000)
+  await done
+  expect(await text).toBe('one piece, error: upstream_timeout')
+  expect(ends).toMatchObject([{ cut: 'upstream_timeout', client_gone: false, first_byte_at: started }])
+})
+
+test('the time of the first byte is that of the first', async () => {
+  vi.useFakeTimers({ toFake: ['Date'] })
+  const started = Date.now()
+  const { body, done, ends } = pumped(['a', 'b', LAST])
+  for await (const _ of body) vi.setSystemTime(Date.now() + 1_000)
+  await done
+  expect(ends).toMatchObject([{ first_byte_at: started }])
+})
+
 test('silence within an answer is noticed after its own limit, however long the first byte may take', () => {
   vi.useFakeTimers()
   const silence = watchSilence({ first_byte_ms: 600_000, idle_ms: 30_000 })
@@ -208,11 +268,14 @@ test('silence within an answer is noticed after its own limit, however long the 
   silence.begin('first_byte')
   vi.advanceTimersByTime(40_000)
   silence.end()
+  // Nobody waits for anything.
+  vi.advanceTimersByTime(900_000)
   silence.begin('idle')
   vi.advanceTimersByTime(29_000)
-  expect(noticed).not.toHaveBeenCalled()
-  vi.advanceTimersByTime(31_000)
-  expect(noticed).toHaveBeenCalledOnce()
+  expect([noticed.mock.calls.length, silence.broken]).toEqual([0, false])
+  // At most an eighth of the limit after it.
+  vi.advanceTimersByTime(1_000 + 30_000 / 8)
+  expect([noticed.mock.calls.length, silence.broken]).toEqual([1, true])
 })
 
 test('a provider that takes a call, drops it and is too busy to be asked may have billed it', async () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { charge } from '../../../src/gateway/charge.ts'
+import { charge, chargeReported } from '../../../src/gateway/charge.ts'
 import type { Quote } from '../../../src/gateway/quote.ts'
 import { NO_USAGE, PLAIN_BOUND, UNREAD } from '../../../src/providers/answer.ts'
 import type { Bound, Metered } from '../../../src/providers/dialect.ts'
@@ -33,6 +33,12 @@ test('reported usage is charged exactly, by the tier that answered', () => {
   })
   expect(charged.usage_source).toBe('reported')
   expect(charged.kinds).toMatchObject({ cached_input_tokens: 4, reasoning_tokens: 3 })
+})
+
+test('of the usage of many requests the longest one decides which rates apply', () => {
+  const usage = { ...NO_USAGE, input_tokens: 3_000 }
+  expect(chargeReported(usage, PRICE, null, 1_000).usage.cost_nano_usd).toBe(3_000 * 2_000)
+  expect(chargeReported(usage, PRICE, null, 1_001).usage.cost_nano_usd).toBe(3_000 * 4_000)
 })
 
 test('a whole answer without usage is charged its input bound and all that went past, at the worst rates', () => {

@@ -64,6 +64,7 @@ describe('the quote', () => {
   test.each([
     ['the client', 40, { default_max_output_tokens: 50, model_max_output_tokens: 60 }, 40],
     ['the default', null, { default_max_output_tokens: 50, model_max_output_tokens: 60 }, 50],
+    ['the default of a model whose maximum is unknown', null, { ...NONE, default_max_output_tokens: 50 }, 50],
     ['a default above the model', null, { default_max_output_tokens: 70, model_max_output_tokens: 60 }, 60],
     ['the model', null, { default_max_output_tokens: null, model_max_output_tokens: 60 }, 60],
     ['the window', null, NONE, 105_000],
@@ -71,6 +72,13 @@ describe('the quote', () => {
   ])('bounds the output by %s', (_, max_tokens, options, expected) => {
     const asked = { ...BOUND, output: { max_tokens, min_tokens: 1, choices: 1 } }
     expect(quote(asked, PRICE, options).output?.max_tokens).toBe(expected)
+  })
+
+  test('stays countable where nothing but a client that asks for everything bounds it', () => {
+    const asked = { ...BOUND, output: { max_tokens: Number.MAX_SAFE_INTEGER, min_tokens: 1, choices: 1 } }
+    const windowless = { ...PRICE, context_window: null }
+    expect(quote(asked, windowless, NONE).output).toMatchObject({ max_tokens: 10 ** 9, min_tokens: 16 })
+    expect(quote({ ...BOUND, input_tokens: 10 ** 9, rounds: 50 }, windowless, NONE).input_tokens).toBe(10 ** 9)
   })
 
   test('asks for at least 16 tokens or more than the thinking budget, but never more than was asked', () => {

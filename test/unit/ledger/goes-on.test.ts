@@ -105,6 +105,13 @@ describe('a call that goes on', () => {
     expect(eventsOf('goes-on')).toMatchObject([{ usage_source: 'hold', output_tokens: 60, overrun: false }])
   })
 
+  test('is charged what the hold costs where its usage has no price', () => {
+    goOn('call', 'goes-on')
+    ledger.conclude([{ ...conclusion('goes-on'), usage: { ...USED, cost_nano_usd: null } }], NOON)
+    expect(usage().current).toEqual({ requests: 1, tokens: 30, cost: 500 })
+    expect(eventsOf('goes-on')).toMatchObject([{ ...USED, cost_nano_usd: 500, usage_source: 'reported' }])
+  })
+
   test('is counted in full and marked where the provider bills more than is held', () => {
     goOn('call', 'goes-on')
     ledger.conclude([conclusion('goes-on', amount({ output_tokens: 700 }))], NOON)

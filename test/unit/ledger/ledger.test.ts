@@ -64,6 +64,12 @@ describe('who may call', () => {
     expect(open().status(NOON)).toMatchObject({ version: 7, status: 'suspended' })
   })
 
+  test('when the snapshot was last confirmed outlives a restart: one that restarts again and again goes stale, too', () => {
+    configure()
+    ledger.configure(snapshot([]), NOON + HOUR)
+    expect([ledger.configuredAt, open().configuredAt]).toEqual([NOON + HOUR, NOON + HOUR])
+  })
+
   test('a user who is forgotten calls no more, but what was in flight counts; whatever comes next is known', () => {
     expect(ledger.configure(null, NOON)).toBe(0)
     ledger.configure(snapshot([cap('daily', { tokens: 100 })], { version: 7 }), NOON)
@@ -145,6 +151,19 @@ describe('what fits', () => {
     expect(refusalOf(decision)).toMatchObject({ reason: 'cap_exceeded', asked: 1_001 })
   })
 
+  test('a cap that asks for refusal is not clamped because another would be', () => {
+    configure(cap('hourly', { tokens: 500 }), cap('daily', { tokens: 1_000 }, 'refuse'))
+    const refusal = refusalOf(ledger.reserve(ask('a', { output: output(1_001) }), NOON))
+    expect(refusal).toMatchObject({ reason: 'cap_exceeded', asked: 1_001, exceeded: { cap_type: 'daily' } })
+  })
+
+  test('a fraction of a nano-dollar is held whole', () => {
+    configure(cap('daily', { cost: 1 }))
+    const asked = { output: output(3, { nano_usd_per_mtok: 1 }) }
+    expect(ledger.reserve(ask('a', asked), NOON)).toMatchObject({ admitted: true, hold: { cost_nano_usd: 1 } })
+    expect(ledger.reserve(ask('b', asked), NOON).admitted).toBe(false)
+  })
+
   test('without a token or cost cap the bound is left alone', () => {
     configure(cap('daily', { requests: 5 }))
     expect(ledger.reserve(ask('a', { output: output(null) }), NOON)).toMatchObject({ granted_output_tokens: null })
@@ -171,6 +190,13 @@ describe('what cannot be measured', () => {
     configure(cap('weekly', { tokens: 1_000 }))
     const refusal = { reason: 'unbounded', cap_type: 'weekly', limit_type: 'tokens', part }
     expect(refusalOf(ledger.reserve(ask('a', asked), NOON))).toEqual(refusal)
+  })
+
+  test('an unbounded input is named under a cost cap too: it has no price because it has no bound', () => {
+    configure(cap('weekly', { cost: 1_000 }))
+    const open = ask('a', { input_tokens: null, input_cost_nano_usd: null, output: output(10) })
+    const refusal = { reason: 'unbounded', cap_type: 'weekly', limit_type: 'cost', part: 'input' }
+    expect(refusalOf(ledger.reserve(open, NOON))).toEqual(refusal)
   })
 })
 
@@ -213,6 +239,13 @@ describe('which cap is named', () => {
     const refusal = refusalOf(ledger.reserve(ask('b', { input_tokens: 90, output: output(500) }), NOON))
     expect(refusal).toMatchObject({ asked: 106, exceeded: { cap_type: 'daily', current_usage: 0, limit: 100 } })
   })
+
+  test('with no more than the call asks for, where that is less than its useful part', () => {
+    configure(cap('daily', { tokens: 10 }))
+    ledger.reserve(ask('first', { input_tokens: 6 }), NOON)
+    const refusal = refusalOf(ledger.reserve(ask('b', { output: output(5) }), NOON))
+    expect(refusal).toMatchObject({ asked: 5, exceeded: { reset_at: Date.UTC(2026, 5, 16) } })
+  })
 })
 
 describe('the tightest limit', () => {
@@ -254,12 +287,35 @@ describe('how calls end', () => {
     expect(ledger.status(NOON)?.caps[0]?.current_usage).toEqual({ requests: 1, tokens: 50, cost: 0 })
   })
 
+  test('a hold comes off the window that it is in, whenever the one who releases it thinks that it was admitted', () => {
+    configure(cap('hourly', { tokens: 100 }))
+    ledger.reserve(ask('unheard', { input_tokens: 100 }), NOON)
+    ledger.settle(settlement('unheard', NOON - 1, { outcome: 'released' }), NOON)
+    expect(ledger.status(NOON)?.caps[0]).toMatchObject({ current_usage: { tokens: 0 }, held: { tokens: 0 } })
+    expect(events).toMatchObject([{ outcome: 'released', occurred_at: NOON }])
+  })
+
   test('a provider that bills more than its bound is counted in full and marked', () => {
     configure(cap('daily', { tokens: 100 }))
     ledger.reserve(ask('a', { input_tokens: 50 }), NOON)
     ledger.settle(settlement('a', NOON, { usage: amount({ requests: 1, input_tokens: 130 }) }), NOON)
     expect(events).toMatchObject([{ overrun: true, input_tokens: 130 }])
     expect(ledger.reserve(ask('b', { input_tokens: 1 }), NOON).admitted).toBe(false)
+  })
+
+  test.each([
+    ['more money than was held', true, { cost_nano_usd: 501 }],
+    ['more tokens, both kinds taken together', true, { input_tokens: 41 }],
+    ['more requests', true, { requests: 2 }],
+    ['more of one kind of tokens and less of the other', false, { input_tokens: 90, output_tokens: 10 }],
+    ['exactly what was held', false, {}],
+  ])('%s is an overrun: %s', (_, overrun, more) => {
+    configure(cap('total', { requests: 10 }))
+    const priced = output(60, { nano_usd_per_mtok: 0 })
+    const decision = ledger.reserve(ask('a', { input_tokens: 40, input_cost_nano_usd: 500, output: priced }), NOON)
+    if (!decision.admitted) throw new Error('refused')
+    ledger.settle(settlement('a', NOON, { usage: { ...decision.hold, ...more } }), NOON)
+    expect(events).toMatchObject([{ ...more, overrun }])
   })
 
   test('a call that never comes back is charged its hold, and corrected when it does', () => {
@@ -328,13 +384,17 @@ describe('how calls end', () => {
       }
       ledger.prune(NOON + until * HOUR)
     }
+    ledger.reserve(ask('refused', { requests: 1_000_001 }), NOON)
     callEachHour(0, 3_200)
     expect(sql.all('select count(*) as rows from reservations')).toEqual([{ rows: 1_000 }])
     expect(sql.all('select count(*) as rows from usage_buckets')).toEqual([{ rows: 3_072 + 1 }])
     expect(open().status(NOON + 3_200 * HOUR)?.caps[0]?.current_usage.requests).toBe(3_200)
     callEachHour(3_200, 3_210)
     expect(sql.all('select count(*) as rows from usage_buckets')).toEqual([{ rows: 3_072 + 1 }])
-    expect(open().status(NOON + 3_210 * HOUR)?.caps[0]?.current_usage.requests).toBe(3_210)
+    expect(open().status(NOON + 3_210 * HOUR)?.caps[0]).toMatchObject({
+      current_usage: { requests: 3_210 },
+      refused: 1,
+    })
   })
 })
 

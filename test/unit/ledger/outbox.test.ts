@@ -110,6 +110,11 @@ test('Postgres down: nothing is lost, and the pauses grow to five minutes', asyn
   write = deliver
   await outbox.drain()
   expect(written).toEqual(['a'])
+  // The next time that it is down is another one.
+  write = () => Promise.reject(new Error('down'))
+  append('b')
+  await outbox.drain()
+  expect(outbox.nextAttempt()).toBe(now + 500)
 })
 
 test('a pause is between half of its length and all of it, so that ledgers do not all come back at once', async () => {
@@ -133,6 +138,31 @@ test('a clock that is set back makes no pause longer', async () => {
   write = deliver
   await outbox.drain()
   expect(written).toEqual(['a'])
+})
+
+test('a clock that is set back does not put off what was refused', async () => {
+  write = () => Promise.reject(new EventRejected('22003', 'out of range'))
+  append('a')
+  await outbox.drain()
+  now -= 24 * HOUR
+  expect(outbox.nextAttempt()).toBe(now + HOUR)
+  now += HOUR
+  write = deliver
+  await outbox.drain()
+  expect(written).toEqual(['a'])
+})
+
+test('a drain makes 200 writes at most, says that it is behind, and the next one goes on', async () => {
+  let writes = 0
+  write = async (events) => {
+    writes += 1
+    await deliver(events)
+  }
+  append(...many(20_001))
+  await outbox.drain()
+  expect([writes, written.length, outbox.isBehind, outbox.nextAttempt()]).toEqual([200, 20_000, true, now])
+  await outbox.drain()
+  expect([writes, written.length, outbox.isBehind, outbox.nextAttempt()]).toEqual([201, 20_001, false, null])
 })
 
 test('what is delivered leaves the table with the next write', async () => {
@@ -212,6 +242,28 @@ test('events that stay refused hold up none behind them, and all follow at once 
   }
   expect(outbox.counts()).toEqual({ waiting: 0, rejected: 0 })
   expect(written.filter((id) => id.startsWith('bad')).toSorted()).toEqual(bad.toSorted())
+})
+
+test('events that stay refused are tried again in turn, so that none waits behind them for ever', async () => {
+  const bad = new Set(many(25))
+  write = async (events) => {
+    if (events.some(({ id }) => bad.has(id))) throw new EventRejected('22003', 'out of range')
+    await deliver(events)
+  }
+  append(...bad)
+  await outbox.drain()
+  const drainHourly = async (hours: number) => {
+    for (let hour = 0; hour < hours; hour++) {
+      now += HOUR
+      await outbox.drain()
+    }
+  }
+  bad.delete('e24')
+  await drainHourly(3)
+  expect(written).toEqual(['e24'])
+  bad.delete('e0')
+  await drainHourly(3)
+  expect(written).toEqual(['e24', 'e0'])
 })
 
 test('with 10,000 events waiting and 100 set aside, when to try again is known from at most one of each', async () => {

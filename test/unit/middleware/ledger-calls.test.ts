@@ -1,7 +1,7 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import type { LedgerOf, LedgerRpc } from '../../../durable-objects/ledger/types.ts'
-import { mayGoOn, reserve, settle } from '../../../src/middleware/ledger-calls.ts'
-import { amount, ask, settlement } from '../../support/ledger-fixtures.ts'
+import { conclude, mayGoOn, reserve, settle } from '../../../src/middleware/ledger-calls.ts'
+import { amount, ask, DRAFT, settlement } from '../../support/ledger-fixtures.ts'
 
 const gone = () => Promise.reject(new Error('the object was reset'))
 const BROKEN: LedgerRpc = { reserve: gone, mayGoOn: gone, settle: gone, conclude: gone, configure: gone, status: gone }
@@ -42,4 +42,38 @@ test('a ledger that does not know its user is asked again once it was told', asy
   const admitted = { admitted: false, refusal: { reason: 'deleted' }, tightest: null } as const
   const { ledgerOf } = stubs({ reserve: async () => unknown }, { reserve: async () => admitted })
   expect(await reserve(ledgerOf, ask('a'), () => Promise.resolve(true))).toEqual(admitted)
+})
+
+test('nobody is asked to tell a ledger of a user whom it knows, or that cannot be reached', async () => {
+  const provision = vi.fn(never)
+  const suspended = { admitted: false, refusal: { reason: 'suspended' }, tightest: null } as const
+  const admitted = {
+    admitted: true,
+    granted_output_tokens: null,
+    clamped: false,
+    hold: amount({}),
+    reserved_at: 0,
+    epoch: 0,
+    tightest: null,
+  } as const
+  for (const decision of [suspended, admitted]) {
+    const { ledgerOf, asked } = stubs({ reserve: async () => decision })
+    expect(await reserve(ledgerOf, ask('a'), provision)).toEqual(decision)
+    expect(asked()).toBe(1)
+  }
+  await reserve(stubs({}).ledgerOf, ask('a'), provision)
+  expect(provision).not.toHaveBeenCalled()
+})
+
+test('what no try could tell its ledger is said to be not on record, and whoever waits for that is told within ten seconds', async () => {
+  vi.useFakeTimers()
+  const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined)
+  const { ledgerOf, asked } = stubs({})
+  const settling = settle(ledgerOf, Promise.resolve(settlement('a', 0)))
+  const concluding = conclude(ledgerOf, DRAFT.user_id, [])
+  await vi.advanceTimersByTimeAsync(10_000)
+  expect(await Promise.all([settling, concluding])).toEqual([false, false])
+  expect(asked()).toBe(10)
+  warn.mockRestore()
+  vi.useRealTimers()
 })

@@ -99,13 +99,17 @@ test('a higher revision replaces a lower one, and never the other way round, in 
   await writeEvents(db, [charged])
   expect(await stored(charged.id)).toEqual(expected)
 
-  const other = crypto.randomUUID()
-  await writeEvents(db, [
-    { ...corrected, id: other },
-    { ...charged, id: other },
-    { ...charged, id: other },
-  ])
-  expect(await stored(other)).toEqual(expected)
+  for (const order of [
+    [charged, corrected],
+    [corrected, charged, charged],
+  ]) {
+    const id = crypto.randomUUID()
+    await writeEvents(
+      db,
+      order.map((event) => ({ ...event, id })),
+    )
+    expect(await stored(id)).toEqual(expected)
+  }
 })
 
 test('months that have no partition get one, at their borders too, also from racing writers', async () => {
@@ -164,6 +168,14 @@ test.each([
     expect(await countAll()).toBe(0)
   },
 )
+
+test('what Postgres refuses once its month has a partition is rejected, too: it must block nothing behind it', async () => {
+  const occurred_at = Date.UTC(2033, 4, 1)
+  const batch = [usageEvent({ occurred_at, provider: null as unknown as string })]
+  const error = await writeEvents(db, batch).catch((thrown) => thrown)
+  expect(error).toBeInstanceOf(EventRejected)
+  expect(error).toMatchObject({ sql_state: '23502' })
+})
 
 test('a database that is away, or not migrated, means try later', async () => {
   const away = openDatabase({ DATABASE_URL: databaseUrl, DATABASE_HTTP_URL: 'http://127.0.0.1:1/sql' })

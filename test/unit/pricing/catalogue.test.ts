@@ -305,6 +305,10 @@ test('tiers: batch and flex halve, priority adds what the provider asks', () => 
   expect(tiers('bedrock', 'amazon.nova-pro-v1:0')).toMatchObject({ batch: 50, flex: 50, priority: 175 })
   expect(tiers('gemini', 'gemini-2.5-flash')).toMatchObject({ batch: 50, flex: 50, priority: 200 })
   expect(tiers('anthropic', 'claude-sonnet-4-5')).toMatchObject({ batch: 50 })
+  // Inference in the US alone is a tenth dearer, in every tier.
+  expect(tiers('anthropic', 'claude-opus-4-6')).toMatchObject({ us: 110, batch_us: 55, fast: 600, fast_us: 660 })
+  expect(tiers('bedrock', 'amazon.nova-pro-v1:0')).toMatchObject({ optimized: 125 })
+  expect(tiers('azure', 'gpt-4o')).toMatchObject({ batch: 50, priority: 250 })
 })
 
 test.each([

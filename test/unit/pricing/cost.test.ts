@@ -50,6 +50,28 @@ describe('hand-computed costs', () => {
   test('a rate that a tier makes a fraction is rounded up', () => {
     const price = { ...PRICE, rates: { ...RATES, output: 3 } }
     expect(costOf(price, { ...NO_USAGE, output_tokens: 1_000_000 }, 'flex')).toBe(2)
+    const cheap = { ...price, tier_percent: new Map([['batch', 10]]) }
+    expect(costOf(cheap, { ...NO_USAGE, output_tokens: 1_000_000 }, 'batch')).toBe(1)
+  })
+
+  test('of several rates of long inputs those of the longest that it passes apply', () => {
+    const longest = { above_input_tokens: 2_000, rates: { ...RATES, input: 6_000_000_000 } }
+    const price = { ...PRICE, long_context: [...PRICE.long_context, longest] }
+    const costs = [2_000, 2_001].map((input_tokens) => costOf(price, { ...NO_USAGE, input_tokens }, null))
+    expect(costs).toEqual([2_000 * 4_000, 2_001 * 6_000])
+  })
+
+  test('audio without a rate of its own costs as much as text, never nothing', () => {
+    const price = { ...PRICE, rates: { ...RATES, audio_input: null, audio_output: null } }
+    const usage = { ...NO_USAGE, input_tokens: 10, audio_input_tokens: 10, output_tokens: 10, audio_output_tokens: 10 }
+    expect(costOf(price, usage, null)).toBe(10 * 2_000 + 10 * 10_000)
+  })
+
+  test('what was cached costs as much as all other input in a tier that has no discount for it', () => {
+    const price = { ...PRICE, uncached_tiers: new Set(['flex']) }
+    const usage = { ...NO_USAGE, input_tokens: 10, cached_input_tokens: 10 }
+    expect(costOf(price, usage, null)).toBe(10 * 500)
+    expect(costOf(price, usage, 'flex')).toBe((10 * 2_000) / 2)
   })
 
   test('a tier that nobody priced costs no less than the plain rates where no tier is dearer', () => {

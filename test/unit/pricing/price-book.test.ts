@@ -108,6 +108,25 @@ test('an override leaves the rules of its model as they are', async () => {
   expect(await book.find('openai', 'gpt-5-mini')).not.toHaveProperty('uncached_tiers')
 })
 
+test('what an override says is what applies: fees, pieces, audio and long inputs, and an hour of cache is never cheaper', async () => {
+  const long = { above_input_tokens: 1_000, rates: { input: 14, output: 16 } }
+  const rates = { input: 100, output: 8, cache_write_5m: 900, audio_input: 30, audio_output: 60 }
+  const { book } = stored(override('rates', 0, { rates, long_context: [long] }), {
+    ...override('pieces'),
+    price: { request_nano_usd: 5, unit_nano_usd: 6 },
+  })
+  expect(await book.find('openai', 'rates')).toMatchObject({
+    rates: { cache_write_5m: 900, cache_write_1h: 900, audio_input: 30, audio_output: 60 },
+    long_context: [{ above_input_tokens: 1_000, rates: { input: 14, cached_input: 14, output: 16 } }],
+    unit_nano_usd: null,
+  })
+  expect(await book.find('openai', 'pieces')).toMatchObject({
+    rates: { input: 0, output: 0 },
+    request_nano_usd: 5,
+    unit_nano_usd: 6,
+  })
+})
+
 test('an override applies to its model, whether that or the call is written as an ARN', async () => {
   const arn = (id: string) => `arn:aws:bedrock:us-east-1:123456789012:inference-profile/${id}`
   const { book } = stored(
@@ -140,7 +159,7 @@ test('a change is seen after half a minute, and at once by an isolate that has s
   clock.now += 1
   expect((await book.explain('openai', 'a')).source).toBe('catalogue')
   store.value = encodeOverrides([override('a')])
-  clock.now += 3_600_000
+  clock.now += 45_000
   const all = await Promise.all([1, 2, 3].map(() => book.explain('openai', 'a')))
   expect(all.map(({ source }) => source)).toEqual(['override', 'override', 'override'])
 })
@@ -218,6 +237,18 @@ test('prices, and that there are none, are remembered until they may have change
   now = 10 * 60_000
   await book.find('openai', 'a')
   expect(looked).toEqual(['a', 'none', 'a'])
+})
+
+test('one model is remembered for each of its providers: they do not cost the same', async () => {
+  const catalogue = async () => (provider: string) => ({ ...PRICE, priced_as: provider })
+  const book = createPriceBook({ catalogue })
+  const priced = [
+    await book.find('groq', 'llama'),
+    await book.find('together', 'llama'),
+    await book.find('groq', 'llama'),
+  ]
+  expect(priced.map((price) => price?.priced_as)).toEqual(['groq', 'together', 'groq'])
+  expect(await createPriceBook(counting()).explain('openai', 'none')).toMatchObject({ price: null, source: 'none' })
 })
 
 test('made-up names of models do not fill the memory', async () => {

@@ -1,0 +1,118 @@
+// The handler that forwards a call, before a provider on this machine: what its client gets where the ledger cannot be told.
+
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { Hono } from 'hono'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import type { Config } from '../../../src/config.ts'
+import type { Call, GatewayEnv } from '../../../src/gateway/call.ts'
+import { forward } from '../../../src/gateway/forward.ts'
+import type { CallEnd, Hold } from '../../../src/middleware/hold.ts'
+import { NO_USAGE, PLAIN_BOUND, UNREAD } from '../../../src/providers/answer.ts'
+import type { Operation } from '../../../src/providers/dialect.ts'
+import { openai } from '../../../src/providers/openai.ts'
+import { amount, DRAFT } from '../../support/ledger-fixtures.ts'
+import { PRICE } from '../pricing/fixtures.ts'
+
+const SECRET = '{"answer":"that nobody has paid for"}'
+
+let provider: Server
+let base_url: string
+let ends: CallEnd[]
+
+beforeEach(async () => {
+  ends = []
+  provider = createServer((_, answer) => {
+    answer.writeHead(200, { 'content-type': 'application/json', 'content-length': SECRET.length }).end(SECRET)
+  })
+  await new Promise<void>((resolve) => provider.listen(0, '127.0.0.1', resolve))
+  base_url = `http://127.0.0.1:${(provider.address() as AddressInfo).port}`
+})
+afterEach(() => {
+  vi.restoreAllMocks()
+  provider.close()
+})
+
+const bound = { ...PLAIN_BOUND, model: 'm', stream: false, input_tokens: 5, output: null }
+const CALL: Call = {
+  started_at: 0,
+  target: '/v1/chat/completions',
+  asked: {} as Call['asked'],
+  bytes: new TextEncoder().encode('{}'),
+  json: null,
+  headers: [],
+  bound,
+  price: PRICE,
+  quote: { requests: 1, input_tokens: 5, input_cost_nano_usd: 10_000, output: null },
+  draft: DRAFT,
+  credential: 'sk-provider',
+}
+
+/** A call whose ledger does or does not hear of its end. */
+function send(isRecorded: boolean): Promise<Response> {
+  const hold: Hold = {
+    admission: {
+      admitted: true,
+      granted_output_tokens: null,
+      clamped: false,
+      tightest: null,
+      hold: amount({ requests: 1, input_tokens: 5 }),
+      reserved_at: 0,
+      epoch: 0,
+    },
+    report: () => undefined,
+    mayGoOn: async () => true,
+    async settle(end) {
+      ends.push(await end)
+      return isRecorded
+    },
+  }
+  const usage = { ...NO_USAGE, input_tokens: 3 }
+  const operation: Operation = {
+    ...(openai.operations.find(({ name }) => name === 'embeddings') ?? expect.unreachable()),
+    meter: () => ({ push: () => undefined, end: () => ({ ...UNREAD, complete: true, may_hide_output: false, usage }) }),
+  }
+  const app = new Hono<GatewayEnv>()
+  app.use(async (c, next) => {
+    c.set('request_id', 'request-1')
+    c.set('caller', { brings_own_key: false } as GatewayEnv['Variables']['caller'])
+    c.set('call', CALL)
+    c.set('hold', hold)
+    await next()
+  })
+  app.post(
+    '*',
+    forward({
+      dialect: openai,
+      operation,
+      config: { FIRST_BYTE_TIMEOUT_SECONDS: 60, IDLE_TIMEOUT_SECONDS: 60 } as Config,
+      upstream: { base_url, credential: undefined },
+      ledgerOf: () => expect.unreachable('nothing was concluded'),
+      prices: { find: async () => PRICE },
+      errorAnswer: (error, requestId) => openai.errorResponse(error, requestId, { cap_status: null }),
+    }),
+  )
+  return Promise.resolve(app.request('/v1/chat/completions', { method: 'POST', body: '{}' }))
+}
+
+test('a short answer is passed on once its call is on record', async () => {
+  const answer = await send(true)
+  expect([answer.status, await answer.text()]).toEqual([200, SECRET])
+  expect(ends).toMatchObject([{ outcome: 'settled', usage: { input_tokens: 3 } }])
+})
+
+test('a short answer whose call cannot be recorded is withheld, and not asked for again: it has been billed', async () => {
+  const answer = await send(false)
+  expect(answer.status).toBe(503)
+  expect(answer.headers.get('x-should-retry')).toBe('false')
+  expect(await answer.json()).toMatchObject({ error: { message: expect.stringContaining('withheld') } })
+})
+
+test('a call that never reached its provider is released, with the error that its client sees', async () => {
+  vi.spyOn(console, 'warn').mockImplementation(() => undefined)
+  provider.close()
+  const answer = await send(true)
+  expect(ends).toMatchObject([
+    { outcome: 'released', usage: null, facts: { status: answer.status, error_class: 'upstream_unreachable' } },
+  ])
+})
