@@ -41,12 +41,11 @@ export function utf8Length(text: string): number {
 
 /** Tokens that a body of so many bytes can be whose strings and numbers reach the model as they are. */
 export function tokensOfText(body: JsonObject, bytes: number): number {
-  let expansion = 0
+  let tokens = bytes
   visit(body, (value, key) => {
-    if (typeof value === 'string') expansion += nfkcExpansion(value)
-    if (key !== null) expansion += nfkcExpansion(key)
+    tokens += expansionOf(value, key)
   })
-  return bytes + expansion
+  return tokens
 }
 
 /**
@@ -54,17 +53,25 @@ export function tokensOfText(body: JsonObject, bytes: number): number {
  * arguments anew, with line ends, indentation and spaces that the body need not have.
  */
 export function tokensOfBody(body: JsonObject, bytes: number): number {
-  let layout = 0
+  let tokens = bytes
   visit(body, (value, key, depth) => {
-    if (typeof value === 'object' && value !== null) layout += 4 + 2 * tokensOfIndent(depth)
-    else layout += (typeof value === 'string' ? 0 : 2) + tokensOfIndent(depth)
-    if (key === 'arguments' && typeof value === 'string') layout += value.match(/[,:]/g)?.length ?? 0
+    tokens += expansionOf(value, key) + layoutOf(value, key, depth)
   })
-  return tokensOfText(body, bytes) + layout
+  return tokens
 }
 
-/** Four spaces a level, of which 16 are a token; less than that many are one with what is around them. */
-const tokensOfIndent = (depth: number) => depth >> 2
+function expansionOf(value: unknown, key: string | null): number {
+  return (typeof value === 'string' ? nfkcExpansion(value) : 0) + (key === null ? 0 : nfkcExpansion(key))
+}
+
+/** Around a value: commas and colons with a space, line ends, and four spaces a level, of which 16 are a token. */
+function layoutOf(value: unknown, key: string | null, depth: number): number {
+  const indent = depth >> 2
+  if (typeof value === 'object' && value !== null) return 4 + 2 * indent
+  if (typeof value !== 'string') return 2 + indent
+  // JSON in a text, which is parsed and written anew.
+  return indent + (key === 'arguments' ? (value.match(/[,:]/g)?.length ?? 0) : 0)
+}
 
 /** Bytes by which compatibility normalization (U+FDFA is 3 bytes and becomes 33) can make a text longer. */
 function nfkcExpansion(text: string): number {
