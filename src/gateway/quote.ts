@@ -72,6 +72,7 @@ function boundOutput(
   const bound = output.max_tokens ?? byDefault ?? window
   const useful = Math.max(output.min_tokens, LEAST_USEFUL_TOKENS)
   if (bound === null) return { max_tokens: null, min_tokens: useful }
-  const max_tokens = Math.min(bound, window ?? MOST_TOKENS)
+  // Of some models the window holds the input alone.
+  const max_tokens = Math.min(bound, window === null ? MOST_TOKENS : Math.max(window, model_max_output_tokens ?? 0))
   return { max_tokens, min_tokens: Math.min(max_tokens, useful) }
 }

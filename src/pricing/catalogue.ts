@@ -40,9 +40,10 @@ export function catalogueOf(calcPrice: CalcPrice, now: () => number = Date.now):
 
 const sumOf = ({ rates }: Price) => rates.input + rates.output
 
-function priceAt(calcPrice: CalcPrice, provider: string, id: string, at_ms: number): Price | null {
+function priceAt(calcPrice: CalcPrice, provider: string, asked: string, at_ms: number): Price | null {
   const traits = PROVIDERS.get(provider)
   if (!traits) return null
+  const id = traits.routed.find(([from, , since_ms]) => from === asked && at_ms >= since_ms)?.[1] ?? asked
   let found: PriceCalculationResult
   try {
     found = calcPrice({ input_tokens: 0 }, id, { providerId: traits.catalogue_id, timestamp: new Date(at_ms) })
@@ -98,7 +99,7 @@ export function priceOfEntry(
       foundTokens(traits, model) * rates.input,
     request_nano_usd: Math.ceil(nanoUsdOfUsd(usdAt(prices, 'requests_kcount', 0) ?? 0) / 1_000),
     unit_nano_usd: null,
-    context_window: largestWindow(entry, context_window),
+    context_window: largestWindow(provider, entry, context_window),
     priced_as: entry,
     price_source: 'catalogue',
   }
@@ -178,10 +179,11 @@ function longSonnet(rates: Rates): Price['long_context'][number] {
 }
 
 /**
- * A header (`anthropic-beta: context-1m-...`) opens a window of a million to models whose entry says 200,000. Gemini's
+ * A header (`anthropic-beta: context-1m-...`) opens a window of a million to Sonnet 4 and 4.5, whose entries say 200,000:
+ * no more at Anthropic itself (https://platform.claude.com/docs/en/release-notes/overview, 30 April 2026). Gemini's
  * professional models have one that their entries leave out: https://ai.google.dev/gemini-api/docs/models
  */
-function largestWindow(entry: string, context_window: number | null): number | null {
+function largestWindow(provider: string, entry: string, context_window: number | null): number | null {
   if (context_window === null) return /^gemini-(2\.5|3|3\.1)-pro(-preview)?$/.test(entry) ? 1_048_576 : null
-  return /claude-(sonnet|opus|haiku)-[4-9]/.test(entry) ? Math.max(context_window, 1_000_000) : context_window
+  return provider !== 'anthropic' && LONG_SONNET.test(entry) ? Math.max(context_window, 1_000_000) : context_window
 }

@@ -5,7 +5,15 @@ import { isObject, PLAIN_BOUND } from './answer.ts'
 import { dearestCacheWrite } from './cache-ttl.ts'
 import { findOpenContent, type ReadBlock } from './content-walk.ts'
 import type { Bound, Edit, JsonObject } from './dialect.ts'
-import { invalidField, readArray, readBoolean, readModel, readPositiveInteger, unknownField } from './fields.ts'
+import {
+  invalidField,
+  readArray,
+  readBoolean,
+  readCount,
+  readModel,
+  readPositiveInteger,
+  unknownField,
+} from './fields.ts'
 import { TOOL_PREAMBLE_TOKENS, tokensOfBody, visit } from './text-bound.ts'
 
 /**
@@ -30,7 +38,8 @@ export function readMessageBound(body: JsonObject, bytes: number): Bound | Gatew
   const stream = readBoolean(body, 'stream')
   if (isRefusal(stream)) return stream
   if (!Array.isArray(body.messages)) return invalidField('messages', 'an array')
-  const maxTokens = readPositiveInteger(body, 'max_tokens')
+  // 0 fills the cache and answers nothing.
+  const maxTokens = readCount(body, 'max_tokens')
   if (isRefusal(maxTokens)) return maxTokens
   if (maxTokens === null) return invalidField('max_tokens', 'set: the API demands it')
   const thinking = readThinkingBudget(body)

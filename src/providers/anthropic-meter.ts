@@ -28,41 +28,35 @@ export function meterMessage(body: JsonObject, stream: boolean): Meter {
 /** `asked_cache_write` names the kind of cache writes that an answer does not split by their time to live. */
 export function readMessageUsage(usage: JsonObject, asked_cache_write: '5m' | '1h'): TokenUsage | null {
   if (typeof usage.input_tokens !== 'number' || typeof usage.output_tokens !== 'number') return null
-  const split = isObject(usage.cache_creation) ? usage.cache_creation : {}
   const searches = isObject(usage.server_tool_use) ? usage.server_tool_use : {}
   const details = isObject(usage.output_tokens_details) ? usage.output_tokens_details : {}
-  let write5m = tokenCount(split.ephemeral_5m_input_tokens)
-  let write1h = tokenCount(split.ephemeral_1h_input_tokens)
-  const unsplit = Math.max(0, tokenCount(usage.cache_creation_input_tokens) - write5m - write1h)
-  if (asked_cache_write === '1h') write1h += unsplit
-  else write5m += unsplit
-  const cached = tokenCount(usage.cache_read_input_tokens)
-  const aside = readAside(usage.iterations)
   const read: TokenUsage = {
     ...NO_USAGE,
-    input_tokens: tokenCount(usage.input_tokens) + cached + write5m + write1h + aside.input_tokens,
-    cached_input_tokens: cached,
-    cache_write_5m_tokens: write5m,
-    cache_write_1h_tokens: write1h,
-    output_tokens: tokenCount(usage.output_tokens) + aside.output_tokens,
     reasoning_tokens: tokenCount(details.thinking_tokens),
     web_search_requests: tokenCount(searches.web_search_requests),
   }
+  for (const run of [usage, ...runsAside(usage.iterations)]) addRun(read, run, asked_cache_write)
   return isWhole(read) ? read : null
 }
 
 /** Runs of the model beside the message itself (compaction, advice) are billed and are not in the totals. */
-function readAside(iterations: unknown): { input_tokens: number; output_tokens: number } {
-  const aside = { input_tokens: 0, output_tokens: 0 }
-  for (const run of Array.isArray(iterations) ? iterations : []) {
-    if (!isObject(run) || run.type === 'message') continue
-    aside.input_tokens +=
-      tokenCount(run.input_tokens) +
-      tokenCount(run.cache_read_input_tokens) +
-      tokenCount(run.cache_creation_input_tokens)
-    aside.output_tokens += tokenCount(run.output_tokens)
-  }
-  return aside
+function runsAside(iterations: unknown): JsonObject[] {
+  return Array.isArray(iterations) ? iterations.filter((run) => isObject(run) && run.type !== 'message') : []
+}
+
+function addRun(sum: TokenUsage, run: JsonObject, asked_cache_write: '5m' | '1h'): void {
+  const split = isObject(run.cache_creation) ? run.cache_creation : {}
+  let write5m = tokenCount(split.ephemeral_5m_input_tokens)
+  let write1h = tokenCount(split.ephemeral_1h_input_tokens)
+  const unsplit = Math.max(0, tokenCount(run.cache_creation_input_tokens) - write5m - write1h)
+  if (asked_cache_write === '1h') write1h += unsplit
+  else write5m += unsplit
+  const cached = tokenCount(run.cache_read_input_tokens)
+  sum.input_tokens += tokenCount(run.input_tokens) + cached + write5m + write1h
+  sum.cached_input_tokens += cached
+  sum.cache_write_5m_tokens += write5m
+  sum.cache_write_1h_tokens += write1h
+  sum.output_tokens += tokenCount(run.output_tokens)
 }
 
 function blank(body: JsonObject): Metered {

@@ -9,8 +9,13 @@ export function invalidField(field: string, must: string): GatewayError {
 
 /** 1e400 is Infinity once parsed, and refused like strings, fractions, zero and negative numbers. */
 export function readPositiveInteger(body: JsonObject, name: string, path = name): number | null | GatewayError {
+  const value = readCount(body, name, path)
+  return value === 0 ? invalidField(path, 'a positive integer') : value
+}
+
+export function readCount(body: JsonObject, name: string, path = name): number | null | GatewayError {
   const value = body[name] ?? null
-  if (value === null || (typeof value === 'number' && Number.isSafeInteger(value) && value > 0)) return value
+  if (value === null || (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0)) return value
   return invalidField(path, 'a positive integer')
 }
 

@@ -48,7 +48,7 @@ function readPart(part: unknown, path: string, model: string, reading: Reading):
     if (name === 'inlineData') readInline(messageAt(value, here, reading), here, model, reading)
     else if (name === 'functionResponse') readFunctionResponse(messageAt(value, here, reading), here, reading)
     else {
-      reading.audio_input ||= name === 'fileData'
+      if (name === 'fileData') reading.audio_input ||= mayBeFilm(messageAt(value, here, reading))
       reading.open_input ??= here
     }
   }
@@ -61,10 +61,16 @@ function readInline({ mimeType, data }: JsonObject, path: string, model: string,
     reading.added_tokens += INLINE_IMAGE_TOKENS - data.length
     return
   }
-  // A second of silence takes next to no bytes and 32 tokens; a film has a sound track.
-  reading.audio_input ||= !/^(image|text)\/|^application\/pdf$/i.test(type)
+  // A second of silence takes next to no bytes and 32 tokens.
+  reading.audio_input ||= mayHoldAudio(type)
   reading.open_input ??= path
 }
+
+/** A film of YouTube's is one whatever its type is said to be. */
+const mayBeFilm = ({ mimeType, fileUri }: JsonObject) => mayHoldAudio(mimeType) || /youtu\.?be/i.test(String(fileUri))
+
+/** Whether there may be sound in it; a film has a track of it. */
+const mayHoldAudio = (mimeType: unknown) => !/^(image|text)\/|^application\/pdf$/i.test(String(mimeType))
 
 /** Beside its JSON a function may have answered with media. */
 function readFunctionResponse(fields: JsonObject, path: string, reading: Reading): void {

@@ -50,6 +50,8 @@ const batchEmbedContents: Operation = {
 
 /** The most that known models answer, thoughts included. First match wins. */
 const MAX_OUTPUT_TOKENS: [RegExp, number][] = [
+  // Beside an input of 8,192: https://ai.google.dev/gemini-api/docs/speech-generation
+  [/^gemini-.*tts/, 16_384],
   [/^gemini-2\.0-flash-thinking/, 65_536],
   [/^gemini-(1\.5|2\.0)-/, 8_192],
   [/^gemini-(2\.5|3(\.\d+)?)-/, 65_536],

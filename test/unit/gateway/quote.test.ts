@@ -67,6 +67,12 @@ describe('the quote', () => {
     ['the default of a model whose maximum is unknown', null, { ...NONE, default_max_output_tokens: 50 }, 50],
     ['a default above the model', null, { default_max_output_tokens: 70, model_max_output_tokens: 60 }, 60],
     ['the model', null, { default_max_output_tokens: null, model_max_output_tokens: 60 }, 60],
+    [
+      'a model that writes more than its window, which is its input’s alone',
+      null,
+      { ...NONE, model_max_output_tokens: 200_000 },
+      200_000,
+    ],
     ['the window', null, NONE, 105_000],
     ['a client above the window', 10 ** 9, NONE, 105_000],
   ])('bounds the output by %s', (_, max_tokens, options, expected) => {

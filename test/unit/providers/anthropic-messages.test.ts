@@ -20,7 +20,7 @@ describe('wrong fields are named', () => {
   test.each([
     ['max_tokens', undefined],
     ['max_tokens', null],
-    ['max_tokens', 0],
+    ['max_tokens', -1],
     ['max_tokens', '10'],
     ['max_tokens', 1.5],
     ['max_tokens', JSON.parse('1e400')],
@@ -31,6 +31,11 @@ describe('wrong fields are named', () => {
     ['tools', {}],
   ])('%s: %j', (field, value) => {
     expect(readMessageBound({ ...BODY, [field]: value }, 100)).toMatchObject({ code: 'invalid_request', field })
+  })
+
+  test('a max_tokens of 0, which fills the cache and answers nothing, is not wrong', () => {
+    expect(bound({ max_tokens: 0 }).output).toEqual({ max_tokens: 0, min_tokens: 0, choices: 1 })
+    expect(editMessage({ ...BODY, max_tokens: 0 }, 0)).toEqual([])
   })
 
   test('thinking.budget_tokens: "many"', () => {

@@ -198,6 +198,19 @@ describe('usage', () => {
     })
   })
 
+  test('adds what these write to the cache by how long it stays there, and what they read from it', () => {
+    const cache_creation = { ephemeral_5m_input_tokens: 20, ephemeral_1h_input_tokens: 300 }
+    const run = { input_tokens: 1, cache_read_input_tokens: 4_000, cache_creation_input_tokens: 320, cache_creation }
+    const iterations = [{ ...run, type: 'compaction', output_tokens: 2 }]
+    expect(readMessageUsage({ ...run, output_tokens: 5, iterations }, '5m')).toMatchObject({
+      input_tokens: 2 * 4_321,
+      cached_input_tokens: 8_000,
+      cache_write_5m_tokens: 40,
+      cache_write_1h_tokens: 600,
+      output_tokens: 7,
+    })
+  })
+
   test.each([
     [{}],
     [{ input_tokens: 1 }],

@@ -93,6 +93,17 @@ describe('what bytes do not bound is named', () => {
   test.each<[JsonObject, string, boolean]>([
     [part({ fileData: { fileUri: 'https://a/b' } }), 'contents[0].parts[0].fileData', true],
     [part({ file_data: { file_uri: 'https://a/b' } }), 'contents[0].parts[0].fileData', true],
+    [
+      part({ fileData: { fileUri: 'https://a/b', mimeType: 'application/pdf' } }),
+      'contents[0].parts[0].fileData',
+      false,
+    ],
+    [part({ fileData: { fileUri: 'https://a/b', mimeType: 'video/mp4' } }), 'contents[0].parts[0].fileData', true],
+    [
+      part({ fileData: { fileUri: 'https://youtu.be/b', mimeType: 'image/png' } }),
+      'contents[0].parts[0].fileData',
+      true,
+    ],
     [part({ inlineData: { mimeType: 'audio/ogg', data: 'AAAA' } }), 'contents[0].parts[0].inlineData', true],
     [part({ inline_data: { mime_type: 'video/mp4', data: 'AAAA' } }), 'contents[0].parts[0].inlineData', true],
     [part({ inlineData: { mimeType: 'application/pdf', data: 'AAAA' } }), 'contents[0].parts[0].inlineData', false],
