@@ -7,8 +7,6 @@ import { EventRejected, MOST_EVENTS } from '../src/postgres/usage-writer.ts'
 import type { Sql } from './ledger/sql.ts'
 import type { UsageEvent } from './ledger/types.ts'
 
-/** Rows of one insert. */
-export const BATCH = MOST_EVENTS
 /** Batches of one drain: a Worker invocation may make only so many subrequests, and each is one unless Postgres refuses it. */
 const BATCHES_AT_ONCE = 200
 const FIRST_RETRY_MS = 1_000
@@ -139,9 +137,9 @@ export class Outbox {
     try {
       if (this.#options.now() >= this.#retryRejectedAt && this.#hasRejected()) this.#tryRejectedAgain()
       for (let batches = 0; batches < BATCHES_AT_ONCE; batches++) {
-        const rows = this.#next(BATCH)
+        const rows = this.#next(MOST_EVENTS)
         await this.#deliver(rows)
-        if (rows.length === BATCH || this.#isAskedAgain) {
+        if (rows.length === MOST_EVENTS || this.#isAskedAgain) {
           this.#isAskedAgain = false
           continue
         }

@@ -9,7 +9,7 @@ import { parseConfig } from '../src/config.ts'
 import { rootCause } from '../src/errors.ts'
 import { openDatabase } from '../src/postgres/client.ts'
 import { bringIntoForce } from '../src/postgres/snapshots.ts'
-import { writeEvents } from '../src/postgres/usage-writer.ts'
+import { MOST_EVENTS, writeEvents } from '../src/postgres/usage-writer.ts'
 import { Alarm } from './alarm.ts'
 import { Ledger } from './ledger/ledger.ts'
 import type { Sql, SqlValue } from './ledger/sql.ts'
@@ -27,7 +27,7 @@ import type {
   Snapshot,
   UsageEvent,
 } from './ledger/types.ts'
-import { BATCH, Outbox } from './outbox.ts'
+import { Outbox } from './outbox.ts'
 
 /** A snapshot older than this is fetched again in the background, at half to all of this age. */
 const SNAPSHOT_FRESH_MS = 5 * 60 * 1_000
@@ -139,7 +139,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
     }
     for (const { resolve } of settling) resolve()
     this.#undrained += settling.length
-    if (!this.#drainedThisBeat || this.#undrained >= BATCH) this.#drainNow()
+    if (!this.#drainedThisBeat || this.#undrained >= MOST_EVENTS) this.#drainNow()
     this.#beatOn()
   }
 

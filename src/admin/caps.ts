@@ -9,7 +9,7 @@ import { limitsOfChangedCap, limitsOfNewCap } from '../rest/amounts.ts'
 import { answers, notFound, problems, restApp, takes } from '../rest/app.ts'
 import { capSchema, capType, capView, onExceed } from '../rest/caps.ts'
 import { id, noQuery } from '../rest/fields.ts'
-import { invalidField } from '../rest/invalid-request.ts'
+import { fieldFault } from '../rest/invalid-request.ts'
 import { statusSchema, statusView, userStatus } from '../rest/status.ts'
 import { changeAndPush } from './change.ts'
 import type { AdminDeps } from './deps.ts'
@@ -155,5 +155,5 @@ function secondCap(type: string): GatewayFault {
 
 function unlimitedCap(): GatewayFault {
   const hint = '. Delete the cap or set is_active to false instead.'
-  return invalidField('limits', 'must leave at least one limit', hint)
+  return fieldFault('limits', 'must leave at least one limit', hint)
 }

@@ -10,7 +10,7 @@ import { answers, notFound, problems, restApp, takes } from '../rest/app.ts'
 import { emptyBodyIsNone } from '../rest/empty-body.ts'
 import { encodeCursor, id, instant, name, nextCursor, noQuery, pageQuery, pageRequest } from '../rest/fields.ts'
 import { pushSnapshot } from '../rest/in-force.ts'
-import { invalidField } from '../rest/invalid-request.ts'
+import { fieldFault } from '../rest/invalid-request.ts'
 import { changeAndPush } from './change.ts'
 import type { AdminDeps } from './deps.ts'
 
@@ -174,7 +174,7 @@ const conflict = (message: string) => new GatewayFault({ code: 'conflict', messa
 
 const tooManyKeys = () => conflict(`A user may have ${MOST_ACTIVE_KEYS} active keys. Revoke one first.`)
 
-const pastExpiry = () => invalidField('expires_at', 'must lie in the future')
+const pastExpiry = () => fieldFault('expires_at', 'must lie in the future')
 
 function statusOf({ expires_at, revoked_at }: ApiKeyRow, now: number) {
   if (revoked_at && revoked_at.getTime() <= now) return 'revoked' as const

@@ -16,7 +16,7 @@ import type { PriceRow } from '../postgres/schema.ts'
 import { isObject } from '../providers/answer.ts'
 import { answers, notFound, problems, restApp, takes } from '../rest/app.ts'
 import { encodeCursor, id, nextCursor, noQuery, pageQuery, pageRequest, text } from '../rest/fields.ts'
-import { invalidField, invalidRequest } from '../rest/invalid-request.ts'
+import { fieldFault, invalidRequest } from '../rest/invalid-request.ts'
 import { providerFault } from '../rest/known-provider.ts'
 import { newPriceSchema, priceChangeSchema } from '../rest/new-price.ts'
 import { priceSchema, priceView } from '../rest/prices.ts'
@@ -100,7 +100,7 @@ export function priceRoutes(deps: AdminDeps) {
     .openapi(create, async (c) => {
       const { effective_from, ...price } = c.req.valid('json')
       const fault = providerFault(price.provider, providers)
-      if (fault) throw invalidField(fault.field, fault.message)
+      if (fault) throw fieldFault(fault.field, fault.message)
       const now_ms = now()
       const created_by = authorOf(c.req.raw.headers)
       const added = { ...price, id: newId(), effective_from: effective_from ?? new Date(now_ms), created_by }

@@ -2,6 +2,7 @@
 //
 //   refused by the provider, 5xx without usage, never reached -> release
 //   usage reported, or bounded by what was seen               -> that
+//   an error that is billed all the same                      -> its input, or the hold
 //   anything else                                             -> the hold
 
 import type { Admission, EventFacts } from '../../durable-objects/ledger/types.ts'

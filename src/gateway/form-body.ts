@@ -14,16 +14,8 @@ export async function readForm(
     const message = 'content-type must be multipart/form-data with exactly one boundary.'
     return { code: 'invalid_request', message, field: 'content-type' }
   }
-  const heads = headsOfParts(bytes, boundary)
-  if (heads === null) {
-    const message = 'The request body must begin with its first boundary and end with its closing one.'
-    return { code: 'invalid_request', message }
-  }
-  if (!heads.every(isPlainHead)) {
-    const message =
-      'Each part of the request body must have one Content-Disposition: form-data with one name, and of files one filename.'
-    return { code: 'invalid_request', message }
-  }
+  const fault = faultOfParts(bytes, boundary)
+  if (fault) return { code: 'invalid_request', message: fault }
   let form: FormData
   try {
     form = await new Response(bytes as BodyInit, { headers: { 'content-type': content_type } }).formData()
@@ -53,31 +45,38 @@ function boundaryOf(content_type: string): string | null {
 
 const [LF, CR] = [10, 13]
 
+const NOT_WHOLE = 'The request body must begin with its first boundary and end with its closing one.'
+const NOT_PLAIN =
+  'Each part of the form must have one Content-Disposition: form-data with one plain name and, for a file, one filename that is not empty, without escapes, continued lines or transfer encodings.'
+
+/** More than any operation has fields, and more than anybody sends images. */
+const MOST_PARTS = 1_000
+
 /**
- * What stands above each part; null unless the body begins with a delimiter and ends with the closing one, and every line
- * between that begins like a delimiter is one: some parsers take a bare line feed for a line's end, or stop at the first
- * close.
+ * Null where the body begins with a delimiter and ends with the closing one, every line between that begins like a delimiter
+ * is one (some parsers take a bare line feed for a line's end, or stop at the first close), and every part has a plain head.
  */
-function headsOfParts(bytes: Uint8Array, boundary: string): string[] | null {
+function faultOfParts(bytes: Uint8Array, boundary: string): string | null {
   const delimiter = new TextEncoder().encode(`--${boundary}`)
-  const isAt = (from: number) => delimiter.every((byte, at) => bytes[from + at] === byte)
-  const heads: string[] = []
-  if (!isAt(0)) return null
+  const isDelimiter = (from: number) => delimiter.every((byte, at) => bytes[from + at] === byte)
+  let parts = 0
+  if (!isDelimiter(0)) return NOT_WHOLE
   for (let line = 0; line >= 0; line = nextLine(bytes, line)) {
-    if (!isAt(line)) continue
-    if (line > 0 && bytes[line - 2] !== CR) return null
+    if (!isDelimiter(line)) continue
+    if (line > 0 && bytes[line - 2] !== CR) return NOT_WHOLE
     const end = line + delimiter.length
     const rest = bytes.subarray(end, end + 5)
-    if (rest[0] !== CR || rest[1] !== LF) return ENDS.has(String.fromCharCode(...rest)) && line > 0 ? heads : null
-    heads.push(headAt(bytes, end + 2))
+    if (rest[0] !== CR || rest[1] !== LF) return ENDS.has(String.fromCharCode(...rest)) && line > 0 ? null : NOT_WHOLE
+    if (++parts > MOST_PARTS) return `The request body must have at most ${MOST_PARTS} parts.`
+    if (!isPlainHead(headAt(bytes, end + 2, isDelimiter))) return NOT_PLAIN
   }
-  return null
+  return NOT_WHOLE
 }
 
 /** Up to the empty line; nothing where that is missing, or farther away than any client has it. */
-function headAt(bytes: Uint8Array, from: number): string {
+function headAt(bytes: Uint8Array, from: number, isDelimiter: (from: number) => boolean): string {
   let end = from
-  while (end >= 0 && end - from < MOST_HEAD_BYTES && bytes[end] !== CR) end = nextLine(bytes, end)
+  while (end >= 0 && end - from < MOST_HEAD_BYTES && bytes[end] !== CR && !isDelimiter(end)) end = nextLine(bytes, end)
   return bytes[end] === CR && bytes[end + 1] === LF ? new TextDecoder().decode(bytes.subarray(from, end)) : ''
 }
 
@@ -85,10 +84,13 @@ const MOST_HEAD_BYTES = 8_192
 
 /** Lines of `Name: value`, and none that continues another. */
 const HEAD = /^(?:[\w-]+:[^\r\n\0]*\r\n)+$/
-/** Of a part whose bytes are what they say. */
+/** Of a part whose bytes are what they say, and are no form of their own. */
 const AS_IT_IS = /^(binary|7bit|8bit)$/i
-const DISPOSITION = /^form-data((?:\s*;\s*[\w*]+=(?:"[^"]*"|[^\s",;]+))*)$/i
-const PARAMETER = /([\w*]+)=(?:"([^"]*)"|([^\s",;]+))/g
+const NESTED = /^multipart\//i
+const DISPOSITION = /^form-data((?:\s*;\s*[\w*-]+=(?:"[^"]*"|[^\s",;]+))*)\s*;?$/i
+const PARAMETER = /([\w*-]+)=(?:"([^"]*)"|([^\s",;]+))/g
+/** What some clients tell of a file, and no parser takes for its name. */
+const TOLD_OF_FILES = /^(size|\w+-date)$/
 
 /**
  * True where all parsers find the same name, and the same answer to whether it is a file: some take `name*` or the second
@@ -103,11 +105,12 @@ function isPlainHead(head: string): boolean {
   const valuesOf = (name: string) => fields.filter(([field]) => field === name).map(([, value]) => value)
   const [disposition = '', ...others] = valuesOf('content-disposition')
   if (others.length > 0 || !valuesOf('content-transfer-encoding').every((value) => AS_IT_IS.test(value))) return false
+  if (valuesOf('content-type').some((value) => NESTED.test(value))) return false
   const parameters = [...(DISPOSITION.exec(disposition)?.[1] ?? '').matchAll(PARAMETER)]
   const given = new Map(parameters.map(([, name = '', quoted, bare = '']) => [name.toLowerCase(), quoted ?? bare]))
-  if (given.size !== parameters.length || !given.has('name') || given.get('filename') === '') return false
-  const names = [...given.keys()].sort().join(' ')
-  return names === 'name' || names === 'filename name' || names === 'filename filename* name'
+  if (given.size !== parameters.length || given.get('filename') === '') return false
+  const names = [...given.keys()].filter((name) => !TOLD_OF_FILES.test(name)).sort()
+  return ['name', 'filename name', 'filename filename* name'].includes(names.join(' '))
 }
 
 /** What may follow the last delimiter. */

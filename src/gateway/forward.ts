@@ -65,8 +65,7 @@ export function forward(options: ForwardOptions): Handler<GatewayEnv> {
     const isPlain = !answered.headers.has('content-encoding')
     const announced = isPlain ? Number(answered.headers.get('content-length') ?? Number.NaN) : Number.NaN
     const { body } = answered
-    // Of an error the head must say whether it was billed.
-    const isKept = announced <= MAX_WHOLE_BYTES || options.operation.kept_whole === true || !answered.ok
+    const isKept = announced <= MAX_WHOLE_BYTES || options.operation.kept_whole === true
     if (body === null || (head.format === 'json' && isKept)) {
       return passWhole(c, options, answered, { head, length: announced, silence })
     }
@@ -99,7 +98,7 @@ async function passWhole(
   if (!isRecorded) return notRecorded(c, options)
   if (cut) return options.errorAnswer(cutError(cut), c.var.request_id)
   // A status such as 204 admits not even an empty body.
-  return toClient(c, answered, answered.body && bytes, end.metered.is_billed)
+  return toClient(c, options, answered, answered.body && bytes)
 }
 
 interface Streaming {
@@ -139,7 +138,7 @@ function passStream(
     },
   })
   keepAlive(c, pumped.done)
-  return toClient(c, answered, pumped.body)
+  return toClient(c, options, answered, pumped.body)
 }
 
 /** The provider has billed it, so that a retry would pay twice. */
@@ -149,13 +148,26 @@ function notRecorded(c: Context<GatewayEnv>, { errorAnswer }: ForwardOptions): R
   return answer
 }
 
-function toClient(c: Context<GatewayEnv>, answered: Response, body: BodyInit | null, isBilledError = false): Response {
-  const { clamped, granted_output_tokens } = c.var.hold.admission
+function toClient(
+  c: Context<GatewayEnv>,
+  options: ForwardOptions,
+  answered: Response,
+  body: BodyInit | null,
+): Response {
+  const { status } = answered
   const headers = answerHeaders(answered.headers)
   // A retry would pay twice.
-  if (isBilledError || MAYBE_BILLED.has(answered.status)) headers.set('x-should-retry', 'false')
-  if (clamped) headers.set(CLAMPED_HEADER, `output_tokens=${granted_output_tokens}`)
-  return new Response(body, { status: answered.status, headers })
+  if (MAYBE_BILLED.has(status) || options.operation.billed_statuses?.includes(status)) {
+    headers.set('x-should-retry', 'false')
+  }
+  if (c.var.hold.admission.clamped) headers.set(CLAMPED_HEADER, `output_tokens=${writtenBound(c, options)}`)
+  return new Response(body, { status, headers })
+}
+
+/** The output bound that the body is sent with; null where it is the client's own, or there is none. */
+function writtenBound({ var: { call, hold } }: Context<GatewayEnv>, { config }: ForwardOptions): number | null {
+  const by_default = config.DEFAULT_MAX_OUTPUT_TOKENS ?? null
+  return boundToWrite(hold.admission, call.bound, by_default, call.price?.context_window ?? null)
 }
 
 async function failed(
@@ -170,13 +182,10 @@ async function failed(
   return answer
 }
 
-async function toRequest(
-  c: Context<GatewayEnv>,
-  { dialect, operation, config, upstream }: ForwardOptions,
-): Promise<Outgoing | Request> {
-  const { call, caller, hold } = c.var
-  const granted = boundToWrite(hold.admission, call.bound, config.DEFAULT_MAX_OUTPUT_TOKENS ?? null)
-  const edits = operation.edits?.(call.asked, granted) ?? []
+async function toRequest(c: Context<GatewayEnv>, options: ForwardOptions): Promise<Outgoing | Request> {
+  const { dialect, operation, upstream } = options
+  const { call, caller } = c.var
+  const edits = operation.edits?.(call.asked, writtenBound(c, options)) ?? []
   const { url, init } = upstreamRequest(dialect, {
     base_url: upstream.base_url,
     target: call.target,

@@ -49,9 +49,12 @@ export function boundToWrite(
   { granted_output_tokens, clamped }: Pick<Admission, 'granted_output_tokens' | 'clamped'>,
   bound: Bound | null,
   default_max_output_tokens: number | null,
+  context_window: number | null,
 ): number | null {
   const isDefault = bound?.output?.max_tokens === null && default_max_output_tokens !== null
-  return clamped || isDefault ? granted_output_tokens : null
+  if (granted_output_tokens === null || !(clamped || isDefault)) return null
+  // Held with the slack, but a provider refuses more than its window.
+  return Math.min(granted_output_tokens, context_window ?? granted_output_tokens)
 }
 
 function boundInput(bound: Bound, window: number | null): number | null {

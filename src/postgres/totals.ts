@@ -42,9 +42,9 @@ export type Group = (typeof GROUPS)[number]
 export interface TotalsRequest {
   filter: EventFilter
   group_by: readonly Group[]
-  /** Where the windows begin that events are told apart by: ascending, the first not after any event. */
+  /** Starts of the windows that events are sorted into: ascending, the first not after any event. */
   starts: number[]
-  /** Of the rows. */
+  /** Most rows. */
   limit: number
 }
 
@@ -72,7 +72,7 @@ export async function sumEvents(db: Database, { filter, group_by, starts, limit 
 
 type UsageEvents = typeof usageEvents
 
-// Postgres's own are decimal texts.
+// Postgres sums bigint to a decimal text.
 const SUM_COLUMNS = Object.fromEntries(
   SUMS.map((name) => [name, sql`sum(${usageEvents[name]})`.mapWith(Number)]),
 ) as Record<(typeof SUMS)[number], SQL<number>>

@@ -15,7 +15,7 @@ export const providerName = z
   .regex(/^[a-z][a-z0-9-]{0,39}$/, 'must be 1 to 40 of a-z, 0-9 and -, a letter first')
   .refine((name) => !RESERVED_NAMES.has(name), 'is the name of another route')
 
-/** What the path of a call is put behind. */
+/** The path of a call is appended to it. */
 export const baseUrl = z
   .url({
     protocol: /^https?$/,
@@ -34,7 +34,7 @@ export const headerName = z
 const WITHHELD =
   /^(authorization|connection|content-length|cookie|host|te|trailer|transfer-encoding|upgrade|(x-)?api-key|x-goog-api-key|x-forwarded-.*|x-tollgate-.*|proxy-.*)$/
 
-/** Of a client's header that reaches the provider. */
+/** Name of a client's header that is passed on. */
 export const forwardedHeader = headerName.refine(
   (name) => !WITHHELD.test(name),
   'must not carry credentials or belong to one hop',

@@ -152,6 +152,8 @@ export interface Operation {
   meter(asked: Asked, head: AnswerHead): Meter
   /** As the dialect's, where this operation's streams speak of errors in another way. */
   streamError?: Dialect['streamError']
+  /** Statuses of errors that are billed all the same: they are not to be tried again. */
+  billed_statuses?: readonly number[]
   /** True where its SDK asks again, and pays again, when JSON breaks off: however long, it is kept until it is whole. */
   kept_whole?: boolean
   /** True for a stream whose content type does not say so (a JSON array that grows). */

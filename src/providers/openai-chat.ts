@@ -5,7 +5,7 @@ import { isObject, PLAIN_BOUND } from './answer.ts'
 import type { Bound, Edit, JsonObject } from './dialect.ts'
 import { invalidField, readArray, readBoolean, readModel, readPositiveInteger, unknownField } from './fields.ts'
 import { openAITier } from './service-tiers.ts'
-import { TOOL_PREAMBLE_TOKENS, tokensOfBody } from './text-bound.ts'
+import { TOOL_PREAMBLE_TOKENS, tokensOfBody, visit } from './text-bound.ts'
 
 /**
  * gpt-4o-mini multiplies image tokens: 2,833 and 5,667 for each of up to eight tiles make 48,169. GPT-5.6 and later take
@@ -147,15 +147,35 @@ function readMedia(messages: unknown[]): Media {
 /** Members of a message that hold what they say, or are looked at elsewhere. */
 const MESSAGE_FIELDS = new Set(['annotations', 'cache_control', 'content', 'function_call', 'parsed', 'tool_calls'])
 
-/** Another may refer to anything: to audio by its id, to images, to thoughts that are encrypted. */
+/** Another may refer to anything: to audio by its id, to images. What says nothing refers to nothing. */
 function mayRefer(name: string, value: unknown): boolean {
   if (typeof value !== 'object' || value === null || MESSAGE_FIELDS.has(name)) return false
-  if (name !== 'reasoning_details') return !Array.isArray(value) || value.length > 0
-  return !Array.isArray(value) || !value.every((detail) => isObject(detail) && PLAIN_THOUGHTS.has(detail.type))
+  const isThought = name === 'reasoning_details' || name === 'thinking_blocks'
+  if (isThought && Array.isArray(value)) return !value.every(isThoughtOfBytes)
+  let says = false
+  visit(value, (one) => {
+    says ||= typeof one === 'string' || typeof one === 'number'
+  })
+  return says
 }
 
-/** OpenRouter's: https://openrouter.ai/docs/use-cases/reasoning-tokens */
-const PLAIN_THOUGHTS: ReadonlySet<unknown> = new Set(['reasoning.text', 'reasoning.summary'])
+/**
+ * OpenRouter's and LiteLLM's. Claude's and Gemini's carry the whole thought, encrypted; another's may be an id.
+ * https://openrouter.ai/docs/use-cases/reasoning-tokens
+ */
+const THOUGHTS_OF_BYTES: ReadonlySet<unknown> = new Set([
+  'reasoning.text',
+  'reasoning.summary',
+  'thinking',
+  'redacted_thinking',
+])
+const WHOLE_WHEN_ENCRYPTED: ReadonlySet<unknown> = new Set(['anthropic-claude-v1', 'google-gemini-v1'])
+
+function isThoughtOfBytes(detail: unknown): boolean {
+  if (!isObject(detail)) return false
+  const isWhole = detail.type === 'reasoning.encrypted' && WHOLE_WHEN_ENCRYPTED.has(detail.format)
+  return isWhole || THOUGHTS_OF_BYTES.has(detail.type)
+}
 
 function readPart(part: unknown, path: string, media: Media, open: (path: string) => void): void {
   if (!isObject(part) || typeof part.type !== 'string') {

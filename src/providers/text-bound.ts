@@ -64,13 +64,27 @@ function expansionOf(value: unknown, key: string | null): number {
   return (typeof value === 'string' ? nfkcExpansion(value) : 0) + (key === null ? 0 : nfkcExpansion(key))
 }
 
-/** Around a value: commas and colons with a space, line ends, and four spaces a level, of which 16 are a token. */
+/**
+ * Around a value: commas and colons with a space, line ends, indentation by four spaces a level (sixteen are a token, fewer
+ * merge with what is beside them), and tags around what has a name in a schema.
+ */
 function layoutOf(value: unknown, key: string | null, depth: number): number {
   const indent = depth >> 2
-  if (typeof value === 'object' && value !== null) return 4 + 2 * indent
-  if (typeof value !== 'string') return 2 + indent
+  const tags = key !== null && depth > SCHEMA_DEPTH ? 4 : 0
+  if (typeof value === 'object' && value !== null) return 4 + 2 * indent + tags
+  if (typeof value !== 'string') return 2 + indent + tags
   // JSON in a text, which is parsed and written anew.
-  return indent + (key === 'arguments' ? (value.match(/[,:]/g)?.length ?? 0) : 0)
+  return indent + tags + (key === 'arguments' ? countOf(value, ',:') : 0)
+}
+
+/** Of `tools[0].function.parameters`. */
+const SCHEMA_DEPTH = 4
+
+/** Without a list of all that is found: a body may hold twenty million. */
+function countOf(text: string, characters: string): number {
+  let count = 0
+  for (let at = 0; at < text.length; at++) if (characters.includes(text.charAt(at))) count++
+  return count
 }
 
 /** Bytes by which compatibility normalization (U+FDFA is 3 bytes and becomes 33) can make a text longer. */

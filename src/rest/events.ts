@@ -46,16 +46,15 @@ export const eventFilters = {
   to: queryInstant.optional().openapi({ description: 'Exclusive.' }),
 }
 
-export const isInOrder = ({ from, to }: { from?: Date | undefined; to?: Date | undefined }) => !from || !to || from < to
-export const order = { path: ['to'], message: 'must be later than from' }
+/** Refuses a query whose time ends before it begins. */
+export const inOrder = <Query extends z.ZodType<{ from?: Date | undefined; to?: Date | undefined }>>(query: Query) =>
+  query.refine(({ from, to }) => !from || !to || from < to, { path: ['to'], message: 'must be later than from' })
 
 /** Query of a user's own events. */
-export const ownEventsQuery = z.strictObject({ ...eventFilters, ...pageQuery }).refine(isInOrder, order)
+export const ownEventsQuery = inOrder(z.strictObject({ ...eventFilters, ...pageQuery }))
 
 /** Query of everybody's events. */
-export const eventsQuery = z
-  .strictObject({ ...eventFilters, ...pageQuery, user_id: id.optional() })
-  .refine(isInOrder, order)
+export const eventsQuery = inOrder(z.strictObject({ ...eventFilters, ...pageQuery, user_id: id.optional() }))
 
 const tokens = z.int()
 const optionalText = z.string().nullable()

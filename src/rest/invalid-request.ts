@@ -1,4 +1,4 @@
-// What a schema found wrong with a request, as the client reads it: one message a field. Pure.
+// What is wrong with a request, as the client reads it: one message a field. Pure.
 
 import type { z } from '@hono/zod-openapi'
 import type { GatewayError } from '../errors.ts'
@@ -23,7 +23,7 @@ export function invalidRequest(error: z.ZodError, input: unknown, target = 'json
 }
 
 /** One field at fault, which only the handler could see. `hint` follows the message. */
-export function invalidField(field: string, message: string, hint = ''): GatewayFault {
+export function fieldFault(field: string, message: string, hint = ''): GatewayFault {
   const errors = [{ field, message }]
   return new GatewayFault({ code: 'invalid_request', message: `${field}: ${message}${hint}`, field, errors })
 }

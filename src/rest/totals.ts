@@ -7,9 +7,9 @@ import type { Database } from '../postgres/client.ts'
 import type { EventFilter } from '../postgres/events.ts'
 import { GROUPS, type Group, SUMS, sumEvents, type Totals } from '../postgres/totals.ts'
 import { centsOfNanoUsd, usdOfNanoUsd } from '../pricing/money.ts'
-import { eventFilters, eventSchema, isInOrder, order } from './events.ts'
+import { eventFilters, eventSchema, inOrder } from './events.ts'
 import { id, queryInstant, timeZone } from './fields.ts'
-import { invalidField } from './invalid-request.ts'
+import { fieldFault } from './invalid-request.ts'
 
 /** A month of hours. */
 const MOST_WINDOWS = 750
@@ -34,28 +34,31 @@ const query = {
   ...eventFilters,
   from: queryInstant.openapi({ description: 'Inclusive.', example: '2026-01-01T00:00:00Z' }),
   to: queryInstant.openapi({ description: 'Exclusive.', example: '2026-02-01T00:00:00Z' }),
-  window: z.enum(CAP_TYPES).default('total').openapi({ description: 'Windows as those of caps that are told apart.' }),
+  window: z
+    .enum(CAP_TYPES)
+    .default('total')
+    .openapi({ description: 'Splits the sums into windows like those of caps.' }),
 }
 const OWN_GROUPS = GROUPS.filter((name) => name !== 'user_id')
 
 /** Query of what a user has used. */
-export const ownTotalsQuery = z
-  .strictObject({
+export const ownTotalsQuery = inOrder(
+  z.strictObject({
     ...query,
     group_by: groupBy(OWN_GROUPS),
-    time_zone: timeZone.optional().openapi({ description: 'Whose windows. Default: your own.' }),
-  })
-  .refine(isInOrder, order)
+    time_zone: timeZone.optional().openapi({ description: 'Time zone in which windows begin. Default: your own.' }),
+  }),
+)
 
 /** Query of what everybody has used. */
-export const totalsQuery = z
-  .strictObject({
+export const totalsQuery = inOrder(
+  z.strictObject({
     ...query,
     user_id: id.optional(),
     group_by: groupBy(GROUPS),
-    time_zone: timeZone.default('UTC').openapi({ description: 'Whose windows.' }),
-  })
-  .refine(isInOrder, order)
+    time_zone: timeZone.default('UTC').openapi({ description: 'Time zone in which windows begin.' }),
+  }),
+)
 
 const each = <Name extends string>(names: readonly Name[]) =>
   Object.fromEntries(names.map((name) => [name, true])) as Record<Name, true>
@@ -72,7 +75,7 @@ const totalsRow = eventSchema
     cost_usd: z.number(),
   })
   .openapi('UsageTotals', {
-    description: '`window_start` unless `window` is `total`, of the fields to group by those that were asked for.',
+    description: 'Has `window_start` unless `window` is `total`, and the `group_by` fields that were asked for.',
   })
 
 export const totalsSchema = z.object({ time_zone: z.string(), data: z.array(totalsRow) })
@@ -93,7 +96,7 @@ export async function totalsView(db: Database, { window, time_zone, group_by = [
   const starts = startsOf(window, time_zone, filter.from.getTime(), filter.to.getTime())
   const rows = await sumEvents(db, { filter, group_by, starts, limit: MOST_ROWS + 1 })
   if (rows.length > MOST_ROWS) {
-    throw invalidField('group_by', `makes more than ${MOST_ROWS} rows: name fewer fields or filter more events out`)
+    throw fieldFault('group_by', `makes more than ${MOST_ROWS} rows: name fewer fields or filter more events out`)
   }
   return { time_zone, data: rows.map((row) => rowView(row, window === 'total' ? null : starts)) }
 }
@@ -102,7 +105,7 @@ function startsOf(window: CapType, timeZone: string, from: number, to: number): 
   const starts: number[] = []
   for (let at: number | null = from; at !== null && at < to; ) {
     if (starts.length === MOST_WINDOWS) {
-      throw invalidField('to', `must be at most ${MOST_WINDOWS} ${window} windows after from`)
+      throw fieldFault('to', `must be at most ${MOST_WINDOWS} ${window} windows after from`)
     }
     const { start, end } = windowOf(window, timeZone, at)
     starts.push(start)

@@ -3,7 +3,7 @@
 import type OpenAI from 'openai'
 import { AuthenticationError, BadRequestError, RateLimitError } from 'openai'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { json, type Script, without } from '../../src/local/fake-script.ts'
+import { CUT, json, type Script, without } from '../../src/local/fake-script.ts'
 import { bytesOf, eventsOf, failure, GENEROUS, onlyEvent } from '../support/client-calls.ts'
 import { eventually } from '../support/gateway.ts'
 import { type CompatibleGateway, clientOf, startCompatible } from './compatible-gateway.ts'
@@ -322,6 +322,43 @@ describe('quirks on the wire', () => {
       expect(event.input_tokens).toBeGreaterThan(JSON.stringify(body).length)
     },
   )
+
+  test.each(['text/plain', 'application/problem+json'])(
+    'azure: a 408 of type %s is charged and not tried again',
+    async (type) => {
+      const { id, key } = await gateway.admin.user([{ cap_type: 'total', limits: { tokens: 1e6 } }])
+      const { client, attempts } = clientOf(gateway, '/azure/v1', key)
+      gateway.change = () => ({ status: 408, headers: { 'content-type': type }, steps: ['Request Timeout'] })
+      await failure(client.chat.completions.create({ model: 'gpt-4o', max_tokens: 1_000, messages: MESSAGES }))
+      expect(attempts).toHaveLength(1)
+      expect(await onlyEvent(gateway, id)).toMatchObject({ outcome: 'settled', usage_source: 'hold' })
+    },
+  )
+
+  test('azure: embeddings that are too long are charged their input', async () => {
+    const { id, key } = await gateway.admin.user([{ cap_type: 'total', limits: { tokens: 1e6 } }])
+    const message = "This model's maximum context length is 8192 tokens, however you requested 9000 tokens."
+    gateway.change = () => json({ error: { message, type: 'invalid_request_error', code: null } }, 400)
+    await failure(clientOf(gateway, '/azure/v1', key).client.embeddings.create({ model: 'e', input: 'hello' }))
+    expect(await onlyEvent(gateway, id)).toMatchObject({ outcome: 'settled', status: 400 })
+  })
+
+  test('azure: an answer that only speaks of such an error is none', async () => {
+    const { id, key } = await gateway.admin.user(GENEROUS)
+    gateway.change = () => json({ ...answerWith({}), error: { code: 'content_filter' } })
+    await clientOf(gateway, '/azure/v1', key).client.chat.completions.create({ model: 'gpt-4o', messages: MESSAGES })
+    expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'hold' })
+  })
+
+  test('a 400 that breaks off is still a 400, once', async () => {
+    const { key } = await gateway.admin.user()
+    const { client, attempts } = clientOf(gateway, '/groq/v1', key)
+    const headers = { 'content-type': 'application/json' }
+    gateway.change = () => ({ status: 400, headers, steps: ['{"error":{"message":"bad', { delay_ms: 50 }, CUT] })
+    const body = { model: 'm', max_tokens: 10, messages: MESSAGES }
+    expect(await failure(client.chat.completions.create(body))).toMatchObject({ status: 400 })
+    expect(attempts).toHaveLength(1)
+  })
 
   test('azure: any other 400 costs nothing', async () => {
     const { id, key } = await gateway.admin.user(GENEROUS)

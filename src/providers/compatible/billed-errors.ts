@@ -14,16 +14,17 @@ export function withBilledErrors(meter: Meter, { status }: AnswerHead, { billed_
     },
     end() {
       const metered = meter.end()
-      // Refused for what it was given, the model has read that and written nothing.
-      if (billed_errors.includes(codeOf(answer.end()))) {
-        return { ...metered, is_billed: true, complete: true, may_hide_output: false }
-      }
-      return { ...metered, is_billed: billed_errors.includes(String(status)) }
+      if (billed_errors.includes(String(status))) return { ...metered, is_billed: true }
+      if (!billed_errors.includes(codeOf(answer.end()))) return metered
+      // It was refused for its input: the model has read that and written nothing.
+      return { ...metered, is_billed: true, complete: true, may_hide_output: false }
     },
   }
 }
 
+/** Embeddings that are too long have a message alone. */
 function codeOf(answer: unknown): string {
-  const error = isObject(answer) ? answer.error : null
-  return isObject(error) ? String(error.code) : ''
+  const { code, message } = isObject(answer) && isObject(answer.error) ? answer.error : {}
+  if (typeof code === 'string') return code
+  return /maximum context length/.test(String(message)) ? 'context_length_exceeded' : ''
 }

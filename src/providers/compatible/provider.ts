@@ -24,8 +24,8 @@ const quirksSchema = z.strictObject({
   service_tiers: z.boolean().default(false),
   /** Parameters of its own whose cost is known, each with the most tokens of input that it adds. All others are unbounded. */
   fields: z.record(z.string(), z.int().min(0).max(1_000_000)).default({}),
-  /** Errors that it bills all the same: by their code, which charges their input, or by their status, which charges the hold. */
-  billed_errors: z.array(z.string()).default([]),
+  /** Errors that it bills all the same: one named by its code is charged its input, one named by its status its hold. */
+  billed_errors: z.array(z.string().min(1)).default([]),
   /** Parts of the names of models that search, route or call tools by themselves, for fees that nothing bounds. */
   fee_models: z.array(z.string().min(1)).default([]),
   /** Parts of the names of models whose output bound holds for text alone: reasoning and calls of tools come on top. */

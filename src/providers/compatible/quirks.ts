@@ -5,7 +5,7 @@ import { isObject } from '../answer.ts'
 import type { Bound, Edit, JsonObject, Operation } from '../dialect.ts'
 import { invalidField } from '../fields.ts'
 import { isStandardTier } from '../service-tiers.ts'
-import { tokensOfText, visit } from '../text-bound.ts'
+import { tokensOfBody, visit } from '../text-bound.ts'
 import { withBilledErrors } from './billed-errors.ts'
 import type { Quirks } from './provider.ts'
 import { withUsageQuirks } from './usage.ts'
@@ -37,14 +37,15 @@ export function withQuirks(operation: Operation, quirks: Quirks): Operation {
       const bound = readBound({ ...asked, body: Object.fromEntries(others) })
       return isRefusal(bound) ? bound : widen(bound, asked.body, own, quirks)
     },
+    billed_statuses: quirks.billed_errors.map(Number),
     edits: (asked, granted) => adapt(edits?.(asked, granted) ?? [], asked.body, granted, operation, quirks),
     filter(asked) {
       const asksForUsage = edits?.(asked, null).some(({ field }) => field === 'stream_options')
       return quirks.no_stream_options && asksForUsage ? null : (filter?.(asked) ?? null)
     },
     meter(asked, head) {
-      const metered = withUsageQuirks(meter(asked, head), head, quirks, asksForOneHour(asked.body, quirks))
-      return withBilledErrors(metered, head, quirks)
+      const withUsage = withUsageQuirks(meter(asked, head), head, quirks, asksForOneHour(asked.body, quirks))
+      return withBilledErrors(withUsage, head, quirks)
     },
   }
 }
@@ -61,7 +62,7 @@ function widen(bound: Bound, body: JsonObject, own: JsonObject, quirks: Quirks):
   const added = Object.keys(own).reduce((sum, field) => sum + (quirks.fields[field] ?? 0), quirks.preamble_tokens)
   return {
     ...bound,
-    input_tokens: bound.input_tokens + tokensOfText(own, 0) + added,
+    input_tokens: bound.input_tokens + tokensOfBody(own, 0) + added,
     unbounded: bound.unbounded ?? findFee(bound, body, quirks) ?? findTier(body, quirks),
     output: holdsForTextAlone(bound, body, quirks) ? wholeWindow(bound.output) : bound.output,
     service_tier: quirks.service_tiers ? bound.service_tier : null,
@@ -101,7 +102,7 @@ function findFee({ model }: Bound, body: JsonObject, { fee_models }: Quirks): st
   return findOddPart(body.messages, 'messages') ?? findOddPart(body.input, 'input')
 }
 
-/** Servers hand them to the template's renderer, to which a member may even be another template. */
+/** Servers pass them to the template's renderer: a member may even be a template of its own. */
 function areSwitches(given: unknown): boolean {
   const isSwitch = (value: unknown) => typeof value !== 'object' && /^\w{1,20}$/.test(String(value))
   return isObject(given) && Object.values(given).every(isSwitch)

@@ -82,6 +82,8 @@ describe('a part is what every parser takes it for', () => {
     ['as OkHttp does', `${file}\r\nContent-Type: image/png\r\nContent-Transfer-Encoding: binary\r\nContent-Length: 9`],
     ['in lower case', 'content-disposition: form-data;name="f";filename="a.png"'],
     ['with a name that is not ASCII', 'Content-Disposition: form-data; name="f"; filename="é%22 x.png"'],
+    ['as Jersey does, which tells more of it', `${file}; size=9; modification-date="Sat, 28 Nov 2026 00:00:00 GMT"`],
+    ['with a semicolon at its end', `${file};`],
     ['with a path of Windows', String.raw`Content-Disposition: form-data; name="f"; filename="C:\a.png"`],
   ])('%s', async (_, head) => {
     expect(await read(part(head))).toMatchObject({ fields: { f: { size: 9 } } })
@@ -95,6 +97,9 @@ describe('a part is what every parser takes it for', () => {
     ['an extended filename alone', `Content-Disposition: form-data; name="image"; filename*=utf-8''a.png`],
     ['an empty filename', 'Content-Disposition: form-data; name="image"; filename=""'],
     ['an escaped quote', String.raw`Content-Disposition: form-data; name="user\"; name=\"n"`],
+    ['an escaped quote that hides a filename', String.raw`Content-Disposition: form-data; name="user\"; filename="n"`],
+    ['more than parameters', 'Content-Disposition: form-data; name="user" junk'],
+    ['a form inside', 'Content-Disposition: form-data; name="n"\r\nContent-Type: multipart/mixed; boundary=c'],
     ['a line that goes on', 'Content-Disposition: form-data; name="user"\r\n ; name="n"'],
     ['a space before the colon', 'Content-Disposition : form-data; name="user"'],
     ['a line feed alone', 'Content-Disposition: form-data; name="user"\nContent-Disposition: form-data; name="n"'],
@@ -105,8 +110,19 @@ describe('a part is what every parser takes it for', () => {
     ['too long a head', `Content-Disposition: form-data; name="n"\r\nX: ${'y'.repeat(9_000)}\r\nZ: z`],
     ['a return in its head', 'Content-Disposition: form-data; name="n"\r\n\rX: y'],
   ])('%s is refused', async (_, head) => {
-    expect(await read(part(head))).toMatchObject({ code: 'invalid_request', message: expect.stringMatching(/part/) })
+    expect(await read(part(head))).toMatchObject({
+      code: 'invalid_request',
+      message: expect.stringMatching(/^Each part/),
+    })
   })
+})
+
+test('a form of delimiters alone, or of many parts, is refused after a look at its first bytes', async () => {
+  expect(await read('--b\r\n'.repeat(200_000))).toMatchObject({ code: 'invalid_request' })
+  const colon = 'multipart/form-data; boundary=x:y'
+  expect(await read('--x:y\r\n'.repeat(200_000), colon)).toMatchObject({ code: 'invalid_request' })
+  const form = `${PART.repeat(1_001)}--b--`
+  expect(await read(form)).toMatchObject({ message: 'The request body must have at most 1000 parts.' })
 })
 
 test('files of any bytes are read as long as they hold no delimiter', async () => {

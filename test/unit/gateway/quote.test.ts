@@ -138,7 +138,7 @@ describe('the quote', () => {
 test('only a bound that neither the client nor the model keeps is written into the body', () => {
   const write = (clientSet: number | null, granted: number | null, clamped: boolean, byDefault: number | null) => {
     const output = { max_tokens: clientSet, min_tokens: 1, choices: 1 }
-    return boundToWrite({ granted_output_tokens: granted, clamped }, { ...BOUND, output }, byDefault)
+    return boundToWrite({ granted_output_tokens: granted, clamped }, { ...BOUND, output }, byDefault, 100_000)
   }
   expect(write(null, 16_384, false, null)).toBeNull()
   expect(write(500, 500, false, 4_000)).toBeNull()
@@ -146,5 +146,7 @@ test('only a bound that neither the client nor the model keeps is written into t
   expect(write(null, 90, true, null)).toBe(90)
   expect(write(500, 90, true, null)).toBe(90)
   expect(write(null, null, false, 4_000)).toBeNull()
-  expect(boundToWrite({ granted_output_tokens: null, clamped: false }, null, 4_000)).toBeNull()
+  expect(boundToWrite({ granted_output_tokens: null, clamped: false }, null, 4_000, null)).toBeNull()
+  // Held with the slack, sent without.
+  expect(write(null, 105_000, false, 200_000)).toBe(100_000)
 })
