@@ -143,6 +143,10 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
     this.#beatOn()
   }
 
+  async requestModels(request_ids: string[]): Promise<(string | null)[]> {
+    return this.#ledger.requestModels(request_ids)
+  }
+
   async conclude(conclusions: Conclusion[]): Promise<void> {
     this.#settleAll()
     this.#ledger.conclude(conclusions, Date.now())

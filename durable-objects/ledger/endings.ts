@@ -90,6 +90,10 @@ export class Endings {
     counters.hold(reserved_at, hold, 1)
   }
 
+  requestModelOf(requestId: string): string | null {
+    return this.#find(requestId)?.draft?.request_model ?? null
+  }
+
   /**
    * The settlement of a call that had gone on; null where it is not known here: it is another user's, or has ended
    * and is forgotten. Its event stays that of the call that began it, whoever asked how it ended.

@@ -192,6 +192,11 @@ export class Ledger {
     for (const id of byId.keys()) this.#holds.remove(id)
   }
 
+  /** What was asked for by these calls, which are priced by that; null where it is not known. */
+  requestModels(request_ids: string[]): (string | null)[] {
+    return request_ids.map((id) => this.#endings.requestModelOf(id))
+  }
+
   /**
    * Ends calls that had gone on at the provider: the first word counts, and only of calls that are known here. One that
    * had expired is corrected. All of them or none.

@@ -263,6 +263,8 @@ export interface LedgerRpc {
   /** As `Ledger.mayGoOn`. */
   mayGoOn(call: CallUnderWay): Promise<boolean>
   settle(settlement: Settlement): Promise<void>
+  /** As `Ledger.requestModels`. */
+  requestModels(request_ids: string[]): Promise<(string | null)[]>
   /** Ends calls that had gone on at the provider. */
   conclude(conclusions: Conclusion[]): Promise<void>
   /** As `Ledger.configure`. */

@@ -15,13 +15,18 @@ const NAMESPACE = '6f0e7a0e-5f0b-4b1d-9d51-6c8a4a3f4c11'
 export const continuedId = (provider: string, provider_id: string): string =>
   nameId(`${provider}:${provider_id}`, NAMESPACE)
 
-/** What the ledger is told. Without a price, what the hold costs is charged: unknown never means free. */
+/**
+ * What the ledger is told. Without a price, what the hold costs is charged: unknown never means free.
+ * @param request_model whose price it is, as of any call; null where it is not known: then that of the model that answered.
+ */
 export async function toConclusion(
   { id, usage, longest_input_tokens, model, service_tier, error_class }: Concluded,
+  request_model: string | null,
   draft: EventDraft,
   prices: PriceBook,
 ): Promise<Conclusion> {
-  const price = model === null ? null : await prices.find(draft.provider, model)
+  const priced_model = request_model ?? model
+  const price = priced_model === null ? null : await prices.find(draft.provider, priced_model)
   const charged = usage && chargeReported(usage, price, service_tier, longest_input_tokens)
   const isPriced = price !== null || (usage !== null && Object.values(usage).every((count) => count === 0))
   return {
@@ -42,7 +47,7 @@ export async function toConclusion(
       error_class,
       provider_request_id: id.slice(0, 200),
       priced_as: price?.priced_as ?? null,
-      price_source: price?.price_source ?? (model === null ? null : NO_PRICE),
+      price_source: price?.price_source ?? (priced_model === null ? null : NO_PRICE),
     },
   }
 }

@@ -6,7 +6,7 @@ import type { Config } from '../config.ts'
 import type { GatewayError } from '../errors.ts'
 import { keepAlive } from '../middleware/answers.ts'
 import type { CallEnd } from '../middleware/hold.ts'
-import { conclude } from '../middleware/ledger-calls.ts'
+import { conclude, requestModels } from '../middleware/ledger-calls.ts'
 import type { PriceBook } from '../pricing/price-book.ts'
 import { MAYBE_BILLED } from '../providers/answer.ts'
 import type { AnswerHead, Dialect, Operation } from '../providers/dialect.ts'
@@ -15,7 +15,7 @@ import { passWholeEvents } from '../providers/whole-frames.ts'
 import { type AnswerEnd, type Cut, pumpAnswer, readAnswer } from './answer.ts'
 import type { GatewayEnv } from './call.ts'
 import { endOfAnswer, endOfFailure } from './call-end.ts'
-import { toConclusion } from './conclude.ts'
+import { continuedId, toConclusion } from './conclude.ts'
 import type { Upstream } from './gateway.ts'
 import { boundToWrite } from './quote.ts'
 import { type SilenceWatch, watchSilence } from './silence.ts'
@@ -217,12 +217,15 @@ async function concludeOthers(
   { metered: { concluded }, cut }: AnswerEnd,
 ): Promise<void> {
   if (cut !== null || concluded.length === 0) return
+  const { draft } = call
   try {
-    const conclusions = await Promise.all(concluded.map((one) => toConclusion(one, call.draft, prices)))
-    await conclude(ledgerOf, caller.user_id, conclusions)
+    const ids = concluded.map(({ id }) => continuedId(draft.provider, id))
+    const models = await requestModels(ledgerOf, caller.user_id, ids)
+    const conclusions = concluded.map((one, at) => toConclusion(one, models[at] ?? null, draft, prices))
+    await conclude(ledgerOf, caller.user_id, await Promise.all(conclusions))
   } catch (error) {
     // They stay held: whoever asks again concludes them.
-    console.error(JSON.stringify({ message: 'could not price what has ended', error: String(error) }))
+    console.error(JSON.stringify({ message: 'could not conclude what has ended', error: String(error) }))
   }
 }
 

@@ -48,6 +48,12 @@ export async function settle(ledgerOf: LedgerOf, ended: Settlement | Promise<Set
   return insist(`could not settle ${settlement.request_id}`, () => ledgerOf(user_id).settle(settlement))
 }
 
+/** As `Ledger.requestModels`. @throws where the ledger does not answer. */
+export async function requestModels(ledgerOf: LedgerOf, user_id: string, request_ids: string[]) {
+  const once = () => ledgerOf(user_id).requestModels(request_ids)
+  return once().catch(once)
+}
+
 /** True when the ledger has it. Never throws. */
 export async function conclude(ledgerOf: LedgerOf, user_id: string, conclusions: Conclusion[]): Promise<boolean> {
   return insist('could not conclude', () => ledgerOf(user_id).conclude(conclusions))

@@ -53,6 +53,7 @@ const ledger: LedgerRpc = {
   reserve: async () => ({ admitted: false, refusal: { reason: 'suspended' }, tightest: null }),
   mayGoOn: async () => false,
   settle: async () => {},
+  requestModels: async () => [],
   conclude: async () => {},
   configure: async () => 0,
   status: async () => ({ refusal: { reason: 'suspended' } }),

@@ -3,13 +3,17 @@
 
 import OpenAI from 'openai'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { json } from '../../src/local/fake-script.ts'
 import { checkBooks } from '../support/books.ts'
-import { capOf, GENEROUS } from '../support/client-calls.ts'
+import { capOf, eventsOf, GENEROUS } from '../support/client-calls.ts'
 import { eventually, type Gateway, startGateway } from '../support/gateway.ts'
 
 let gateway: Gateway
 beforeAll(async () => {
   gateway = await startGateway()
+  // Before the first call: later ones take half a minute to be seen.
+  const usd_per_mtok = { input: '7', output: '9' }
+  await gateway.admin.call('POST', '/admin/prices', { provider: 'openai', model: 'gpt-4.1', usd_per_mtok })
 })
 afterAll(() => gateway.close())
 
@@ -59,4 +63,27 @@ test('another user who fetches it is charged nothing for it, and it stays held f
   )
   expect((await capOf(gateway, stranger.id)).current_usage.tokens).toBe(0)
   expect((await capOf(gateway, owner.id)).held.tokens).toBeGreaterThan(64)
+})
+
+test('its end costs what an admin has set for the model that was asked for, whatever its full name', async () => {
+  const { id, key } = await gateway.admin.user(GENEROUS)
+  const client = clientOf(key)
+  const usage = { input_tokens: 10, output_tokens: 20, total_tokens: 30 }
+  const answer = {
+    id: 'resp_named',
+    object: 'response',
+    model: 'gpt-4.1-2025-04-14',
+    service_tier: 'default',
+    output: [],
+  }
+  gateway.provider.reply = ({ method }) =>
+    json(method === 'POST' ? { ...answer, status: 'queued' } : { ...answer, status: 'completed', usage })
+  await client.responses.create({ model: 'gpt-4.1', input: 'Hello', max_output_tokens: 64, background: true })
+  await client.responses.retrieve('resp_named')
+
+  const ended = await eventually(
+    async () => (await eventsOf(gateway, id)).find(({ output_tokens }) => output_tokens > 0),
+    (event) => event !== undefined,
+  )
+  expect(ended).toMatchObject({ response_model: 'gpt-4.1-2025-04-14', cost_nano_usd: 10 * 7_000 + 20 * 9_000 })
 })

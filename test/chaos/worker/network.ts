@@ -43,6 +43,7 @@ const troubled = (ledger: LedgerRpc): LedgerRpc => ({
   reserve: (ask) => through('reserve', ask.request_id, () => ledger.reserve(ask)),
   mayGoOn: (call) => ledger.mayGoOn(call),
   settle: (settlement) => through('settle', settlement.request_id, () => ledger.settle(settlement)),
+  requestModels: (ids) => ledger.requestModels(ids),
   conclude: (conclusions) => ledger.conclude(conclusions),
   configure: (snapshot) => ledger.configure(snapshot),
   status: (caller) => ledger.status(caller),

@@ -17,6 +17,7 @@ const ledger: LedgerRpc = {
   reserve: unused,
   mayGoOn: unused,
   settle: unused,
+  requestModels: unused,
   conclude: unused,
   configure: unused,
   status: async () => ({

@@ -38,6 +38,7 @@ export async function openPrices() {
     reserve: unused,
     mayGoOn: unused,
     settle: unused,
+    requestModels: unused,
     conclude: unused,
     configure: unused,
     status: async () => (standing.refusal ? { refusal: standing.refusal } : (status as LedgerStatus)),

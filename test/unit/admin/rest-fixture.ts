@@ -37,6 +37,7 @@ export async function openRest() {
       reserve: unused,
       mayGoOn: unused,
       settle: unused,
+      requestModels: unused,
       conclude: unused,
       configure: async (snapshot) => {
         if (faults.configure-- > 0) throw new Error('the ledger is away')

@@ -17,7 +17,8 @@ const ENDED: Concluded = {
   error_class: null,
 }
 const prices = { find: async (_: string, model: string) => (model === 'known' ? PRICE : null) }
-const told = (ended: Partial<Concluded>) => toConclusion({ ...ENDED, ...ended }, DRAFT, prices)
+const told = (ended: Partial<Concluded>, request_model: string | null = null) =>
+  toConclusion({ ...ENDED, ...ended }, request_model, DRAFT, prices)
 
 test('its usage at its price, without the request, which was counted when it was made', async () => {
   expect(await told({})).toMatchObject({
@@ -38,6 +39,12 @@ test('of a batch whose requests were all short, at the rates of short ones, by t
   const { usage, facts } = await told({ longest_input_tokens: 1_000, service_tier: 'flex' })
   expect(usage?.cost_nano_usd).toBe((2_000 * 2_000 + 1_000 * 500 + 10 * 10_000) / 2)
   expect(facts.service_tier).toBe('flex')
+})
+
+test('at the price of the model that was asked for, where that is known: an admin may have set it', async () => {
+  const dated = { model: 'known-2026-01-01' }
+  expect((await told(dated, 'known')).facts).toMatchObject({ priced_as: 'test-model', response_model: dated.model })
+  expect((await told({}, 'unknown')).facts).toMatchObject({ price_source: 'none' })
 })
 
 test('without a price no cost, so that what the hold costs is charged: unknown never means free', async () => {

@@ -105,6 +105,14 @@ describe('a call that goes on', () => {
     expect(eventsOf('goes-on')).toMatchObject([{ usage_source: 'hold', output_tokens: 60, overrun: false }])
   })
 
+  test('is known by the model that was asked for, also where it has expired and may yet be corrected', () => {
+    goOn('call', 'goes-on')
+    const asked = [DRAFT.request_model, null]
+    expect(ledger.requestModels(['goes-on', 'of-another-user'])).toEqual(asked)
+    ledger.expire(NOON + DAY)
+    expect(ledger.requestModels(['goes-on', 'of-another-user'])).toEqual(asked)
+  })
+
   test('is charged what the hold costs where its usage has no price', () => {
     goOn('call', 'goes-on')
     ledger.conclude([{ ...conclusion('goes-on'), usage: { ...USED, cost_nano_usd: null } }], NOON)

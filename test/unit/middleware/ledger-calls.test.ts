@@ -4,7 +4,15 @@ import { conclude, mayGoOn, reserve, settle } from '../../../src/middleware/ledg
 import { amount, ask, DRAFT, settlement } from '../../support/ledger-fixtures.ts'
 
 const gone = () => Promise.reject(new Error('the object was reset'))
-const BROKEN: LedgerRpc = { reserve: gone, mayGoOn: gone, settle: gone, conclude: gone, configure: gone, status: gone }
+const BROKEN: LedgerRpc = {
+  reserve: gone,
+  mayGoOn: gone,
+  settle: gone,
+  requestModels: gone,
+  conclude: gone,
+  configure: gone,
+  status: gone,
+}
 
 /** Stubs that stay broken, as a Durable Object's do; each asking gives the next one. */
 function stubs(...list: Partial<LedgerRpc>[]): { ledgerOf: LedgerOf; asked: () => number } {
