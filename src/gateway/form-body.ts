@@ -68,15 +68,15 @@ function faultOfParts(bytes: Uint8Array, boundary: string): string | null {
     const rest = bytes.subarray(end, end + 5)
     if (rest[0] !== CR || rest[1] !== LF) return ENDS.has(String.fromCharCode(...rest)) && line > 0 ? null : NOT_WHOLE
     if (++parts > MOST_PARTS) return `The request body must have at most ${MOST_PARTS} parts.`
-    if (!isPlainHead(headAt(bytes, end + 2, isDelimiter))) return NOT_PLAIN
+    if (!isPlainHead(headAt(bytes, end + 2))) return NOT_PLAIN
   }
   return NOT_WHOLE
 }
 
 /** Up to the empty line; nothing where that is missing, or farther away than any client has it. */
-function headAt(bytes: Uint8Array, from: number, isDelimiter: (from: number) => boolean): string {
+function headAt(bytes: Uint8Array, from: number): string {
   let end = from
-  while (end >= 0 && end - from < MOST_HEAD_BYTES && bytes[end] !== CR && !isDelimiter(end)) end = nextLine(bytes, end)
+  while (end >= 0 && end - from < MOST_HEAD_BYTES && bytes[end] !== CR) end = nextLine(bytes, end)
   return bytes[end] === CR && bytes[end + 1] === LF ? new TextDecoder().decode(bytes.subarray(from, end)) : ''
 }
 
