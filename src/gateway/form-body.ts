@@ -75,9 +75,10 @@ function faultOfParts(bytes: Uint8Array, boundary: string): string | null {
 
 /** Up to the empty line; nothing where that is missing, or farther away than any client has it. */
 function headAt(bytes: Uint8Array, from: number): string {
-  let end = from
-  while (end >= 0 && end - from < MOST_HEAD_BYTES && bytes[end] !== CR) end = nextLine(bytes, end)
-  return bytes[end] === CR && bytes[end + 1] === LF ? new TextDecoder().decode(bytes.subarray(from, end)) : ''
+  const near = bytes.subarray(from, from + MOST_HEAD_BYTES)
+  let end = 0
+  while (end >= 0 && near[end] !== CR) end = nextLine(near, end)
+  return near[end] === CR && near[end + 1] === LF ? new TextDecoder().decode(near.subarray(0, end)) : ''
 }
 
 const MOST_HEAD_BYTES = 8_192
