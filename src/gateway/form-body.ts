@@ -46,8 +46,8 @@ function boundaryOf(content_type: string): string | null {
 const [LF, CR] = [10, 13]
 
 const NOT_WHOLE = 'The request body must begin with its first boundary and end with its closing one.'
-const NOT_PLAIN =
-  'Each part of the form must have one Content-Disposition: form-data with one plain name and, for a file, one filename that is not empty, without escapes, continued lines or transfer encodings.'
+const PLAIN =
+  'one Content-Disposition: form-data with one plain name and, for a file, one filename that is not empty, without escapes, continued lines or transfer encodings'
 
 /** More than any operation has fields, and more than anybody sends images. */
 const MOST_PARTS = 1_000
@@ -68,7 +68,7 @@ function faultOfParts(bytes: Uint8Array, boundary: string): string | null {
     const rest = bytes.subarray(end, end + 5)
     if (rest[0] !== CR || rest[1] !== LF) return ENDS.has(String.fromCharCode(...rest)) && line > 0 ? null : NOT_WHOLE
     if (++parts > MOST_PARTS) return `The request body must have at most ${MOST_PARTS} parts.`
-    if (!isPlainHead(headAt(bytes, end + 2))) return NOT_PLAIN
+    if (!isPlainHead(headAt(bytes, end + 2))) return `Part ${parts} of the request body must have ${PLAIN}.`
   }
   return NOT_WHOLE
 }
