@@ -144,6 +144,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
   }
 
   async requestModels(request_ids: string[]): Promise<(string | null)[]> {
+    this.#settleAll()
     return this.#ledger.requestModels(request_ids)
   }
 

@@ -14,11 +14,13 @@ export async function readForm(
     const message = 'content-type must be multipart/form-data with exactly one boundary.'
     return { code: 'invalid_request', message, field: 'content-type' }
   }
-  const fault = faultOfParts(bytes, boundary)
+  // What stands before the first delimiter nobody reads, and some clients begin with an empty line.
+  const form_bytes = bytes[0] === CR && bytes[1] === LF ? bytes.subarray(2) : bytes
+  const fault = faultOfParts(form_bytes, boundary)
   if (fault) return { code: 'invalid_request', message: fault }
   let form: FormData
   try {
-    form = await new Response(bytes as BodyInit, { headers: { 'content-type': content_type } }).formData()
+    form = await new Response(form_bytes as BodyInit, { headers: { 'content-type': content_type } }).formData()
   } catch {
     return { code: 'invalid_request', message: 'The request body is not a valid multipart form.' }
   }
@@ -58,7 +60,8 @@ const MOST_PARTS = 1_000
  */
 function faultOfParts(bytes: Uint8Array, boundary: string): string | null {
   const delimiter = new TextEncoder().encode(`--${boundary}`)
-  const isDelimiter = (from: number) => delimiter.every((byte, at) => bytes[from + at] === byte)
+  const isDelimiter = (from: number) =>
+    bytes[from] === delimiter[0] && delimiter.every((byte, at) => bytes[from + at] === byte)
   let parts = 0
   if (!isDelimiter(0)) return NOT_WHOLE
   for (let line = 0; line >= 0; line = nextLine(bytes, line)) {

@@ -160,14 +160,20 @@ function toClient(
   if (MAYBE_BILLED.has(status) || options.operation.billed_statuses?.includes(status)) {
     headers.set('x-should-retry', 'false')
   }
-  if (c.var.hold.admission.clamped) headers.set(CLAMPED_HEADER, `output_tokens=${writtenBound(c, options)}`)
+  const { clamped, granted_output_tokens } = c.var.hold.admission
+  if (clamped) headers.set(CLAMPED_HEADER, `output_tokens=${granted_output_tokens}`)
   return new Response(body, { status, headers })
 }
 
-/** The output bound that the body is sent with; null where it is the client's own, or there is none. */
-function writtenBound({ var: { call, hold } }: Context<GatewayEnv>, { config }: ForwardOptions): number | null {
+/** The output bound to write into the body; null where it stays as it is. */
+function writtenBound(
+  { var: { call, hold } }: Context<GatewayEnv>,
+  { config, dialect }: ForwardOptions,
+): number | null {
+  const { bound, price } = call
   const by_default = config.DEFAULT_MAX_OUTPUT_TOKENS ?? null
-  return boundToWrite(hold.admission, call.bound, by_default, call.price?.context_window ?? null)
+  const maximum = bound?.model ? dialect.maxOutputTokens(bound.model) : null
+  return boundToWrite(hold.admission, bound, by_default, maximum ?? price?.context_window ?? null)
 }
 
 async function failed(

@@ -90,7 +90,7 @@ async function readCall(
       operation: operation.name,
       method: request.method,
       path: c.req.path.slice(0, MAX_PATH_LENGTH),
-      request_model: bound?.model ?? modelOf(value),
+      request_model: bound ? bound.model : modelOf(value),
       stream: bound?.stream ?? false,
       ...said,
     },

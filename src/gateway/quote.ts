@@ -44,17 +44,18 @@ export function quote(bound: Bound | null, price: Price | null, options: QuoteOp
 /**
  * The output bound to write into the body, or null to leave it alone: only a bound that neither the client nor the model
  * itself keeps has to be written, a smaller one that was granted or the operator's default.
+ * @param kept_by_model its maximum, else its window; null where neither is known.
  */
 export function boundToWrite(
   { granted_output_tokens, clamped }: Pick<Admission, 'granted_output_tokens' | 'clamped'>,
   bound: Bound | null,
   default_max_output_tokens: number | null,
-  context_window: number | null,
+  kept_by_model: number | null,
 ): number | null {
   const isDefault = bound?.output?.max_tokens === null && default_max_output_tokens !== null
   if (granted_output_tokens === null || !(clamped || isDefault)) return null
-  // Held with the slack, but a provider refuses more than its window.
-  return Math.min(granted_output_tokens, context_window ?? granted_output_tokens)
+  // A provider refuses more than its model can: that much it keeps by itself.
+  return kept_by_model !== null && granted_output_tokens >= kept_by_model ? null : granted_output_tokens
 }
 
 function boundInput(bound: Bound, window: number | null): number | null {

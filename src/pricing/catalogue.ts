@@ -40,10 +40,20 @@ export function catalogueOf(calcPrice: CalcPrice, now: () => number = Date.now):
 
 const sumOf = ({ rates }: Price) => rates.input + rates.output
 
-function priceAt(calcPrice: CalcPrice, provider: string, asked: string, at_ms: number): Price | null {
+/** At the rates of what answers it, where that is said to be another model, or its own: whichever are dearer. */
+function priceAt(calcPrice: CalcPrice, provider: string, id: string, at_ms: number): Price | null {
+  const price = ownPriceAt(calcPrice, provider, id, at_ms)
+  const route = PROVIDERS.get(provider)?.routed.find(([from, , since_ms]) => from === id && at_ms >= since_ms)
+  const answering = route && ownPriceAt(calcPrice, provider, route[1], at_ms)
+  if (!price || !answering) return price
+  const dearer = (kind: 'input' | 'cached_input' | 'output') => Math.max(price.rates[kind], answering.rates[kind])
+  const rates = { input: dearer('input'), cached_input: dearer('cached_input'), output: dearer('output') }
+  return { ...price, rates: { ...price.rates, ...rates } }
+}
+
+function ownPriceAt(calcPrice: CalcPrice, provider: string, id: string, at_ms: number): Price | null {
   const traits = PROVIDERS.get(provider)
   if (!traits) return null
-  const id = traits.routed.find(([from, , since_ms]) => from === asked && at_ms >= since_ms)?.[1] ?? asked
   let found: PriceCalculationResult
   try {
     found = calcPrice({ input_tokens: 0 }, id, { providerId: traits.catalogue_id, timestamp: new Date(at_ms) })

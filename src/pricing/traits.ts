@@ -21,7 +21,7 @@ export interface ProviderTraits {
   web_search_usd_per_thousand: number
   /** What a search finds, where it is billed as so many input tokens that no usage is known to count. */
   tokens_of_search: readonly [models: RegExp, tokens: number] | null
-  /** Retired names that go on to another model, at its price. */
+  /** Retired names that go on to another model. */
   routed: readonly Routed[]
   /** True for entries that would be wrong: see the comments below. */
   is_wrong: (entry: string, facts: EntryFacts) => boolean
@@ -158,11 +158,8 @@ export const PROVIDERS: ReadonlyMap<string, ProviderTraits> = new Map<string, Pr
         // 75 to 100 % more than standard: https://ai.google.dev/gemini-api/docs/optimization
         ['priority', 200],
       ]),
-      // On 1 December, wherever that ends last: https://ai.google.dev/gemini-api/docs/deprecations
-      routed: [
-        ['gemini-2.5-pro', 'gemini-3.8-flash', Date.parse('2026-12-02T00:00:00Z')],
-        ['gemini-2.5-flash', 'gemini-3.5-flash-lite', Date.parse('2026-12-02T00:00:00Z')],
-      ],
+      // https://ai.google.dev/gemini-api/docs/deprecations, as others quote it.
+      routed: [['gemini-2.5-pro', 'gemini-3.8-flash', Date.parse('2026-12-01T00:00:00Z')]],
       // Vertex AI serves Claude, the Gemini API does not. The preview is retired; what replaced it costs up to four times as much.
       is_wrong: (entry) => entry.startsWith('claude') || entry === 'gemini-2.5-flash-preview',
     },

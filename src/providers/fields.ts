@@ -1,6 +1,6 @@
 // Reads fields of a request body: absent and null are the same, anything of the wrong kind is a 400 that names it. Pure.
 
-import type { GatewayError } from '../errors.ts'
+import { type GatewayError, isRefusal } from '../errors.ts'
 import type { JsonObject } from './dialect.ts'
 
 export function invalidField(field: string, must: string): GatewayError {
@@ -10,13 +10,13 @@ export function invalidField(field: string, must: string): GatewayError {
 /** 1e400 is Infinity once parsed, and refused like strings, fractions, zero and negative numbers. */
 export function readPositiveInteger(body: JsonObject, name: string, path = name): number | null | GatewayError {
   const value = readCount(body, name, path)
-  return value === 0 ? invalidField(path, 'a positive integer') : value
+  return value === 0 || isRefusal(value) ? invalidField(path, 'a positive integer') : value
 }
 
 export function readCount(body: JsonObject, name: string, path = name): number | null | GatewayError {
   const value = body[name] ?? null
   if (value === null || (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0)) return value
-  return invalidField(path, 'a positive integer')
+  return invalidField(path, 'an integer of at least 0')
 }
 
 export function readBoolean(body: JsonObject, name: string, path = name): boolean | GatewayError {

@@ -66,18 +66,18 @@ function expansionOf(value: unknown, key: string | null): number {
 
 /**
  * Around a value: commas and colons with a space, line ends, indentation by four spaces a level (sixteen are a token, fewer
- * merge with what is beside them), and tags around what has a name in a schema.
+ * merge with what is beside them), and tags around what has a name in a schema, with that name in each.
  */
 function layoutOf(value: unknown, key: string | null, depth: number): number {
   const indent = depth >> 2
-  const tags = key !== null && depth > SCHEMA_DEPTH ? 4 : 0
+  const tags = key !== null && depth >= SCHEMA_DEPTH ? 4 + utf8Length(key) : 0
   if (typeof value === 'object' && value !== null) return 4 + 2 * indent + tags
   if (typeof value !== 'string') return 2 + indent + tags
   // JSON in a text, which is parsed and written anew.
   return indent + tags + (key === 'arguments' ? countOf(value, ',:') : 0)
 }
 
-/** Of `tools[0].function.parameters`. */
+/** Of what `tools[0].function` holds. */
 const SCHEMA_DEPTH = 4
 
 /** Without a list of all that is found: a body may hold twenty million. */

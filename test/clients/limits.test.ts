@@ -111,7 +111,9 @@ describe.each(PROVIDERS)('%s refuses', (provider) => {
     expect(await call(change(text))).toMatchObject(badRequest(field))
   })
 
-  test.each(['0', '-1', '0.5', '1e400', '9007199254740993', '"10"', 'true', '[10]', '{}'])(
+  // Anthropic's takes 0, which fills a cache.
+  const zero = provider === 'anthropic' ? [] : ['0']
+  test.each([...zero, '-1', '0.5', '1e400', '9007199254740993', '"10"', 'true', '[10]', '{}'])(
     'max_tokens: %s',
     async (bound) => {
       const body = text.replace('"max_tokens":10', `"max_tokens":${bound}`)

@@ -162,14 +162,13 @@ export async function conclude(gateway: Gateway, pool: Pool, callers: string[]):
   const [spent] = (await statusOf(gateway, poor)).data
   if (!spent || spent.current_usage.requests > SCANT.requests)
     throw new Error(`A cap was exceeded: ${JSON.stringify(spent)}`)
-  await admin.call('PATCH', `/admin/users/${poor}/caps/${spent.id}`, { limits: { ...SCANT, requests: 10_000 } })
+  // The fake bills a token for each byte that it is sent, so that a call may have brought a cap of cost above its limit.
+  const limits = { requests: 1e9, tokens: 1e12, cost_cents: 1e8 }
+  await admin.call('PATCH', `/admin/users/${poor}/caps/${spent.id}`, { limits })
   for (const id of pool.clay) await admin.call('POST', `/admin/users/${id}/activate`)
   for (const id of callers.filter((id) => !pool.stable.includes(id))) {
     const { data } = await admin.call<{ data: { id: string }[] }>('GET', `/admin/users/${id}/caps`)
-    for (const cap of data)
-      await admin.call('PATCH', `/admin/users/${id}/caps/${cap.id}`, {
-        limits: { requests: 1e9, tokens: 1e12, cost_cents: 1e8 },
-      })
+    for (const cap of data) await admin.call('PATCH', `/admin/users/${id}/caps/${cap.id}`, { limits })
   }
   for (const { path, headers } of pool.going_on) {
     for (const suffix of path.startsWith('/anthropic/') ? ['', '/results'] : ['', '', ''])

@@ -10,6 +10,7 @@ const fieldsOf = (form: Awaited<ReturnType<typeof read>>) => ({ ...('fields' in 
 
 test.each([
   ['as SDKs write it', `${PART}--b--\r\n`, TYPE],
+  ['after an empty line', `\r\n${PART}--b--\r\n`, TYPE],
   ['without a line break at its end', `${PART}--b--`, TYPE],
   ['with a quoted boundary', `${PART}--b--\r\n`, 'Multipart/Form-Data; Boundary="b"'],
   ['with other parameters', `${PART}--b--\r\n`, 'multipart/form-data; charset=utf-8; boundary=b'],
@@ -55,7 +56,7 @@ test.each([
 
 test.each([
   ['before its first delimiter', `x\r\n${PART}--b--\r\n`],
-  ['in an empty line before it', `\r\n${PART}--b--\r\n`],
+  ['in two empty lines before it', `\r\n\r\n${PART}--b--\r\n`],
   ['after its closing delimiter', `${PART}--b--\r\nx`],
   ['in another form after it', `${PART}--b--\r\n${PART}`],
   ['in two line breaks after it', `${PART}--b--\r\n\r\n`],

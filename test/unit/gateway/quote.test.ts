@@ -147,6 +147,7 @@ test('only a bound that neither the client nor the model keeps is written into t
   expect(write(500, 90, true, null)).toBe(90)
   expect(write(null, null, false, 4_000)).toBeNull()
   expect(boundToWrite({ granted_output_tokens: null, clamped: false }, null, 4_000, null)).toBeNull()
-  // Held with the slack, sent without.
-  expect(write(null, 105_000, false, 200_000)).toBe(100_000)
+  expect(write(null, 105_000, false, 200_000)).toBeNull()
+  expect(write(null, 100_000, true, null)).toBeNull()
+  expect(write(null, 99_999, true, null)).toBe(99_999)
 })

@@ -1,6 +1,6 @@
 import { expect, test, vi } from 'vitest'
 import type { LedgerOf, LedgerRpc } from '../../../durable-objects/ledger/types.ts'
-import { conclude, mayGoOn, reserve, settle } from '../../../src/middleware/ledger-calls.ts'
+import { conclude, mayGoOn, requestModels, reserve, settle } from '../../../src/middleware/ledger-calls.ts'
 import { amount, ask, DRAFT, settlement } from '../../support/ledger-fixtures.ts'
 
 const gone = () => Promise.reject(new Error('the object was reset'))
@@ -33,6 +33,10 @@ test('a stub that broke is not used again: the next try asks for a new one', asy
   await settle(settling.ledgerOf, Promise.resolve(settlement('a', 0)))
   expect(settled).toEqual(['a'])
   expect(settling.asked()).toBe(3)
+
+  const asking = stubs({}, { requestModels: async () => ['gpt-5'] })
+  expect(await requestModels(asking.ledgerOf, DRAFT.user_id, ['a'])).toEqual(['gpt-5'])
+  await expect(requestModels(stubs({}).ledgerOf, DRAFT.user_id, ['a'])).rejects.toThrow()
 })
 
 test('a ledger that does not answer refuses, but cuts off no call that it has admitted', async () => {

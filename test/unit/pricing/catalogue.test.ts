@@ -51,11 +51,11 @@ describe('the catalogue', () => {
     expect(catalogue('bedrock', 'us.anthropic.claude-sonnet-4-5-20250929-v1:0')?.context_window).toBe(1_000_000)
   })
 
-  test('prices a retired name as what it goes on to, once it does', () => {
-    const on = (date: string) => catalogueOf(calcPrice, () => Date.parse(date))('gemini', 'gemini-2.5-pro')
-    expect(on('2026-12-01T23:00:00Z')).toMatchObject({ priced_as: 'gemini-2.5-pro', rates: { input: usd(1.25) } })
-    expect(on('2026-12-02T00:00:00Z')).toMatchObject({ priced_as: 'gemini-3.8-flash', rates: { input: usd(0.75) } })
-    expect(on('2027-01-02T00:00:00Z')?.rates).toMatchObject({ input: usd(1.5), output: usd(7.5) })
+  test('a retired name that goes on to another model costs the dearer rates of both', () => {
+    const ratesOn = (date: string) => catalogueOf(calcPrice, () => Date.parse(date))('gemini', 'gemini-2.5-pro')?.rates
+    expect(ratesOn('2026-11-28')).toMatchObject({ input: usd(1.25), output: usd(10) })
+    expect(ratesOn('2026-12-02')).toMatchObject({ input: usd(1.25), output: usd(10) })
+    expect(ratesOn('2027-01-02')).toMatchObject({ input: usd(1.5), cached_input: usd(0.15), output: usd(10) })
   })
 
   test.each([

@@ -117,6 +117,10 @@ describe('the input bound', () => {
     ['a PDF', { type: 'document', source: { type: 'base64', media_type: 'application/pdf', data: 'AA' } }],
     ['a document by URL', { type: 'document', source: { type: 'url', url: 'https://example.com' } }],
     ['a container upload', { type: 'container_upload', file_id: 'a' }],
+    [
+      'a text that is to be cited',
+      { type: 'document', source: { type: 'text', data: 'a' }, citations: { enabled: true } },
+    ],
     ['something new', { type: 'hologram' }],
     ['a tool that Anthropic looks up', { type: 'tool_reference', tool_name: 'a' }],
     ['no object', 'text'],

@@ -78,12 +78,26 @@ describe('what a template writes of JSON has no more tokens than its bound', () 
     expect(boundOf({ documents })).toBeGreaterThanOrEqual(leastTokens(text) + 9_000 * 3)
   })
 
-  test('properties with tags around each, and digits one by one, as Qwen 3 Coder has them', () => {
-    const names = Array.from({ length: 9_000 }, (_, at) => String(at + 1_000))
-    const properties = Object.fromEntries(names.map((name) => [name, 1]))
-    const tool = { type: 'function', function: { name: 'f', parameters: { type: 'object', properties } } }
-    const text = names.map((name) => `\n<parameter>\n<name>${name}</name>\n</parameter>`).join('')
-    expect(boundOf({ tools: [tool] })).toBeGreaterThanOrEqual(leastTokens(text) + names.length * 2)
+  describe('a schema with tags around each of its members, and digits one by one, as Qwen 3 Coder has it', () => {
+    const toolOf = (parameters: object) => ({ type: 'function', function: { name: 'f', parameters } })
+    // Pieces have up to three of them.
+    const digitsOf = (text: string) =>
+      text.match(/\d{2,}/g)?.reduce((sum, run) => sum + run.length - Math.ceil(run.length / 3), 0) ?? 0
+
+    test('properties', () => {
+      const names = Array.from({ length: 9_000 }, (_, at) => String(at + 1_000))
+      const text = names.map((name) => `\n<parameter>\n<name>${name}</name>\n</parameter>`).join('')
+      const properties = Object.fromEntries(names.map((name) => [name, 1]))
+      const bound = boundOf({ tools: [toolOf({ type: 'object', properties })] })
+      expect(bound).toBeGreaterThanOrEqual(leastTokens(text) + digitsOf(text))
+    })
+
+    test('other members, whose name stands on both sides', () => {
+      const names = Array.from({ length: 1_000 }, (_, at) => `k${String(at).padStart(59, '0')}`)
+      const text = names.map((name) => `\n<${name}>1</${name}>`).join('')
+      const bound = boundOf({ tools: [toolOf(Object.fromEntries(names.map((name) => [name, 1])))] })
+      expect(bound).toBeGreaterThanOrEqual(leastTokens(text) + digitsOf(text))
+    })
   })
 })
 
