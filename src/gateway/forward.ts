@@ -173,7 +173,8 @@ function writtenBound(
   const { bound, price } = call
   const by_default = config.DEFAULT_MAX_OUTPUT_TOKENS ?? null
   const maximum = bound?.model ? dialect.maxOutputTokens(bound.model) : null
-  return boundToWrite(hold.admission, bound, by_default, maximum ?? price?.context_window ?? null)
+  const kept_by_model = price?.context_window ? Math.max(price.context_window, maximum ?? 0) : null
+  return boundToWrite(hold.admission, bound, by_default, kept_by_model)
 }
 
 async function failed(

@@ -44,7 +44,7 @@ export function quote(bound: Bound | null, price: Price | null, options: QuoteOp
 /**
  * The output bound to write into the body, or null to leave it alone: only a bound that neither the client nor the model
  * itself keeps has to be written, a smaller one that was granted or the operator's default.
- * @param kept_by_model its maximum, else its window; null where neither is known.
+ * @param kept_by_model what it cannot exceed: its window, or a maximum beyond that; null where no window is known.
  */
 export function boundToWrite(
   { granted_output_tokens, clamped }: Pick<Admission, 'granted_output_tokens' | 'clamped'>,
@@ -52,10 +52,11 @@ export function boundToWrite(
   default_max_output_tokens: number | null,
   kept_by_model: number | null,
 ): number | null {
-  const isDefault = bound?.output?.max_tokens === null && default_max_output_tokens !== null
-  if (granted_output_tokens === null || !(clamped || isDefault)) return null
-  // A provider refuses more than its model can: that much it keeps by itself.
-  return kept_by_model !== null && granted_output_tokens >= kept_by_model ? null : granted_output_tokens
+  const isUnset = bound?.output?.max_tokens === null
+  if (granted_output_tokens === null || !(clamped || (isUnset && default_max_output_tokens !== null))) return null
+  // A provider refuses a whole window beside any prompt; a client's own bound is larger, and must go.
+  const isKept = isUnset && kept_by_model !== null && granted_output_tokens >= kept_by_model
+  return isKept ? null : granted_output_tokens
 }
 
 function boundInput(bound: Bound, window: number | null): number | null {

@@ -150,4 +150,6 @@ test('only a bound that neither the client nor the model keeps is written into t
   expect(write(null, 105_000, false, 200_000)).toBeNull()
   expect(write(null, 100_000, true, null)).toBeNull()
   expect(write(null, 99_999, true, null)).toBe(99_999)
+  // What the client asked for is more than was granted, whatever its model can.
+  expect(write(300_000, 100_000, true, null)).toBe(100_000)
 })
