@@ -13,7 +13,8 @@ export interface DatabaseConfig {
   DATABASE_HTTP_URL?: string | undefined
 }
 
-const TIMEOUT_MS = 10_000
+/** How long a statement may take, its way there and back included. */
+export const TIMEOUT_MS = 10_000
 
 interface FetchOptions {
   endpoint: string | undefined
@@ -71,6 +72,14 @@ export function isDatabaseDown(error: unknown): boolean {
   if (isDataError(error)) return false
   for (const cause of causes(error)) {
     if (cause instanceof DrizzleQueryError || cause.name === 'NeonDbError') return true
+  }
+  return false
+}
+
+/** Whether the time of the statement ran out: the database is away, or there is too much for it to look at. */
+export function isTimeout(error: unknown): boolean {
+  for (const cause of causes(error)) {
+    if ('sourceError' in cause && cause.sourceError instanceof Error) return cause.sourceError.name === 'TimeoutError'
   }
   return false
 }

@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm'
 import { afterAll, afterEach, expect, test } from 'vitest'
 import { changeCap, createCap, deleteCap, putDefaultCap } from '../../../src/postgres/caps.ts'
-import { isDatabaseDown, openDatabase, sqlState } from '../../../src/postgres/client.ts'
+import { isDatabaseDown, isTimeout, openDatabase, openSql, sqlState } from '../../../src/postgres/client.ts'
 import { createKey, findKey, MOST_ACTIVE_KEYS, revokeKey, rotateKey } from '../../../src/postgres/keys.ts'
 import { loadSnapshot } from '../../../src/postgres/snapshots.ts'
 import {
@@ -12,9 +12,10 @@ import {
   missingUser,
   provisionUser,
 } from '../../../src/postgres/users.ts'
+import { gatewayErrorOf } from '../../../src/rest/thrown.ts'
 import { openTestDatabase } from '../../support/postgres.ts'
 
-const { db, databaseUrl, close } = await openTestDatabase()
+const { db, databaseUrl, databaseHttpUrl, close } = await openTestDatabase()
 afterAll(close)
 afterEach(async () => {
   await db.execute(sql`delete from default_caps`)
@@ -171,6 +172,16 @@ test('racing provisions of one subject make one user with the default caps, and 
   expect((await loadSnapshot(db, identity.id))?.caps).toEqual([])
 })
 
+test('a statement that takes too long is told from a database that is away, and so is its answer', async () => {
+  const inAMillisecond = openSql({ DATABASE_URL: databaseUrl, DATABASE_HTTP_URL: databaseHttpUrl }, 1)
+  const slow = await inAMillisecond`select pg_sleep(0.1)`.catch((error) => error)
+  expect([isTimeout(slow), isDatabaseDown(slow)]).toEqual([true, true])
+  expect(gatewayErrorOf(slow)).toMatchObject({
+    code: 'database_unavailable',
+    message: expect.stringContaining('more than 10 seconds'),
+  })
+})
+
 test('errors tell a refused value from a database that is away', async () => {
   const away = openDatabase({ DATABASE_URL: databaseUrl, DATABASE_HTTP_URL: 'http://127.0.0.1:1/sql' })
   const unreachable = await loadSnapshot(away, crypto.randomUUID()).catch((error) => error)
@@ -179,5 +190,6 @@ test('errors tell a refused value from a database that is away', async () => {
   expect([sqlState(inBatch), isDatabaseDown(inBatch)]).toEqual([null, true])
   const refused = await loadSnapshot(db, 'no-uuid').catch((error) => error)
   expect([sqlState(refused), isDatabaseDown(refused)]).toEqual(['22P02', false])
+  expect([unreachable, inBatch, refused].map(isTimeout)).toEqual([false, false, false])
   expect([sqlState(new Error('a bug')), isDatabaseDown(new Error('a bug'))]).toEqual([null, false])
 })
