@@ -71,7 +71,7 @@ async function readCall(
   const price = bound?.model ? await prices.find(dialect.provider, bound.model) : null
   return {
     started_at,
-    target: url.pathname.slice(dialect.provider.length + 1) + url.search,
+    target: targetOf(url, dialect),
     asked,
     bytes,
     json,
@@ -95,6 +95,11 @@ async function readCall(
       ...said,
     },
   }
+}
+
+function targetOf({ pathname, search }: URL, { provider, optional_prefix = '' }: Dialect): string {
+  const below = pathname.slice(provider.length + 1)
+  return (below.startsWith(`${optional_prefix}/`) ? below.slice(optional_prefix.length) : below) + search
 }
 
 /** Unmetered calls may name a model too; whatever it is, it goes into the event. */

@@ -42,7 +42,11 @@ export function gatewayRoutes(services: Services) {
     })
     app.route('/anthropic', served)
   }
-  for (const { dialect, gateway } of providers) app.route(`/${dialect.provider}`, gateway)
+  for (const { dialect, gateway } of providers) {
+    const { provider, optional_prefix } = dialect
+    if (optional_prefix !== undefined) app.route(`/${provider}${optional_prefix}`, gateway)
+    app.route(`/${provider}`, gateway)
+  }
   const unconfigured = switchedOff(providers)
   for (const [name, variable] of unconfigured) app.route(`/${name}`, notConfigured(name, variable, services))
   app.route('/v1', oneEndpoint({ keys, jwt, cap_status, ...routesByModel(providers), unconfigured }))

@@ -166,6 +166,8 @@ export interface Dialect {
   /** Name in paths (`/openai/...`), events and configuration. */
   provider: string
   operations: Operation[]
+  /** What its own SDKs may put before the paths of operations: `/openai`. The provider never sees it. */
+  optional_prefix?: string
   /** Response header that carries the provider's request id. */
   request_id_header: string
   /** Headers of the client that reach the provider (lower case; a trailing `*` matches a prefix). */

@@ -30,6 +30,8 @@ export function openAICompatible(provider: CompatibleProvider): Dialect {
         ...withQuirks(operation, quirks),
         path: version + operation.path.slice('/v1'.length),
       })),
+    // Groq's SDK and Azure's URLs: `/groq/openai/v1/chat/completions`.
+    optional_prefix: '/openai',
     request_id_header: provider.request_id_header,
     forwarded_headers: ['content-type', 'accept', 'user-agent', 'x-stainless-*', ...provider.forwarded_headers],
     own_key_headers: [],

@@ -198,6 +198,20 @@ describe('every provider', () => {
   })
 })
 
+test.each(['groq', 'plain'])('%s: `/openai` may come before its paths, as SDKs of providers have it', async (name) => {
+  const { id, key } = await gateway.admin.user()
+  const version = name === 'plain' ? '' : '/v1'
+  const { client } = clientOf(gateway, `/${name}/openai${version}`, 'sk-own-caller', {
+    defaultHeaders: { 'x-tollgate-key': key },
+  })
+  await client.chat.completions.create({ model: 'm', messages: MESSAGES })
+  expect(gateway.lastRequest().path).toBe(`${name === 'plain' ? '/without-version' : '/openai/v1'}/chat/completions`)
+  expect(await onlyEvent(gateway, id)).toMatchObject({ provider: name, usage_source: 'reported' })
+  // Only once.
+  const twice = await fetch(`${gateway.url}/${name}/openai/openai${version}/chat/completions`, { method: 'POST' })
+  expect(twice.status).toBe(404)
+})
+
 describe('adding a provider takes configuration only', () => {
   test('one without a version in its base URL has none in its paths either', async () => {
     const { id, key } = await gateway.admin.user()
