@@ -24,7 +24,8 @@ const KNOWN_INFERENCE_FIELDS = new Set(
 )
 /** They reach the model as they are: one that raised the output bound would undo it. */
 const KNOWN_MODEL_FIELDS = new Set(
-  'anthropic_beta reasoningConfig reasoning_config reasoning_effort thinking topK top_k'.split(' '),
+  `anthropic_beta output_config reasoning reasoningConfig reasoning_config reasoning_effort thinking tool_choice topK
+  top_k`.split(/\s+/),
 )
 
 /** Blocks that are what their bytes say. */
@@ -40,7 +41,7 @@ export function readConverseBound(body: JsonObject, bytes: number, model: Bedroc
   if (isRefusal(tools)) return tools
 
   const media = readMedia(body, model.family === 'claude' ? INLINE_IMAGE_TOKENS.claude : INLINE_IMAGE_TOKENS.other)
-  const formatted = body.outputConfig ? TOOL_PREAMBLE_TOKENS : 0
+  const formatted = body.outputConfig || modelFields(body).output_config ? TOOL_PREAMBLE_TOKENS : 0
   const template = model.family === 'claude' ? 0 : TEMPLATE_TOKENS
   return {
     ...PLAIN_BOUND,
@@ -99,8 +100,13 @@ function findUnknown(body: JsonObject): string | null {
   return field === null ? null : `additionalModelRequestFields.${field}`
 }
 
-function thinkingBudget({ additionalModelRequestFields: more }: JsonObject): number {
-  const thinking = isObject(more) ? (more.thinking ?? more.reasoning_config) : null
+function modelFields({ additionalModelRequestFields: more }: JsonObject): JsonObject {
+  return isObject(more) ? more : {}
+}
+
+function thinkingBudget(body: JsonObject): number {
+  const { thinking: anthropics, reasoning_config } = modelFields(body)
+  const thinking = anthropics ?? reasoning_config
   const budget = isObject(thinking) ? Number(thinking.budget_tokens ?? 0) : 0
   return Number.isSafeInteger(budget) && budget > 0 ? budget : 0
 }

@@ -114,6 +114,21 @@ describe('Converse', () => {
     expect(converse(extra).unbounded).toBe(name)
   })
 
+  test.each([
+    [{ effort: 'low' }, 1_000],
+    [{ format: { type: 'json_schema', schema: { type: 'object' } } }, 1_000],
+  ])(
+    'knows output_config %j among the model’s own fields, for which Claude is told something',
+    (output_config, added) => {
+      const extra = { additionalModelRequestFields: { output_config, tool_choice: { type: 'auto' } } }
+      const { unbounded, input_tokens } = converse(extra)
+      expect({ unbounded, input_tokens }).toEqual({
+        unbounded: null,
+        input_tokens: tokensOf({ ...HELLO, ...extra }) + added,
+      })
+    },
+  )
+
   test('of a stored prompt is not bounded', () => {
     expect(boundOf('converse', 'arn:aws:bedrock:us-east-1:1:prompt/AAAAAAAAAA:1', HELLO).unbounded).toBe('modelId')
   })
