@@ -1,10 +1,11 @@
 // What the input of an OpenAI response holds besides text: images, and what is stored at OpenAI. Pure.
 
 import { isObject } from './answer.ts'
+import type { JsonObject } from './dialect.ts'
 import { INLINE_IMAGE_TOKENS, isInlineImage } from './openai-chat.ts'
 import { isDeclared } from './openai-responses-tools.ts'
 
-/** Items that are all in the body. Others may stand for more: reasoning and compactions (encrypted, or by id), files. */
+/** Items that are all in the body. Others may stand for more: compactions, files, what is stored at OpenAI. */
 const INLINE_ITEMS = new Set(
   `message function_call function_call_output custom_tool_call custom_tool_call_output local_shell_call
   local_shell_call_output shell_call shell_call_output apply_patch_call apply_patch_call_output`.split(/\s+/),
@@ -34,13 +35,22 @@ export function readResponseInput(input: string | unknown[]): InputBound {
     } else if (type === 'compaction_trigger') {
       // A pass of the model over all of it.
       bound.unbounded ??= path
-    } else if (!INLINE_ITEMS.has(type)) bound.open_input ??= `${path}.${type.slice(0, 40)}`
+    } else if (!INLINE_ITEMS.has(type) && !isWholeThought(item)) bound.open_input ??= `${path}.${type.slice(0, 40)}`
     else {
       readContent(item.content, `${path}.content`, bound)
       readContent(item.output, `${path}.output`, bound)
     }
   }
   return bound
+}
+
+/**
+ * A thought that is encrypted and not stored is its bytes: base64 of a text that is not compressed, and 650 bytes more
+ * (`estimate_reasoning_length` of https://github.com/openai/codex/blob/main/codex-rs/core/src/context_manager/history.rs).
+ * What cannot be verified OpenAI refuses.
+ */
+function isWholeThought({ type, encrypted_content }: JsonObject): boolean {
+  return type === 'reasoning' && typeof encrypted_content === 'string' && encrypted_content !== ''
 }
 
 function readContent(content: unknown, path: string, bound: InputBound): void {

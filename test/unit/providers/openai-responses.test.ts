@@ -76,10 +76,34 @@ test.each([
   [{ input: [{ id: 'msg_1' }] }, 'input[0]'],
   [{ input: ['text'] }, 'input[0]'],
   [{ input: [{ type: 'reasoning', id: 'rs_1', summary: [] }] }, 'input[0].reasoning'],
+  [{ input: [{ type: 'reasoning', id: 'rs_1', summary: [], encrypted_content: null }] }, 'input[0].reasoning'],
+  [{ input: [{ type: 'reasoning', id: 'rs_1', summary: [], encrypted_content: '' }] }, 'input[0].reasoning'],
   [{ input: [{ type: 'compaction', encrypted_content: 'x' }] }, 'input[0].compaction'],
   [{ input: [{ type: 'computer_call_output', output: {} }] }, 'input[0].computer_call_output'],
 ])('what bytes do not bound is named: %j', (extra, name) => {
   expect(bound(extra)).toMatchObject({ open_input: name, unbounded: null })
+})
+
+test('a turn of Codex is bounded by its bytes: encrypted thoughts, calls of tools and its metadata', () => {
+  const body = {
+    ...BODY,
+    store: false,
+    include: ['reasoning.encrypted_content'],
+    client_metadata: { 'x-codex-installation-id': 'a' },
+    input: [
+      { role: 'user', content: [{ type: 'input_text', text: 'hello' }] },
+      {
+        type: 'reasoning',
+        id: 'rs_1',
+        summary: [{ type: 'summary_text', text: 'a' }],
+        content: null,
+        encrypted_content: 'gAAAA'.repeat(300),
+      },
+      { type: 'function_call', call_id: 'c', name: 'shell', arguments: '{}' },
+      { type: 'function_call_output', call_id: 'c', output: 'done' },
+    ],
+  }
+  expect(bound(body)).toMatchObject({ input_tokens: tokensOf(body), open_input: null, unbounded: null })
 })
 
 test.each([
