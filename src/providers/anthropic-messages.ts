@@ -14,7 +14,7 @@ import {
   readPositiveInteger,
   unknownField,
 } from './fields.ts'
-import { TOOL_PREAMBLE_TOKENS, tokensOfBody, visit } from './text-bound.ts'
+import { TOOL_PREAMBLE_TOKENS, tokensOfBody, utf8Length, visit } from './text-bound.ts'
 
 /**
  * At most 1,568 tokens, of newer models 4,784: larger images are made smaller.
@@ -47,7 +47,7 @@ export function readMessageBound(body: JsonObject, bytes: number): Bound | Gatew
   const tools = readArray(body, 'tools')
   if (isRefusal(tools)) return tools
 
-  const media = readMedia(body)
+  const media = readMedia(body, tools)
   const client = readTools(tools)
   if (isRefusal(client)) return client
   const formatted = body.output_config || body.output_format ? TOOL_PREAMBLE_TOKENS : 0
@@ -164,16 +164,38 @@ function isCalledDirectly({ allowed_callers }: JsonObject, type: string): boolea
   return Array.isArray(allowed_callers) && allowed_callers.length > 0 && allowed_callers.every((by) => by === 'direct')
 }
 
+interface Added {
+  tokens: number
+  /** Of the definition of the client's own tool of a name. */
+  tokensOfTool: (name: unknown) => number | undefined
+}
+
 /** What system and messages hold besides text. A block of an unknown type may refer to anything. */
-function readMedia(body: JsonObject): { added_tokens: number; open_input: string | null } {
-  const added = { tokens: 0 }
+function readMedia(body: JsonObject, tools: unknown[]): { added_tokens: number; open_input: string | null } {
+  let byName: ReadonlyMap<unknown, number> | null = null
+  const tokensOfTool = (name: unknown) => {
+    byName ??= tokensByName(tools)
+    return byName.get(name)
+  }
+  const added: Added = { tokens: 0, tokensOfTool }
   const open_input = findOpenContent(body, (block) => readBlock(block, added))
   return { added_tokens: added.tokens, open_input }
 }
 
-function readBlock(block: unknown, added: { tokens: number }): ReturnType<ReadBlock> {
+function tokensByName(tools: unknown[]): ReadonlyMap<unknown, number> {
+  const clients = tools.filter(isObject).filter(({ type = 'custom' }) => type === 'custom')
+  return new Map(clients.map((tool) => [tool.name, tokensOfBody({ tools: [tool] }, utf8Length(JSON.stringify(tool)))]))
+}
+
+function readBlock(block: unknown, added: Added): ReturnType<ReadBlock> {
   if (!isObject(block) || typeof block.type !== 'string') return 'open'
   if (BLOCKS_OF_BYTES.has(block.type)) return null
+  if (block.type === 'tool_reference') {
+    // Its definition is written where it is referred to. Anthropic refuses two tools of one name.
+    const tokens = added.tokensOfTool(block.tool_name)
+    added.tokens += tokens ?? 0
+    return tokens === undefined ? 'open' : null
+  }
   const isCited = isObject(block.citations) && block.citations.enabled !== false
   if (isCited) added.tokens += TOOL_PREAMBLE_TOKENS
   if (block.type === 'tool_result' || block.type === 'search_result') return { content: block.content }
