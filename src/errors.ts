@@ -16,6 +16,7 @@ export const ERROR_STATUS = {
   payload_too_large: 413,
   unsupported_media_type: 415,
   cap_exceeded: 429,
+  cap_busy: 429,
   internal_error: 500,
   upstream_unreachable: 502,
   ledger_unavailable: 503,
@@ -32,9 +33,11 @@ export type ErrorCode = keyof typeof ERROR_STATUS
 export interface CapFacts {
   cap_type: LimitState['cap_type']
   limit_type: LimitState['limit_type']
-  /** Of the three amounts: US cents for a cost, which may be fractional. */
+  /** Of the four amounts: US cents for a cost, which may be fractional. */
   unit: 'requests' | 'tokens' | 'cents'
   current_usage: number
+  /** How much of it is held for calls in flight: what they do not use of it comes free again. */
+  in_flight: number
   limit: number
   /** The smallest amount that would have been of use to this call. */
   requested: number

@@ -112,16 +112,26 @@ function granted(ask: Ask, output: number, metered: boolean, clamped: boolean): 
   }
 }
 
+interface Shut {
+  limit: Limit
+  asked: number
+}
+
 /** Names the limit that stays shut longest, so that a client that waits for `reset_at` gets in. */
-function refused(shut: { limit: Limit; asked: number }[], now: number): Fit {
-  const opensAt = ({ limit, asked }: { limit: Limit; asked: number }) =>
+function refused(shut: Shut[], now: number): Fit {
+  const opensAt = ({ limit, asked }: Shut) =>
     asked > limit.limit || limit.reset_at === null ? Number.POSITIVE_INFINITY : limit.reset_at
   const longest = shut.reduce((a, b) => (opensAt(b) > opensAt(a) ? b : a))
   const reset_at = Number.isFinite(opensAt(longest)) ? longest.limit.reset_at : null
   const exceeded = { ...longest.limit, reset_at }
   return {
     fits: false,
-    refusal: { reason: 'cap_exceeded', exceeded, asked: longest.asked, now },
+    refusal: { reason: 'cap_exceeded', exceeded, asked: longest.asked, is_busy: shut.every(isBusy), now },
     limit: longest.limit,
   }
+}
+
+/** A request in flight is a request: only of tokens and cost does less than the hold remain. */
+function isBusy({ limit: { limit_type, current_usage, held, limit }, asked }: Shut): boolean {
+  return limit_type !== 'requests' && current_usage - held + asked <= limit
 }

@@ -103,7 +103,10 @@ export class Ledger {
       return { admitted: false, refusal: fit.refusal, tightest: fit.limit }
     }
     const { hold: amount, granted_output_tokens, clamped } = fit
-    for (const limit of limits) limit.current_usage += partOf(amount, limit.limit_type)
+    for (const limit of limits) {
+      limit.current_usage += partOf(amount, limit.limit_type)
+      limit.held += partOf(amount, limit.limit_type)
+    }
     const { request_id, draft } = ask
     const expires_at = now + this.#options.hold_ttl_ms
     const epoch = this.#epochOf(amount)

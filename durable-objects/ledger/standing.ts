@@ -47,12 +47,12 @@ export function capStatus(counters: Counters, remnants: Amount, cap: Cap, timeZo
 /** Every limit of every active cap, with its current usage: settled and held. */
 export function limitsOf(counters: Counters, remnants: Amount, { caps, time_zone }: Snapshot, now: number): Limit[] {
   return caps.flatMap((cap) => {
-    const { cap_id, cap_type, current_usage, reset_at } = capStatus(counters, remnants, cap, time_zone, now)
+    const { cap_id, cap_type, current_usage, held, reset_at } = capStatus(counters, remnants, cap, time_zone, now)
     return LIMIT_TYPES.flatMap((limit_type) => {
       const limit = cap.limits[limit_type]
       if (limit === undefined) return []
-      const { on_exceed } = cap
-      return { cap_id, cap_type, limit_type, current_usage: current_usage[limit_type], limit, reset_at, on_exceed }
+      const usage = { current_usage: current_usage[limit_type], held: held[limit_type] }
+      return { cap_id, cap_type, limit_type, ...usage, limit, reset_at, on_exceed: cap.on_exceed }
     })
   })
 }

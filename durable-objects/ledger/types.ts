@@ -91,6 +91,8 @@ export interface LimitState {
   limit_type: LimitType
   /** Settled usage plus what is in flight. */
   current_usage: number
+  /** What is in flight, at its worst. */
+  held: number
   limit: number
   /** When the window ends; null for `total`. */
   reset_at: number | null
@@ -104,8 +106,11 @@ export type Refusal =
   | { reason: 'unknown_key' }
   | { reason: 'expired_key'; expired_at: number }
   | { reason: 'missing_scope'; scope: KeyScope }
-  /** `asked` is the smallest amount that would have been of use. It does not fit before `reset_at`; null: never. */
-  | { reason: 'cap_exceeded'; exceeded: LimitState; asked: number; now: number }
+  /**
+   * `asked` is the smallest amount that would have been of use. It does not fit before `reset_at` (null: never), unless the
+   * cap `is_busy`: nothing but the worst of calls in flight is in the way, which may end any moment and use less.
+   */
+  | { reason: 'cap_exceeded'; exceeded: LimitState; asked: number; is_busy: boolean; now: number }
   /** A cost cap applies and the call has no price. */
   | { reason: 'unpriced'; cap_type: CapType }
   /** A token or cost cap applies and nothing bounds this part of the call. */

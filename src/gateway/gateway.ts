@@ -54,7 +54,7 @@ export function gateway(options: GatewayOptions): Hono<GatewayEnv> {
         ledgerOf,
         ask: (c) => ({ ...c.var.call.quote, draft: c.var.call.draft }),
         provision: (c) => provision({ db, ledgerOf }, c.var.caller),
-        refuse: (c, error) => errorAnswer(withField(error, c.var.call, operation), c.var.request_id),
+        refuse: (c, error) => errorAnswer(inFull(error, c.var.call, operation), c.var.request_id),
       }),
       forward({ dialect, operation, config, upstream, ledgerOf, prices, errorAnswer }),
     )
@@ -76,7 +76,10 @@ function hintFor(method: string, path: string, { provider, operations }: Dialect
 }
 
 /** The ledger knows only which part nothing bounds; which field is to blame, or would bound it, the call knows. */
-function withField(error: GatewayError, { asked, bound, quote }: Call, { edits }: Operation): GatewayError {
+function inFull(error: GatewayError, { asked, bound, quote, draft }: Call, { edits }: Operation): GatewayError {
+  if (error.code === 'unpriced_model' && draft.request_model !== null) {
+    return { ...error, message: `${draft.provider}/${draft.request_model}: ${error.message}` }
+  }
   if (error.code !== 'unbounded_request') return error
   const blame = (field: string, why: string) => ({ ...error, message: `${error.message} ${field} ${why}.`, field })
   if (quote.input_tokens === null && bound) {

@@ -1,14 +1,17 @@
 // What a caller is told for each reason that a ledger may refuse for. Pure; the one exhaustive map.
 
-import type { LimitState, Refusal } from '../../durable-objects/ledger/types.ts'
+import type { Refusal } from '../../durable-objects/ledger/types.ts'
 import type { CapFacts, GatewayError } from '../errors.ts'
 import { centsOfNanoUsd, usdOfNanoUsd } from '../pricing/money.ts'
+
+/** When to try again what only calls in flight keep out: most take some seconds. */
+const BUSY_SECONDS = 5
 
 export function refusalError(refusal: Refusal): GatewayError {
   switch (refusal.reason) {
     case 'cap_exceeded': {
-      const cap = capFacts(refusal.exceeded, refusal.asked, refusal.now)
-      return { code: 'cap_exceeded', message: capMessage(refusal.exceeded, refusal.asked, cap), cap }
+      const cap = capFacts(refusal)
+      return { code: refusal.is_busy ? 'cap_busy' : 'cap_exceeded', message: capMessage(refusal, cap), cap }
     }
     case 'unpriced':
       return {
@@ -46,28 +49,32 @@ export function refusalError(refusal: Refusal): GatewayError {
   }
 }
 
-function capFacts(
-  { cap_type, limit_type, current_usage, limit, reset_at }: LimitState,
-  asked: number,
-  now: number,
-): CapFacts {
+type CapExceeded = Extract<Refusal, { reason: 'cap_exceeded' }>
+
+function capFacts({ exceeded, asked, is_busy, now }: CapExceeded): CapFacts {
+  const { cap_type, limit_type, current_usage, held, limit, reset_at } = exceeded
   const shown = limit_type === 'cost' ? centsOfNanoUsd : (amount: number) => amount
   return {
     cap_type,
     limit_type,
     unit: limit_type === 'cost' ? 'cents' : limit_type,
     current_usage: shown(current_usage),
+    in_flight: shown(held),
     limit: shown(limit),
     requested: shown(asked),
     reset_time: reset_at === null ? null : new Date(reset_at).toISOString(),
-    retry_after_seconds: reset_at === null ? null : Math.max(1, Math.ceil((reset_at - now) / 1_000)),
+    retry_after_seconds: is_busy ? BUSY_SECONDS : reset_at && Math.max(1, Math.ceil((reset_at - now) / 1_000)),
   }
 }
 
-function capMessage({ cap_type, limit_type, current_usage, limit }: LimitState, asked: number, cap: CapFacts): string {
+function capMessage({ exceeded, asked, is_busy }: CapExceeded, cap: CapFacts): string {
+  const { cap_type, limit_type, current_usage, held, limit } = exceeded
   const show = (amount: number) => (limit_type === 'cost' ? `$${usdOfNanoUsd(amount)}` : String(amount))
   const unit = limit_type === 'cost' ? '' : ` ${limit_type}`
   const used = `${show(current_usage)} of ${show(limit)}${unit} are used or in flight, and it needs room for ${show(asked)}`
+  if (is_busy) {
+    return `The ${cap_type} ${limit_type} cap is busy: ${used}. ${show(held)} are held for calls in flight. Try again when they have ended.`
+  }
   const then = cap.reset_time
     ? `The cap resets at ${cap.reset_time}.`
     : asked > limit

@@ -186,7 +186,7 @@ async function sign(request: Request, credential: string, region: string): Promi
   return new Request(url, { method, headers, body, redirect: 'manual' })
 }
 
-/** AWS's SDKs retry 500, 502, 503 and 504, and none of the others; no header stops them. */
+/** AWS's SDKs retry 429, 500, 502, 503 and 504, and none of the others; no header stops them. */
 const NOT_RETRIED = 501
 
 /** Modeled errors of the runtime API, which its SDKs throw typed. */
@@ -195,6 +195,8 @@ function refusalOf(error: GatewayError, options: ErrorRendering): { type: string
   switch (error.code) {
     case 'cap_exceeded':
       return { type: 'ServiceQuotaExceededException', status: options.cap_status ?? 400 }
+    case 'cap_busy':
+      return { type: 'ThrottlingException', status }
     case 'unauthenticated':
     case 'forbidden':
       return { type: 'AccessDeniedException', status: 403 }

@@ -20,14 +20,20 @@ const STATUS_NAME: Record<number, string> = {
   504: 'DEADLINE_EXCEEDED',
 }
 
+/** https://github.com/googleapis/googleapis/blob/master/google/rpc/error_details.proto */
+const RETRY_INFO = 'type.googleapis.com/google.rpc.RetryInfo'
+
 export function googleError(error: GatewayError, code: number = ERROR_STATUS[error.code]) {
   const isCap = error.code === 'cap_exceeded'
+  const seconds = error.cap?.retry_after_seconds ?? null
   return {
     error: {
       code,
       message: error.message,
       status: isCap ? 'RESOURCE_EXHAUSTED' : (STATUS_NAME[code] ?? 'INVALID_ARGUMENT'),
       reason: error.code,
+      // Gemini's CLI would try again for a minute where nothing says that the wait is longer.
+      ...(seconds !== null && { details: [{ '@type': RETRY_INFO, retryDelay: `${seconds}s` }] }),
       ...factsOf(error),
     },
   }

@@ -90,6 +90,7 @@ function wireError(error: GatewayError) {
   let type = status >= 500 ? 'server_error' : 'invalid_request_error'
   let code: string = error.code
   if (error.code === 'cap_exceeded') type = code = 'insufficient_quota'
+  if (error.code === 'cap_busy') [type, code] = ['tokens', 'rate_limit_exceeded']
   if (error.code === 'unauthenticated') code = 'invalid_api_key'
   const { field: param = null, ...facts } = factsOf(error)
   return { message: error.message, type, param, code, ...facts }

@@ -5,7 +5,12 @@ import { UNREAD } from './answer.ts'
 import type { ErrorRendering, Metered, Operation } from './dialect.ts'
 
 /** Nothing was forwarded and a moment may mend it. All else is not to be repeated: it may be billed twice, or is vain. */
-const RETRYABLE: ReadonlySet<ErrorCode> = new Set(['ledger_unavailable', 'database_unavailable', 'not_yet_in_force'])
+const RETRYABLE: ReadonlySet<ErrorCode> = new Set([
+  'cap_busy',
+  'ledger_unavailable',
+  'database_unavailable',
+  'not_yet_in_force',
+])
 
 /** A client that obeys a longer `retry-after` hangs; the whole truth is in the cap's facts. */
 const MAX_RETRY_AFTER_SECONDS = 60

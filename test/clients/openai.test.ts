@@ -261,11 +261,41 @@ describe('errors are typed and raised once', () => {
       limit_type: 'cost',
       unit: 'cents',
       current_usage: 0,
+      in_flight: 0,
       limit: 0.0001,
       requested: expect.any(Number),
       reset_time: null,
       retry_after_seconds: null,
     })
+  })
+
+  test('where only calls in flight are in the way, the SDK tries again and gets in when they have ended', async () => {
+    const { id, key } = await gateway.admin.user([
+      { cap_type: 'total', limits: { tokens: 2_000 }, on_exceed: 'refuse' },
+    ])
+    const { client, attempts } = openaiOf(gateway, key)
+    const { promise: answered, resolve: answer } = Promise.withResolvers<void>()
+    gateway.provider.reply = (_, usual) => {
+      const { steps, ...script } = usual()
+      return { ...script, steps: [{ until: answered }, ...steps] }
+    }
+    const body = { ...HELLO, max_tokens: 1_500 }
+    const first = client.chat.completions.create(body)
+    await eventually(
+      () => capOf(gateway, id),
+      ({ held }) => held.tokens > 1_500,
+    )
+    const second = client.chat.completions.create(body)
+    await eventually(
+      async () => attempts[1]?.answer,
+      (refused) => Boolean(refused),
+    )
+    answer()
+
+    expect((await Promise.all([first, second])).map(({ object }) => object)).toEqual(Array(2).fill('chat.completion'))
+    const refused = attempts[1]?.answer
+    expect([refused?.status, refused?.headers.get('retry-after')]).toEqual([429, '5'])
+    expect(attempts).toHaveLength(3)
   })
 
   test('a key that is mistyped, revoked or missing is an AuthenticationError', async () => {

@@ -56,6 +56,7 @@ describe.each(DIMENSIONS)('100 racing calls against a %s cap of 99 calls', (dime
         current_usage: expect.closeTo(limit, 6),
         limit: expect.closeTo(limit, 6),
         requested: hold[dimension],
+        in_flight: expect.any(Number),
         reset_time: firstOfNextMonth(),
         retry_after_seconds: expect.any(Number),
       },

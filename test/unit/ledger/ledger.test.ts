@@ -227,6 +227,36 @@ describe('which cap is named', () => {
     expect(refusal).toMatchObject({ asked: 11, exceeded: { cap_type: 'hourly', reset_at: null } })
   })
 
+  test.each([
+    ['tokens', 60, { input_tokens: 60 }, true],
+    ['tokens', 61, { input_tokens: 60 }, false],
+    ['cost', 60, { input_cost_nano_usd: 60 }, true],
+    ['requests', 1, { requests: 100 }, false],
+  ] as const)(
+    '%s: asked with %i settled while %j is in flight, it is busy: %s',
+    (limit_type, settled, asked, is_busy) => {
+      configure(cap('daily', { [limit_type]: 120 }))
+      const used = {
+        tokens: { input_tokens: settled },
+        cost: { cost_nano_usd: settled },
+        requests: { requests: settled },
+      }
+      ledger.reserve(ask('settled', { requests: 0, input_tokens: 0, input_cost_nano_usd: 0 }), NOON)
+      ledger.settle(settlement('settled', NOON, { usage: amount(used[limit_type]) }), NOON)
+      ledger.reserve(ask('in flight', asked), NOON)
+      const refusal = refusalOf(ledger.reserve(ask('b', asked), NOON))
+      expect(refusal).toMatchObject({ reason: 'cap_exceeded', is_busy, exceeded: { limit_type } })
+      if (refusal?.reason !== 'cap_exceeded') throw new Error('not refused')
+      expect(refusal.exceeded.current_usage - refusal.exceeded.held).toBe(settled)
+    },
+  )
+
+  test('a cap is not busy where another keeps the call out for good', () => {
+    configure(cap('daily', { tokens: 100 }), cap('total', { requests: 1 }))
+    ledger.reserve(ask('in flight', { input_tokens: 60 }), NOON)
+    expect(refusalOf(ledger.reserve(ask('b', { input_tokens: 60 }), NOON))).toMatchObject({ is_busy: false })
+  })
+
   test('none under which a useful part fits', () => {
     configure(cap('monthly', { tokens: 100 }), cap('daily', { requests: 1 }))
     fill()

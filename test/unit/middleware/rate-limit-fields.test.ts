@@ -9,6 +9,7 @@ const daily: LimitState = {
   cap_type: 'daily',
   limit_type: 'requests',
   current_usage: 88,
+  held: 0,
   limit: 100,
   reset_at: NOW + 3_600_000,
 }
@@ -70,6 +71,7 @@ describe('rateLimitFields', () => {
       cap_type: fc.constantFrom(...CAP_TYPES),
       limit_type: fc.constantFrom(...LIMIT_TYPES),
       current_usage: fc.maxSafeNat(),
+      held: fc.maxSafeNat(),
       limit: fc.maxSafeNat(),
       reset_at: fc.option(fc.integer({ min: 0, max: 4_102_444_800_000 })),
     })

@@ -21,6 +21,7 @@ const CAP: GatewayError = {
     limit_type: 'cost',
     unit: 'cents',
     current_usage: 99,
+    in_flight: 0,
     limit: 100,
     requested: 3,
     reset_time: '2025-01-01T00:00:00.000Z',
@@ -204,7 +205,7 @@ describe.each([
     const retryable = CODES.filter(
       (code) => render(dialect, { code, message: 'No.' }).headers.get('x-should-retry') !== 'false',
     )
-    expect(retryable.sort()).toEqual(['database_unavailable', 'ledger_unavailable', 'not_yet_in_force'])
+    expect(retryable.sort()).toEqual(['cap_busy', 'database_unavailable', 'ledger_unavailable', 'not_yet_in_force'])
   })
 
   test.each([402, 403, 429])('refuses an exceeded cap with %i where the operator chose it', async (status) => {
@@ -215,6 +216,25 @@ describe.each([
     // AWS's exceptions are flat.
     expect(dialect.provider === 'bedrock' ? body : body.error).toMatchObject({ cap: CAP.cap })
   })
+
+  test.each([null, 402])(
+    'asks to try a busy cap again soon, whatever status exceeded ones have: %s',
+    async (status) => {
+      const busy: GatewayError = {
+        ...CAP,
+        code: 'cap_busy',
+        ...(CAP.cap && { cap: { ...CAP.cap, retry_after_seconds: 5 } }),
+      }
+      const response = render(dialect, busy, status)
+      expect(response.status).toBe(429)
+      expect(response.headers.get('x-should-retry')).toBeNull()
+      expect(response.headers.get('retry-after')).toBe('5')
+      const said = `${response.headers.get('x-amzn-errortype')} ${await response.text()}`
+      expect(said).toMatch(
+        /"rate_limit_exceeded"|"rate_limit_error"|^ThrottlingException|"RESOURCE_EXHAUSTED"|"cap_busy"/,
+      )
+    },
+  )
 
   test('tells how long to wait only where no client hangs on it', () => {
     const waiting = (retry_after_seconds: number | null) =>
