@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { afterAll, expect, test } from 'vitest'
-import { openRest } from './rest-fixture.ts'
+import { type Answer, openRest } from './rest-fixture.ts'
 
 const { db, send, newUser, configs, faults, clock, close } = await openRest()
 afterAll(close)
@@ -127,12 +127,22 @@ test('a key is read by its id, without the key itself', async () => {
 test('more than 100 active keys are a conflict, until one is revoked', async () => {
   const id = await newUser()
   const create = () => send('POST', `/admin/users/${id}/keys`, { name: 'k' })
-  const made = []
+  const made: Answer[] = []
   for (let batch = 0; batch < 10; batch++) made.push(...(await Promise.all(Array.from({ length: 10 }, create))))
   expect(await create()).toMatchObject({ status: 409, body: { code: 'conflict' } })
+  const rotate = (grace_seconds: number) =>
+    send('POST', `/admin/users/${id}/keys/${made[1]?.body.id}/rotate`, { grace_seconds })
+  // With a grace there would be one more.
+  expect(await rotate(604_800)).toMatchObject({
+    status: 409,
+    body: { detail: 'A user may have 100 active keys. Revoke one first.' },
+  })
+  expect((await rotate(0)).status).toBe(201)
   await send('DELETE', `/admin/users/${id}/keys/${made[0]?.body.id}`)
   expect((await create()).status).toBe(201)
 
+  // As the document says.
+  expect((await send('GET', `/admin/users/${id}/keys`)).body.data).toHaveLength(50)
   const seen: string[] = []
   let cursor: string | null = ''
   while (cursor !== null) {
@@ -140,8 +150,8 @@ test('more than 100 active keys are a conflict, until one is revoked', async () 
     seen.push(...body.data.map((key: { id: string }) => key.id))
     cursor = body.next_cursor
   }
-  expect(new Set(seen).size).toBe(101)
-  expect(seen).toHaveLength(101)
+  expect(new Set(seen).size).toBe(102)
+  expect(seen).toHaveLength(102)
 })
 
 test("another user's key is a 404 and stays as it is", async () => {
@@ -168,6 +178,22 @@ test.each([
   const id = await newUser()
   expect(await send('POST', `/admin/users/${id}/keys`, body)).toMatchObject({ status: 400, body: { field } })
   expect(configs.has(id)).toBe(false)
+})
+
+test('a key cannot end at the instant that it is made', async () => {
+  const [id, now] = [await newUser(), Date.now()]
+  clock.now = () => now
+  const endingAt = (ms: number) =>
+    send('POST', `/admin/users/${id}/keys`, { name: 'k', expires_at: new Date(ms).toISOString() })
+  expect(await endingAt(now)).toMatchObject({ status: 400, body: { detail: 'expires_at: must lie in the future' } })
+  expect((await endingAt(now + 1)).status).toBe(201)
+  clock.now = Date.now
+})
+
+test('a grace may be as long as a week', async () => {
+  const id = await newUser()
+  const { body } = await send('POST', `/admin/users/${id}/keys`, { name: 'k' })
+  expect((await send('POST', `/admin/users/${id}/keys/${body.id}/rotate`, { grace_seconds: 604_800 })).status).toBe(201)
 })
 
 test.each([-1, 1.5, 604_801, '60'])('a grace of %j names the fault', async (grace_seconds) => {
