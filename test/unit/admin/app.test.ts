@@ -1,6 +1,6 @@
 // The app as it is deployed, with a ledger that knows one user, and a database that nobody asks.
 
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import type { LedgerRpc } from '../../../durable-objects/ledger/types.ts'
 import { createApp } from '../../../src/app.ts'
 import { createKeyRing } from '../../../src/auth/keys.ts'
@@ -48,10 +48,36 @@ test('two keys that differ are refused, whichever headers carry them', async () 
 
 test('who may not call is told so before which methods a path has', async () => {
   const put = (headers: HeadersInit) => app.request('/admin/users', { method: 'PUT', headers })
-  expect((await put({})).status).toBe(401)
+  const stranger = await put({})
+  const request_id = stranger.headers.get('x-tollgate-request-id')
+  expect([stranger.status, await stranger.json()]).toMatchObject([401, { code: 'unauthenticated', request_id }])
+  expect(request_id).toMatch(/^[0-9a-f-]{14}7[0-9a-f-]{21}$/)
   const answer = await put({ authorization: `Bearer ${ENV.ADMIN_TOKEN}` })
   expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'POST, GET, HEAD'])
   expect((await app.request('/nothing')).status).toBe(404)
+})
+
+test('a bug is a 500 that says nothing of itself, and is logged with where it is', async () => {
+  const error = vi.spyOn(console, 'error').mockImplementation(() => undefined)
+  const broken = createApp({
+    config: parseConfig(ENV),
+    ledgerOf: () => ({ ...ledger, status: async () => ({}) as never }),
+  })
+  const answer = await broken.request('/usage/caps/status', { headers: { 'x-api-key': key } })
+  expect([answer.status, await answer.json()]).toMatchObject([
+    500,
+    { code: 'internal_error', detail: 'Something went wrong inside Tollgate.', request_id: expect.any(String) },
+  ])
+  const [line] = error.mock.calls.map(([text]) => JSON.parse(String(text)))
+  expect(line).toMatchObject({ code: 'internal_error', cause: expect.stringContaining('TypeError') })
+  expect(line.stack).toContain('status.ts')
+  error.mockRestore()
+})
+
+test('what is there for everybody: that Tollgate is there, and the document of its routes', async () => {
+  const get = async (path: string) => (await app.request(path)).json()
+  expect(await get('/')).toEqual({ name: 'tollgate', openapi: '/openapi.json' })
+  expect(await get('/openapi.json')).toMatchObject({ openapi: '3.1.0' })
 })
 
 test('every provider that a call can go to can have a price, switched on or not, and no other', async () => {

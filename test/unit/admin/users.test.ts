@@ -1,9 +1,12 @@
 import { sql } from 'drizzle-orm'
-import { afterAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, describe, expect, test, vi } from 'vitest'
 import { openRest } from './rest-fixture.ts'
 
-const { send, newUser, configs, faults, server, db, close } = await openRest()
+const { app, send, newUser, configs, faults, server, db, close } = await openRest()
 afterAll(close)
+afterEach(() => {
+  vi.restoreAllMocks()
+})
 
 const NOBODY = '00000000-0000-7000-8000-000000000000'
 const INSTANT = 'must be an ISO 8601 date and time with Z or an offset, whose + is %2B in a URL'
@@ -144,6 +147,26 @@ test('a database that is down is a 503, and nothing is half done', async () => {
   expect((await send('GET', `/admin/users/${id}`)).body).toMatchObject({ name: 'Ada', status: 'active' })
 })
 
+test('what is not the client’s fault is logged with its cause, and not with what was sent; a fault of the client is not', async () => {
+  const id = await newUser()
+  const error = vi.spyOn(console, 'error').mockImplementation(() => undefined)
+  await send('POST', '/admin/users', { name: '' })
+  await send('GET', '/admin/nothing')
+  expect(error).not.toHaveBeenCalled()
+
+  faults.configure = 3
+  await send('POST', `/admin/users/${id}/suspend`)
+  await server.pause()
+  await send('POST', '/admin/users', { name: 'a-name-of-nobody' })
+  await server.resume()
+  const logged = error.mock.calls.map(([line]) => JSON.parse(String(line)))
+  expect(logged).toMatchObject([
+    { code: 'not_yet_in_force', cause: 'Error: the ledger is away' },
+    { code: 'database_unavailable', cause: expect.stringMatching(/^\w*Error/) },
+  ])
+  for (const [line] of error.mock.calls) expect(line).not.toMatch(/a-name-of-nobody|insert into/)
+})
+
 test('pages are complete and without repeats, also where users were created in the same millisecond', async () => {
   const ids = await Promise.all(Array.from({ length: 11 }, () => newUser({ name: 'same' })))
   await db.execute(`update users set created_at = '2020-01-01' where name = 'same'`)
@@ -175,7 +198,10 @@ describe('what is not valid names its field', () => {
     ['an unknown field', { name: 'A', status: 'deleted' }, 'status'],
   ])('%s', async (_, body, field) => {
     const answer = await send('POST', '/admin/users', body)
-    expect(answer).toMatchObject({ status: 400, body: { code: 'invalid_request', field, errors: [{ field }] } })
+    expect(answer).toMatchObject({
+      status: 400,
+      body: { code: 'invalid_request', field, errors: [{ field }], request_id: 'req-1' },
+    })
     expect(answer.headers.get('content-type')).toBe('application/problem+json')
   })
 
@@ -279,6 +305,14 @@ describe('what is not valid names its field', () => {
   const duplicate = 'occurs more than once'
   test.each([
     ['a field twice', utf8('{"name":"A","name":"B"}'), {}, 400, 'name', duplicate],
+    [
+      'a field twice, of another type of JSON',
+      utf8('{"name":"A","name":"B"}'),
+      { 'content-type': 'application/merge-patch+json' },
+      400,
+      'name',
+      duplicate,
+    ],
     ['a field twice, once escaped', utf8('{"name":"A","n\\u0061me":"B"}'), {}, 400, 'name', duplicate],
     ['invalid UTF-8', latin1('{"name":"é"}'), {}, 400, undefined, 'UTF-8'],
     ['a byte order mark', utf8('\ufeff{"name":"A"}'), {}, 400, undefined, 'not valid JSON'],
@@ -329,6 +363,21 @@ describe('what is not valid names its field', () => {
   })
 })
 
+test.each([
+  ['/admin/users', 'application/json'],
+  [`/admin/users/${NOBODY}/keys/${NOBODY}/rotate`, 'text/plain'],
+  ['/admin/prices/csv', 'text/csv'],
+])('a body that breaks off is the fault of its client, announced or not: %s', async (path, type) => {
+  const error = vi.spyOn(console, 'error').mockImplementation(() => undefined)
+  for (const announced of [{ 'content-length': '60' }, {}] as Record<string, string>[]) {
+    const body = new ReadableStream({ pull: (controller) => controller.error(new Error('the client has left')) })
+    const init = { method: 'POST', body, headers: { 'content-type': type, ...announced }, duplex: 'half' }
+    const answer = await app.request(path, init)
+    expect(await answer.json()).toMatchObject({ status: 400, detail: 'The request body ended early.' })
+  }
+  expect(error).not.toHaveBeenCalled()
+})
+
 test('nobody and nothing is a 404', async () => {
   for (const [method, path, body] of [
     ['GET', `/admin/users/${NOBODY}`, undefined],
@@ -342,11 +391,12 @@ test('nobody and nothing is a 404', async () => {
     ['POST', `/admin/users/${NOBODY}/caps`, { cap_type: 'daily', limits: { tokens: 1 } }],
     ['GET', '/admin/nothing', undefined],
     ['GET', '/usage/nothing', undefined],
+    ['PATCH', '/admin/users/', undefined],
     ['POST', '/nothing', undefined],
   ] as const)
     expect(await send(method, path, body), `${method} ${path}`).toMatchObject({
       status: 404,
-      body: { code: 'not_found' },
+      body: { code: 'not_found', request_id: 'req-1' },
     })
   expect(configs.has(NOBODY)).toBe(false)
 })

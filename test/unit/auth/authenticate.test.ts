@@ -39,6 +39,7 @@ describe('authenticate', () => {
     expect(response.status).toBe(401)
     expect(response.headers.get('content-type')).toBe('application/problem+json')
     expect(response.headers.get('www-authenticate')).toBe('Bearer')
+    expect(response.headers.get('cache-control')).toBe('no-store')
     expect(await response.json()).toMatchObject({ status: 401, code: 'unauthenticated' })
   })
 
