@@ -1,7 +1,6 @@
 import { sql } from 'drizzle-orm'
 import fc from 'fast-check'
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
-import { MOST_CSV_BYTES } from '../../../src/admin/prices-csv.ts'
 import { formatCsv, guardedCell, parseCsv, unguardedCell } from '../../../src/rest/csv.ts'
 import { openPrices } from './prices-fixture.ts'
 
@@ -73,6 +72,7 @@ describe('one wrong row saves nothing, and each fault says its line and column',
       [rows(good, '', `openai,GOOD,${FROM},1,2`), 'line 4, effective_from', 'repeats'],
       [rows('openai,"two\r\nlines",,1,2', `openai,bad,${FROM},x,2`), 'line 2, model', 'id of a model'],
       [rows(good, `openai,"bad,${FROM},1,2`), 'line 3', 'never closed'],
+      [rows(good, `openai,"a\n\nb"x,${FROM},1,2`), 'line 5', 'after a closing quote'],
       [rows(good, `openai,"bad"x,${FROM},1,2`), 'line 3', 'after a closing quote'],
       [rows(good, `openai,b"ad,${FROM},1,2`), 'line 3', 'quote inside a cell'],
       [`${HEADER}\r${good}`, 'line 1', 'carriage return'],
@@ -96,6 +96,11 @@ describe('one wrong row saves nothing, and each fault says its line and column',
     expect(await live()).toEqual([])
     expect(store.puts).toBe(0)
   })
+})
+
+test('a row after one of several lines is told by its own line', async () => {
+  const note = `${HEADER},note\nopenai,a,${FROM},1,2,"in\r\nthree\nlines"\nopenai,b,${FROM},x,2,"n"`
+  expect(await upload(note)).toMatchObject({ status: 400, body: { field: 'line 5, usd_per_mtok.input' } })
 })
 
 test('all faults are told at once, a hundred of them at most', async () => {
@@ -141,7 +146,7 @@ test('what is no CSV in UTF-8, or too much of it, is refused', async () => {
   expect(gzip).toMatchObject({ status: 415, body: { field: 'content-encoding' } })
   const latin = new Uint8Array([...new TextEncoder().encode(`${HEADER},note\nopenai,a,,1,2,`), 0xe9])
   expect(await upload(latin)).toMatchObject({ status: 400, body: { detail: expect.stringContaining('UTF-8') } })
-  expect((await upload(`${HEADER}\n${'x'.repeat(MOST_CSV_BYTES)}`)).status).toBe(413)
+  expect((await upload(`${HEADER}\n${'x'.repeat(4 * 1024 * 1024)}`)).status).toBe(413)
   expect(await live()).toEqual([])
 })
 

@@ -83,6 +83,10 @@ test('an answer says when the change is in force everywhere at the latest', asyn
 })
 
 describe('what is not valid names its field, and nothing is saved', () => {
+  const above = (above_input_tokens: number) => ({ above_input_tokens, usd_per_mtok: RATES })
+  const numbered = (length: number, entry: (at: number) => [string, number]) =>
+    Object.fromEntries(Array.from({ length }, (_, at) => entry(at)))
+
   test.each([
     [{ usd_per_mtok: { input: '-1', output: '1' } }, 'usd_per_mtok.input', 'negative'],
     [{ usd_per_mtok: { input: 1e-10, output: '1' } }, 'usd_per_mtok.input', '9 decimals'],
@@ -97,6 +101,11 @@ describe('what is not valid names its field, and nothing is saved', () => {
     [{ usd_per_unit: 2_000 }, 'usd_per_unit', 'at most 1000'],
     [{ tier_percent: { batch: 0 } }, 'tier_percent.batch', 'from 1 to 1000'],
     [{ tier_percent: { batch: 33.3 } }, 'tier_percent.batch', 'from 1 to 1000'],
+    [{ tier_percent: { batch: 1_001 } }, 'tier_percent.batch', 'from 1 to 1000'],
+    [{ tier_percent: { Batch: 50 } }, 'tier_percent.Batch', 'name that is not possible'],
+    [{ tier_percent: numbered(17, (at) => [`t${at}`, 50]) }, 'tier_percent', 'at most 16 tiers'],
+    [{ long_context: Array.from({ length: 9 }, (_, at) => above(at + 1)) }, 'long_context', 'at most 8 thresholds'],
+    [{ long_context: [above(100_000_001)] }, 'long_context[0].above_input_tokens', 'from 1 to 100000000'],
     [
       { long_context: [{ above_input_tokens: 5, usd_per_mtok: { input: '1' } }] },
       'long_context[0].usd_per_mtok.output',
@@ -108,6 +117,7 @@ describe('what is not valid names its field, and nothing is saved', () => {
       'once',
     ],
     [{ context_window: 0 }, 'context_window', 'whole number'],
+    [{ context_window: 100_000_001 }, 'context_window', 'from 1 to 100000000'],
     [{ effective_from: '2030-01-01' }, 'effective_from', 'ISO 8601'],
     [{ effective_from: '1969-12-31T00:00:00Z' }, 'effective_from', '1970'],
     [{ provider: 'Open AI' }, 'provider', 'name of a provider'],
@@ -120,6 +130,7 @@ describe('what is not valid names its field, and nothing is saved', () => {
       'at the end of the ARN',
     ],
     [{ note: 'a\0b' }, 'note', 'NUL'],
+    [{ note: 'n'.repeat(501) }, 'note', 'at most 500 characters'],
     [{ price: 1 }, 'price', 'not a known field'],
   ])('%j', async (fields, field, message) => {
     const answer = await newPrice(fields)
@@ -194,6 +205,7 @@ test('a change puts a new version in place and leaves the old one as it was appl
   expect((await send('GET', '/admin/prices')).body.data.map((one: { id: string }) => one.id)).toEqual([id])
   const history = (await send('GET', '/admin/prices?history=true&model=GPT-X')).body.data
   expect(history.map((one: { id: string }) => one.id).sort()).toEqual([id, old.id].sort())
+  expect((await send('GET', '/admin/prices?history=false')).body.data).toHaveLength(1)
 })
 
 test('a change that changes nothing makes no version', async () => {
@@ -209,6 +221,7 @@ test('a price that says what is in force already makes no version, so that a req
   expect((await send('GET', '/admin/prices?history=true')).body.data).toHaveLength(1)
   expect((await newPrice()).status).toBe(201)
   expect((await newPrice({ note: 'n' })).status).toBe(201)
+  expect((await newPrice({ note: 'n', provider: 'azure' })).status).toBe(201)
   expect((await newPrice({ note: 'n', effective_from: later(1) })).status).toBe(201)
 })
 
@@ -327,8 +340,19 @@ test('who made a change is kept', async () => {
     .setProtectedHeader({ alg: 'HS256' })
     .sign(new TextEncoder().encode('a-secret-of-enough-characters-for-it'))
   const price = { provider: 'openai', model: 'gpt-x', usd_per_mtok: RATES }
-  const { body } = await send('POST', '/admin/prices', price, { authorization: `Bearer ${token}` })
-  expect(body.created_by).toBe('https://id.example ada')
+  const as_ada = { authorization: `Bearer ${token}` }
+  const { body } = await send('POST', '/admin/prices', price, as_ada)
+  const ADA = 'https://id.example ada'
+  expect(body.created_by).toBe(ADA)
+  const changed = (await send('PATCH', `/admin/prices/${body.id}`, { note: 'n' }, as_ada)).body
+  expect(changed.created_by).toBe(ADA)
+  const csv = `provider,model,effective_from,usd_per_request\nopenai,gpt-x,${changed.effective_from},1`
+  await send('POST', '/admin/prices/csv', csv, { ...as_ada, 'content-type': 'text/csv' })
+  const [last] = (await send('GET', '/admin/prices')).body.data
+  expect(last.created_by).toBe(ADA)
+  await send('DELETE', `/admin/prices/${last.id}`, undefined, as_ada)
+  const history = (await send('GET', '/admin/prices?history=true')).body.data
+  expect(history.map((one: { ended_by: string }) => one.ended_by)).toEqual([ADA, ADA, ADA])
 })
 
 describe('GET /prices/{provider}/{model}', () => {

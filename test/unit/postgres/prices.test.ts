@@ -73,6 +73,15 @@ test('of many prices all are saved or none', async () => {
   expect(await findPrice(db, old.id)).toMatchObject({ ended_by: 'bob', replaced_by: next.id })
 })
 
+test('how a version has ended is never rewritten', async () => {
+  const [old, next] = [price('a'), price('a')]
+  await add(old)
+  await endPrice(db, old.id, 'bob')
+  const ended = await findPrice(db, old.id)
+  await changePrices(db, { added: [next], replaced: [{ id: old.id, replaced_by: next.id }], by: 'eve', now_ms: NOW })
+  expect(await findPrice(db, old.id)).toEqual(ended)
+})
+
 test('a version is replaced once, at its own instant too, under a race', async () => {
   const old = price('a')
   await add(old)
