@@ -1,7 +1,8 @@
+import { sql } from 'drizzle-orm'
 import { afterAll, afterEach, describe, expect, test } from 'vitest'
 import { openRest } from './rest-fixture.ts'
 
-const { send, newUser, configs, faults, usage, close } = await openRest()
+const { db, send, newUser, configs, faults, usage, close } = await openRest()
 afterAll(close)
 afterEach(async () => {
   for (const { cap_type } of (await send('GET', '/admin/default-caps')).body.data)
@@ -46,6 +47,10 @@ test('limits merge: those named change, null takes one away, and one must stay',
     cost_usd: null,
   })
   expect(configs.get(id)?.caps[0]?.limits).toEqual({ tokens: 5 })
+  expect(await send('PATCH', path, { limits: { cost_cents: null, cost_usd: 1 } })).toMatchObject({
+    status: 400,
+    body: { field: 'limits.cost_usd' },
+  })
   expect(await send('PATCH', path, { limits: { tokens: null } })).toMatchObject({
     status: 400,
     body: { field: 'limits' },
@@ -55,6 +60,23 @@ test('limits merge: those named change, null takes one away, and one must stay',
   const version = configs.get(id)?.version
   for (const nothing of [{}, { limits: {} }]) expect((await send('PATCH', path, nothing)).status).toBe(200)
   expect(configs.get(id)?.version).toBe(version)
+})
+
+test('a change is dated', async () => {
+  const id = await newUser()
+  const cap = (await newCap(id)).body
+  await send('PUT', '/admin/default-caps/daily', { limits: { requests: 1 } })
+  for (const table of ['users', 'caps', 'default_caps'])
+    await db.execute(sql.raw(`update ${table} set created_at = '2020-01-01', updated_at = '2020-01-01'`))
+  for (const [method, path, body] of [
+    ['PATCH', `/admin/users/${id}`, { name: 'B' }],
+    ['PATCH', `/admin/users/${id}/caps/${cap.id}`, { limits: { requests: 2 } }],
+    ['PUT', '/admin/default-caps/daily', { limits: { requests: 2 } }],
+  ] as const) {
+    const changed = (await send(method, path, body)).body
+    expect(changed.created_at, path).toBe('2020-01-01T00:00:00.000Z')
+    expect(Math.abs(Date.parse(changed.updated_at) - Date.now()), path).toBeLessThan(10_000)
+  }
 })
 
 test('null is no limit in a new cap too', async () => {
@@ -247,6 +269,19 @@ test('the status of a user is what its ledger says, with the outbox', async () =
       },
     ],
   })
+  delete usage.daily
+})
+
+test('a percentage is rounded down: 100 means that nothing is left', async () => {
+  const id = await newUser()
+  usage.daily = {
+    current_usage: { requests: 99_999, tokens: 0, cost: 0 },
+    held: { requests: 0, tokens: 0, cost: 0 },
+    refused: 0,
+  }
+  await newCap(id, { limits: { requests: 100_000 } })
+  const { data } = (await send('GET', `/admin/users/${id}/caps/status`)).body
+  expect(data).toMatchObject([{ percentage_used: { requests: 99.99 }, is_exceeded: false }])
   delete usage.daily
 })
 

@@ -111,6 +111,7 @@ test.each([
   ['from=0000-01-01T00:00:00Z', 'from'],
   ['model=%00', 'model'],
   ['job_id=', 'job_id'],
+  [`job_id=${'j'.repeat(513)}`, 'job_id'],
   ['cursor=abc', 'cursor'],
   ['order=asc', 'order'],
 ])('GET /admin/usage/events?%s names the fault', async (query, field) => {
