@@ -53,10 +53,12 @@ describe('readCallHeaders', () => {
     ['an integer that JSON cannot hold exactly', '{"a":12345678901234567890}'],
     ['__proto__', '{"__proto__":"x"}'],
     ['constructor', '{"constructor":1}'],
+    ['prototype', '{"prototype":1}'],
     ['an empty key', '{"":1}'],
     ['a long key', `{"${'k'.repeat(65)}":1}`],
     ['raw bytes that are not ASCII', '{"a":"é"}'],
     ['17 keys', JSON.stringify(Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`k${i}`, i])))],
+    ['2,049 bytes once it is stored', `{"a":"${'x'.repeat(2_025)}","b":1e15}`],
     ['2,049 bytes', JSON.stringify({ a: 'x'.repeat(2_049 - 8) })],
   ])('metadata with %s is refused', (_, text) => {
     expect(metadata(text)).toMatchObject(METADATA_FAULT)

@@ -39,6 +39,8 @@ describe('readGatewayCredential', () => {
     for (const header of ['authorization', 'x-goog-api-key', 'api-key'])
       for (const value of [OTHER, `Bearer ${OTHER}`, JWT, `Bearer  ${JWT}`])
         expect(read(['x-api-key', KEY], [header, value])).toMatchObject({ code: 'invalid_header' })
+    const headers = new Headers({ authorization: `Bearer ${KEY}`, 'x-api-key': OTHER })
+    expect(readGatewayCredential({ headers, url: 'https://t.example/' })).toMatchObject({ code: 'invalid_header' })
     expect(read(['x-api-key', KEY], ['authorization', `Bearer ${KEY}`])).toMatchObject({ value: KEY })
     expect(read(['x-api-key', KEY], ['authorization', 'Bearer sk-123'])).toMatchObject({ value: KEY })
   })

@@ -50,8 +50,9 @@ describe('JWTs with a shared secret', () => {
   })
 
   const badClaims: [string, JWTPayload, object][] = [
-    ['expired', { exp: SECONDS - 6 }, { reason: 'expired' }],
+    ['expired', { exp: SECONDS - 5 }, { reason: 'expired' }],
     ['not yet valid', { nbf: SECONDS + 6 }, { reason: 'not_yet_valid' }],
+    ['with an nbf that is no number', JSON.parse('{"nbf":"now"}'), { reason: 'bad_claim', claim: 'nbf' }],
     ['from another issuer', { iss: 'https://id.example.com' }, { reason: 'bad_claim', claim: 'iss' }],
     ['for another audience', { aud: ['other', 'tollgate2'] }, { reason: 'bad_claim', claim: 'aud' }],
     ['with an exp that is no number', JSON.parse('{"exp":"2099"}'), { reason: 'bad_claim', claim: 'exp' }],
@@ -60,6 +61,7 @@ describe('JWTs with a shared secret', () => {
     ['with a subject of 256 characters', { sub: 'a'.repeat(256) }, { reason: 'bad_claim', claim: 'sub' }],
     ['with a subject that is no string', JSON.parse('{"sub":{"$ne":1}}'), { reason: 'bad_claim', claim: 'sub' }],
     ['with NUL in its subject', { sub: 'a\0b' }, { reason: 'bad_claim', claim: 'sub' }],
+    ['with a line break in its subject', { sub: 'a\nb' }, { reason: 'bad_claim', claim: 'sub' }],
     ['with half a surrogate pair in its subject', { sub: 'a\ud800' }, { reason: 'bad_claim', claim: 'sub' }],
   ]
   test.each(badClaims)('a token %s is refused', async (_, claims, refusal) => {
@@ -70,6 +72,11 @@ describe('JWTs with a shared secret', () => {
     expect(await hs256.verify(await sign({ ...GOOD, exp: SECONDS - 4, nbf: SECONDS + 5 }), NOW)).toHaveProperty(
       'user_id',
     )
+  })
+
+  test('a subject may have 255 characters', async () => {
+    const subject = 'a'.repeat(255)
+    expect(await hs256.verify(await sign({ ...GOOD, sub: subject }), NOW)).toMatchObject({ subject })
   })
 
   test('the audience is free where none is configured', async () => {
@@ -184,6 +191,14 @@ describe('JWTs with public keys', async () => {
     const foreign = await generateKeyPair('RS256')
     expect(await jwt.verify(await signRsa('rsa', foreign.privateKey), NOW)).toEqual({ reason: 'bad_signature' })
     expect(await jwt.verify(await signRsa('other', foreign.privateKey), NOW)).toEqual({ reason: 'unknown_signing_key' })
+  })
+
+  test('a token that names none of several keys is refused: which of them it means is not to be guessed', async () => {
+    const other = await generateKeyPair('RS256', { extractable: true })
+    const keys = [publicRsa, await exportJWK(other.publicKey)].map((key) => ({ ...key, alg: 'RS256', use: 'sig' }))
+    const jwt = verifier({ JWT_JWKS_URL: `${base}/jwks` }, { fetch: async () => Response.json({ keys }) })
+    const token = await new SignJWT(GOOD).setProtectedHeader({ alg: 'RS256' }).sign(rsa.privateKey)
+    expect(await jwt.verify(token, NOW)).toEqual({ reason: 'unknown_signing_key' })
   })
 
   test('a public key never serves as a shared secret, with and without a secret configured', async () => {
