@@ -132,9 +132,34 @@ describe('JSON', () => {
   })
 })
 
+test('what is left out, or empty, is as the README says', () => {
+  const names = ['JWT_HS256_SECRET', 'JWT_JWKS_URL', 'JWT_ISSUER', 'JWT_AUDIENCE', 'CAP_STATUS']
+  const unset = [...names, 'DATABASE_HTTP_URL', 'DEFAULT_MAX_OUTPUT_TOKENS', 'BEDROCK_BASE_URL']
+  for (const value of [undefined, '']) {
+    const config = parsed(Object.fromEntries(unset.map((name) => [name, value])))
+    expect(Object.fromEntries(unset.map((name) => [name, Reflect.get(config, name)]))).toEqual({})
+    expect(config).toMatchObject({
+      BEDROCK_REGION: 'us-east-1',
+      HOLD_TTL_SECONDS: 1_200,
+      FIRST_BYTE_TIMEOUT_SECONDS: 600,
+      IDLE_TIMEOUT_SECONDS: 300,
+      JWT_ADMIN_ROLE: 'tollgate-admin',
+    })
+  }
+})
+
 describe('a wrong configuration is named', () => {
   test.each<[object, string]>([
     [{ ADMIN_TOKEN: undefined }, 'ADMIN_TOKEN: is required'],
+    [{ ADMIN_TOKEN: 'a'.repeat(23) }, 'ADMIN_TOKEN: must have at least 24 characters'],
+    [{ KEY_SIGNING_SECRETS: 'a'.repeat(31) }, 'KEY_SIGNING_SECRETS.0: must have at least 32 characters'],
+    [{ KEY_SIGNING_SECRETS: `${'a'.repeat(32)},` }, 'KEY_SIGNING_SECRETS.1: must have at least 32 characters'],
+    [{ JWT_ISSUER: 'i', JWT_HS256_SECRET: 'a'.repeat(31) }, 'JWT_HS256_SECRET: must have at least 32 characters'],
+    [{ JWT_ISSUER: 'i', JWT_JWKS_URL: 'jwks' }, 'JWT_JWKS_URL: must be an http:// or https:// URL'],
+    [{ JWT_HS256_SECRET: 'a'.repeat(32) }, 'JWT_ISSUER: is required where JWTs are accepted'],
+    [{ JWT_JWKS_URL: 'https://id.example/jwks' }, 'JWT_ISSUER: is required where JWTs are accepted'],
+    [{ JWT_ADMIN_ROLE: '' }, 'JWT_ADMIN_ROLE: must not be empty'],
+    [{ DATABASE_HTTP_URL: 'localhost' }, 'DATABASE_HTTP_URL: must be an http:// or https:// URL'],
     [{ CAP_STATUS: '500' }, 'CAP_STATUS: must be 402, 403 or 429'],
     [{ CAP_STATUS: 'abc' }, 'CAP_STATUS: must be 402, 403 or 429'],
     [{ BEDROCK_REGION: 'eu-west-1.evil.example/' }, 'BEDROCK_REGION: must be an AWS region'],
@@ -143,6 +168,10 @@ describe('a wrong configuration is named', () => {
     [{ BEDROCK_BASE_URL: 'https://b.example?x=1' }, 'BEDROCK_BASE_URL: must have no credentials, no query'],
     [{ GEMINI_BASE_URL: 'ftp://gemini.example' }, 'GEMINI_BASE_URL: must be an http:// or https:// URL'],
     [{ GOOGLE_PLACES_BASE_URL: 'places' }, 'GOOGLE_PLACES_BASE_URL: must be an http:// or https:// URL'],
+    [{ DEFAULT_MAX_OUTPUT_TOKENS: '10000001' }, 'DEFAULT_MAX_OUTPUT_TOKENS: must be at most 10000000'],
+    [{ HOLD_TTL_SECONDS: '0' }, 'HOLD_TTL_SECONDS: must be at least 1'],
+    [{ HOLD_TTL_SECONDS: '86401' }, 'HOLD_TTL_SECONDS: must be at most 86400'],
+    [{ FIRST_BYTE_TIMEOUT_SECONDS: '3601' }, 'FIRST_BYTE_TIMEOUT_SECONDS: must be at most 3600'],
     [{ DEFAULT_MAX_OUTPUT_TOKENS: '0' }, 'DEFAULT_MAX_OUTPUT_TOKENS: must be at least 1'],
     [{ HOLD_TTL_SECONDS: '1.5' }, 'HOLD_TTL_SECONDS: must be a whole number'],
     [{ HOLD_TTL_SECONDS: 'soon' }, 'HOLD_TTL_SECONDS: must be a number'],
