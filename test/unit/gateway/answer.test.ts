@@ -278,6 +278,14 @@ test('silence within an answer is noticed after its own limit, however long the 
   expect([noticed.mock.calls.length, silence.broken]).toEqual([1, true])
 })
 
+test('a watch that is stopped leaves no timer behind', () => {
+  vi.useFakeTimers()
+  const silence = watchSilence({ first_byte_ms: 600, idle_ms: 300 })
+  vi.advanceTimersByTime(1_000)
+  silence.stop()
+  expect(vi.getTimerCount()).toBe(0)
+})
+
 test('a provider that takes a call, drops it and is too busy to be asked may have billed it', async () => {
   const server = createServer((request) => {
     if (request.method === 'POST') request.socket.destroy()
