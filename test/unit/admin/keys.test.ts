@@ -51,6 +51,24 @@ test('a revoked key is gone from the ledger, and revoking can be repeated', asyn
   expect((await send('GET', `/admin/users/${id}/keys`)).body.data).toEqual([key])
 })
 
+test('when a key was revoked stays known when its user is deleted', async () => {
+  const id = await newUser()
+  const { body } = await send('POST', `/admin/users/${id}/keys`, { name: 'k' })
+  await db.execute(sql`update api_keys set revoked_at = '2020-01-01' where id = ${body.id}`)
+  await send('DELETE', `/admin/users/${id}`)
+  const [key] = (await send('GET', `/admin/users/${id}/keys`)).body.data
+  expect(key.revoked_at).toBe('2020-01-01T00:00:00.000Z')
+})
+
+test('keys are listed newest first, whatever their ids', async () => {
+  const id = await newUser()
+  for (const name of ['a', 'b', 'c', 'd', 'e']) await send('POST', `/admin/users/${id}/keys`, { name })
+  await db.execute(sql`update api_keys set created_at = '2020-01-01'::timestamptz + (ascii(name) || ' h')::interval
+    where user_id = ${id}`)
+  const { data } = (await send('GET', `/admin/users/${id}/keys`)).body
+  expect(data.map(({ name }: { name: string }) => name)).toEqual(['e', 'd', 'c', 'b', 'a'])
+})
+
 test('a rotated key ends at once, or after its grace', async () => {
   const id = await newUser()
   const expires_at = new Date(Date.now() + 3_600_000).toISOString()
@@ -114,6 +132,15 @@ test.each(['', undefined])(
     expect((await send('POST', `/admin/users/${id}/keys/${key.id}/rotate`, body)).status).toBe(201)
   },
 )
+
+test('a rotation whose body is not labelled as JSON is refused: its grace would be lost, and the old key with it', async () => {
+  const id = await newUser()
+  const key = (await send('POST', `/admin/users/${id}/keys`, { name: 'k' })).body
+  const path = `/admin/users/${id}/keys/${key.id}/rotate`
+  for (const type of ['text/plain', 'application/x-www-form-urlencoded'])
+    expect(await send('POST', path, { grace_seconds: 60 }, { 'content-type': type })).toMatchObject({ status: 415 })
+  expect(activeKeys(id)).toEqual([key.id])
+})
 
 test('a key is read by its id, without the key itself', async () => {
   const id = await newUser()

@@ -182,6 +182,19 @@ test('pages are complete and without repeats, also where users were created in t
   expect(new Set(seen).size).toBe(seen.length)
 })
 
+test('users are listed newest first, whatever their ids', async () => {
+  const ids: string[] = []
+  for (let at = 0; at < 5; at++) {
+    const id = await newUser()
+    await db.execute(
+      sql`update users set created_at = '2040-01-01'::timestamptz + (${at} || ' h')::interval where id = ${id}`,
+    )
+    ids.unshift(id)
+  }
+  const { data } = (await send('GET', '/admin/users?limit=5')).body
+  expect(data.map(({ id }: { id: string }) => id)).toEqual(ids)
+})
+
 describe('what is not valid names its field', () => {
   test.each([
     ['no name', {}, 'name'],
