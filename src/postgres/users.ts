@@ -95,7 +95,11 @@ export async function deleteUser(db: Database, id: string): Promise<boolean> {
   const [deleted] = await db.batch([
     db
       .update(users)
-      .set({ status: 'deleted', version: sql`version + 1`, updated_at: sql`now()` })
+      .set({
+        status: 'deleted',
+        version: sql`version + (status <> 'deleted')::int`,
+        updated_at: sql`case when status = 'deleted' then updated_at else now() end`,
+      })
       .where(eq(users.id, id))
       .returning({ id: users.id }),
     db.update(apiKeys).set({ revoked_at: sql`least(revoked_at, now())` }).where(eq(apiKeys.user_id, id)),

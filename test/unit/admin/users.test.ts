@@ -75,8 +75,12 @@ test('deleting a user ends its keys at once and can be repeated; nothing else ca
   expect(configs.get(id)?.keys).toHaveLength(1)
   expect(await send('DELETE', `/admin/users/${id}`)).toMatchObject({ status: 204, body: null })
   expect(configs.get(id)).toMatchObject({ status: 'deleted', keys: [] })
+  await db.execute(sql`update users set updated_at = '2020-01-01' where id = ${id}`)
+  const { version } = configs.get(id) ?? {}
   expect((await send('DELETE', `/admin/users/${id}`)).status).toBe(204)
-  expect((await send('GET', `/admin/users/${id}`)).body.status).toBe('deleted')
+  expect(configs.get(id)?.version).toBe(version)
+  const { body } = await send('GET', `/admin/users/${id}`)
+  expect(body).toMatchObject({ status: 'deleted', updated_at: '2020-01-01T00:00:00.000Z' })
   for (const [method, path, body] of [
     ['PATCH', '', { name: 'B' }],
     ['POST', '/activate', undefined],
