@@ -1,9 +1,11 @@
 // The Worker: Cloudflare's side of the door. Everything behind it uses Web-standard APIs alone.
 
+import { Hono } from 'hono'
 import { UsageLedger } from '../durable-objects/usage-ledger.ts'
 import { createApp } from './app.ts'
 import { type Config, ConfigError, parseConfig } from './config.ts'
 import { ledgersIn } from './ledgers.ts'
+import { requestId } from './middleware/request-id.ts'
 import type { PriceStore } from './pricing/overrides.ts'
 import { problemResponse } from './problem.ts'
 
@@ -18,11 +20,16 @@ export default {
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error
       console.error(error.message)
-      return problemResponse({ code: 'not_configured', message: error.message })
+      return notConfigured(error.message).fetch(request)
     }
     return app.fetch(request, env, ctx)
   },
 } satisfies ExportedHandler<Env>
+
+const notConfigured = (message: string) =>
+  new Hono<{ Variables: { request_id: string } }>()
+    .use(requestId())
+    .all('*', (c) => problemResponse({ code: 'not_configured', message }, c.var.request_id))
 
 /** Workers that read this key know a new value within a minute. */
 const PRICES_KEY = 'overrides'
