@@ -41,6 +41,26 @@ test('a row whose model and instant have a price replaces it, the same one chang
   })
 })
 
+test('a sheet brings back what was deleted', async () => {
+  const sheet = rows(`openai,a,${FROM},1,2`, 'openai,b,2100-01-01T00:00:00Z,1,2')
+  await upload(sheet)
+  for (const { id } of await live()) await send('DELETE', `/admin/prices/${id}`)
+  expect((await upload(sheet)).body).toEqual({ created: 2, replaced: 0, unchanged: 0 })
+  expect(await live()).toHaveLength(2)
+})
+
+test('a download is in the order of providers, models and instants', async () => {
+  const sheet = ['openai,b,,1,2', 'openai,a,2100-01-01T00:00:00Z,1,2', 'azure,z,,1,2', 'openai,a,,1,2']
+  for (const row of sheet) await upload(rows(row))
+  const [, ...listed] = parseCsv(await download()).rows
+  expect(listed.map(({ cells }) => cells.slice(0, 3).join(' '))).toEqual([
+    expect.stringMatching(/^azure z /),
+    expect.stringMatching(/^openai a 20[2-9]/),
+    'openai a 2100-01-01T00:00:00.000Z',
+    expect.stringMatching(/^openai b /),
+  ])
+})
+
 test('every kind of price comes through', async () => {
   const header = `${HEADER},usd_per_mtok.cached_input,usd_per_request,usd_per_unit,usd_per_thousand_web_searches,tier_percent.batch,tier_percent.my_tier,long_context,context_window,note`
   const long = '"[{""above_input_tokens"":5,""usd_per_mtok"":{""input"":""3"",""output"":""4""}}]"'

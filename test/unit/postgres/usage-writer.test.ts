@@ -156,6 +156,7 @@ test.each([
   ['a number too large', { cost_nano_usd: 1e20 }, '22003'],
   ['a fraction of a token', { input_tokens: 1.5 }, '22P02'],
   ['an id that is none', { id: 'secret-value' }, '22P02'],
+  ['an id of two lines', { id: 'two\nsecret-value' }, '22P02'],
   ['nothing where something must be', { provider: null as unknown as string }, '23502'],
 ])(
   '%s is rejected with its SQLSTATE and without its value, and the rest of the batch is not written',
