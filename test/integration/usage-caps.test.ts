@@ -195,6 +195,35 @@ test('racing calls never exceed the cap', async () => {
   expect(used()?.requests).toBe(9)
 })
 
+test('an answer whose headers cannot be changed, as of what was fetched, has the fields all the same', async () => {
+  allow({ requests: 1 })
+  const elsewhere = () => Response.redirect('https://elsewhere.example/')
+  app.post('/work', usageCaps({ ledgerOf, refuse: elsewhere }), elsewhere)
+  for (const left of [0, 0]) {
+    const { status, headers } = await post('/work')
+    expect([status, headers.get('location')]).toEqual([302, 'https://elsewhere.example/'])
+    expect(parseOne(headers.get('ratelimit')).params.r).toBe(left)
+    expect(headers.get('x-tollgate-request-id')).toMatch(/^[0-9a-f-]{36}$/)
+  }
+})
+
+test('a call goes on to its end when its client has left: its host is told to wait before the handler is done', async () => {
+  allow({ requests: 5 })
+  const { promise, resolve } = Promise.withResolvers<void>()
+  app.post('/work', usageCaps({ ledgerOf }), async (c) => {
+    await promise
+    c.var.hold.report({ usage: { requests: 2 } })
+    return c.text('done')
+  })
+  void app.request('/work', { method: 'POST' }, {}, context)
+  const [call] = background
+  expect(call).toBeInstanceOf(Promise)
+  resolve()
+  await call
+  await Promise.all(background)
+  expect(events).toMatchObject([{ requests: 2, outcome: 'settled' }])
+})
+
 test('the handler may see what was granted, and the event says what the route drafted', async () => {
   allow({ tokens: 150 })
   const output = { max_tokens: 100, min_tokens: 10, choices: 1, nano_usd_per_mtok: 0 }

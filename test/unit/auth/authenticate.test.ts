@@ -90,7 +90,16 @@ describe('authenticate', () => {
   test('public keys that cannot be read are 503, not 401: the token may be good', async () => {
     const token = (await sign({})).split('.')
     const header = Buffer.from('{"alg":"RS256"}').toString('base64url')
-    expect((await app().request('/api/me', bearer([header, token[1], token[2]].join('.')))).status).toBe(503)
+    const unverified = bearer([header, token[1], token[2]].join('.'))
+    expect((await app().request('/api/me', unverified)).status).toBe(503)
+    // And why, for the operator's log.
+    const causes: unknown[] = []
+    const logging = app().onError((error, c) => {
+      causes.push(error.cause)
+      return c.text('', 503)
+    })
+    await logging.request('/api/me', unverified)
+    expect(causes).toMatchObject([{ message: 'no network' }])
   })
 
   test('contradictory credentials are 400', async () => {

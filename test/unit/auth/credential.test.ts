@@ -37,7 +37,7 @@ describe('readGatewayCredential', () => {
 
   test('two different credentials for the gateway are refused, wherever they are', () => {
     for (const header of ['authorization', 'x-goog-api-key', 'api-key'])
-      for (const value of [OTHER, `Bearer ${OTHER}`, JWT, `Bearer  ${JWT}`])
+      for (const value of [OTHER, `Bearer ${OTHER}`, JWT, `Bearer  ${JWT}`, `bearer ${JWT}`])
         expect(read(['x-api-key', KEY], [header, value])).toMatchObject({ code: 'invalid_header' })
     const headers = new Headers({ authorization: `Bearer ${KEY}`, 'x-api-key': OTHER })
     expect(readGatewayCredential({ headers, url: 'https://t.example/' })).toMatchObject({ code: 'invalid_header' })

@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { exportJWK, exportSPKI, generateKeyPair, type JWTPayload, SignJWT, UnsecuredJWT } from 'jose'
+import { CompactSign, exportJWK, exportSPKI, generateKeyPair, type JWTPayload, SignJWT, UnsecuredJWT } from 'jose'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { createJwtVerifier, type JwtConfig, type JwtVerifier } from '../../../src/auth/jwt.ts'
 
@@ -127,6 +127,9 @@ describe('JWTs with a shared secret', () => {
       `${encoded({ alg: 1 })}.e30.AA`,
       `a.${'b'.repeat(9000)}.c`,
     ]
+    wrong.push(await sign({ ...GOOD, pad: 'x'.repeat(9_000) }))
+    const text = new CompactSign(new TextEncoder().encode('no claims')).setProtectedHeader({ alg: 'HS256' })
+    wrong.push(await text.sign(new TextEncoder().encode(SECRET)))
     for (const token of wrong) expect([token, await hs256.verify(token, NOW)]).toEqual([token, { reason: 'malformed' }])
   })
 

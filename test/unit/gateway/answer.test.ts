@@ -10,6 +10,7 @@ import {
   pumpAnswer,
   readAnswer,
 } from '../../../src/gateway/answer.ts'
+import { openClientBody } from '../../../src/gateway/client-body.ts'
 import { watchSilence } from '../../../src/gateway/silence.ts'
 import { fetchAnswer } from '../../../src/gateway/upstream-answer.ts'
 import { UNREAD } from '../../../src/providers/answer.ts'
@@ -276,6 +277,26 @@ test('silence within an answer is noticed after its own limit, however long the 
   // At most an eighth of the limit after it.
   vi.advanceTimersByTime(1_000 + 30_000 / 8)
   expect([noticed.mock.calls.length, silence.broken]).toEqual([1, true])
+})
+
+test('a client is given what it asks for, and nothing once it has left', async () => {
+  const client = openClientBody()
+  const left = vi.fn()
+  client.onLeave = left
+  const asked = Promise.withResolvers<void>()
+  client.onAsk = asked.resolve
+  const reader = client.body.getReader()
+  const first = reader.read()
+  await asked.promise
+  expect(client.isAsking).toBe(true)
+  client.give(new Uint8Array([1]))
+  expect(await first).toEqual({ done: false, value: new Uint8Array([1]) })
+  // Nothing is asked for ahead.
+  expect(client.isAsking).toBe(false)
+  await reader.cancel()
+  expect(left).toHaveBeenCalledOnce()
+  client.give(new Uint8Array([2]))
+  client.close(null)
 })
 
 test('a watch that is stopped leaves no timer behind', () => {

@@ -145,10 +145,10 @@ test('the migration makes the partitions of this month and the next', async () =
 })
 
 test('what Postgres cannot store as text does not lose the event', async () => {
-  const event = usageEvent({ request_model: 'a\0b\ud800', metadata: { 'k\0': ['\udfff'] } })
+  const event = usageEvent({ request_model: 'a\0b\0\ud800', metadata: { 'k\0': ['\udfff'] } })
   await writeEvents(db, [event])
   expect(await stored(event.id)).toMatchObject([
-    { request_model: 'a\uFFFDb\uFFFD', metadata: { 'k\uFFFD': ['\uFFFD'] } },
+    { request_model: 'a\uFFFDb\uFFFD\uFFFD', metadata: { 'k\uFFFD': ['\uFFFD'] } },
   ])
 })
 
