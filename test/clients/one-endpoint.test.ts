@@ -214,6 +214,14 @@ describe('refusals are OpenAI’s typed errors, raised once, and nothing is forw
     expect(String(error)).toContain('MISTRAL_API_KEY')
   })
 
+  test('strangers are told nothing of what is configured', async () => {
+    for (const headers of [{}, { authorization: 'Bearer sk-mine' }] as Record<string, string>[]) {
+      const answer = await fetch(`${gateway.url}/mistral/v1/models`, { headers })
+      expect(answer.status).toBe(401)
+      expect(await answer.text()).not.toContain('MISTRAL')
+    }
+  })
+
   test('a provider without a key, where the caller brings none: by its name', async () => {
     const error = await raised(user.key, 'plain/m')
     expect(error).toMatchObject({ status: 503, code: 'not_configured' })

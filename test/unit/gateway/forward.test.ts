@@ -18,12 +18,16 @@ const SECRET = '{"answer":"that nobody has paid for"}'
 
 let provider: Server
 let base_url: string
+let headers: Record<string, string>
 let ends: CallEnd[]
 
 beforeEach(async () => {
   ends = []
+  headers = {}
   provider = createServer((_, answer) => {
-    answer.writeHead(200, { 'content-type': 'application/json', 'content-length': SECRET.length }).end(SECRET)
+    answer
+      .writeHead(200, { 'content-type': 'application/json', 'content-length': SECRET.length, ...headers })
+      .end(SECRET)
   })
   await new Promise<void>((resolve) => provider.listen(0, '127.0.0.1', resolve))
   base_url = `http://127.0.0.1:${(provider.address() as AddressInfo).port}`
@@ -99,6 +103,19 @@ test('a short answer is passed on once its call is on record', async () => {
   const answer = await send(true)
   expect([answer.status, await answer.text()]).toEqual([200, SECRET])
   expect(ends).toMatchObject([{ outcome: 'settled', usage: { input_tokens: 3 } }])
+})
+
+test('an answer has its provider’s headers, but none that tell of the operator’s account', async () => {
+  headers = {
+    'x-request-id': 'req_1',
+    'openai-organization': 'org-of-the-operator',
+    'openai-project': 'project-of-the-operator',
+    'anthropic-organization-id': 'org-of-the-operator',
+    'set-cookie': 'account=of-the-operator',
+  }
+  const seen = Object.fromEntries((await send(true)).headers)
+  expect(seen).toMatchObject({ 'x-request-id': 'req_1', 'content-type': 'application/json' })
+  expect(JSON.stringify(seen)).not.toContain('of-the-operator')
 })
 
 test('a short answer whose call cannot be recorded is withheld, and not asked for again: it has been billed', async () => {
