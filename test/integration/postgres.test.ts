@@ -121,6 +121,17 @@ describe('while Postgres is down', () => {
   })
 })
 
+test('what a busy ledger settles is in Postgres after a moment, not only when the alarm rings', async () => {
+  const { id, key } = await userWithCap(10)
+  const answers = await oneAfterAnother(5, () => chat(gateway, key))
+  const events = await eventually(
+    () => eventsOf(gateway, [id]),
+    (found) => found.length === 5,
+    8_000,
+  )
+  expect(events.map((event) => event.id).toSorted()).toEqual(idsOf(answers).toSorted())
+})
+
 describe('while Postgres misbehaves', () => {
   test('slow: no call waits for it', async () => {
     const { id, key } = await userWithCap(100)
