@@ -8,17 +8,26 @@ const DAILY: LimitState = {
   cap_type: 'daily',
   limit_type: 'requests',
   current_usage: 3,
+  held: 1,
   limit: 4,
   reset_at: NOW + 3_600_000,
 }
-const refused = (more: Partial<LimitState>, asked: number) =>
-  refusalError({ reason: 'cap_exceeded', exceeded: { ...DAILY, ...more }, asked, now: NOW })
+const refused = (more: Partial<LimitState>, asked: number, is_busy = false) =>
+  refusalError({ reason: 'cap_exceeded', exceeded: { ...DAILY, ...more }, asked, is_busy, now: NOW })
 
 test('a cost is told in cents to programs and in dollars to people', () => {
   const cost = { limit_type: 'cost', current_usage: 1_500_000_000, limit: 2_000_000_000 } as const
   expect(refused(cost, 750_000_000)).toMatchObject({
     message: expect.stringContaining('$1.5 of $2 are used or in flight, and it needs room for $0.75'),
     cap: { unit: 'cents', current_usage: 150, limit: 200, requested: 75 },
+  })
+})
+
+test('a busy cap says what is in flight, and is worth another try soon, whenever it resets', () => {
+  expect(refused({ limit_type: 'tokens', current_usage: 90, held: 70, limit: 100 }, 20, true)).toMatchObject({
+    code: 'cap_busy',
+    message: expect.stringContaining('70 are held for calls in flight. Try again when they have ended.'),
+    cap: { in_flight: 70, reset_time: '2026-02-10T13:00:00.000Z', retry_after_seconds: 5 },
   })
 })
 
