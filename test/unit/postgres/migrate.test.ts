@@ -91,7 +91,8 @@ describe('any migrations', () => {
   })
 })
 
-const APPLIED = 'Applied 0000_tollgate.\nApplied 0001_prices.\nApplied 0002_event_searches.\n'
+const APPLIED =
+  'Applied 0000_tollgate.\nApplied 0001_prices.\nApplied 0002_event_searches.\nApplied 0003_partitions_beside_readers.\n'
 
 describe("Tollgate's own migrations", () => {
   beforeEach(() => database.transaction([{ text: 'drop table if exists tollgate_migrations, one, half' }]))
@@ -133,7 +134,7 @@ describe("Tollgate's own migrations", () => {
     })
     expect(await run(['down', '1', '--force'], env)).toMatchObject({
       code: 0,
-      stdout: 'Took back 0002_event_searches.\n',
+      stdout: 'Took back 0003_partitions_beside_readers.\n',
     })
   })
 

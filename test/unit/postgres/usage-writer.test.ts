@@ -133,6 +133,16 @@ test('months that have no partition get one, at their borders too, also from rac
   ])
 })
 
+test('a month gets its partition while somebody reads the others: a dump, a report', async () => {
+  const [, { rows }] = await db.batch([
+    db.execute(sql`select ensure_usage_events_partition('2041-05-06')`),
+    db.execute(sql`select mode from pg_locks where relation = 'usage_events'::regclass`),
+  ])
+  const modes = rows.map(({ mode }) => mode)
+  expect(modes).toContain('ShareUpdateExclusiveLock')
+  expect(modes).not.toContain('AccessExclusiveLock')
+})
+
 test('the migration makes the partitions of this month and the next', async () => {
   let queries = 0
   server.hooks.beforeQuery = async () => {
