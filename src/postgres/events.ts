@@ -1,10 +1,10 @@
 // Usage events as they are read back.
 
-import { and, desc, eq, gte, lt, or, type SQL } from 'drizzle-orm'
+import { and, desc, eq, gte, lt, or, type SQL, sql } from 'drizzle-orm'
 import type { Outcome, UsageSource } from '../../durable-objects/ledger/types.ts'
 import type { Database } from './client.ts'
 import { isAfter, type Page, type PageRequest, pageOf } from './pages.ts'
-import { type UsageEventRow, usageEvents } from './schema.ts'
+import { apiKeys, type UsageEventRow, usageEvents } from './schema.ts'
 
 /** All that are set must hold. */
 export interface EventFilter {
@@ -50,8 +50,13 @@ const equals = (name: (typeof SAME)[number], value: string | number | boolean | 
 
 /** The condition of all that a filter sets. */
 export function matches({ model, from, to, ...same }: EventFilter): SQL | undefined {
+  const { user_id, key_id } = same
   return and(
     ...SAME.map((name) => equals(name, same[name])),
+    // Among those of its user, which an index finds.
+    key_id !== undefined && user_id === undefined
+      ? sql`${usageEvents.user_id} = (select ${apiKeys.user_id} from ${apiKeys} where ${apiKeys.id} = ${key_id})`
+      : undefined,
     model === undefined ? undefined : or(eq(usageEvents.request_model, model), eq(usageEvents.response_model, model)),
     from && gte(usageEvents.occurred_at, from),
     to && lt(usageEvents.occurred_at, to),

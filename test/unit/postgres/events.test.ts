@@ -51,3 +51,14 @@ test.each(Object.entries(RARE))('%s', async (name, value) => {
   // Nothing is read that is not wanted.
   expect(node).not.toContain('Filter')
 })
+
+test('those of a key are looked for among those of its user', async () => {
+  const [user_id, key_id] = [crypto.randomUUID(), crypto.randomUUID()]
+  await db.execute(sql`insert into users (id, name) values (${user_id}, 'Ada')`)
+  await db.execute(sql`
+    insert into api_keys (id, user_id, name, last_four, scopes) values (${key_id}, ${user_id}, 'key', 'abcd', '{call}')`)
+  await writeEvents(db, [usageEvent({ user_id, key_id })])
+  await db.execute(sql`update usage_events set user_id = gen_random_uuid() where user_id <> ${user_id}`)
+  await db.execute(sql`analyze usage_events`)
+  expect(await planOf({ key_id })).toContain('user_id_occurred_at_id_idx')
+})
