@@ -36,6 +36,7 @@ import type {
 
 /** A call that comes so soon after another is one of many: a ceiling pays. */
 const BUSY_MS = 1_000
+const PRUNE_EVERY_MS = 3_600_000
 
 export interface LedgerOptions {
   /** A call that has not come back after so long is charged its hold. */
@@ -54,6 +55,7 @@ export class Ledger {
   readonly #endings: Endings
   readonly #config: Config
   #reservedAt = Number.NEGATIVE_INFINITY
+  #prunedAt = Number.NEGATIVE_INFINITY
 
   constructor(sql: Sql, options: LedgerOptions, now: number) {
     createSchema(sql)
@@ -221,8 +223,10 @@ export class Ledger {
     return due.length
   }
 
-  /** Forgets what no answer depends on any more. */
+  /** Forgets what no answer depends on any more. Once an hour: it reads a day's calls, and alarms ring each few seconds. */
   prune(now: number): void {
+    if (Math.abs(now - this.#prunedAt) < PRUNE_EVERY_MS) return
+    this.#prunedAt = now
     this.#transaction(() => {
       this.#reservations.forgetEnded(now)
       this.#counters.fold()

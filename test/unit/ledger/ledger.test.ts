@@ -457,6 +457,20 @@ test('refusals count in the window that they were in, written or not', () => {
   expect(counted(open(), midnight)).toEqual([2, 5])
 })
 
+test('what is forgotten is looked for once an hour, since a busy day has a million calls and an alarm each 15 seconds', () => {
+  let looks = 0
+  const counting = {
+    ...sql,
+    all: (statement: string, ...rest: never[]) => {
+      if (/delete from reservations/.test(statement)) looks += 1
+      return sql.all(statement, ...rest)
+    },
+  } as NodeSql
+  const busy = new Ledger(counting, { hold_ttl_ms: TTL, emit: () => {} }, NOON)
+  for (let at = NOON; at < NOON + 2 * HOUR; at += 15_000) busy.prune(at)
+  expect(looks).toBe(2)
+})
+
 test('a failed write leaves no trace, in memory either', () => {
   configure(cap('daily', { requests: 2 }))
   ledger.reserve(ask('a'), NOON)
