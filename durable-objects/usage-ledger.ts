@@ -125,8 +125,13 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
 
   #settleAll(): void {
     const settling = this.#settling
-    if (settling.length === 0) return
     this.#settling = []
+    this.#settleTogether(settling)
+  }
+
+  /** Each on its own where together they fail: what is wrong with one is not the others' fault. */
+  #settleTogether(settling: Settling[]): void {
+    if (settling.length === 0) return
     try {
       this.#ledger.settleAll(
         settling.map(({ settlement }) => settlement),
@@ -134,7 +139,8 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
       )
       this.#wakeBy(Date.now() + GUARD_MS)
     } catch (error) {
-      for (const { reject } of settling) reject(error)
+      if (settling.length > 1) for (const one of settling) this.#settleTogether([one])
+      else settling[0]?.reject(error)
       return
     }
     for (const { resolve } of settling) resolve()

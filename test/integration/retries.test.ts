@@ -53,3 +53,19 @@ test('a release for a call that a ledger never heard of leaves no event and no u
   const { events } = await checkBooks(gateway, [user_id], [])
   expect(events).toEqual([])
 })
+
+test('a settlement that its ledger cannot take fails alone, not with those that came at the same time', async () => {
+  const { id: user_id } = await gateway.admin.user([{ cap_type: 'total', limits: { requests: 50 } }])
+  const draft = { ...DRAFT, user_id }
+  const ledger = await gateway.ledgerOf(user_id)
+  const ids = Array.from({ length: 40 }, newCall)
+  // Of a Worker of another version, say: a field is not what it is here.
+  const unfit = { ...settlement(newCall(), Date.now(), { draft }), hold: null } as never
+  const ended = ids.map((id) => settlement(id, Date.now(), { draft, usage: amount({ requests: 1 }) }))
+  const settling = ended.map((one, at) =>
+    at === 20 ? [ledger.settle(unfit), ledger.settle(one)] : [ledger.settle(one)],
+  )
+  const answers = await Promise.allSettled(settling.flat())
+  expect(answers.filter(({ status }) => status === 'rejected')).toHaveLength(1)
+  await checkBooks(gateway, [user_id], ids)
+})
