@@ -1,6 +1,7 @@
 // Writes usage events to Postgres, at least once: repeating an event changes nothing, a higher revision replaces a lower.
 
 import { getTableColumns, sql } from 'drizzle-orm'
+import { NO_FACTS } from '../../durable-objects/ledger/no-facts.ts'
 import type { UsageEvent } from '../../durable-objects/ledger/types.ts'
 import { rootCause } from '../errors.ts'
 import { type Database, isDataError, sqlState, violatedConstraint } from './client.ts'
@@ -80,6 +81,8 @@ type EventRow = Omit<UsageEvent, 'occurred_at' | 'settled_at'> & { occurred_at: 
 
 function rowOf(event: UsageEvent): EventRow {
   return {
+    // What an older version has left in an outbox may lack what has come since.
+    ...NO_FACTS,
     ...event,
     occurred_at: new Date(event.occurred_at).toISOString(),
     settled_at: new Date(event.settled_at).toISOString(),

@@ -212,3 +212,9 @@ test('no events need no query, and too many are a bug', async () => {
     ),
   ).rejects.toThrow(RangeError)
 })
+
+test('an event that an older version left in an outbox, without what came since, is written', async () => {
+  const { web_search_requests: _, service_tier: __, ...older } = usageEvent({})
+  await writeEvents(db, [older as UsageEvent])
+  expect(await stored(older.id)).toMatchObject([{ web_search_requests: 0, service_tier: null }])
+})
