@@ -102,6 +102,8 @@ export type Refusal =
   | { reason: 'no_config' }
   /** Said by the worker where a ledger did not answer. */
   | { reason: 'unreachable' }
+  /** The same, and that it has not heard of the call. */
+  | { reason: 'overloaded' }
   | { reason: 'suspended' | 'deleted' }
   | { reason: 'unknown_key' }
   | { reason: 'expired_key'; expired_at: number }
@@ -262,7 +264,11 @@ export interface LedgerStatus {
   outbox: { waiting: number; rejected: number }
 }
 
-/** What the worker may ask of a ledger (the Durable Object's RPC surface). */
+/**
+ * What the worker may ask of a ledger (the Durable Object's RPC surface). Versions mix: a ledger may run the one before for
+ * minutes after a deploy, another Worker an older one for months. So a method stays and answers as it did, what is new may be
+ * missing on either side, and a ledger understands what money depends on a version before a Worker sends it.
+ */
 export interface LedgerRpc {
   reserve(ask: Ask): Promise<Decision>
   /** As `Ledger.mayGoOn`. */

@@ -24,12 +24,15 @@ export async function reserve(ledgerOf: LedgerOf, ask: Ask, provision: () => Pro
 async function tryReserve(ledgerOf: LedgerOf, ask: Ask): Promise<Decision> {
   try {
     const once = () => ledgerOf(ask.draft.user_id).reserve(ask)
-    return await once().catch(once)
+    return await once().catch((error) => (isOverloaded(error) ? Promise.reject(error) : once()))
   } catch (error) {
     console.error(JSON.stringify({ message: 'a ledger could not be reached', error: String(error) }))
-    return { admitted: false, refusal: { reason: 'unreachable' }, tightest: null }
+    return { admitted: false, refusal: { reason: isOverloaded(error) ? 'overloaded' : 'unreachable' }, tightest: null }
   }
 }
+
+/** The call was not delivered, and each that is would make it worse: see Cloudflare's "Error handling" of Durable Objects. */
+const isOverloaded = (error: unknown) => error instanceof Error && 'overloaded' in error && error.overloaded === true
 
 /** As `Ledger.mayGoOn`; null where the ledger does not answer. Never throws. */
 export async function mayGoOn(ledgerOf: LedgerOf, call: CallUnderWay): Promise<boolean | null> {
@@ -48,10 +51,18 @@ export async function settle(ledgerOf: LedgerOf, ended: Settlement | Promise<Set
   return insist(`could not settle ${settlement.request_id}`, () => ledgerOf(user_id).settle(settlement))
 }
 
-/** As `Ledger.requestModels`. @throws where the ledger does not answer. */
+/**
+ * As `Ledger.requestModels`; of none where a ledger still runs an older version, as some do for minutes after a deploy.
+ * @throws where the ledger does not answer.
+ */
 export async function requestModels(ledgerOf: LedgerOf, user_id: string, request_ids: string[]) {
   const once = () => ledgerOf(user_id).requestModels(request_ids)
-  return once().catch(once)
+  try {
+    return await once().catch(once)
+  } catch (error) {
+    if (String(error).includes('does not implement the method')) return []
+    throw error
+  }
 }
 
 /** True when the ledger has it. Never throws. */

@@ -42,6 +42,7 @@ export function refusalError(refusal: Refusal): GatewayError {
       return { code: 'forbidden', message: `This API key lacks the scope '${refusal.scope}'.` }
     case 'no_config':
     case 'unreachable':
+    case 'overloaded':
       return {
         code: 'ledger_unavailable',
         message: 'The usage ledger is not available, so the call was not forwarded. Try again shortly.',

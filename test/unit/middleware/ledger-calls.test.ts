@@ -89,3 +89,17 @@ test('what no try could tell its ledger is said to be not on record, and whoever
   warn.mockRestore()
   vi.useRealTimers()
 })
+
+test('a ledger that an older version still runs, and that has no such method, does not know what was asked for', async () => {
+  // As workerd says it.
+  const missing = () => Promise.reject(new TypeError('The RPC receiver does not implement the method "requestModels".'))
+  const { ledgerOf } = stubs({ requestModels: missing })
+  expect(await requestModels(ledgerOf, DRAFT.user_id, ['a', 'b'])).toEqual([])
+})
+
+test('a ledger that is overloaded is asked once: it has taken nothing, so nothing is to be released', async () => {
+  const overloaded = Object.assign(new Error('Durable Object is overloaded.'), { overloaded: true })
+  const { ledgerOf, asked } = stubs({ reserve: () => Promise.reject(overloaded) })
+  expect(await reserve(ledgerOf, ask('a'), never)).toMatchObject({ admitted: false })
+  expect(asked()).toBe(1)
+})
