@@ -68,23 +68,27 @@ export function gateway(options: GatewayOptions): Hono<GatewayEnv> {
   return app
 }
 
-/** For base URLs without their version, and paths with a slash too many. */
+/** For base URLs without their version or with one too many, Azure's deployments, and paths with a slash too many. */
 function hintFor(method: string, path: string, { provider, operations }: Dialect): string {
   const sent = path.slice(provider.length + 1).replace(/\/+$/, '')
-  const meant = sent && operations.find((operation) => operation.method === method && operation.path.endsWith(sent))
+  const isMeant = ({ path: known }: Operation) => known.endsWith(sent) || sent.endsWith(known.replace(/^\/v1/, ''))
+  const meant = sent && operations.find((operation) => operation.method === method && isMeant(operation))
   return meant ? ` Did you mean /${provider}${meant.path}?` : ''
 }
 
-/** The ledger knows only which part nothing bounds; which field is to blame, or would bound it, the call knows. */
+/** Which model has no price, which field nothing bounds, or what makes a small call large: that the call knows. */
 function inFull(error: GatewayError, { asked, bound, quote, draft }: Call, { edits }: Operation): GatewayError {
   if (error.code === 'unpriced_model' && draft.request_model !== null) {
     return { ...error, message: `${draft.provider}/${draft.request_model}: ${error.message}` }
+  }
+  if (error.cap && error.cap.limit_type !== 'requests' && bound?.open_input) {
+    return { ...error, message: `${error.message} ${bound.open_input} counts as the model's whole context window.` }
   }
   if (error.code !== 'unbounded_request') return error
   const blame = (field: string, why: string) => ({ ...error, message: `${error.message} ${field} ${why}.`, field })
   if (quote.input_tokens === null && bound) {
     const { unbounded, open_input } = bound
-    if (unbounded) return blame(unbounded, 'is unknown to Tollgate or has no limit')
+    if (unbounded) return blame(unbounded, 'is unknown to Tollgate, not set or has no limit')
     if (open_input) return blame(open_input, "may be as long as the model's context window, which is not known")
   }
   // What would be written into the body if the ledger granted a bound.

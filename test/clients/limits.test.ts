@@ -176,7 +176,7 @@ describe.each(PROVIDERS)('%s refuses', (provider) => {
     })
     expect(await call(bodyOf(provider, { field_of_2030: true }))).toMatchObject({
       ...badRequest('field_of_2030'),
-      message: expect.stringMatching(/cap needs\. field_of_2030 is unknown to Tollgate or has no limit\.$/),
+      message: expect.stringMatching(/cap needs\. field_of_2030 is unknown to Tollgate, not set or has no limit\.$/),
     })
   })
 

@@ -278,7 +278,12 @@ describe('refusals are OpenAI’s typed errors, raised once, and nothing is forw
     expect(String(error)).toContain('/plain/responses')
   })
 
-  test.each(['/openai/chat/completions', '/openai/v1/chat/completions/'])('%s: which path was meant', async (path) => {
+  test.each([
+    '/openai/chat/completions',
+    '/openai/v1/chat/completions/',
+    '/openai/v1/v1/chat/completions',
+    '/openai/openai/deployments/gpt-4o-mini/chat/completions?api-version=2024-10-21',
+  ])('%s: which path was meant', async (path) => {
     const answer = await send('{}', user.key, path)
     expect(answer.status).toBe(404)
     expect(await answer.text()).toContain('Did you mean /openai/v1/chat/completions?')

@@ -125,6 +125,11 @@ describe('caps', () => {
       openaiOf(gateway, key).client.responses.create({ ...HELLO, previous_response_id: 'resp_1' }),
     )
     expect(error).toBeInstanceOf(RateLimitError)
+    // What the AI SDK and the Agents SDK send in the second step of a loop with a model that reasons.
+    const step = [{ type: 'item_reference' as const, id: 'rs_1' }]
+    expect(String(error)).toContain("previous_response_id counts as the model's whole context window")
+    const second = await failure(openaiOf(gateway, key).client.responses.create({ ...HELLO, input: step }))
+    expect(String(second)).toContain("input[0].item_reference counts as the model's whole context window")
   })
 })
 
