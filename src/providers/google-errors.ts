@@ -1,7 +1,7 @@
 // Errors of Google's APIs (`google.rpc.Status` as JSON), which Gemini's SDK raises as ApiError, once.
 // https://google.aip.dev/193 Pure.
 
-import { ERROR_STATUS, type GatewayError } from '../errors.ts'
+import { type CapFacts, ERROR_STATUS, type GatewayError } from '../errors.ts'
 import { readBearer, withQuery } from './bearer.ts'
 import type { ErrorRendering, JsonObject } from './dialect.ts'
 import { factsOf, refusal, statusOf } from './refusals.ts'
@@ -20,20 +20,27 @@ const STATUS_NAME: Record<number, string> = {
   504: 'DEADLINE_EXCEEDED',
 }
 
-/** https://github.com/googleapis/googleapis/blob/master/google/rpc/error_details.proto */
-const RETRY_INFO = 'type.googleapis.com/google.rpc.RetryInfo'
+/** The longest of Google's durations, ten thousand years: waiting does not help. */
+const NEVER_SECONDS = 315_576_000_000
+
+/**
+ * Gemini CLI tries a 429 again for minutes where nothing says that the wait is longer.
+ * https://github.com/googleapis/googleapis/blob/master/google/rpc/error_details.proto
+ */
+function retryInfo({ retry_after_seconds }: CapFacts) {
+  const retryDelay = `${retry_after_seconds ?? NEVER_SECONDS}s`
+  return { '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay }
+}
 
 export function googleError(error: GatewayError, code: number = ERROR_STATUS[error.code]) {
   const isCap = error.code === 'cap_exceeded'
-  const seconds = error.cap?.retry_after_seconds ?? null
   return {
     error: {
       code,
       message: error.message,
       status: isCap ? 'RESOURCE_EXHAUSTED' : (STATUS_NAME[code] ?? 'INVALID_ARGUMENT'),
       reason: error.code,
-      // Gemini's CLI would try again for a minute where nothing says that the wait is longer.
-      ...(seconds !== null && { details: [{ '@type': RETRY_INFO, retryDelay: `${seconds}s` }] }),
+      ...(error.cap && { details: [retryInfo(error.cap)] }),
       ...factsOf(error),
     },
   }

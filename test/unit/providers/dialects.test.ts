@@ -110,6 +110,19 @@ describe('openai', () => {
   })
 })
 
+describe('gemini', () => {
+  test.each([
+    [40_000, '40000s'],
+    [null, '315576000000s'],
+  ])('says in Google’s own details that a cap is shut for %s seconds', async (retry_after_seconds, retryDelay) => {
+    const { cap } = CAP
+    const response = render(gemini, { ...CAP, ...(cap && { cap: { ...cap, retry_after_seconds } }) })
+    expect(await response.json()).toMatchObject({
+      error: { details: [{ '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay }] },
+    })
+  })
+})
+
 describe('anthropic', () => {
   test('refuses an exceeded cap as a billing_error, once, with the facts of the cap', async () => {
     const response = render(anthropic, CAP)
