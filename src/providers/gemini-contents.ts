@@ -46,7 +46,7 @@ function readPart(part: unknown, path: string, model: string, reading: Reading):
     const here = `${path}.${name.slice(0, 40)}`
     if (PARTS_OF_BYTES.has(name)) continue
     if (name === 'inlineData') readInline(messageAt(value, here, reading), here, model, reading)
-    else if (name === 'functionResponse') readFunctionResponse(messageAt(value, here, reading), here, reading)
+    else if (name === 'functionResponse') readFunctionResponse(messageAt(value, here, reading), here, model, reading)
     else {
       if (name === 'fileData') reading.audio_input ||= mayBeFilm(messageAt(value, here, reading))
       reading.open_input ??= here
@@ -73,8 +73,15 @@ const mayBeFilm = ({ mimeType, fileUri }: JsonObject) => mayHoldAudio(mimeType) 
 const mayHoldAudio = (mimeType: unknown) => !/^(image|text)\/|^application\/pdf$/i.test(String(mimeType))
 
 /** Beside its JSON a function may have answered with media. */
-function readFunctionResponse(fields: JsonObject, path: string, reading: Reading): void {
-  if (listOf(fields.parts).length === 0) return
-  reading.audio_input = true
-  reading.open_input ??= `${path}.parts`
+function readFunctionResponse(fields: JsonObject, path: string, model: string, reading: Reading): void {
+  for (const [at, part] of listOf(fields.parts).entries()) {
+    const here = `${path}.parts[${at}]`
+    for (const [name, value] of Object.entries(messageAt(part, here, reading))) {
+      if (name === 'inlineData') readInline(messageAt(value, here, reading), `${here}.inlineData`, model, reading)
+      else {
+        reading.audio_input = true
+        reading.open_input ??= `${path}.parts`
+      }
+    }
+  }
 }

@@ -181,14 +181,21 @@ function readPart(part: unknown, path: string, media: Media, open: (path: string
   if (!isObject(part) || typeof part.type !== 'string') {
     open(path)
   } else if (part.type === 'image_url') {
-    const url = isObject(part.image_url) ? part.image_url.url : undefined
+    // Mistral takes the URL alone, too.
+    const url = isObject(part.image_url) ? part.image_url.url : part.image_url
     // An image is never read as text: its tokens take the place of its bytes.
     if (isInlineImage(url)) media.added_tokens += INLINE_IMAGE_TOKENS - url.length
     else open(`${path}.image_url`)
-  } else if (part.type !== 'text' && part.type !== 'refusal') {
+  } else if (part.type !== 'text' && part.type !== 'refusal' && !isThought(part)) {
     media.audio ||= part.type === 'input_audio'
     open(`${path}.${part.type.slice(0, 40)}`)
   }
+}
+
+/** Mistral's, which is all in the body: https://docs.mistral.ai/capabilities/reasoning */
+function isThought({ type, thinking }: JsonObject): boolean {
+  const isText = (chunk: unknown) => isObject(chunk) && chunk.type === 'text' && typeof chunk.text === 'string'
+  return type === 'thinking' && Array.isArray(thinking) && thinking.every(isText)
 }
 
 export function isInlineImage(url: unknown): url is string {

@@ -13,12 +13,12 @@ import { openAITier } from './service-tiers.ts'
 import { TOOL_PREAMBLE_TOKENS, tokensOfBody } from './text-bound.ts'
 
 /**
- * Fields whose cost is known (`client_metadata` is Codex's). Not here, and so without a bound: `prompt` (a stored one may bring hosted tools), and
- * `context_management` (compacting is a pass of its own, which no field limits).
+ * Fields whose cost is known (`client_metadata` is Codex's, `logprobs` xAI's). Not here, and so without a bound: `prompt` (a
+ * stored one may bring hosted tools), and `context_management` (compacting is a pass of its own, which no field limits).
  */
 const KNOWN_FIELDS = new Set(
-  `background client_metadata conversation include input instructions max_output_tokens max_tool_calls metadata model
-  parallel_tool_calls previous_response_id prompt_cache_key prompt_cache_options prompt_cache_retention reasoning
+  `background client_metadata conversation include input instructions logprobs max_output_tokens max_tool_calls metadata
+  model parallel_tool_calls previous_response_id prompt_cache_key prompt_cache_options prompt_cache_retention reasoning
   safety_identifier service_tier store stream stream_options temperature text tool_choice tools top_logprobs top_p
   truncation user`.split(/\s+/),
 )

@@ -4,7 +4,7 @@ import { isRefusal } from '../../errors.ts'
 import { isObject } from '../answer.ts'
 import type { Bound, Edit, JsonObject, Operation } from '../dialect.ts'
 import { invalidField } from '../fields.ts'
-import { isStandardTier } from '../service-tiers.ts'
+import { isNoDearerTier } from '../service-tiers.ts'
 import { tokensOfBody, visit } from '../text-bound.ts'
 import { withBilledErrors } from './billed-errors.ts'
 import type { Quirks } from './provider.ts'
@@ -87,9 +87,9 @@ function isAmong(model: string | null, parts: string[]): boolean {
   return parts.some((part) => id.includes(part.toLowerCase()))
 }
 
-/** A tier whose price nobody knows. */
+/** A tier that may cost more than the standard one: flex is charged as that where it has no price. */
 function findTier({ service_tier }: JsonObject, { service_tiers }: Quirks): string | null {
-  return service_tiers || isStandardTier(service_tier) ? null : 'service_tier'
+  return service_tiers || isNoDearerTier(service_tier) ? null : 'service_tier'
 }
 
 /** What may cost a fee that no token tells, or write as much as it likes. */

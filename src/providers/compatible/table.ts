@@ -49,6 +49,8 @@ export const KNOWN_PROVIDERS: readonly ProviderRow[] = [
     quirks: {
       // The other one is deprecated.
       output_field: 'max_completion_tokens',
+      // The AI SDK's name of parallel_tool_calls.
+      fields: { parallel_function_calling: 0 },
       // "The limit is only applied to the main content and not to the reasoning content or function calls" (`max_tokens` in
       // https://github.com/xai-org/xai-proto/blob/main/proto/xai/api/v1/chat.proto); an answer to `max_output_tokens: 16` had
       // 111 tokens (https://github.com/vercel/ai/tree/main/packages/xai/src/responses/__fixtures__, issue 17936).
@@ -75,7 +77,7 @@ export const KNOWN_PROVIDERS: readonly ProviderRow[] = [
     name: 'openrouter',
     base_url: 'https://openrouter.ai/api/v1',
     operations: ['embeddings', 'responses', 'models'],
-    forwarded_headers: ['http-referer', 'x-title'],
+    forwarded_headers: ['http-referer', 'x-title', 'x-openrouter-title', 'x-openrouter-categories'],
     quirks: {
       // Always reports usage, in the model's own tokens; the option has no effect:
       // https://openrouter.ai/docs/use-cases/usage-accounting
