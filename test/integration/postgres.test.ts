@@ -133,6 +133,21 @@ test('what a busy ledger settles is in Postgres after a moment, not only when th
 })
 
 describe('while Postgres misbehaves', () => {
+  test('longer than its last call waits: the alarm alone tries again until the event is in', async () => {
+    const { id, key } = await userWithCap(10)
+    let tried = 0
+    gateway.postgres.server.hooks.beforeQuery = async (queries) => {
+      if (queries.some((query) => insertedIds(query).length > 0) && tried++ < 3) throw new Error('a wire broke')
+    }
+    const answer = await read(chat(gateway, key))
+    const [event] = await eventually(
+      () => eventsOf(gateway, [id]),
+      (found) => found.length > 0,
+      40_000,
+    )
+    expect([[event?.id], tried]).toEqual([idsOf([answer]), 4])
+  })
+
   test('slow: no call waits for it', async () => {
     const { id, key } = await userWithCap(100)
     const { promise: fast, resolve: speedUp } = Promise.withResolvers<void>()
