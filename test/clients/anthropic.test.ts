@@ -215,6 +215,7 @@ describe('errors are typed and raised once', () => {
       limit_type: 'requests',
       unit: 'requests',
       current_usage: 1,
+      in_flight: 0,
       limit: 1,
       requested: 1,
       reset_time: expect.stringMatching(/T2[23]:00:00\.000Z$/),

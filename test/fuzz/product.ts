@@ -101,10 +101,12 @@ function operationsOf(config: Config): Map<string, Forwarded> {
   }
   return new Map(
     providersOf(config).flatMap(({ dialect }) =>
-      dialect.operations.map((operation) => [
-        `${operation.method} /${dialect.provider}${operation.path}`,
-        { dialect, operation, kind: kindOf(dialect.provider) },
-      ]),
+      dialect.operations.flatMap((operation) =>
+        ['', dialect.optional_prefix ?? ''].map((prefix): [string, Forwarded] => [
+          `${operation.method} /${dialect.provider}${prefix}${operation.path}`,
+          { dialect, operation, kind: kindOf(dialect.provider) },
+        ]),
+      ),
     ),
   )
 }
