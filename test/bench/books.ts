@@ -11,6 +11,7 @@ import { TOKENS_PER_CALL } from './chat.ts'
 const CAPS = CAP_TYPES.filter((type) => type !== 'hourly' && type !== 'weekly')
 const LIMITS = { requests: 1e9, tokens: 1e12, cost_cents: 1e8 }
 const LANDED_WITHIN_MS = 60_000
+const AT_REST_WITHIN_MS = 10_000
 const POLL_MS = 10
 const ADMIN_CALLS_AT_ONCE = 8
 
@@ -68,15 +69,21 @@ export function openBooks(options: {
     )
   }
 
+  /** Postgres has the last events a moment before their ledger hears of it. */
   async function inLedger({ id }: User): Promise<Sums> {
-    const { data, outbox } = await admin<{ data: CapView[]; outbox: { waiting: number; rejected: number } }>(
-      'GET',
-      `/admin/users/${id}/caps/status`,
-    )
-    const total = data.find(({ cap_type }) => cap_type === 'total')
-    if (total?.held.requests !== 0 || outbox.waiting !== 0 || outbox.rejected !== 0) {
-      throw new Error(`the ledger of ${id} is not at rest: ${JSON.stringify({ total, outbox })}`)
+    const start = performance.now()
+    for (;;) {
+      const { data, outbox } = await admin<Status>('GET', `/admin/users/${id}/caps/status`)
+      const total = data.find(({ cap_type }) => cap_type === 'total')
+      if (total?.held.requests === 0 && outbox.waiting === 0 && outbox.rejected === 0) return sumsOf(total)
+      if (performance.now() - start > AT_REST_WITHIN_MS) {
+        throw new Error(`the ledger of ${id} is not at rest: ${JSON.stringify({ total, outbox })}`)
+      }
+      await sleep(POLL_MS)
     }
+  }
+
+  function sumsOf(total: CapView): Sums {
     const { requests, tokens, cost_cents } = total.current_usage
     return { requests, tokens, cost_nano_usd: Math.round(cost_cents * NANO_USD_PER_CENT) }
   }
@@ -122,6 +129,11 @@ export function openBooks(options: {
       })
     },
   }
+}
+
+interface Status {
+  data: CapView[]
+  outbox: { waiting: number; rejected: number }
 }
 
 interface CapView {
