@@ -58,6 +58,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
   #isBeating = false
   #admittedThisBeat = false
   #drainedThisBeat = false
+  #isCounting = false
   /** Events since the last drain. */
   #undrained = 0
 
@@ -83,6 +84,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
   async reserve(ask: Ask): Promise<Decision> {
     const decision = this.#ledger.reserve(ask, Date.now())
     if (decision.admitted) this.#admitted(decision)
+    else if (!this.#ledger.areRefusalsWritten) this.#writeRefusalsSoon()
     if (Date.now() > this.#refreshAt) this.ctx.waitUntil(this.#refresh(ask.draft.user_id))
     return decision
   }
@@ -99,6 +101,16 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
     if (epoch !== 0) this.#writeHoldsSoon()
     // A ceiling that a crash leaves is best found soon: only then does its time begin to pass.
     else this.#wakeBy(reserved_at + (this.#ledger.isAtRest ? this.#hold_ttl_ms : GUARD_MS))
+  }
+
+  /** An object without calls leaves memory after seconds. */
+  #writeRefusalsSoon(): void {
+    if (this.#isCounting) return
+    this.#isCounting = true
+    setTimeout(() => {
+      this.#isCounting = false
+      attempt('could not write its refusals', () => this.#ledger.writeRefusals())
+    }, BEAT_MS)
   }
 
   #writeHoldsSoon(after_ms = WRITE_HOLDS_MS): void {

@@ -11,7 +11,7 @@ import { windowOf } from './windows.ts'
 /** A calendar window is 2,984 buckets at most (a month of 31 days and two hours of daylight saving). */
 const BUCKETS_KEPT = 3_072
 
-/** Refusals are counted in memory and written with the next write, or after so many: hammering must stay cheap. */
+/** Refusals are counted in memory and written with the next write, a beat later, or after so many: hammering must stay cheap. */
 const REFUSALS_PER_WRITE = 100
 
 export interface WindowUsage {
@@ -110,6 +110,10 @@ export class Counters {
     this.#refusals.count += 1
     for (const usage of this.#around(now)) usage.refused += 1
     if (this.#refusals.count >= REFUSALS_PER_WRITE) this.#flushRefusals()
+  }
+
+  get hasUnwrittenRefusals(): boolean {
+    return this.#refusals.count > 0
   }
 
   /** At the end of every transaction: what memory has counted and SQL has not. */

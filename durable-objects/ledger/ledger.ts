@@ -259,6 +259,15 @@ export class Ledger {
   }
 
   /** What memory has counted is only true if the transaction commits. */
+  get areRefusalsWritten(): boolean {
+    return !this.#counters.hasUnwrittenRefusals
+  }
+
+  /** Those that no other write has taken along: of a user who is only refused. */
+  writeRefusals(): void {
+    if (this.#counters.hasUnwrittenRefusals) this.#transaction(() => {})
+  }
+
   #transaction(body: () => void): void {
     try {
       this.#sql.transaction(() => {

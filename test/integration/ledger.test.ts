@@ -1,6 +1,7 @@
 // What a ledger keeps and tells: usage that outlives its memory, windows on the user's calendar, and how full the
 // tightest cap is on every answer.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { CUT, json } from '../../src/local/fake-script.ts'
 import { checkBooks, statusOf } from '../support/books.ts'
@@ -42,6 +43,14 @@ describe('usage', () => {
     const { events } = await checkBooks(gateway, [id], admitted)
     expect(events).toHaveLength(8)
     expect(events.every(({ usage_source }) => usage_source === 'reported')).toBe(true)
+  })
+
+  test('of a user who is only refused: the refusals survive an eviction a moment later', async () => {
+    const { id, key } = await gateway.admin.user([{ cap_type: 'total', limits: { requests: 0 } }])
+    for (let i = 0; i < 3; i++) expect((await read(chat(gateway, key))).status).toBe(429)
+    await sleep(2_000)
+    await gateway.evict(id)
+    expect((await statusOf(gateway, id)).data[0]?.refused).toBe(3)
   })
 
   test('beyond the bound that the provider was sent is counted in full, marked, and shuts the cap', async () => {

@@ -437,6 +437,16 @@ test('refusals are counted without a write each, and survive in the sums', () =>
   expect(open().status(NOON)?.caps[0]?.refused).toBe(250)
 })
 
+test('a user who is only refused has it written, once', () => {
+  configure(cap('daily', { requests: 0 }))
+  for (let i = 0; i < 6; i++) ledger.reserve(ask(`${i}`), NOON)
+  expect(ledger.areRefusalsWritten).toBe(false)
+  for (let i = 0; i < 2; i++) ledger.writeRefusals()
+  expect(ledger.areRefusalsWritten).toBe(true)
+  expect(ledger.status(NOON)?.caps[0]?.refused).toBe(6)
+  expect(open().status(NOON)?.caps[0]?.refused).toBe(6)
+})
+
 test('refusals count in the window that they were in, written or not', () => {
   const caps = [cap('daily', { requests: 0 }), cap('total', { requests: 0 })]
   ledger.configure(snapshot(caps), NOON)
