@@ -258,7 +258,6 @@ export class Ledger {
     return snapshot ? limitsOf(this.#counters, this.#epochs.remnantsAt(now), snapshot, now) : []
   }
 
-  /** What memory has counted is only true if the transaction commits. */
   get areRefusalsWritten(): boolean {
     return !this.#counters.hasUnwrittenRefusals
   }
@@ -268,6 +267,7 @@ export class Ledger {
     if (this.#counters.hasUnwrittenRefusals) this.#transaction(() => {})
   }
 
+  /** What memory has counted is only true if the transaction commits. */
   #transaction(body: () => void): void {
     try {
       this.#sql.transaction(() => {

@@ -5,6 +5,7 @@ import { THINGS_CREDENTIAL } from '../../src/local/fake-provider.ts'
 import type { PerCallConfig } from '../../src/providers/per-call.ts'
 import { capOf, eventsOf, GENEROUS, lastRequest, onlyEvent } from '../support/client-calls.ts'
 import { eventually, type Gateway, startGateway } from '../support/gateway.ts'
+import { read } from '../support/held-calls.ts'
 
 /** A service that no code knows. */
 const thingsAt = (base_url: string): PerCallConfig => ({
@@ -154,7 +155,7 @@ describe('a service by configuration', () => {
 
   test('refuses over a cap and beside its routes', async () => {
     const { key } = await gateway.admin.user([{ cap_type: 'daily', limits: { cost_cents: 1 } }])
-    expect((await call('/things/v2/look/7', '', things(key))).status).toBe(200)
+    expect((await read(call('/things/v2/look/7', '', things(key)))).status).toBe(200)
     const refused = await call('/things/v2/look/7', '', things(key))
     expect(refused.status).toBe(429)
     expect(await refused.json()).toMatchObject({
