@@ -1,6 +1,6 @@
 // A whole Tollgate for tests: the built worker in real workerd, Postgres behind Neon's protocol, a fake provider.
 
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
@@ -25,6 +25,8 @@ export interface Gateway {
   ledgerOf(userId: string): Promise<LedgerRpc>
   /** Puts a user's ledger out of memory. */
   evict(userId: string): Promise<void>
+  /** Its SQLite file. */
+  ledgerFileOf(userId: string): Promise<string>
   /** Where V8's inspector of the worker listens; only where `inspect` was asked for. */
   inspector(): Promise<URL>
   close(): Promise<void>
@@ -111,6 +113,12 @@ export async function startGateway({
     },
     async evict(userId: string) {
       await miniflare.unsafeEvictDurableObject('tollgate', 'UsageLedger', { name: userId })
+    },
+    async ledgerFileOf(userId: string) {
+      const namespace = await miniflare.getDurableObjectNamespace('USAGE_LEDGER')
+      const file = `${namespace.idFromName(userId)}.sqlite`
+      const names = await readdir(storage, { recursive: true })
+      return join(storage, names.find((name) => name.endsWith(file)) ?? file)
     },
     inspector: async () => new URL('/core:user:tollgate', await miniflare.getInspectorURL()),
     async close() {
