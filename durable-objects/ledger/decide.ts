@@ -1,11 +1,14 @@
 // Does this call fit under every cap? The whole decision, as arithmetic. Pure: no I/O, no clock.
 //
-//   unmeasurable? -> the whole ask fits? -> a useful part fits? -> else which cap stays shut longest
+//   unmeasurable? -> the whole ask fits? -> a useful part fits? (worth more than a wait?) -> else which cap stays shut longest
 //
 // A call is `fixed` (its request, its input) plus an output that may be granted smaller than asked. Money is multiplied
 // as BigInt: a million tokens at the dearest price pass 2^53.
 
 import type { Amount, Ask, Cap, LimitState, LimitType, OutputAsk, Refusal } from './types.ts'
+
+/** Less output than this is not granted while calls in flight hold the rest: they end in seconds, and an answer cut short is spent. */
+const WORTH_WAITING_TOKENS = 1_000
 
 /** One limit of one active cap, with the usage that it is measured against. */
 export interface Limit extends LimitState {
@@ -28,17 +31,17 @@ export function decide(limits: Limit[], ask: Ask, now: number): Fit {
   const full = limits.filter((limit) => isFull(limit, max_tokens))
   if (full.length === 0) return granted(ask, max_tokens, metered, false)
 
-  const useful = Math.min(min_tokens, max_tokens)
-  const part = Math.min(max_tokens, ...full.map((limit) => largestOutput(limit, ask)))
-  if (ask.output && part >= useful && full.every((limit) => limit.on_exceed === 'clamp')) {
-    return granted(ask, part, metered, true)
-  }
+  const shutTo = (output: number): Shut[] =>
+    full.flatMap((limit) => {
+      const least = limit.on_exceed === 'clamp' ? Math.min(output, max_tokens) : max_tokens
+      return isFull(limit, least) ? [{ limit, asked: amountAsked(limit, ask, least) }] : []
+    })
 
-  const shut = full.flatMap((limit) => {
-    const least = limit.on_exceed === 'clamp' ? useful : max_tokens
-    return isFull(limit, least) ? [{ limit, asked: amountAsked(limit, ask, least) }] : []
-  })
-  return refused(shut, now)
+  const shut = shutTo(min_tokens)
+  if (shut.length > 0) return refused(shut, now)
+  const crowded = shutTo(Math.max(min_tokens, WORTH_WAITING_TOKENS))
+  if (crowded.length > 0 && crowded.every(isBusy)) return refused(crowded, now)
+  return granted(ask, Math.min(max_tokens, ...full.map((limit) => largestOutput(limit, ask))), metered, true)
 }
 
 /** A token or cost cap can only hold what has a bound and a price. */

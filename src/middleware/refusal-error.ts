@@ -4,8 +4,8 @@ import type { Refusal } from '../../durable-objects/ledger/types.ts'
 import type { CapFacts, GatewayError } from '../errors.ts'
 import { centsOfNanoUsd, usdOfNanoUsd } from '../pricing/money.ts'
 
-/** When to try again what only calls in flight keep out: most take some seconds. */
-const BUSY_SECONDS = 5
+/** When to try again what only calls in flight keep out: most take some seconds, and SDKs try twice. */
+const BUSY_SECONDS = 10
 
 export function refusalError(refusal: Refusal): GatewayError {
   switch (refusal.reason) {

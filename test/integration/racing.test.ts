@@ -73,10 +73,10 @@ function firstOfNextMonth(): string {
 }
 
 test('racing calls that are clamped share what is left and never exceed the cap', async () => {
-  const body = { max_completion_tokens: 100 }
+  const body = { max_completion_tokens: 2_000 }
   const { tokens } = await holdOf({ body })
-  const input = tokens - 100
-  const { id, key } = await gateway.admin.user([{ cap_type: 'total', limits: { tokens: 10 * tokens + input + 50 } }])
+  const input = tokens - 2_000
+  const { id, key } = await gateway.admin.user([{ cap_type: 'total', limits: { tokens: 10 * tokens + input + 1_500 } }])
   const forwardedBefore = gateway.provider.requests.length
 
   const { admitted, refused } = await race(
@@ -88,8 +88,8 @@ test('racing calls that are clamped share what is left and never exceed the cap'
   const bounds = gateway.provider.requests
     .slice(forwardedBefore)
     .map(({ body }) => JSON.parse(body.toString()).max_completion_tokens)
-  expect(bounds.toSorted((a, b) => a - b)).toEqual([50, ...times(10, () => 100)])
-  expect(admitted.flatMap(({ headers }) => headers.get('tollgate-clamped') ?? [])).toEqual(['output_tokens=50'])
+  expect(bounds.toSorted((a, b) => a - b)).toEqual([1_500, ...times(10, () => 2_000)])
+  expect(admitted.flatMap(({ headers }) => headers.get('tollgate-clamped') ?? [])).toEqual(['output_tokens=1500'])
   await checkBooks(gateway, [id], idsOf(admitted))
 })
 

@@ -251,6 +251,21 @@ describe('which cap is named', () => {
     },
   )
 
+  test.each([
+    { settled: 0, held: 1_000, asked: 2_000, expected: { admitted: true, granted_output_tokens: 1_000 } },
+    { settled: 0, held: 1_001, asked: 2_000, expected: { refusal: { is_busy: true, asked: 1_000 } } },
+    { settled: 0, held: 1_980, asked: 999, expected: { refusal: { is_busy: true, asked: 999 } } },
+    { settled: 1_000, held: 900, asked: 2_000, expected: { refusal: { is_busy: true, asked: 1_000 } } },
+    { settled: 1_001, held: 900, asked: 2_000, expected: { admitted: true, granted_output_tokens: 99 } },
+    { settled: 1_984, held: 10, asked: 2_000, expected: { refusal: { is_busy: true, asked: 16 } } },
+  ])('less than a thousand tokens are not granted while calls in flight hold them: %o', (given) => {
+    configure(cap('daily', { tokens: 2_000 }))
+    ledger.reserve(ask('settled', { input_tokens: given.settled }), NOON)
+    ledger.settle(settlement('settled', NOON, { usage: amount({ input_tokens: given.settled }) }), NOON)
+    ledger.reserve(ask('in flight', { input_tokens: given.held }), NOON)
+    expect(ledger.reserve(ask('b', { output: output(given.asked) }), NOON)).toMatchObject(given.expected)
+  })
+
   test('a cap is not busy where another keeps the call out for good', () => {
     configure(cap('daily', { tokens: 100 }), cap('total', { requests: 1 }))
     ledger.reserve(ask('in flight', { input_tokens: 60 }), NOON)

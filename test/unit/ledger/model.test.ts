@@ -331,7 +331,9 @@ function reserve(life: Life, asked: Ask, crash: Crashing): void {
   const useful = taken(asked, Math.min(asked.output?.min_tokens ?? 0, asked.output?.max_tokens ?? 0))
 
   if (!decision.admitted) {
-    expect(fits(whole) || (fits(whole, strict) && fits(useful) && asked.output !== null)).toBe(false)
+    expect(fits(whole)).toBe(false)
+    const isPartRefused = fits(whole, strict) && fits(useful) && asked.output !== null
+    if (isPartRefused) expect(decision.refusal).toMatchObject({ is_busy: true })
     return
   }
   const { hold, reserved_at, epoch } = decision

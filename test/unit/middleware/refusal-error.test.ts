@@ -27,7 +27,7 @@ test('a busy cap says what is in flight, and is worth another try soon, whenever
   expect(refused({ limit_type: 'tokens', current_usage: 90, held: 70, limit: 100 }, 20, true)).toMatchObject({
     code: 'cap_busy',
     message: expect.stringContaining('70 are held for calls in flight. Try again when they have ended.'),
-    cap: { in_flight: 70, reset_time: '2026-02-10T13:00:00.000Z', retry_after_seconds: 5 },
+    cap: { in_flight: 70, reset_time: '2026-02-10T13:00:00.000Z', retry_after_seconds: 10 },
   })
 })
 

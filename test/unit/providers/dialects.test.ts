@@ -236,12 +236,12 @@ describe.each([
       const busy: GatewayError = {
         ...CAP,
         code: 'cap_busy',
-        ...(CAP.cap && { cap: { ...CAP.cap, retry_after_seconds: 5 } }),
+        ...(CAP.cap && { cap: { ...CAP.cap, retry_after_seconds: 10 } }),
       }
       const response = render(dialect, busy, status)
       expect(response.status).toBe(429)
       expect(response.headers.get('x-should-retry')).toBeNull()
-      expect(response.headers.get('retry-after')).toBe('5')
+      expect(response.headers.get('retry-after')).toBe('10')
       const said = `${response.headers.get('x-amzn-errortype')} ${await response.text()}`
       expect(said).toMatch(
         /"rate_limit_exceeded"|"rate_limit_error"|^ThrottlingException|"RESOURCE_EXHAUSTED"|"cap_busy"/,
