@@ -22,6 +22,7 @@ export const ERROR_STATUS = {
   ledger_unavailable: 503,
   database_unavailable: 503,
   keys_unavailable: 503,
+  prices_unavailable: 503,
   not_configured: 503,
   not_yet_in_force: 503,
   upstream_timeout: 504,

@@ -21,8 +21,9 @@ export interface Call {
   headers: [name: string, value: string][]
   /** Null for operations that use no tokens. */
   bound: Bound | null
-  /** Null where the model has no price. */
+  /** Null where the model has no price, or where prices cannot be read. */
   price: Price | null
+  are_prices_known: boolean
   quote: Quote
   draft: EventDraft
   /** What goes to the provider: the gateway's own credential or the caller's. */

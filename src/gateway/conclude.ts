@@ -23,7 +23,7 @@ export async function toConclusion(
   { id, usage, longest_input_tokens, model, service_tier, error_class }: Concluded,
   request_model: string | null,
   draft: EventDraft,
-  prices: PriceBook,
+  prices: Pick<PriceBook, 'find'>,
 ): Promise<Conclusion> {
   const priced_model = request_model ?? model
   const price = priced_model === null ? null : await prices.find(draft.provider, priced_model)

@@ -36,7 +36,7 @@ export interface ForwardOptions {
   config: Config
   upstream: Upstream
   ledgerOf: LedgerOf
-  prices: PriceBook
+  prices: Pick<PriceBook, 'find'>
   /** How an error looks to this dialect's SDK. */
   errorAnswer: (error: GatewayError, requestId: string) => Response
 }

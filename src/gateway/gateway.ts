@@ -77,7 +77,13 @@ function hintFor(method: string, path: string, { provider, operations }: Dialect
 }
 
 /** Which model has no price, which field nothing bounds, or what makes a small call large: that the call knows. */
-function inFull(error: GatewayError, { asked, bound, quote, draft }: Call, { edits }: Operation): GatewayError {
+function inFull(error: GatewayError, call: Call, { edits }: Operation): GatewayError {
+  const { asked, bound, quote, draft } = call
+  const isUnknown = error.code === 'unpriced_model' || (error.code === 'unbounded_request' && !bound?.unbounded)
+  if (isUnknown && !call.are_prices_known) {
+    const message = 'What administrators have set for models cannot be read now, and a cap needs it. Try again shortly.'
+    return { code: 'prices_unavailable', message }
+  }
   if (error.code === 'unpriced_model' && draft.request_model !== null) {
     return { ...error, message: `${draft.provider}/${draft.request_model}: ${error.message}` }
   }

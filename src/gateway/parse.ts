@@ -68,7 +68,8 @@ async function readCall(
   const refusal = operation.refuse?.(asked)
   if (refusal) throw new GatewayFault(refusal)
   const bound = operation.readBound ? accepted(operation.readBound(asked)) : null
-  const price = bound?.model ? await prices.find(dialect.provider, bound.model) : null
+  const found = bound?.model ? await prices.explain(dialect.provider, bound.model) : null
+  const price = found?.price ?? null
   return {
     started_at,
     target: targetOf(url, dialect),
@@ -78,6 +79,7 @@ async function readCall(
     headers,
     bound,
     price,
+    are_prices_known: found?.source !== 'overrides_unknown',
     quote: quote(bound, price, {
       default_max_output_tokens: config.DEFAULT_MAX_OUTPUT_TOKENS ?? null,
       model_max_output_tokens: bound?.model ? dialect.maxOutputTokens(bound.model) : null,

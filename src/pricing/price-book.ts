@@ -8,6 +8,8 @@ import type { Price } from './price.ts'
 export interface PriceBook {
   /** The price of a model; null where none is known. */
   find(provider: string, model: string): Promise<Price | null>
+  /** What `find` finds now, and why. */
+  explain(provider: string, model: string): Promise<Explanation>
 }
 
 /** A price, and why it is that one. */
@@ -17,11 +19,6 @@ export interface Explanation {
   override: FoundOverride | null
   /** The override that will apply next. */
   next: FoundOverride | null
-}
-
-export interface ExplainingPriceBook extends PriceBook {
-  /** What `find` finds now, and why. */
-  explain(provider: string, model: string): Promise<Explanation>
 }
 
 export interface PriceBookOptions {
@@ -51,7 +48,7 @@ export function createPriceBook({
   configured = () => undefined,
   catalogue = loadCatalogue,
   now = Date.now,
-}: PriceBookOptions = {}): ExplainingPriceBook {
+}: PriceBookOptions = {}): PriceBook {
   const found = new Map<string, Price | null>()
   let since = now()
 

@@ -9,6 +9,7 @@ const RETRYABLE: ReadonlySet<ErrorCode> = new Set([
   'cap_busy',
   'ledger_unavailable',
   'database_unavailable',
+  'prices_unavailable',
   'not_yet_in_force',
 ])
 

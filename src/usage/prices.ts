@@ -5,7 +5,7 @@ import type { LedgerOf } from '../../durable-objects/ledger/types.ts'
 import { GatewayFault } from '../fault.ts'
 import { refusalError } from '../middleware/refusal-error.ts'
 import { IN_FORCE_AFTER_MS } from '../pricing/overrides.ts'
-import type { ExplainingPriceBook, Explanation } from '../pricing/price-book.ts'
+import type { Explanation, PriceBook } from '../pricing/price-book.ts'
 import { answers, callerSecurity, problems, restApp } from '../rest/app.ts'
 import { noQuery } from '../rest/fields.ts'
 import { providerFault } from '../rest/known-provider.ts'
@@ -49,7 +49,7 @@ const explain = createRoute({
 })
 
 export interface PriceRouteDeps {
-  prices: ExplainingPriceBook
+  prices: PriceBook
   /** Those that a price can be of. */
   providers: readonly string[]
   ledgerOf: LedgerOf

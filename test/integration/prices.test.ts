@@ -11,11 +11,11 @@ afterAll(() => gateway.close())
 
 const COST_CAP = [{ cap_type: 'total', limits: { cost_usd: 100 } }]
 
-function call(key: string, model: string) {
+function call(key: string, model: string, max_tokens: number | null = 10) {
   return fetch(`${gateway.url}/openai/v1/chat/completions`, {
     method: 'POST',
     headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ model, max_tokens: 10, messages: [{ role: 'user', content: 'Hi' }] }),
+    body: JSON.stringify({ model, max_tokens, messages: [{ role: 'user', content: 'Hi' }] }),
   })
 }
 
@@ -92,4 +92,23 @@ test('a price that was just set is said to be in force soon, not to be missing',
   const { id } = await gateway.admin.call('POST', '/admin/prices', price)
   expect((await gateway.admin.call('POST', '/admin/prices', price)).id).toBe(id)
   expect(await explain()).toMatchObject({ source: 'none', explanation: expect.stringContaining('within 2 minutes') })
+})
+
+test('what administrators have set cannot be read: a call under a cap that needs it is to be tried again, others go on', async () => {
+  const [capped, free] = [await gateway.admin.user(COST_CAP), await gateway.admin.user()]
+  const counted = await gateway.admin.user([{ cap_type: 'total', limits: { tokens: 1_000_000 } }])
+  const before = gateway.provider.requests.length
+  const store = await gateway.prices()
+  await store.put('overrides', '{"format": "of another age"}')
+  await gateway.restart()
+  for (const [key, model] of [
+    [capped.key, 'gpt-4o-mini'],
+    [counted.key, 'gpt-of-another-day'],
+  ] as const) {
+    const refused = await call(key, model, null)
+    expect([refused.status, refused.headers.get('x-should-retry')]).toEqual([503, null])
+    expect(await refused.json()).toMatchObject({ error: { type: 'server_error', code: 'prices_unavailable' } })
+  }
+  expect(gateway.provider.requests).toHaveLength(before)
+  expect((await call(free.key, 'gpt-4o-mini')).status).toBe(200)
 })

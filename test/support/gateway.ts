@@ -24,6 +24,8 @@ export interface Gateway {
   /** A user's ledger itself, as the worker calls it. */
   ledgerOf(userId: string): Promise<LedgerRpc>
   /** Puts a user's ledger out of memory. */
+  /** The KV namespace of the prices. */
+  prices(): Promise<{ put(key: string, value: string): Promise<void> }>
   evict(userId: string): Promise<void>
   /** Its SQLite file. */
   ledgerFileOf(userId: string): Promise<string>
@@ -111,6 +113,7 @@ export async function startGateway({
       const namespace = await miniflare.getDurableObjectNamespace('USAGE_LEDGER')
       return namespace.get(namespace.idFromName(userId)) as unknown as LedgerRpc
     },
+    prices: () => miniflare.getKVNamespace('PRICES'),
     async evict(userId: string) {
       await miniflare.unsafeEvictDurableObject('tollgate', 'UsageLedger', { name: userId })
     },

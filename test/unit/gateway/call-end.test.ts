@@ -21,6 +21,7 @@ const CALL: Call = {
   headers: [],
   bound: { ...PLAIN_BOUND, model: 'm', stream: false, input_tokens: 50, output: OUTPUT },
   price: PRICE,
+  are_prices_known: true,
   quote: {
     requests: 1,
     input_tokens: 50,

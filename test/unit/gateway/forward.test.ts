@@ -47,6 +47,7 @@ const CALL: Call = {
   headers: [],
   bound,
   price: PRICE,
+  are_prices_known: true,
   quote: { requests: 1, input_tokens: 5, input_cost_nano_usd: 10_000, output: null },
   draft: DRAFT,
   credential: 'sk-provider',

@@ -34,7 +34,13 @@ describe('refusals', () => {
     const repeated = (Object.keys(ERROR_STATUS) as ErrorCode[]).filter((code) =>
       [429, 500, 502, 503, 504].includes(render({ code, message: 'No.' }).status),
     )
-    expect(repeated.sort()).toEqual(['cap_busy', 'database_unavailable', 'ledger_unavailable', 'not_yet_in_force'])
+    expect(repeated.sort()).toEqual([
+      'cap_busy',
+      'database_unavailable',
+      'ledger_unavailable',
+      'not_yet_in_force',
+      'prices_unavailable',
+    ])
   })
 
   test('within a stream are exceptions that its SDK throws', () => {

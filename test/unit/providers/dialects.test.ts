@@ -218,7 +218,13 @@ describe.each([
     const retryable = CODES.filter(
       (code) => render(dialect, { code, message: 'No.' }).headers.get('x-should-retry') !== 'false',
     )
-    expect(retryable.sort()).toEqual(['cap_busy', 'database_unavailable', 'ledger_unavailable', 'not_yet_in_force'])
+    expect(retryable.sort()).toEqual([
+      'cap_busy',
+      'database_unavailable',
+      'ledger_unavailable',
+      'not_yet_in_force',
+      'prices_unavailable',
+    ])
   })
 
   test.each([402, 403, 429])('refuses an exceeded cap with %i where the operator chose it', async (status) => {
