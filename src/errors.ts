@@ -15,6 +15,7 @@ export const ERROR_STATUS = {
   conflict: 409,
   payload_too_large: 413,
   unsupported_media_type: 415,
+  websocket_refused: 426,
   cap_exceeded: 429,
   cap_busy: 429,
   internal_error: 500,

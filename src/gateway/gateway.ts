@@ -18,6 +18,7 @@ import type { Dialect, Operation } from '../providers/dialect.ts'
 import { answerFault } from './answer-fault.ts'
 import type { Call, GatewayEnv } from './call.ts'
 import { forward } from './forward.ts'
+import { noRoute } from './no-route.ts'
 import { parse } from './parse.ts'
 import { provision } from './provision.ts'
 
@@ -62,7 +63,7 @@ export function gateway(options: GatewayOptions): Hono<GatewayEnv> {
   app.all('*', (c) => {
     const { method, path } = c.req
     const message = `Tollgate does not meter ${method} ${path}, so it is not passed through.${hintFor(method, path, dialect)}`
-    return errorAnswer({ code: 'not_found', message }, c.var.request_id)
+    return errorAnswer(noRoute(c.req.raw, message), c.var.request_id)
   })
   app.onError(answerFault(errorAnswer))
   return app

@@ -18,6 +18,7 @@ import { openai } from '../providers/openai.ts'
 import { answerFault } from './answer-fault.ts'
 import type { GatewayEnv } from './call.ts'
 import { type InnerGateway, innerGateway, innerRequest } from './inner-gateway.ts'
+import { noRoute } from './no-route.ts'
 import { readBody } from './request-body.ts'
 
 /** A provider whose models can be called here. */
@@ -75,7 +76,7 @@ export function oneEndpoint(options: OneEndpointOptions): Hono<OneEndpointEnv> {
     const ours = OPERATIONS.map((path) => `POST /v1${path}`).join(' and ')
     const theirs = [...targets.keys()].map((name) => `/${name}`).join(', ')
     const message = `There is no ${c.req.method} ${c.req.path} here, but ${ours}. All else is under ${theirs}.`
-    return errorAnswer({ code: 'not_found', message }, c.var.request_id)
+    return errorAnswer(noRoute(c.req.raw, message), c.var.request_id)
   })
   app.onError(answerFault(errorAnswer))
   return app

@@ -1,5 +1,6 @@
 // One base URL for every provider that speaks OpenAI's API: the model says which. Seen with the official OpenAI client.
 
+import { request as httpRequest } from 'node:http'
 import { AuthenticationError, BadRequestError, NotFoundError, RateLimitError } from 'openai'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { checkBooks } from '../support/books.ts'
@@ -288,4 +289,23 @@ describe('refusals are OpenAI’s typed errors, raised once, and nothing is forw
     expect(answer.status).toBe(404)
     expect(await answer.text()).toContain('Did you mean /openai/v1/chat/completions?')
   })
+
+  test.each(['/v1/responses', '/openai/v1/responses'])(
+    '%s as a websocket: 426, at which Codex goes on with POST',
+    async (path) => {
+      const { promise, resolve, reject } = Promise.withResolvers<number | undefined>()
+      const headers = {
+        connection: 'Upgrade',
+        upgrade: 'websocket',
+        'sec-websocket-version': '13',
+        'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+      }
+      const request = httpRequest(gateway.url + path, { headers }, (answer) => resolve(answer.resume().statusCode))
+      request
+        .on('upgrade', () => reject(new Error('was opened')))
+        .on('error', reject)
+        .end()
+      expect(await promise).toBe(426)
+    },
+  )
 })
