@@ -17,6 +17,7 @@ export const continuedId = (provider: string, provider_id: string): string =>
 
 /**
  * What the ledger is told. Without a price, what the hold costs is charged: unknown never means free.
+ * @throws where prices cannot be read: it stays held, and whoever asks again concludes it.
  * @param request_model whose price it is, as of any call; null where it is not known: then that of the model that answered.
  */
 export async function toConclusion(

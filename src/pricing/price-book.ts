@@ -6,9 +6,9 @@ import type { FoundOverride, Overrides } from './overrides.ts'
 import type { Price } from './price.ts'
 
 export interface PriceBook {
-  /** The price of a model; null where none is known. */
+  /** The price of a model; null where it has none. @throws where that cannot be known: the overrides cannot be read. */
   find(provider: string, model: string): Promise<Price | null>
-  /** What `find` finds now, and why. */
+  /** What applies now, and why; never throws. */
   explain(provider: string, model: string): Promise<Explanation>
 }
 
@@ -88,5 +88,11 @@ export function createPriceBook({
     return { price, source: price ? 'catalogue' : 'none', override, next }
   }
 
-  return { find: async (provider, model) => (await explain(provider, model)).price, explain }
+  async function find(provider: string, model: string): Promise<Price | null> {
+    const { price, source } = await explain(provider, model)
+    if (source === 'overrides_unknown') throw new Error(`whether ${provider}/${model} has another price cannot be read`)
+    return price
+  }
+
+  return { find, explain }
 }

@@ -65,3 +65,8 @@ test('what used nothing costs nothing, with or without a price; what is unknown 
 test('one provider’s id is not another’s', () => {
   expect(continuedId('openai', 'batch_1')).not.toBe(continuedId('azure', 'batch_1'))
 })
+
+test('of a worker that cannot read the prices nothing: the call stays held for the next answer', async () => {
+  const find = () => Promise.reject(new Error('KV is away'))
+  await expect(toConclusion(ENDED, 'known', DRAFT, { find })).rejects.toThrow('KV is away')
+})

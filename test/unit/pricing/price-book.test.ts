@@ -196,7 +196,7 @@ test('where the store never answered nothing has a price, until it answers', asy
   const { book, store, clock } = stored()
   store.broken = true
   expect(await book.explain('openai', 'a')).toMatchObject({ price: null, source: 'overrides_unknown' })
-  expect(await book.find('openai', 'a')).toBeNull()
+  await expect(book.find('openai', 'a')).rejects.toThrow('openai/a')
   store.broken = false
   clock.now += 1_000
   expect(await book.find('openai', 'a')).toBe(PRICE)
@@ -207,7 +207,7 @@ test.each(['{', '[]', '{"format":2,"overrides":[]}', '{"format":1}', 'null'])(
   async (value) => {
     const { book, store } = stored()
     store.value = value
-    expect(await book.find('openai', 'a')).toBeNull()
+    await expect(book.find('openai', 'a')).rejects.toThrow('openai/a')
   },
 )
 
