@@ -39,7 +39,7 @@ export function decide(limits: Limit[], ask: Ask, now: number): Fit {
 
   const shut = shutTo(min_tokens)
   if (shut.length > 0) return refused(shut, now)
-  const crowded = shutTo(Math.max(min_tokens, WORTH_WAITING_TOKENS))
+  const crowded = shutTo(WORTH_WAITING_TOKENS)
   if (crowded.length > 0 && crowded.every(isBusy)) return refused(crowded, now)
   return granted(ask, Math.min(max_tokens, ...full.map((limit) => largestOutput(limit, ask))), metered, true)
 }

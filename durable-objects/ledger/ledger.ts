@@ -264,7 +264,7 @@ export class Ledger {
 
   /** Those that no other write has taken along: of a user who is only refused. */
   writeRefusals(): void {
-    if (this.#counters.hasUnwrittenRefusals) this.#transaction(() => {})
+    this.#transaction(() => {})
   }
 
   /** What memory has counted is only true if the transaction commits. */

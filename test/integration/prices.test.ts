@@ -11,11 +11,11 @@ afterAll(() => gateway.close())
 
 const COST_CAP = [{ cap_type: 'total', limits: { cost_usd: 100 } }]
 
-function call(key: string, model: string, max_tokens: number | null = 10) {
+function call(key: string, model: string, more: object = { max_tokens: 10 }) {
   return fetch(`${gateway.url}/openai/v1/chat/completions`, {
     method: 'POST',
     headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ model, max_tokens, messages: [{ role: 'user', content: 'Hi' }] }),
+    body: JSON.stringify({ model, messages: [{ role: 'user', content: 'Hi' }], ...more }),
   })
 }
 
@@ -94,21 +94,30 @@ test('a price that was just set is said to be in force soon, not to be missing',
   expect(await explain()).toMatchObject({ source: 'none', explanation: expect.stringContaining('within 2 minutes') })
 })
 
-test('what administrators have set cannot be read: a call under a cap that needs it is to be tried again, others go on', async () => {
-  const [capped, free] = [await gateway.admin.user(COST_CAP), await gateway.admin.user()]
-  const counted = await gateway.admin.user([{ cap_type: 'total', limits: { tokens: 1_000_000 } }])
-  const before = gateway.provider.requests.length
+test('what administrators have set cannot be read: a cap that needs it says to try again, others say what they have to', async () => {
+  const userOf = (limits: object) => gateway.admin.user([{ cap_type: 'total', limits }])
+  const [free, cost] = [await gateway.admin.user(), await userOf({ cost_usd: 100 })]
+  const [tokens, shut] = [await userOf({ tokens: 1_000_000 }), await userOf({ requests: 0 })]
   const store = await gateway.prices()
   await store.put('overrides', '{"format": "of another age"}')
   await gateway.restart()
-  for (const [key, model] of [
-    [capped.key, 'gpt-4o-mini'],
-    [counted.key, 'gpt-of-another-day'],
-  ] as const) {
-    const refused = await call(key, model, null)
-    expect([refused.status, refused.headers.get('x-should-retry')]).toEqual([503, null])
-    expect(await refused.json()).toMatchObject({ error: { type: 'server_error', code: 'prices_unavailable' } })
+  const answers = {
+    free: await call(free.key, 'gpt-4o-mini'),
+    cost: await call(cost.key, 'gpt-4o-mini'),
+    window: await call(tokens.key, 'gpt-of-another-day', {}),
+    bounded: await call(tokens.key, 'gpt-of-another-day'),
+    field: await call(tokens.key, 'gpt-4o-mini', { unheard_of: 1 }),
+    shut: await call(shut.key, 'gpt-4o-mini'),
   }
-  expect(gateway.provider.requests).toHaveLength(before)
-  expect((await call(free.key, 'gpt-4o-mini')).status).toBe(200)
+  const codeOf = async (answer: Response) => ((await answer.json()) as { error?: { code: string } }).error?.code
+  const said = Object.entries(answers).map(async ([name, answer]) => [name, answer.status, await codeOf(answer)])
+  expect(await Promise.all(said)).toEqual([
+    ['free', 200, undefined],
+    ['cost', 503, 'prices_unavailable'],
+    ['window', 503, 'prices_unavailable'],
+    ['bounded', 200, undefined],
+    ['field', 400, 'unbounded_request'],
+    ['shut', 429, 'insufficient_quota'],
+  ])
+  expect(answers.cost.headers.has('x-should-retry')).toBe(false)
 })
