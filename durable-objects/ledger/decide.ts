@@ -120,16 +120,21 @@ interface Shut {
   asked: number
 }
 
-/** Names the limit that stays shut longest, so that a client that waits for `reset_at` gets in. */
+/**
+ * Names the limit that stays shut longest, so that a client that waits for `reset_at` gets in. What is only busy is open long
+ * before: it is named where nothing else is shut.
+ */
 function refused(shut: Shut[], now: number): Fit {
+  const full = shut.filter((one) => !isBusy(one))
+  const is_busy = full.length === 0
   const opensAt = ({ limit, asked }: Shut) =>
     asked > limit.limit || limit.reset_at === null ? Number.POSITIVE_INFINITY : limit.reset_at
-  const longest = shut.reduce((a, b) => (opensAt(b) > opensAt(a) ? b : a))
+  const longest = (is_busy ? shut : full).reduce((a, b) => (opensAt(b) > opensAt(a) ? b : a))
   const reset_at = Number.isFinite(opensAt(longest)) ? longest.limit.reset_at : null
   const exceeded = { ...longest.limit, reset_at }
   return {
     fits: false,
-    refusal: { reason: 'cap_exceeded', exceeded, asked: longest.asked, is_busy: shut.every(isBusy), now },
+    refusal: { reason: 'cap_exceeded', exceeded, asked: longest.asked, is_busy, now },
     limit: longest.limit,
   }
 }
