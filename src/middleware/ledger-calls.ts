@@ -20,15 +20,23 @@ export async function reserve(ledgerOf: LedgerOf, ask: Ask, provision: () => Pro
   return isUnknown && (await provision()) ? tryReserve(ledgerOf, ask) : decision
 }
 
-/** A ledger that cannot be reached refuses: nothing is forwarded that is not held. */
+/**
+ * A ledger that cannot be reached refuses: nothing is forwarded that is not held. Only of a first try that it was too busy to
+ * hear does it hold nothing: what an earlier one has left there must be released.
+ */
 async function tryReserve(ledgerOf: LedgerOf, ask: Ask): Promise<Decision> {
+  const once = () => ledgerOf(ask.draft.user_id).reserve(ask)
   try {
-    const once = () => ledgerOf(ask.draft.user_id).reserve(ask)
-    return await once().catch((error) => (isOverloaded(error) ? Promise.reject(error) : once()))
+    return await once()
   } catch (error) {
-    console.error(JSON.stringify({ message: 'a ledger could not be reached', error: String(error) }))
-    return { admitted: false, refusal: { reason: isOverloaded(error) ? 'overloaded' : 'unreachable' }, tightest: null }
+    if (isOverloaded(error)) return unanswered('overloaded', error)
   }
+  return once().catch((error) => unanswered('unreachable', error))
+}
+
+function unanswered(reason: 'overloaded' | 'unreachable', error: unknown): Decision {
+  console.error(JSON.stringify({ message: 'a ledger could not be reached', error: String(error) }))
+  return { admitted: false, refusal: { reason }, tightest: null }
 }
 
 /** The call was not delivered, and each that is would make it worse: see Cloudflare's "Error handling" of Durable Objects. */

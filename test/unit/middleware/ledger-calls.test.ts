@@ -103,3 +103,10 @@ test('a ledger that is overloaded is asked once: it has taken nothing, so nothin
   expect(await reserve(ledgerOf, ask('a'), never)).toMatchObject({ admitted: false })
   expect(asked()).toBe(1)
 })
+
+test('a ledger that is overloaded only when it is asked again may hold the call: it is told to release it', async () => {
+  const overloaded = Object.assign(new Error('Durable Object is overloaded.'), { overloaded: true })
+  const { ledgerOf, asked } = stubs({}, { reserve: () => Promise.reject(overloaded) })
+  expect(await reserve(ledgerOf, ask('a'), never)).toMatchObject({ refusal: { reason: 'unreachable' } })
+  expect(asked()).toBe(2)
+})
