@@ -272,12 +272,18 @@ describe('which cap is named', () => {
     expect(refusalOf(ledger.reserve(ask('b', { input_tokens: 60 }), NOON))).toMatchObject({ is_busy: false })
   })
 
-  test.each(['monthly', 'total'] as const)('not a %s cap that is only busy, where another is full until its reset', (busy) => {
-    configure(cap('hourly', { requests: 1 }), cap(busy, { tokens: 100 }))
-    ledger.reserve(ask('in flight', { input_tokens: 60 }), NOON)
-    const exceeded = { cap_type: 'hourly', limit_type: 'requests', reset_at: NOON + 3_600_000 }
-    expect(refusalOf(ledger.reserve(ask('b', { input_tokens: 60 }), NOON))).toMatchObject({ is_busy: false, exceeded })
-  })
+  test.each(['monthly', 'total'] as const)(
+    'not a %s cap that is only busy, where another is full until its reset',
+    (busy) => {
+      configure(cap('hourly', { requests: 1 }), cap(busy, { tokens: 100 }))
+      ledger.reserve(ask('in flight', { input_tokens: 60 }), NOON)
+      const exceeded = { cap_type: 'hourly', limit_type: 'requests', reset_at: NOON + 3_600_000 }
+      expect(refusalOf(ledger.reserve(ask('b', { input_tokens: 60 }), NOON))).toMatchObject({
+        is_busy: false,
+        exceeded,
+      })
+    },
+  )
 
   test('none under which a useful part fits', () => {
     configure(cap('monthly', { tokens: 100 }), cap('daily', { requests: 1 }))
