@@ -38,7 +38,7 @@ async function readCall(
   const started_at = Date.now()
   const { caller } = c.var
   const request = c.req.raw
-  const url = urlOf(request.url, dialect)
+  const url = urlOf(request.url, c.req.path, dialect)
   const headers = [...request.headers]
   const said = accepted(
     readCallHeaders(
@@ -142,14 +142,18 @@ const ENCODED_TRICK = /%(5c|25|00)/i
 /**
  * The URL as it came. The router matched the path as it was sent and decoded; the URL parser resolves `..`, `%2e` and
  * backslashes. Where the two differ, `/openai/v1/models/..\files` would reach the provider as another operation, and what
- * is left of `/%6Fpenai/` or of `..\..\..\xxxxxx.evil.example` would end in the upstream's host, with the credential.
+ * is left of `/%6Fpenai/` or of `..\..\..\xxxxxx.evil.example` would end in the upstream's host, with the credential; the
+ * `/%6Fpenai/` of `/groq/%6Fpenai/v1` would end in its path.
  */
-function urlOf(sent: string, { provider, encoded_slashes }: Dialect): URL {
+function urlOf(sent: string, routed: string, { provider, optional_prefix = '', encoded_slashes }: Dialect): URL {
   // Two hosts, say: workerd builds the URL of whatever was sent.
   const url = URL.parse(sent)
   if (!url) throw new GatewayFault({ code: 'invalid_header', message: 'host is not valid.', field: 'host' })
   const { pathname } = url
-  const isLiteral = PATH_AS_SENT.exec(sent)?.[1] === pathname && pathname.startsWith(`/${provider}/`)
+  const isPrefixLiteral = [`/${provider}/`, `/${provider}${optional_prefix}/`].every(
+    (prefix) => routed.startsWith(prefix) === pathname.startsWith(prefix),
+  )
+  const isLiteral = PATH_AS_SENT.exec(sent)?.[1] === pathname && isPrefixLiteral
   if (!isLiteral || (encoded_slashes ? ENCODED_TRICK : ENCODED_SEPARATOR).test(pathname)) {
     throw new GatewayFault({ code: 'not_found', message: `There is no ${pathname} here.` })
   }

@@ -212,6 +212,19 @@ test.each(['groq', 'plain'])('%s: `/openai` may come before its paths, as SDKs o
   expect(twice.status).toBe(404)
 })
 
+test.each(['%6Fpenai', 'opena%69'])('a prefix spelled %s never reaches the provider', async (prefix) => {
+  const { key } = await gateway.admin.user()
+  for (const path of [`groq/${prefix}/v1`, `plain/${prefix}`]) {
+    const answer = await fetch(`${gateway.url}/${path}/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'm', messages: MESSAGES }),
+    })
+    expect(answer.status).toBe(404)
+  }
+  expect(gateway.compatible.requests.map(({ path }) => path)).toEqual([])
+})
+
 describe('adding a provider takes configuration only', () => {
   test('one without a version in its base URL has none in its paths either', async () => {
     const { id, key } = await gateway.admin.user()
