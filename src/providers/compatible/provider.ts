@@ -20,8 +20,10 @@ const quirksSchema = z.strictObject({
   cached_tokens_at: path.nullable().default(null),
   /** It takes Anthropic's `cache_control`, whose caches may be written for an hour at twice the price. */
   cache_ttl: z.boolean().default(false),
-  /** It has OpenAI's service tiers, priced in percent. Without: a `service_tier` beside the standard ones is unbounded. */
+  /** It has OpenAI's service tiers, priced in percent. Without: a `service_tier` that may be dearer is unbounded. */
   service_tiers: z.boolean().default(false),
+  /** Encrypted thoughts in `input` are as OpenAI's: no more tokens than bytes. Without: they may be as long as the window. */
+  encrypted_thoughts: z.boolean().default(false),
   /** Parameters of its own whose cost is known, each with the most tokens of input that it adds. All others are unbounded. */
   fields: z.record(z.string(), z.int().min(0).max(1_000_000)).default({}),
   /** Errors that it bills all the same: one named by its code is charged its input, one named by its status its hold. */

@@ -63,6 +63,7 @@ function widen(bound: Bound, body: JsonObject, own: JsonObject, quirks: Quirks):
   return {
     ...bound,
     input_tokens: bound.input_tokens + tokensOfBody(own, 0) + added,
+    open_input: bound.open_input ?? findThought(body, quirks),
     unbounded: bound.unbounded ?? findFee(bound, body, quirks) ?? findTier(body, quirks),
     output: holdsForTextAlone(bound, body, quirks) ? wholeWindow(bound.output) : bound.output,
     service_tier: quirks.service_tiers ? bound.service_tier : null,
@@ -100,6 +101,15 @@ function findFee({ model }: Bound, body: JsonObject, { fee_models }: Quirks): st
   const hosted = tools.findIndex((tool) => !isObject(tool) || (tool.type !== 'function' && tool.type !== 'custom'))
   if (hosted !== -1) return `tools[${hosted}]`
   return findOddPart(body.messages, 'messages') ?? findOddPart(body.input, 'input')
+}
+
+/** An encrypted thought: another's than OpenAI's may be compressed, or stand for one that is stored. */
+function findThought({ input }: JsonObject, { encrypted_thoughts }: Quirks): string | null {
+  const items = Array.isArray(input) && !encrypted_thoughts ? input : []
+  const at = items.findIndex(
+    (item) => isObject(item) && item.type === 'reasoning' && (item.encrypted_content ?? null) !== null,
+  )
+  return at === -1 ? null : `input[${at}].reasoning`
 }
 
 /** Servers pass them to the template's renderer: a member may even be a template of its own. */

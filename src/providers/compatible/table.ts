@@ -108,7 +108,11 @@ export const KNOWN_PROVIDERS: readonly ProviderRow[] = [
     request_id_header: 'apim-request-id',
     // "A 400 error due to a content filter or input limit, or a 408 error due to a timeout":
     // https://learn.microsoft.com/azure/ai-foundry/openai/how-to/manage-costs
-    quirks: { service_tiers: true, billed_errors: ['content_filter', 'context_length_exceeded', '408'] },
+    quirks: {
+      service_tiers: true,
+      encrypted_thoughts: true,
+      billed_errors: ['content_filter', 'context_length_exceeded', '408'],
+    },
   },
   {
     // https://developers.cloudflare.com/workers-ai/configuration/open-ai-compatibility

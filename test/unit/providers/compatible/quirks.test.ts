@@ -39,6 +39,15 @@ describe('bounds', () => {
     expect(bound(chatOf('acme', { fields: { random_seed: 0 } }), { random_seed: 7 }).unbounded).toBeNull()
   })
 
+  test("an encrypted thought is its bytes only where it is known to be OpenAI's", () => {
+    const input = [{ type: 'reasoning', id: 'rs_1', summary: [], encrypted_content: 'gAAAA' }]
+    const openInputOf = (name: string, quirks?: object) =>
+      bound(operationOf(name, quirks, 'responses'), { messages: undefined, input }).open_input
+    for (const name of ['acme', 'xai', 'openrouter', 'groq']) expect(openInputOf(name)).toBe('input[0].reasoning')
+    expect(openInputOf('azure')).toBeNull()
+    expect(openInputOf('acme', { encrypted_thoughts: true })).toBeNull()
+  })
+
   test('a parameter that makes the provider write a prompt adds its tokens', () => {
     const plain = bound(chatOf('mistral')).input_tokens
     const more = { prompt_mode: 'reasoning' }
