@@ -48,15 +48,19 @@ const SAME = [
 const equals = (name: (typeof SAME)[number], value: string | number | boolean | undefined) =>
   value === undefined ? undefined : eq(usageEvents[name], value)
 
+/** Among the events of a key's user, which an index finds; all are read for a key that only events know (a restore lost it). */
+function isOfUserOf(key_id: string): SQL {
+  const owner = sql`select ${apiKeys.user_id} from ${apiKeys} where ${apiKeys.id} = ${key_id}`
+  const seen = sql`select e.user_id from ${usageEvents} e where e.key_id = ${key_id} limit 1`
+  return sql`${usageEvents.user_id} = coalesce((${owner}), (${seen}))`
+}
+
 /** The condition of all that a filter sets. */
 export function matches({ model, from, to, ...same }: EventFilter): SQL | undefined {
   const { user_id, key_id } = same
   return and(
     ...SAME.map((name) => equals(name, same[name])),
-    // Among those of its user, which an index finds.
-    key_id !== undefined && user_id === undefined
-      ? sql`${usageEvents.user_id} = (select ${apiKeys.user_id} from ${apiKeys} where ${apiKeys.id} = ${key_id})`
-      : undefined,
+    key_id !== undefined && user_id === undefined ? isOfUserOf(key_id) : undefined,
     model === undefined ? undefined : or(eq(usageEvents.request_model, model), eq(usageEvents.response_model, model)),
     from && gte(usageEvents.occurred_at, from),
     to && lt(usageEvents.occurred_at, to),

@@ -62,3 +62,10 @@ test('those of a key are looked for among those of its user', async () => {
   await db.execute(sql`analyze usage_events`)
   expect(await planOf({ key_id })).toContain('user_id_occurred_at_id_idx')
 })
+
+test('those of a key that a restore lost are found, too', async () => {
+  const [lost, other] = [crypto.randomUUID(), crypto.randomUUID()]
+  await writeEvents(db, [usageEvent({ key_id: lost }), usageEvent({ key_id: other })])
+  const { rows } = await listEvents(db, { limit: 10, after: null }, { key_id: lost })
+  expect(rows.map(({ key_id }) => key_id)).toEqual([lost])
+})
