@@ -34,6 +34,8 @@ const SUM_HOLDS = `
     coalesce(sum(output_tokens), 0) as output_tokens, coalesce(sum(cost_nano_usd), 0) as cost_nano_usd
   from reservations where outcome is null and reserved_at >= ? and reserved_at < ?`
 
+const SUM_LASTING_HOLDS = `${SUM_HOLDS} and expires_at > ?`
+
 const ADD_TO_BUCKET = `
   insert into usage_buckets (bucket, requests, input_tokens, output_tokens, cost_nano_usd, refused)
   values (?, ?, ?, ?, ?, ?)
@@ -69,6 +71,13 @@ export class Counters {
     const usage = this.#read(capType, timeZone, now)
     this.#windows.set(capType, usage)
     return usage
+  }
+
+  /** What is held in that window until after an instant: of calls that go on at their provider, which all have rows. */
+  heldBeyond(instant: number, capType: CapType, timeZone: string, now: number): Amount {
+    const { start, end } = this.usageOf(capType, timeZone, now)
+    const [held] = this.#sql.all<Amount>(SUM_LASTING_HOLDS, start, end ?? Number.MAX_SAFE_INTEGER, instant)
+    return held ?? NOTHING
   }
 
   #read(capType: CapType, timeZone: string, now: number): WindowUsage {

@@ -13,6 +13,8 @@ const WORTH_WAITING_TOKENS = 1_000
 /** One limit of one active cap, with the usage that it is measured against. */
 export interface Limit extends LimitState {
   on_exceed: Cap['on_exceed']
+  /** The part of what is held that no wait of seconds brings back; asked for where it decides. */
+  lasting?: number
 }
 
 export type Fit =
@@ -140,6 +142,6 @@ function refused(shut: Shut[], now: number): Fit {
 }
 
 /** A request in flight is a request: only of tokens and cost does less than the hold remain. */
-function isBusy({ limit: { limit_type, current_usage, held, limit }, asked }: Shut): boolean {
-  return limit_type !== 'requests' && current_usage - held + asked <= limit
+function isBusy({ limit: { limit_type, current_usage, held, lasting = 0, limit }, asked }: Shut): boolean {
+  return limit_type !== 'requests' && current_usage - held + lasting + asked <= limit
 }

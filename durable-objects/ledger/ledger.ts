@@ -10,7 +10,7 @@ import { add, amountOf } from './amounts.ts'
 import { raisedCeiling } from './ceiling.ts'
 import { Config } from './config.ts'
 import { Counters } from './counters.ts'
-import { decide, type Limit } from './decide.ts'
+import { decide, type Fit, type Limit } from './decide.ts'
 import { Endings } from './endings.ts'
 import { Epochs } from './epochs.ts'
 import { type Hold, Holds } from './holds.ts'
@@ -99,7 +99,7 @@ export class Ledger {
     if (refusal) return { admitted: false, refusal, tightest: null }
 
     const limits = this.#limits(now)
-    const fit = decide(limits, ask, now)
+    const fit = this.#decide(limits, ask, now)
     if (!fit.fits) {
       this.#counters.refuse(now)
       return { admitted: false, refusal: fit.refusal, tightest: fit.limit }
@@ -241,6 +241,18 @@ export class Ledger {
   /** Why this caller may not act, or null; a null caller is the operator. */
   refusalOf(caller: Caller | null, now: number): Refusal | null {
     return this.#config.refusalOf(caller, now)
+  }
+
+  /** Who finds a cap busy may wait for calls, but not for what a batch holds for days. */
+  #decide(limits: Limit[], ask: Ask, now: number): Fit {
+    const fit = decide(limits, ask, now)
+    if (fit.fits || fit.refusal.reason !== 'cap_exceeded' || !fit.refusal.is_busy) return fit
+    const time_zone = this.#config.snapshot?.time_zone ?? 'UTC'
+    const withLasting = limits.map((limit) => {
+      const lasting = this.#counters.heldBeyond(now + this.#options.hold_ttl_ms, limit.cap_type, time_zone, now)
+      return { ...limit, lasting: partOf(lasting, limit.limit_type) }
+    })
+    return decide(withLasting, ask, now)
   }
 
   /** Usage as it is enforced; null where there is no snapshot. */

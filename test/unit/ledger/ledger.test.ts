@@ -266,6 +266,20 @@ describe('which cap is named', () => {
     expect(ledger.reserve(ask('b', { output: output(given.asked) }), NOON)).toMatchObject(given.expected)
   })
 
+  test('a cap is not busy where a batch holds for days what is in the way', () => {
+    configure(cap('total', { tokens: 100 }))
+    ledger.reserve(ask('batch', { input_tokens: 50 }), NOON)
+    const continues = { request_id: 'goes on', for_ms: 48 * HOUR }
+    ledger.settle(settlement('batch', NOON, { usage: amount({}), continues }), NOON)
+    const isBusy = (now: number, input_tokens: number) => {
+      const refusal = refusalOf(ledger.reserve(ask(`at ${now}`, { input_tokens }), now))
+      return refusal?.reason === 'cap_exceeded' && refusal.is_busy
+    }
+    ledger.reserve(ask('in flight', { input_tokens: 40 }), NOON)
+    expect([isBusy(NOON, 50), isBusy(NOON, 51)]).toEqual([true, false])
+    expect(isBusy(NOON + 48 * HOUR - TTL, 51)).toBe(true)
+  })
+
   test('a cap is not busy where another keeps the call out for good', () => {
     configure(cap('daily', { tokens: 100 }), cap('total', { requests: 1 }))
     ledger.reserve(ask('in flight', { input_tokens: 60 }), NOON)
