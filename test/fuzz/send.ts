@@ -12,7 +12,8 @@ export interface Answer {
 
 /**
  * `cut`: the connection ended as the request had it. `hang`: no whole answer in time. `broken`: it ended by itself. `raced`:
- * it ended before a byte of an answer, and had been kept from an earlier request with a body, or was still taking a long one.
+ * it ended before a byte of an answer, and had been kept from an earlier request with a body, or was still taking a long one;
+ * or amid an answer to a long body of a GET, which nobody reads: the close for the rest of it overtakes the answer.
  */
 export type Sent = Answer | { lost: 'cut' | 'hang' | 'broken' | 'raced'; why: string }
 
@@ -64,7 +65,9 @@ function sendOver(
     if (framing === 'cut') return resolve({ lost: 'cut', why: message })
     const last = used && lastUse.get(used)
     const isLong = bytes !== null && bytes.length > GRACE_BYTES
-    const raced = ((outgoing.reusedSocket && last?.had_body) || isLong) && used?.bytesRead === read_before
+    const isUnread = isLong && (method === 'GET' || method === 'HEAD')
+    const isUnanswered = used?.bytesRead === read_before
+    const raced = isUnread || (isUnanswered && (isLong || (outgoing.reusedSocket && last?.had_body === true)))
     const after = last ? ` ${Math.round(performance.now() - last.ended_at)} ms after ${last.what}` : ''
     resolve({ lost: raced ? 'raced' : 'broken', why: message + after })
   }
