@@ -243,10 +243,11 @@ export class Ledger {
     return this.#config.refusalOf(caller, now)
   }
 
-  /** Who finds a cap busy may wait for calls, but not for what a batch holds for days. */
+  /** What a batch holds for days is full and not only busy: nobody is told to wait for it, or to come back before it ends. */
   #decide(limits: Limit[], ask: Ask, now: number): Fit {
     const fit = decide(limits, ask, now)
-    if (fit.fits || fit.refusal.reason !== 'cap_exceeded' || !fit.refusal.is_busy) return fit
+    const isHeld = limits.some(({ held }) => held > 0)
+    if (fit.fits || fit.refusal.reason !== 'cap_exceeded' || !isHeld) return fit
     const time_zone = this.#config.snapshot?.time_zone ?? 'UTC'
     const withLasting = limits.map((limit) => {
       const lasting = this.#counters.heldBeyond(now + this.#options.hold_ttl_ms, limit.cap_type, time_zone, now)

@@ -23,9 +23,9 @@ export interface Gateway {
   restart(): Promise<void>
   /** A user's ledger itself, as the worker calls it. */
   ledgerOf(userId: string): Promise<LedgerRpc>
-  /** Puts a user's ledger out of memory. */
   /** The KV namespace of the prices. */
   prices(): Promise<{ put(key: string, value: string): Promise<void> }>
+  /** Puts a user's ledger out of memory. */
   evict(userId: string): Promise<void>
   /** Its SQLite file. */
   ledgerFileOf(userId: string): Promise<string>

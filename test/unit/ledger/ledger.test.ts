@@ -280,6 +280,16 @@ describe('which cap is named', () => {
     expect(isBusy(NOON + 48 * HOUR - TTL, 51)).toBe(true)
   })
 
+  test('a cap that a batch holds for days is named before one that opens within the hour', () => {
+    configure(cap('hourly', { requests: 2 }), cap('total', { tokens: 100 }))
+    ledger.reserve(ask('batch', { input_tokens: 90 }), NOON)
+    const continues = { request_id: 'goes on', for_ms: 48 * HOUR }
+    ledger.settle(settlement('batch', NOON, { usage: amount({ requests: 1 }), continues }), NOON)
+    ledger.reserve(ask('second', { input_tokens: 5 }), NOON)
+    const exceeded = { cap_type: 'total', limit_type: 'tokens', reset_at: null }
+    expect(refusalOf(ledger.reserve(ask('b', { input_tokens: 20 }), NOON))).toMatchObject({ is_busy: false, exceeded })
+  })
+
   test('a cap is not busy where another keeps the call out for good', () => {
     configure(cap('daily', { tokens: 100 }), cap('total', { requests: 1 }))
     ledger.reserve(ask('in flight', { input_tokens: 60 }), NOON)
