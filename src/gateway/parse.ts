@@ -150,9 +150,9 @@ function urlOf(sent: string, routed: string, { provider, optional_prefix = '', e
   const url = URL.parse(sent)
   if (!url) throw new GatewayFault({ code: 'invalid_header', message: 'host is not valid.', field: 'host' })
   const { pathname } = url
-  const isPrefixLiteral = [`/${provider}/`, `/${provider}${optional_prefix}/`].every(
-    (prefix) => routed.startsWith(prefix) === pathname.startsWith(prefix),
-  )
+  const optional = `/${provider}${optional_prefix}/`
+  const isPrefixLiteral =
+    pathname.startsWith(`/${provider}/`) && routed.startsWith(optional) === pathname.startsWith(optional)
   const isLiteral = PATH_AS_SENT.exec(sent)?.[1] === pathname && isPrefixLiteral
   if (!isLiteral || (encoded_slashes ? ENCODED_TRICK : ENCODED_SEPARATOR).test(pathname)) {
     throw new GatewayFault({ code: 'not_found', message: `There is no ${pathname} here.` })
