@@ -74,8 +74,8 @@ export class Counters {
   }
 
   /** What is held in that window until after an instant: of calls that go on at their provider, which all have rows. */
-  heldBeyond(instant: number, capType: CapType, timeZone: string, now: number): Amount {
-    const { start, end } = this.usageOf(capType, timeZone, now)
+  heldBeyond(instant: number, capType: CapType, now: number): Amount {
+    const { start, end } = this.usageOf(capType, this.#timeZone, now)
     const [held] = this.#sql.all<Amount>(SUM_LASTING_HOLDS, start, end ?? Number.MAX_SAFE_INTEGER, instant)
     return held ?? NOTHING
   }

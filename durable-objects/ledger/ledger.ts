@@ -17,7 +17,7 @@ import { type Hold, Holds } from './holds.ts'
 import { Reservations } from './reservations.ts'
 import { createSchema } from './schema.ts'
 import type { Sql } from './sql.ts'
-import { capStatus, limitsOf, partOf, tightestOf } from './standing.ts'
+import { capStatus, limitsOf, partOf, tightestOf, withLasting } from './standing.ts'
 import type {
   Admission,
   Amount,
@@ -248,12 +248,7 @@ export class Ledger {
     const fit = decide(limits, ask, now)
     const isHeld = limits.some(({ held }) => held > 0)
     if (fit.fits || fit.refusal.reason !== 'cap_exceeded' || !isHeld) return fit
-    const time_zone = this.#config.snapshot?.time_zone ?? 'UTC'
-    const withLasting = limits.map((limit) => {
-      const lasting = this.#counters.heldBeyond(now + this.#options.hold_ttl_ms, limit.cap_type, time_zone, now)
-      return { ...limit, lasting: partOf(lasting, limit.limit_type) }
-    })
-    return decide(withLasting, ask, now)
+    return decide(withLasting(limits, this.#counters, now + this.#options.hold_ttl_ms, now), ask, now)
   }
 
   /** Usage as it is enforced; null where there is no snapshot. */

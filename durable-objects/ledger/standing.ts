@@ -1,6 +1,6 @@
 // Where a user stands: who may call, and how full each cap is. Read from the snapshot and the counters; writes nothing.
 
-import { add, amountOf } from './amounts.ts'
+import { add, amountOf, NOTHING } from './amounts.ts'
 import type { Counters } from './counters.ts'
 import type { Limit } from './decide.ts'
 import {
@@ -55,6 +55,13 @@ export function limitsOf(counters: Counters, remnants: Amount, { caps, time_zone
       return { cap_id, cap_type, limit_type, ...usage, limit, reset_at, on_exceed: cap.on_exceed }
     })
   })
+}
+
+/** The same limits with the part of what they hold that stays until after an instant. One query a cap. */
+export function withLasting(limits: Limit[], counters: Counters, instant: number, now: number): Limit[] {
+  const windows = [...new Set(limits.map(({ cap_type }) => cap_type))]
+  const held = new Map(windows.map((window) => [window, counters.heldBeyond(instant, window, now)]))
+  return limits.map((limit) => ({ ...limit, lasting: partOf(held.get(limit.cap_type) ?? NOTHING, limit.limit_type) }))
 }
 
 /** The limit with the smallest share left; null where nothing is limited. */
