@@ -1,7 +1,7 @@
 // Whether a run's ratios have fallen against a stored run's. Pure. Only ratios to the pass-through of the same round are
 // compared: they depend less on the machine than anything else.
 
-import { grid, type Line, YARDSTICK } from './report.ts'
+import { grid, isTollgate, type Line } from './report.ts'
 
 /** A ratio may fall by this share of the stored one. */
 export const MOST_FALL = 0.2
@@ -39,10 +39,10 @@ const TELLING = ['cpu', 'node', 'postgres', 'ledgers', 'plan']
 export const nameOf = ({ mode, concurrency, target }: Pick<Compared, 'mode' | 'concurrency' | 'target'>) =>
   `${mode} ${concurrency} ${target}`
 
-/** Tollgate's ratios alone: the yardstick's own is 1, and direct calls measure the load generator. */
+/** Tollgate's ratios alone. */
 export function ratiosOf(lines: Ratio[]): Ratio[] {
   return lines
-    .filter(({ target }) => target !== YARDSTICK && target !== 'direct')
+    .filter(isTollgate)
     .map(({ mode, concurrency, target, throughput_ratio }) => ({ mode, concurrency, target, throughput_ratio }))
 }
 

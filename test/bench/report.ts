@@ -36,6 +36,8 @@ type Latency = 'p50_ms' | 'p99_ms' | 'first_p50_ms' | 'first_p99_ms'
 
 export const YARDSTICK = 'pass-through'
 
+export const isTollgate = ({ target }: { target: string }) => target.startsWith('Tollgate')
+
 export function summarize(cells: Cell[]): Line[] {
   const groups = Map.groupBy(cells, ({ mode, concurrency, target }) => `${mode} ${concurrency} ${target}`)
   return [...groups.values()].flatMap((rounds) => {
@@ -108,7 +110,7 @@ export function table(lines: Line[]): string {
   return grid([...head, '+first p50', 'CPU us', 'landed ms'], rows, [0, 2])
 }
 
-/** What Tollgate adds to calls made one after the other, whole and less one commit. */
+/** What is added to calls made one after the other, whole and less one commit. */
 export function addedTable(lines: Line[], commit: Commit): string {
   const rows = lines
     .filter(({ concurrency, target }) => concurrency === 1 && target !== YARDSTICK && target !== 'direct')

@@ -94,7 +94,7 @@ async function bench(): Promise<boolean> {
   const commit = medians(commits)
   for (const [name, value] of Object.entries({ ...machine, ...worker })) console.log(`${name.padEnd(24)}${value}`)
   console.log(`\n${table(lines)}\n`)
-  console.log(`What Tollgate adds to one call at a time. One commit where the ledgers are takes ${inWords(commit)}.`)
+  console.log(`What is added to one call at a time. One commit where the ledgers are takes ${inWords(commit)}.`)
   console.log(`${addedTable(lines, commit)}\n`)
   const events = lines.reduce((sum, { calls, landed_ms }) => sum + (landed_ms === null ? 0 : calls), 0)
   console.log(

@@ -1,12 +1,13 @@
-// What is measured: the upstream itself, a bare pass-through worker, and Tollgate with one user and with many. Every part is
-// a process of its own, and no proxy stands before a worker. Behind each stands Miniflare's outbound worker.
+// What is measured: the upstream itself, a bare pass-through worker, a bare ledger and Tollgate, both with one user and with
+// many. Every part is a process of its own, and no proxy stands before a worker. Behind each stands Miniflare's outbound
+// worker.
 
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { convertV4MiniflareOptions, Miniflare, type V4MiniflareOptions } from 'miniflare'
 import buildWorker, { BUILT_WORKER } from '../support/build.ts'
-import { type Books, openBooks, type User } from './books.ts'
+import { type Books, openBooks } from './books.ts'
 import { type Mode, requestBody } from './chat.ts'
 import { httpRequest } from './load.ts'
 import { startChild, workerdPids } from './processes.ts'
@@ -67,6 +68,13 @@ export async function openStage({ memory }: { memory: boolean }): Promise<Stage>
       OPENAI_BASE_URL: upstream.hello.url,
     },
   })
+  const bareLedger = await startWorker({
+    name: 'bare-ledger',
+    scriptPath: `${import.meta.dirname}/bare-ledger.js`,
+    durableObjects: { BARE_LEDGER: { className: 'BareLedger', useSQLite: true } },
+    resourcePersistencePath: join(storage, 'bare-ledger'),
+    bindings: { UPSTREAM: upstream.hello.url },
+  })
   const committer = await startWorker({
     name: 'committer',
     scriptPath: `${import.meta.dirname}/commit.js`,
@@ -74,7 +82,11 @@ export async function openStage({ memory }: { memory: boolean }): Promise<Stage>
     resourcePersistencePath: join(storage, 'committer'),
   })
   const books = openBooks({ url: tollgate.url, adminToken: ADMIN_TOKEN, ...postgres.hello })
-  const users = await books.createUsers(1 + MANY_USERS)
+  const keys = (await books.createUsers(1 + MANY_USERS)).map(({ key }) => key)
+  const users = [
+    { count: '1 user', keys: keys.slice(0, 1) },
+    { count: `${MANY_USERS} users`, keys: keys.slice(1) },
+  ]
 
   const target = (name: string, worker: { url: URL; pid: number | null }, path: string, keys: string[]): Target => {
     const requestsOf = (mode: Mode) =>
@@ -82,14 +94,13 @@ export async function openStage({ memory }: { memory: boolean }): Promise<Stage>
     const requests = { json: requestsOf('json'), stream: requestsOf('stream') }
     return { name, url: worker.url, requests, worker_pid: worker.pid, books: worker === tollgate ? books : null }
   }
-  const keysOf = (some: User[]) => some.map(({ key }) => key)
   const direct = { url: new URL(upstream.hello.url), pid: null }
   return {
     targets: [
       target('direct', direct, '/v1/chat/completions', [PROVIDER_KEY]),
       target('pass-through', passThrough, '/v1/chat/completions', [PROVIDER_KEY]),
-      target('Tollgate, 1 user', tollgate, '/openai/v1/chat/completions', keysOf(users.slice(0, 1))),
-      target(`Tollgate, ${MANY_USERS} users`, tollgate, '/openai/v1/chat/completions', keysOf(users.slice(1))),
+      ...users.map(({ count, keys }) => target(`bare ledger, ${count}`, bareLedger, '/v1/chat/completions', keys)),
+      ...users.map(({ count, keys }) => target(`Tollgate, ${count}`, tollgate, '/openai/v1/chat/completions', keys)),
     ],
     committer: {
       url: committer.url,
@@ -98,7 +109,7 @@ export async function openStage({ memory }: { memory: boolean }): Promise<Stage>
     },
     postgres_version: postgres.hello.version,
     close: async () => {
-      await Promise.all([passThrough.close(), tollgate.close(), committer.close()])
+      await Promise.all([passThrough.close(), bareLedger.close(), tollgate.close(), committer.close()])
       await Promise.all([upstream.close(), postgres.close()])
       await rm(storage, { recursive: true, force: true })
     },
