@@ -1,16 +1,20 @@
-// What a caller is told for each reason that a ledger may refuse for. Pure; the one exhaustive map.
+// What a caller is told for each reason that a ledger may refuse for. The one exhaustive map. Pure, with `random` passed in.
 
 import type { Refusal } from '../../durable-objects/ledger/types.ts'
 import type { CapFacts, GatewayError } from '../errors.ts'
 import { centsOfNanoUsd, usdOfNanoUsd } from '../pricing/money.ts'
 
-/** When to try again what only calls in flight keep out: most take some seconds, and SDKs try twice. */
-const BUSY_SECONDS = 10
+/**
+ * When to try again what only calls in flight keep out: most take some seconds, and SDKs try twice. Spread, as those who
+ * are refused together would come back together, and most of them be refused again.
+ */
+const BUSY_SECONDS = { least: 5, most: 15 }
 
-export function refusalError(refusal: Refusal): GatewayError {
+/** @param random in [0, 1). */
+export function refusalError(refusal: Refusal, random = Math.random): GatewayError {
   switch (refusal.reason) {
     case 'cap_exceeded': {
-      const cap = capFacts(refusal)
+      const cap = capFacts(refusal, random)
       return { code: refusal.is_busy ? 'cap_busy' : 'cap_exceeded', message: capMessage(refusal, cap), cap }
     }
     case 'unpriced':
@@ -52,7 +56,7 @@ export function refusalError(refusal: Refusal): GatewayError {
 
 type CapExceeded = Extract<Refusal, { reason: 'cap_exceeded' }>
 
-function capFacts({ exceeded, asked, is_busy, now }: CapExceeded): CapFacts {
+function capFacts({ exceeded, asked, is_busy, now }: CapExceeded, random: () => number): CapFacts {
   const { cap_type, limit_type, current_usage, held, limit, reset_at } = exceeded
   const shown = limit_type === 'cost' ? centsOfNanoUsd : (amount: number) => amount
   return {
@@ -64,8 +68,13 @@ function capFacts({ exceeded, asked, is_busy, now }: CapExceeded): CapFacts {
     limit: shown(limit),
     requested: shown(asked),
     reset_time: reset_at === null ? null : new Date(reset_at).toISOString(),
-    retry_after_seconds: is_busy ? BUSY_SECONDS : reset_at && Math.max(1, Math.ceil((reset_at - now) / 1_000)),
+    retry_after_seconds: is_busy ? busySeconds(random) : reset_at && Math.max(1, Math.ceil((reset_at - now) / 1_000)),
   }
+}
+
+function busySeconds(random: () => number): number {
+  const { least, most } = BUSY_SECONDS
+  return least + Math.floor(random() * (most - least + 1))
 }
 
 function capMessage({ exceeded, asked, is_busy }: CapExceeded, cap: CapFacts): string {

@@ -12,8 +12,8 @@ const DAILY: LimitState = {
   limit: 4,
   reset_at: NOW + 3_600_000,
 }
-const refused = (more: Partial<LimitState>, asked: number, is_busy = false) =>
-  refusalError({ reason: 'cap_exceeded', exceeded: { ...DAILY, ...more }, asked, is_busy, now: NOW })
+const refused = (more: Partial<LimitState>, asked: number, is_busy = false, random = 0.5) =>
+  refusalError({ reason: 'cap_exceeded', exceeded: { ...DAILY, ...more }, asked, is_busy, now: NOW }, () => random)
 
 test('a cost is told in cents to programs and in dollars to people', () => {
   const cost = { limit_type: 'cost', current_usage: 1_500_000_000, limit: 2_000_000_000 } as const
@@ -29,6 +29,13 @@ test('a busy cap says what is in flight, and is worth another try soon, whenever
     message: expect.stringContaining('70 are held for calls in flight. Try again when they have ended.'),
     cap: { in_flight: 70, reset_time: '2026-02-10T13:00:00.000Z', retry_after_seconds: 10 },
   })
+})
+
+test.each([
+  [0, 5],
+  [0.999_999, 15],
+])('who is refused together does not come back together: of %d in [0, 1) after %i s', (random, seconds) => {
+  expect(refused({}, 1, true, random).cap).toMatchObject({ retry_after_seconds: seconds })
 })
 
 test.each([
