@@ -62,7 +62,7 @@ export function anthropicOnBedrock(options: AnthropicOnBedrockOptions): Hono<Env
   app.onError(answerFault((error, requestId) => anthropic.errorResponse(error, requestId, { cap_status })))
   app.post('/v1/messages', authenticate, async function anthropicOnBedrock(c, next) {
     if (c.var.caller.brings_own_key) return next()
-    const bytes = accepted(await readBody(c.req.raw, 'json'))
+    const bytes = accepted(await readBody(c.req.raw))
     const body = parseJsonBody(bytes)
     const model = 'code' in body ? undefined : body.value.model
     const id = typeof model === 'string' ? idOf.get(model) : undefined

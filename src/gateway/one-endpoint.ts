@@ -66,7 +66,7 @@ export function oneEndpoint(options: OneEndpointOptions): Hono<OneEndpointEnv> {
   for (const path of OPERATIONS) {
     // Before a body is read: strangers must not have 20 MiB parsed.
     app.post(path, authenticate({ keys, jwt }), async function routeByModel(c) {
-      const body = accepted(parseJsonBody(accepted(await readBody(c.req.raw, 'json'))))
+      const body = accepted(parseJsonBody(accepted(await readBody(c.req.raw))))
       const { target, model } = findTarget(body, prefixed, options)
       const bytes = applyEdits(body, [{ field: 'model', value: model }])
       return target.call(innerRequest(urlOf(c, target.prefix + path), c.req.raw.headers, bytes), c)

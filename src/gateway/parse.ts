@@ -115,10 +115,10 @@ interface Content {
   value: JsonObject
 }
 
-async function readContent(request: Request, { method, takes = 'json' }: Operation): Promise<Content> {
-  if (method !== 'POST' || carriesNothing(request)) return { bytes: null, json: null, value: {} }
-  const bytes = accepted(await readBody(request, takes))
-  if (takes === 'form') {
+async function readContent(request: Request, operation: Operation): Promise<Content> {
+  if (operation.method !== 'POST' || carriesNothing(request)) return { bytes: null, json: null, value: {} }
+  const bytes = accepted(await readBody(request, operation))
+  if (operation.takes === 'form') {
     const content_type = request.headers.get('content-type') ?? ''
     return { bytes, json: null, value: accepted(await readForm(bytes, content_type)).fields }
   }

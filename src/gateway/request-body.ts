@@ -3,6 +3,7 @@
 import { encodingFault, mediaTypeOf } from '../body-type.ts'
 import type { GatewayError } from '../errors.ts'
 import { concatBytes } from '../providers/bytes.ts'
+import type { Operation } from '../providers/dialect.ts'
 
 const MAX_BODY_BYTES = 20 * 1024 * 1024
 
@@ -12,9 +13,12 @@ const MAX_FORGOTTEN_BYTES = 80 * 1024 * 1024
 const CONTENT_TYPES = { json: 'application/json', form: 'multipart/form-data' }
 
 /** The body's bytes, at most `MAX_BODY_BYTES`, or why not. Keeps no more than the limit in memory. */
-export async function readBody(request: Request, takes: 'json' | 'form'): Promise<Uint8Array | GatewayError> {
+export async function readBody(
+  request: Request,
+  { takes = 'json', assumes_json = false }: Pick<Operation, 'takes' | 'assumes_json'> = {},
+): Promise<Uint8Array | GatewayError> {
   const expected = CONTENT_TYPES[takes]
-  const type = mediaTypeOf(request.headers)
+  const type = mediaTypeOf(request.headers) ?? (assumes_json ? CONTENT_TYPES.json : undefined)
   if (type !== expected) {
     const message = `The content type must be ${expected}, not ${type ?? 'absent'}.`
     return { code: 'unsupported_media_type', message, field: 'content-type' }

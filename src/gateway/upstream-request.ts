@@ -25,6 +25,8 @@ export function upstreamRequest(dialect: Dialect, call: UpstreamRequest): Outgoi
   const headers = new Headers()
   for (const [name, value] of client_headers)
     if (forwarded.some((pattern) => matches(pattern, name))) headers.set(name, value)
+  // Read as JSON it is sent as JSON.
+  if (body && !headers.has('content-type')) headers.set('content-type', 'application/json')
   // What is metered must not be compressed.
   headers.set('accept-encoding', 'identity')
   dialect.setCredential(headers, credential)

@@ -52,9 +52,13 @@ const readConverse: Reader = ({ body, bytes, headers }, model) => {
   return { ...bound, unbounded: bound.unbounded ?? odd }
 }
 
-/** AWS's SDKs take a connection that breaks within JSON for one that never answered. */
-const invoke: Pick<Operation, 'method' | 'kept_whole' | 'edits' | 'meter'> = {
+/**
+ * AWS's SDKs take a connection that breaks within JSON for one that never answered. boto3 names no content type where its
+ * caller names none; AWS documents `application/json` as what it is then.
+ */
+const invoke: Pick<Operation, 'method' | 'assumes_json' | 'kept_whole' | 'edits' | 'meter'> = {
   method: 'POST',
+  assumes_json: true,
   kept_whole: true,
   edits: (asked, granted_output_tokens) => editInvoke(asked.body, granted_output_tokens, modelOf(asked)),
   meter: (asked, head) => meterInvoke(asked, head, modelOf(asked)),

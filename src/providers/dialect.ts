@@ -140,6 +140,8 @@ export interface Operation {
   path: string
   /** What a POST carries. Default `json`. Only JSON can be edited. */
   takes?: 'json' | 'form'
+  /** True where the provider takes a body without a content type for JSON. Left out: a body must say that it is. */
+  assumes_json?: boolean
   /** Reads the bound, or says which field is wrong. Null for operations that use no tokens and cost nothing. */
   readBound: ((asked: Asked) => Bound | GatewayError) | null
   /** Why a call is refused that has no bound to read: what its query asks for, say. */

@@ -154,6 +154,22 @@ describe('answers', () => {
     expect(events.map(({ operation }) => operation).sort()).toEqual(['invoke_model', 'invoke_model_stream'])
   })
 
+  test('InvokeModel without a content type, as boto3 sends it, is JSON; of Converse it must be said', async () => {
+    const { key } = await gateway.admin.user(GENEROUS)
+    const post = (operation: string, body: object) =>
+      fetch(`${gateway.url}/bedrock/model/${CLAUDE}/${operation}`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${key}` },
+        // Bytes, so that fetch adds no content type.
+        body: new TextEncoder().encode(JSON.stringify(body)),
+      })
+    expect((await post('invoke', CLAUDE_BODY)).status).toBe(200)
+    expect(new Headers(lastRequest(gateway).headers).get('content-type')).toBe('application/json')
+    expect(await (await post('converse', HELLO)).json()).toMatchObject({
+      message: expect.stringContaining('The content type must be application/json, not absent.'),
+    })
+  })
+
   test.each([
     ['amazon.nova-lite-v1:0', { messages: HELLO.messages, inferenceConfig: { max_new_tokens: 50 } }, TOKENS],
     ['meta.llama3-1-8b-instruct-v1:0', { prompt: 'hello', max_gen_len: 50 }, TOKENS],
