@@ -44,8 +44,8 @@ interface OneEndpointEnv {
   Variables: { request_id: string; caller: CallerIdentity }
 }
 
-/** Operations that both ends have: what follows the version in the path. */
-const OPERATIONS = ['/chat/completions', '/responses']
+/** What follows the version in the path. A provider that has not all of them refuses the others itself. */
+const OPERATIONS = ['/chat/completions', '/responses', '/embeddings']
 
 /**
  * To be mounted at `/v1`, behind `requestId()`. Its answers are those of the provider's gateway; its own refusals look
@@ -73,9 +73,9 @@ export function oneEndpoint(options: OneEndpointOptions): Hono<OneEndpointEnv> {
     })
   }
   app.all('*', (c) => {
-    const ours = OPERATIONS.map((path) => `POST /v1${path}`).join(' and ')
+    const ours = OPERATIONS.map((path) => `POST /v1${path}`).join(', ')
     const theirs = [...targets.keys()].map((name) => `/${name}`).join(', ')
-    const message = `There is no ${c.req.method} ${c.req.path} here, but ${ours}. All else is under ${theirs}.`
+    const message = `There is no ${c.req.method} ${c.req.path} here. There are ${ours}. All else is under ${theirs}.`
     return errorAnswer(noRoute(c.req.raw, message), c.var.request_id)
   })
   app.onError(answerFault(errorAnswer))

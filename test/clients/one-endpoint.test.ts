@@ -115,6 +115,20 @@ describe('a call', () => {
     }
   })
 
+  test('embeddings go the same way, and a provider that has none says so', async () => {
+    const { id, key } = await gateway.admin.user(GENEROUS)
+    const { client } = oneOf(key)
+    const answer = await client.embeddings.create({ model: 'openai/text-embedding-3-small', input: 'hello' })
+    expect(answer.data).toHaveLength(1)
+    expect(JSON.parse(lastRequest(gateway).body.toString()).model).toBe('text-embedding-3-small')
+    const event = await onlyEvent(gateway, id)
+    expect(event).toMatchObject({ provider: 'openai', operation: 'embeddings', usage_source: 'reported' })
+
+    const refused = await failure(client.embeddings.create({ model: 'groq/m', input: 'hello' }))
+    expect(refused).toBeInstanceOf(NotFoundError)
+    expect(String(refused)).toContain('POST /groq/v1/embeddings')
+  })
+
   test('20 racing calls to three providers spend a cap of 7 exactly, and the books balance', async () => {
     const { id, key } = await gateway.admin.user([{ cap_type: 'daily', limits: { requests: 7 } }])
     const models = ['groq/m', 'openrouter/a/b', 'workers-ai/@cf/c']
