@@ -157,6 +157,8 @@ export interface EventDraft {
   path: string
   request_model: string | null
   stream: boolean
+  /** The provider bills the caller's own account. Left out: no, as far as an older Worker tells. */
+  brings_own_key?: boolean
   job_id: string | null
   batch_id: string | null
   session_id: string | null

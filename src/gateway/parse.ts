@@ -94,6 +94,7 @@ async function readCall(
       path: c.req.path.slice(0, MAX_PATH_LENGTH),
       request_model: bound ? bound.model : modelOf(value),
       stream: bound?.stream ?? false,
+      brings_own_key: caller.brings_own_key,
       ...said,
     },
   }

@@ -19,6 +19,7 @@ export interface EventFilter {
   status?: number | undefined
   error_class?: string | undefined
   overrun?: boolean | undefined
+  brings_own_key?: boolean | undefined
   price_source?: string | undefined
   job_id?: string | undefined
   batch_id?: string | undefined
@@ -27,6 +28,10 @@ export interface EventFilter {
   from?: Date | undefined
   /** Exclusive. */
   to?: Date | undefined
+  /** Inclusive. */
+  recorded_from?: Date | undefined
+  /** Exclusive. */
+  recorded_to?: Date | undefined
 }
 
 const SAME = [
@@ -39,6 +44,7 @@ const SAME = [
   'status',
   'error_class',
   'overrun',
+  'brings_own_key',
   'price_source',
   'job_id',
   'batch_id',
@@ -56,7 +62,7 @@ function isOfUserOf(key_id: string): SQL {
 }
 
 /** The condition of all that a filter sets. */
-export function matches({ model, from, to, ...same }: EventFilter): SQL | undefined {
+export function matches({ model, from, to, recorded_from, recorded_to, ...same }: EventFilter): SQL | undefined {
   const { user_id, key_id } = same
   return and(
     ...SAME.map((name) => equals(name, same[name])),
@@ -64,6 +70,8 @@ export function matches({ model, from, to, ...same }: EventFilter): SQL | undefi
     model === undefined ? undefined : or(eq(usageEvents.request_model, model), eq(usageEvents.response_model, model)),
     from && gte(usageEvents.occurred_at, from),
     to && lt(usageEvents.occurred_at, to),
+    recorded_from && gte(usageEvents.recorded_at, recorded_from),
+    recorded_to && lt(usageEvents.recorded_at, recorded_to),
   )
 }
 

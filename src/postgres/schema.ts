@@ -126,6 +126,8 @@ export const usageEvents = pgTable(
     id: uuid('id').notNull(),
     occurred_at: instant('occurred_at').notNull(),
     settled_at: instant('settled_at').notNull(),
+    /** When Postgres got the event, or its last revision, by its own clock. */
+    recorded_at: instant('recorded_at').notNull().defaultNow(),
     user_id: uuid('user_id').notNull(),
     key_id: uuid('key_id'),
     provider: text('provider').notNull(),
@@ -135,6 +137,7 @@ export const usageEvents = pgTable(
     request_model: text('request_model'),
     response_model: text('response_model'),
     stream: boolean('stream').notNull(),
+    brings_own_key: boolean('brings_own_key').notNull().default(false),
     status: integer('status'),
     outcome: text('outcome', { enum: OUTCOMES }).notNull(),
     usage_source: text('usage_source', { enum: USAGE_SOURCES }).notNull(),
@@ -168,6 +171,8 @@ export const usageEvents = pgTable(
     primaryKey({ columns: [table.id, table.occurred_at] }),
     index('usage_events_newest').on(table.occurred_at, table.id),
     index('usage_events_user').on(table.user_id, table.occurred_at, table.id),
+    // Of next to no size, as rows lie in the order in which they came.
+    index('usage_events_recorded').using('brin', table.recorded_at),
     // What few events have, and people look for: without these a search that finds little reads the whole table.
     index('usage_events_job').on(table.job_id, table.occurred_at, table.id).where(sql`${table.job_id} is not null`),
     index('usage_events_batch')

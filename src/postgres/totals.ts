@@ -18,6 +18,7 @@ export const GROUPS = [
   'error_class',
   'price_source',
   'service_tier',
+  'brings_own_key',
   'job_id',
   'batch_id',
   'session_id',

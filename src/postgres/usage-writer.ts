@@ -24,12 +24,13 @@ export class EventRejected extends Error {
 
 const CHECK_VIOLATION = '23514'
 
-const columns = Object.values(getTableColumns(usageEvents)).map(({ name }) => name)
+const { recorded_at: _, ...written } = getTableColumns(usageEvents)
+const columns = Object.values(written).map(({ name }) => name)
 // The events go as one JSON parameter, so that the statement's text never changes and costs no time to build.
 const INSERT_EVENTS = sql.raw(`insert into usage_events (${columns.join(', ')})
 select ${columns.join(', ')} from json_populate_recordset(null::usage_events, `)
 const REPLACE_LOWER_REVISION = sql.raw(`)
-on conflict (id, occurred_at) do update set ${columns.map((name) => `${name} = excluded.${name}`).join(', ')}
+on conflict (id, occurred_at) do update set ${columns.map((name) => `${name} = excluded.${name}`).join(', ')}, recorded_at = now()
 where usage_events.revision < excluded.revision`)
 
 /**
@@ -84,6 +85,7 @@ function rowOf(event: UsageEvent): EventRow {
     // What an older version has left in an outbox may lack what has come since.
     ...NO_FACTS,
     ...event,
+    brings_own_key: event.brings_own_key ?? false,
     occurred_at: new Date(event.occurred_at).toISOString(),
     settled_at: new Date(event.settled_at).toISOString(),
     latency_ms: rounded(event.latency_ms),

@@ -38,17 +38,29 @@ export const eventFilters = {
   status: status.optional().openapi({ description: 'That the client saw.' }),
   error_class: label,
   overrun: truth.optional().openapi({ description: 'Of calls that used more than was held for them.' }),
+  brings_own_key: truth
+    .optional()
+    .openapi({ description: "Of calls that the provider bills to the caller's own account." }),
   price_source: priceSource.optional().openapi({ description: '`none`: the model has no price.' }),
   job_id: label,
   batch_id: label,
   session_id: label,
   from: queryInstant.optional().openapi({ description: 'Inclusive.' }),
   to: queryInstant.optional().openapi({ description: 'Exclusive.' }),
+  recorded_from: queryInstant.optional().openapi({ description: 'Inclusive, of `recorded_at`.' }),
+  recorded_to: queryInstant.optional().openapi({ description: 'Exclusive, of `recorded_at`.' }),
 }
 
+type Times = Partial<Record<'from' | 'to' | 'recorded_from' | 'recorded_to', Date | undefined>>
+
 /** Refuses a query whose time ends before it begins. */
-export const inOrder = <Query extends z.ZodType<{ from?: Date | undefined; to?: Date | undefined }>>(query: Query) =>
-  query.refine(({ from, to }) => !from || !to || from < to, { path: ['to'], message: 'must be later than from' })
+export const inOrder = <Query extends z.ZodType<Times>>(query: Query) =>
+  query
+    .refine(({ from, to }) => !from || !to || from < to, { path: ['to'], message: 'must be later than from' })
+    .refine(({ recorded_from: from, recorded_to: to }) => !from || !to || from < to, {
+      path: ['recorded_to'],
+      message: 'must be later than recorded_from',
+    })
 
 /** Query of a user's own events. */
 export const ownEventsQuery = inOrder(z.strictObject({ ...eventFilters, ...pageQuery }))
@@ -64,6 +76,9 @@ export const eventSchema = z
     id: z.guid(),
     occurred_at: z.iso.datetime(),
     settled_at: z.iso.datetime(),
+    recorded_at: z.iso
+      .datetime()
+      .openapi({ description: 'When Postgres got the event, or its last revision: what an export goes by.' }),
     user_id: z.guid(),
     key_id: z.guid().nullable(),
     provider: z.string(),
@@ -73,6 +88,7 @@ export const eventSchema = z
     request_model: optionalText,
     response_model: optionalText,
     stream: z.boolean(),
+    brings_own_key: z.boolean(),
     status: z.int().nullable(),
     outcome: z.enum(OUTCOMES),
     usage_source: z.enum(USAGE_SOURCES),
@@ -117,6 +133,7 @@ function eventView(row: UsageEventRow) {
     ...row,
     occurred_at: row.occurred_at.toISOString(),
     settled_at: row.settled_at.toISOString(),
+    recorded_at: row.recorded_at.toISOString(),
     cost_cents: centsOfNanoUsd(row.cost_nano_usd),
     cost_usd: usdOfNanoUsd(row.cost_nano_usd),
   }

@@ -166,8 +166,8 @@ describe('every provider', () => {
     expect(gateway.compatible.requests).toHaveLength(1)
   })
 
-  test('a caller’s own key goes to the provider, in the header that it reads', async () => {
-    const { key } = await gateway.admin.user()
+  test('a caller’s own key goes to the provider, in the header that it reads, and its event says so', async () => {
+    const { id, key } = await gateway.admin.user()
     const headers = { 'x-tollgate-key': key }
     const { client } = clientOf(gateway, '/azure/v1', 'sk-own-caller', { defaultHeaders: headers })
 
@@ -175,6 +175,7 @@ describe('every provider', () => {
 
     const sent = new Headers(gateway.lastRequest().headers)
     expect([sent.get('api-key'), sent.get('authorization')]).toEqual(['sk-own-caller', null])
+    expect(await onlyEvent(gateway, id)).toMatchObject({ brings_own_key: true })
   })
 
   test('Azure’s own header carries the Tollgate key as well', async () => {

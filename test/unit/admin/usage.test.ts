@@ -1,3 +1,4 @@
+import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { writeEvents } from '../../../src/postgres/usage-writer.ts'
 import { usageEvent } from '../postgres/usage-event.ts'
@@ -26,6 +27,7 @@ const adasEvents = [
     price_source: 'none',
     status: 200,
     overrun: true,
+    brings_own_key: true,
   }),
   usageEvent({
     user_id: ada,
@@ -55,6 +57,7 @@ test('an event is shown whole, newest first, its cost in three units', async () 
     ...event,
     occurred_at: new Date(AT).toISOString(),
     settled_at: new Date(AT + 5).toISOString(),
+    recorded_at: expect.stringMatching(/^\d{4}-.*Z$/),
     cost_cents: 1.2345678,
     cost_usd: 0.012345678,
   })
@@ -73,6 +76,8 @@ describe('each filter finds its events', () => {
     ['error_class=upstream_overloaded', [2]],
     ['overrun=true', [1]],
     ['overrun=false', [0, 2, 3]],
+    ['brings_own_key=true', [1]],
+    ['brings_own_key=false', [0, 2, 3]],
     ['price_source=none', [1]],
     [`price_source=override:${OVERRIDE}`, [2]],
     [`price_source=override:${OVERRIDE.toUpperCase()}`, [2]],
@@ -102,6 +107,9 @@ test.each([
   ['overrun=1', 'overrun'],
   ['error_class=', 'error_class'],
   ['from=2026-01-02T00:00:00Z&to=2026-01-02T00:00:00Z', 'to'],
+  ['recorded_from=2026-01-02T00:00:00Z&recorded_to=2026-01-02T00:00:00Z', 'recorded_to'],
+  ['recorded_to=now', 'recorded_to'],
+  ['brings_own_key=yes', 'brings_own_key'],
   ['price_source=nnoe', 'price_source'],
   ['price_source=None', 'price_source'],
   ['price_source=override', 'price_source'],
@@ -116,6 +124,21 @@ test.each([
   ['order=asc', 'order'],
 ])('GET /admin/usage/events?%s names the fault', async (query, field) => {
   expect(await send('GET', `/admin/usage/events?${query}`)).toMatchObject({ status: 400, body: { field } })
+})
+
+test('who exports from one instant of recording to the next gets each event once, however late it came', async () => {
+  const instants = [0, 1, 2].map((hours) => new Date(AT + 3_600_000 * hours).toISOString())
+  const [early, late] = [ids(0, 2), ids(1, 3)]
+  for (const [index, part] of [early, late].entries()) {
+    const list = `{${part.join()}}`
+    await db.execute(
+      sql`update usage_events set recorded_at = ${instants[index]}::timestamptz where id = any(${list}::uuid[])`,
+    )
+  }
+  const exported = async (from?: string, to?: string) =>
+    idsOf(await send('GET', `/admin/usage/events?user_id=${ada}&recorded_from=${from}&recorded_to=${to}`))
+  expect(await exported(instants[0], instants[1])).toEqual(early)
+  expect(await exported(instants[1], instants[2])).toEqual(late)
 })
 
 test('pages are complete and without repeats under equal timestamps', async () => {

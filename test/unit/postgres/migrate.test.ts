@@ -91,8 +91,15 @@ describe('any migrations', () => {
   })
 })
 
-const APPLIED =
-  'Applied 0000_tollgate.\nApplied 0001_prices.\nApplied 0002_event_searches.\nApplied 0003_partitions_beside_readers.\n'
+const APPLIED = [
+  '0000_tollgate',
+  '0001_prices',
+  '0002_event_searches',
+  '0003_partitions_beside_readers',
+  '0004_recorded',
+]
+  .map((name) => `Applied ${name}.\n`)
+  .join('')
 
 describe("Tollgate's own migrations", () => {
   beforeEach(() => database.transaction([{ text: 'drop table if exists tollgate_migrations, one, half' }]))
@@ -134,7 +141,7 @@ describe("Tollgate's own migrations", () => {
     })
     expect(await run(['down', '1', '--force'], env)).toMatchObject({
       code: 0,
-      stdout: 'Took back 0003_partitions_beside_readers.\n',
+      stdout: 'Took back 0004_recorded.\n',
     })
   })
 
@@ -172,7 +179,9 @@ const bareEvent = {
   operation: 'chat_completions',
   method: 'POST',
   path: '/v1/chat/completions',
+  recorded_at: new Date().toISOString(),
   stream: false,
+  brings_own_key: false,
   outcome: 'settled',
   usage_source: 'reported',
   overrun: false,

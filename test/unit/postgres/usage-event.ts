@@ -17,6 +17,7 @@ export function usageEvent(fields: Partial<UsageEvent>): UsageEvent {
     request_model: null,
     response_model: null,
     stream: false,
+    brings_own_key: false,
     job_id: null,
     batch_id: null,
     session_id: null,

@@ -54,6 +54,7 @@ test('an event comes back as it was written, every field of it', async () => {
     session_id: '🚦',
     metadata: { team: 'a', nested: { list: [1, null, 'x'] } },
     overrun: true,
+    brings_own_key: true,
   })
   await writeEvents(db, [event])
   const { occurred_at, settled_at, ...rest } = event
@@ -64,6 +65,7 @@ test('an event comes back as it was written, every field of it', async () => {
       settled_at: new Date(settled_at),
       latency_ms: 1234,
       time_to_first_byte_ms: 100,
+      recorded_at: expect.any(Date),
     },
   ])
 })
@@ -110,6 +112,28 @@ test('a higher revision replaces a lower one, and never the other way round, in 
     )
     expect(await stored(id)).toEqual(expected)
   }
+})
+
+test('an event of an older version, which says nothing of whose key it was, is of the gateway’s', async () => {
+  const { brings_own_key: _, ...older } = usageEvent({})
+  await writeEvents(db, [older])
+  expect(await stored(older.id)).toMatchObject([{ brings_own_key: false }])
+})
+
+test('it is recorded when Postgres gets it or a revision of it, and a repetition is neither', async () => {
+  const longAgo = new Date('2026-01-01T00:00:00Z')
+  const event = usageEvent({ occurred_at: longAgo.getTime() })
+  const clock = async () => (await db.execute<{ now: string }>(sql`select now()::text as now`)).rows[0]?.now ?? ''
+  const before = new Date(await clock())
+  await writeEvents(db, [event])
+  const [first] = await stored(event.id)
+  expect(first?.recorded_at.getTime()).toBeGreaterThanOrEqual(before.getTime() - 1)
+
+  await db.execute(sql`update usage_events set recorded_at = ${longAgo.toISOString()}::timestamptz`)
+  await writeEvents(db, [event])
+  expect(await stored(event.id)).toMatchObject([{ recorded_at: longAgo }])
+  await writeEvents(db, [{ ...event, revision: 1 }])
+  expect((await stored(event.id))[0]?.recorded_at.getTime()).toBeGreaterThanOrEqual(before.getTime() - 1)
 })
 
 test('months that have no partition get one, at their borders too, also from racing writers', async () => {
