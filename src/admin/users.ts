@@ -5,7 +5,18 @@ import { USER_STATUSES } from '../../durable-objects/ledger/types.ts'
 import type { UserRow } from '../postgres/schema.ts'
 import { changeUser, createUser, deleteUser, findUser, listUsers, type UserChange } from '../postgres/users.ts'
 import { answers, notFound, problems, restApp, takes } from '../rest/app.ts'
-import { email, encodeCursor, id, name, nextCursor, noQuery, pageQuery, pageRequest, timeZone } from '../rest/fields.ts'
+import {
+  email,
+  encodeCursor,
+  id,
+  name,
+  nextCursor,
+  noQuery,
+  pageQuery,
+  pageRequest,
+  text,
+  timeZone,
+} from '../rest/fields.ts'
 import { pushSnapshot } from '../rest/in-force.ts'
 import { changeAndPush } from './change.ts'
 import type { AdminDeps } from './deps.ts'
@@ -53,7 +64,14 @@ const list = createRoute({
   operationId: 'listUsers',
   tags: ['users'],
   summary: 'List users, newest first, deleted ones too',
-  request: { query: z.strictObject({ status: z.enum(USER_STATUSES).optional(), ...pageQuery }) },
+  request: {
+    query: z.strictObject({
+      status: z.enum(USER_STATUSES).optional(),
+      email: email.optional(),
+      subject: text(255).optional().openapi({ description: "The `sub` of the user's JWTs." }),
+      ...pageQuery,
+    }),
+  },
   responses: {
     200: answers(z.object({ data: z.array(userSchema), next_cursor: nextCursor }), 'A page'),
     ...problems(),
@@ -126,8 +144,8 @@ export function userRoutes(deps: AdminDeps) {
       return c.json(userView(row), 201)
     })
     .openapi(list, async (c) => {
-      const { status, ...query } = c.req.valid('query')
-      const { rows, next } = await listUsers(db, pageRequest(query), status)
+      const { limit, cursor, ...filter } = c.req.valid('query')
+      const { rows, next } = await listUsers(db, pageRequest({ limit, cursor }), filter)
       return c.json({ data: rows.map(userView), next_cursor: encodeCursor(next) }, 200)
     })
     .openapi(get, async (c) => {

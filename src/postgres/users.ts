@@ -56,15 +56,32 @@ export async function findUser(db: Database, id: string): Promise<UserRow | null
   return row ?? null
 }
 
+/** All that are set must hold. */
+export interface UserFilter {
+  status?: UserRow['status'] | undefined
+  /** In upper or lower case. */
+  email?: string | undefined
+  /** Whom a JWT speaks of. */
+  subject?: string | undefined
+}
+
+/** Newest first. */
 export async function listUsers(
   db: Database,
   page: PageRequest,
-  status: UserRow['status'] | undefined,
+  { status, email, subject }: UserFilter,
 ): Promise<Page<UserRow>> {
   const rows = await db
     .select()
     .from(users)
-    .where(and(status && eq(users.status, status), isAfter(users.created_at, users.id, page)))
+    .where(
+      and(
+        status && eq(users.status, status),
+        email === undefined ? undefined : sql`lower(${users.email}) = lower(${email})`,
+        subject === undefined ? undefined : eq(users.subject, subject),
+        isAfter(users.created_at, users.id, page),
+      ),
+    )
     .orderBy(desc(users.created_at), desc(users.id))
     .limit(page.limit + 1)
   return pageOf(rows, page.limit, (row) => row.created_at)

@@ -186,6 +186,17 @@ test('pages are complete and without repeats, also where users were created in t
   expect(new Set(seen).size).toBe(seen.length)
 })
 
+test('a user is found by email, in any case, and by the subject of their JWTs', async () => {
+  const [ada, bob] = [await newUser({ email: 'Findable@example.com' }), await newUser({ email: 'bob@example.com' })]
+  await db.execute(sql`update users set issuer = 'https://id', subject = 'auth0|bob' where id = ${bob}`)
+  const found = async (query: string) =>
+    (await send('GET', `/admin/users?${query}`)).body.data.map((user: { id: string }) => user.id)
+  expect(await found('email=findable@EXAMPLE.com')).toEqual([ada])
+  expect(await found('subject=auth0%7Cbob')).toEqual([bob])
+  expect(await found('subject=auth0%7Cbob&email=findable@example.com')).toEqual([])
+  expect(await found('subject=AUTH0%7Cbob')).toEqual([])
+})
+
 test('users are listed newest first, whatever their ids', async () => {
   const ids: string[] = []
   for (let at = 0; at < 5; at++) {
@@ -300,6 +311,8 @@ describe('what is not valid names its field', () => {
     ['?limit=', 'limit'],
     ['?limit=1&limit=2', 'limit'],
     ['?status=gone', 'status'],
+    ['?email=ada', 'email'],
+    ['?subject=', 'subject'],
     ['?cursor=', 'cursor'],
     ['?cursor=!!', 'cursor'],
     [`?cursor=${btoa("1 '; drop table users").replaceAll('=', '')}`, 'cursor'],
