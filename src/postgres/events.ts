@@ -24,6 +24,8 @@ export interface EventFilter {
   job_id?: string | undefined
   batch_id?: string | undefined
   session_id?: string | undefined
+  /** Events whose metadata has all of it. */
+  metadata?: Record<string, unknown> | undefined
   /** Inclusive. */
   from?: Date | undefined
   /** Exclusive. */
@@ -62,12 +64,14 @@ function isOfUserOf(key_id: string): SQL {
 }
 
 /** The condition of all that a filter sets. */
-export function matches({ model, from, to, recorded_from, recorded_to, ...same }: EventFilter): SQL | undefined {
+export function matches(filter: EventFilter): SQL | undefined {
+  const { model, metadata, from, to, recorded_from, recorded_to, ...same } = filter
   const { user_id, key_id } = same
   return and(
     ...SAME.map((name) => equals(name, same[name])),
     key_id !== undefined && user_id === undefined ? isOfUserOf(key_id) : undefined,
     model === undefined ? undefined : or(eq(usageEvents.request_model, model), eq(usageEvents.response_model, model)),
+    metadata && sql`${usageEvents.metadata} @> ${JSON.stringify(metadata)}::jsonb`,
     from && gte(usageEvents.occurred_at, from),
     to && lt(usageEvents.occurred_at, to),
     recorded_from && gte(usageEvents.recorded_at, recorded_from),

@@ -184,6 +184,9 @@ export const usageEvents = pgTable(
     index('usage_events_error')
       .on(table.error_class, table.occurred_at, table.id)
       .where(sql`${table.error_class} is not null`),
+    index('usage_events_metadata')
+      .using('gin', table.metadata.op('jsonb_path_ops'))
+      .where(sql`${table.metadata} is not null`),
     index('usage_events_overrun').on(table.occurred_at, table.id).where(sql`${table.overrun}`),
   ],
 )

@@ -4,6 +4,7 @@ import { z } from '@hono/zod-openapi'
 import { OUTCOMES, USAGE_SOURCES } from '../../durable-objects/ledger/types.ts'
 import type { Page } from '../postgres/pages.ts'
 import type { UsageEventRow } from '../postgres/schema.ts'
+import { isStorableText } from '../postgres/storable-text.ts'
 import { centsOfNanoUsd, usdOfNanoUsd } from '../pricing/money.ts'
 import { FIXED_PRICE_SOURCES } from '../pricing/price.ts'
 import { encodeCursor, id, nextCursor, pageQuery, queryInstant, text } from './fields.ts'
@@ -27,6 +28,20 @@ const status = z
   .openapi({ type: 'integer' })
 const truth = z.enum(['true', 'false']).transform((value) => value === 'true')
 
+const plainText = z.string().refine(isStorableText, 'must not contain NUL or lone surrogates')
+const metadata = z
+  .string()
+  .max(2_048)
+  .transform((given, context): unknown => {
+    try {
+      return JSON.parse(given)
+    } catch {
+      context.addIssue({ code: 'custom', message: 'must be a JSON object' })
+      return z.NEVER
+    }
+  })
+  .pipe(z.record(plainText, z.union([plainText, z.number(), z.boolean(), z.null()]), 'must be a flat JSON object'))
+
 /** What narrows events down, by query parameter. */
 export const eventFilters = {
   key_id: id.optional(),
@@ -45,6 +60,11 @@ export const eventFilters = {
   job_id: label,
   batch_id: label,
   session_id: label,
+  metadata: metadata.optional().openapi({
+    type: 'string',
+    description: 'A flat JSON object: events whose `x-tollgate-metadata` has all of it.',
+    example: '{"team":"search"}',
+  }),
   from: queryInstant.optional().openapi({ description: 'Inclusive.' }),
   to: queryInstant.optional().openapi({ description: 'Exclusive.' }),
   recorded_from: queryInstant.optional().openapi({ description: 'Inclusive, of `recorded_at`.' }),

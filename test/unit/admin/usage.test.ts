@@ -17,7 +17,13 @@ const AT = Date.now()
 const OVERRIDE = '0197a1b2-0000-7000-8000-00000000abcd'
 const SQL = `x' or '1'='1`
 const adasEvents = [
-  usageEvent({ user_id: ada, key_id: adasKey, occurred_at: AT, cost_nano_usd: 12_345_678, metadata: { team: 'a' } }),
+  usageEvent({
+    user_id: ada,
+    key_id: adasKey,
+    occurred_at: AT,
+    cost_nano_usd: 12_345_678,
+    metadata: { team: 'a', n: 1 },
+  }),
   usageEvent({
     user_id: ada,
     occurred_at: AT - 1_000,
@@ -86,6 +92,11 @@ describe('each filter finds its events', () => {
     ['price_source=built-in', []],
     ['job_id=j1', [1]],
     ['batch_id=b1', [2]],
+    ['metadata={"team":"a"}', [0]],
+    ['metadata={"team":"a","n":1}', [0]],
+    ['metadata={"team":"a","n":2}', []],
+    ['metadata={"team":null}', []],
+    [`metadata=${encodeURIComponent(JSON.stringify({ [SQL]: SQL }))}`, []],
     [`session_id=${encodeURIComponent(SQL)}`, [3]],
     [`job_id=${encodeURIComponent(SQL)}`, []],
     [`from=${new Date(AT - 1_000).toISOString()}`, [0, 1]],
@@ -109,6 +120,11 @@ test.each([
   ['from=2026-01-02T00:00:00Z&to=2026-01-02T00:00:00Z', 'to'],
   ['recorded_from=2026-01-02T00:00:00Z&recorded_to=2026-01-02T00:00:00Z', 'recorded_to'],
   ['recorded_to=now', 'recorded_to'],
+  ['metadata=team', 'metadata'],
+  ['metadata=null', 'metadata'],
+  ['metadata=["team"]', 'metadata'],
+  ['metadata={"team":{"name":"a"}}', 'metadata.team'],
+  ['metadata={"team":"\\u0000"}', 'metadata.team'],
   ['brings_own_key=yes', 'brings_own_key'],
   ['price_source=nnoe', 'price_source'],
   ['price_source=None', 'price_source'],

@@ -13,9 +13,10 @@ afterAll(close)
 
 const AT = Date.now()
 const RARE = { job_id: 'j', batch_id: 'b', session_id: 's', error_class: 'upstream_cut', overrun: true }
+const TAGS = { team: 'search', release: 7 }
 
 beforeAll(async () => {
-  await writeEvents(db, [usageEvent({ ...RARE, occurred_at: AT })])
+  await writeEvents(db, [usageEvent({ ...RARE, metadata: TAGS, occurred_at: AT })])
   const names = Object.keys(usageEvent({})).join(', ')
   const others = sql.raw(`${names.replace(/\bid\b/, 'gen_random_uuid()')}`)
   await db.execute(sql`
@@ -50,6 +51,10 @@ test.each(Object.entries(RARE))('%s', async (name, value) => {
   expect(node).toContain('Index Scan')
   // Nothing is read that is not wanted.
   expect(node).not.toContain('Filter')
+})
+
+test('metadata', async () => {
+  expect(await planOf({ metadata: { team: 'search' } })).toContain('Bitmap Index Scan on usage_events_')
 })
 
 test('those of a key are looked for among those of its user', async () => {
