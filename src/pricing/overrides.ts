@@ -81,7 +81,7 @@ export function createOverrides(store: Pick<PriceStore, 'get'>, now: () => numbe
         known = indexOf(overrides)
         text = value
       }
-      read_at = Math.max(read_at, started)
+      read_at = started
     } catch (error) {
       console.error(JSON.stringify({ message: 'the price overrides cannot be read', cause: String(error) }))
       failed_at = now()

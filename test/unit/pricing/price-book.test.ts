@@ -183,6 +183,21 @@ test('while one request reads, others go on with what is known; a reader that ne
   expect((await book.explain('openai', 'a')).source).toBe('catalogue')
 })
 
+test('what a read finds is as old as its beginning: one that ends after a later one does not count as new', async () => {
+  const { book, store, clock } = stored(override('a'))
+  const { get, value } = store
+  let answer = (_: string | null) => {}
+  store.get = () => new Promise((resolve) => (answer = resolve))
+  const first = book.explain('openai', 'a')
+  store.get = get
+  store.value = encodeOverrides([])
+  clock.now += 45_000
+  expect((await book.explain('openai', 'a')).source).toBe('catalogue')
+  answer(value)
+  await first
+  expect((await book.explain('openai', 'a')).source).toBe('catalogue')
+})
+
 test('while the store is away what was read last goes on, and the store is not asked for each call', async () => {
   const { book, store, clock } = stored(override('a'))
   await book.find('openai', 'a')
