@@ -67,12 +67,12 @@ export function createOverrides(store: Pick<PriceStore, 'get'>, now: () => numbe
   let known: Map<string, FoundOverride[]> | null = null
   let text: string | null | undefined
   let read_at = Number.NEGATIVE_INFINITY
-  let reading_since = Number.NEGATIVE_INFINITY
+  let asked_at = Number.NEGATIVE_INFINITY
   let failed_at = Number.NEGATIVE_INFINITY
 
   async function read(): Promise<void> {
     const started = now()
-    reading_since = started
+    asked_at = started
     try {
       const value = await within(READ_TIMEOUT_MS, store.get())
       if (value !== text) {
@@ -85,15 +85,13 @@ export function createOverrides(store: Pick<PriceStore, 'get'>, now: () => numbe
     } catch (error) {
       console.error(JSON.stringify({ message: 'the price overrides cannot be read', cause: String(error) }))
       failed_at = now()
-    } finally {
-      if (reading_since === started) reading_since = Number.NEGATIVE_INFINITY
     }
   }
 
   return {
     async refresh() {
       const age = now() - read_at
-      const isBeingRead = now() - reading_since < READ_TIMEOUT_MS
+      const isBeingRead = now() - asked_at < READ_TIMEOUT_MS
       // Not for each call where the store is broken: it has enough to do.
       const hasJustFailed = now() - failed_at < RETRY_AFTER_MS
       if (age >= FRESH_MS && !hasJustFailed && !(known && age < OLD_MS && isBeingRead)) await read()
