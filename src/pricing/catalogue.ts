@@ -43,8 +43,8 @@ const sumOf = ({ rates }: Price) => rates.input + rates.output
 /** At the rates of what answers it, where that is said to be another model, or its own: whichever are dearer. */
 function priceAt(calcPrice: CalcPrice, provider: string, id: string, at_ms: number): Price | null {
   const price = ownPriceAt(calcPrice, provider, id, at_ms)
-  const route = PROVIDERS.get(provider)?.routed.find(([from, , since_ms]) => from === id && at_ms >= since_ms)
-  const answering = route && ownPriceAt(calcPrice, provider, route[1], at_ms)
+  const other = PROVIDERS.get(provider)?.routed.get(id)
+  const answering = other && ownPriceAt(calcPrice, provider, other, at_ms)
   if (!price || !answering) return price
   const dearer = (kind: 'input' | 'cached_input' | 'output') => Math.max(price.rates[kind], answering.rates[kind])
   const rates = { input: dearer('input'), cached_input: dearer('cached_input'), output: dearer('output') }

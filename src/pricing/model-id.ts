@@ -25,10 +25,7 @@ export function matchesForSure(match: MatchLogic, id: string): boolean {
   if ('regex' in match) return /^\^.*\$$/.test(match.regex) && new RegExp(match.regex).test(id)
   if ('starts_with' in match) {
     const prefix = match.starts_with.toLowerCase()
-    if (!id.startsWith(prefix)) return false
-    const rest = id.slice(prefix.length)
-    // `magistral-small-` means `magistral-small-2509`.
-    return DATED.test(rest) && (rest !== '' || !prefix.endsWith('-'))
+    return id.startsWith(prefix) && DATED.test(id.slice(prefix.length))
   }
   if ('ends_with' in match) return match.ends_with.toLowerCase() === id
   return match.contains.toLowerCase() === id
@@ -57,8 +54,7 @@ const BEDROCK_ID = new RegExp(
 export function isSameBedrockModel(entry: string, id: string): boolean {
   const [wanted, given] = [BEDROCK_ID.exec(entry), BEDROCK_ID.exec(id)]
   if (!wanted || !given || wanted[2] !== given[2]) return false
-  // An entry for all regions may be the dearer one, one for the global endpoint is the cheaper one.
+  // The global endpoint is the cheaper one.
   if (wanted[1] === 'global' && given[1] !== 'global') return false
-  if (wanted[1] === 'regional' && given[1] === 'global') return false
   return [3, 4, 5].every((part) => !wanted[part] || !given[part] || wanted[part] === given[part])
 }

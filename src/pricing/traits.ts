@@ -21,16 +21,14 @@ export interface ProviderTraits {
   web_search_usd_per_thousand: number
   /** What a search finds, where it is billed as so many input tokens that no usage is known to count. */
   tokens_of_search: readonly [models: RegExp, tokens: number] | null
-  /** Retired names that go on to another model. */
-  routed: readonly Routed[]
+  /** Retired names, and the model that answers instead. */
+  routed: ReadonlyMap<string, string>
   /** True for entries that would be wrong: see the comments below. */
   is_wrong: (entry: string, facts: EntryFacts) => boolean
 }
 
 /** Without the name, which the catalogue alone needs. */
 export type Traits = Omit<ProviderTraits, 'catalogue_id'>
-
-export type Routed = readonly [from: string, to: string, since_ms: number]
 
 export type ModelTiers = readonly [models: RegExp, percent: Readonly<Record<string, number>>]
 
@@ -51,7 +49,7 @@ export const PLAIN_TRAITS: Traits = {
   batches_without_cache: null,
   web_search_usd_per_thousand: 35,
   tokens_of_search: null,
-  routed: [],
+  routed: new Map(),
   is_wrong: () => false,
 }
 
@@ -158,8 +156,8 @@ export const PROVIDERS: ReadonlyMap<string, ProviderTraits> = new Map<string, Pr
         // 75 to 100 % more than standard: https://ai.google.dev/gemini-api/docs/optimization
         ['priority', 200],
       ]),
-      // https://ai.google.dev/gemini-api/docs/deprecations, as others quote it.
-      routed: [['gemini-2.5-pro', 'gemini-3.8-flash', Date.parse('2026-12-01T00:00:00Z')]],
+      // From 1 December 2026 on: https://ai.google.dev/gemini-api/docs/deprecations, as others quote it.
+      routed: new Map([['gemini-2.5-pro', 'gemini-3.8-flash']]),
       // Vertex AI serves Claude, the Gemini API does not. The preview is retired; what replaced it costs up to four times as much.
       is_wrong: (entry) => entry.startsWith('claude') || entry === 'gemini-2.5-flash-preview',
     },
