@@ -98,7 +98,15 @@ test('prices that cannot be right are none', () => {
   expect(price({ input_mtok: 0, output_mtok: 2 })).toBeNull()
   expect(price({ output_mtok: 2 })).toBeNull()
   expect(price({ input_mtok: 1 })).toBeNull()
+  expect(price({ input_mtok: 1, output_mtok: 0 })).toBeNull()
   expect(price({ input_mtok: 1, output_mtok: 2, input_dream_mtok: 3 })).toBeNull()
+})
+
+test('a fee of requests is told by the thousand, and rounded up for one', () => {
+  const fee = (requests_kcount: number) =>
+    priceOfEntry('openai', 'x', 'x', { input_mtok: 1, output_mtok: 2, requests_kcount }, null)?.request_nano_usd
+  expect(fee(5)).toBe(5_000_000)
+  expect(fee(0.000_001_5)).toBe(2)
 })
 
 test('missing cache prices are the dearer ones', () => {
@@ -118,6 +126,9 @@ test('only a date or latest may follow a prefix', () => {
   }
   expect(matchesForSure({ contains: 'claude' }, 'claude-x')).toBe(false)
   expect(matchesForSure({ regex: 'claude' }, 'claude-x')).toBe(false)
+  const both = { and: [match, { ends_with: 'latest' }] }
+  expect(matchesForSure(both, 'claude-x-latest')).toBe(true)
+  expect(matchesForSure(both, 'claude-x')).toBe(false)
 })
 
 describe('Bedrock', () => {
