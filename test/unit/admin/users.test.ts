@@ -45,6 +45,9 @@ test('a change is in the ledger before it is answered', async () => {
   expect(configs.get(id)).toMatchObject({ version: 3, status: 'suspended' })
   expect(await send('POST', `/admin/users/${id}/activate`)).toMatchObject({ status: 200, body: { status: 'active' } })
   expect(configs.get(id)).toMatchObject({ version: 4, status: 'active' })
+
+  for (const field of [{ name: 'Bea' }, { email: 'bea@example.com' }, { email: null }])
+    expect(await send('PATCH', `/admin/users/${id}`, field)).toMatchObject({ status: 200, body: field })
 })
 
 test('a change of what is so already is none, but is brought into force', async () => {
@@ -83,6 +86,7 @@ test('deleting a user ends its keys at once and can be repeated; nothing else ca
   expect(body).toMatchObject({ status: 'deleted', updated_at: '2020-01-01T00:00:00.000Z' })
   for (const [method, path, body] of [
     ['PATCH', '', { name: 'B' }],
+    ['PATCH', '', {}],
     ['POST', '/activate', undefined],
     ['POST', '/keys', { name: 'k' }],
     ['POST', '/caps', { cap_type: 'daily', limits: { requests: 1 } }],
