@@ -9,9 +9,7 @@ import { baseUrl } from './providers/configured-fields.ts'
 import { type PerCallService, perCallServicesSchema } from './providers/per-call.ts'
 
 const secret = (least: number) => z.string().min(least, `must have at least ${least} characters`)
-const httpUrl = z
-  .url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' })
-  .transform((url) => url.replace(/\/+$/, ''))
+const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' })
 const optional = <T extends z.ZodType>(schema: T) =>
   z.preprocess((value) => (value === '' ? undefined : value), schema.optional())
 const json = <T extends z.ZodType>(schema: T, unset: unknown) =>
@@ -48,7 +46,7 @@ const configSchema = z
     KEY_SIGNING_SECRETS: z
       .string()
       .transform(secretsIn)
-      .pipe(z.array(secret(32)).min(1)),
+      .pipe(z.array(secret(32))),
     ADMIN_TOKEN: secret(24),
 
     JWT_HS256_SECRET: optional(secret(32)),

@@ -152,6 +152,7 @@ describe('a wrong configuration is named', () => {
   test.each<[object, string]>([
     [{ ADMIN_TOKEN: undefined }, 'ADMIN_TOKEN: is required'],
     [{ ADMIN_TOKEN: 'a'.repeat(23) }, 'ADMIN_TOKEN: must have at least 24 characters'],
+    [{ KEY_SIGNING_SECRETS: '' }, 'KEY_SIGNING_SECRETS.0: must have at least 32 characters'],
     [{ KEY_SIGNING_SECRETS: 'a'.repeat(31) }, 'KEY_SIGNING_SECRETS.0: must have at least 32 characters'],
     [{ KEY_SIGNING_SECRETS: `${'a'.repeat(32)},` }, 'KEY_SIGNING_SECRETS.1: must have at least 32 characters'],
     [{ JWT_ISSUER: 'i', JWT_HS256_SECRET: 'a'.repeat(31) }, 'JWT_HS256_SECRET: must have at least 32 characters'],
