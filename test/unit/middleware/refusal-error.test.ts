@@ -43,6 +43,7 @@ test.each([
   [{ reset_at: NOW + 1_001 }, 2, '2026-02-10T12:00:01.001Z', 2, 'The cap resets at '],
   [{ reset_at: NOW }, 2, '2026-02-10T12:00:00.000Z', 1, 'The cap resets at '],
   [{ cap_type: 'total', reset_at: null }, 2, null, null, 'This cap does not reset.'],
+  [{ reset_at: null }, 4, null, null, 'This cap does not reset.'],
   [{ reset_at: null }, 5, null, null, 'It can never fit.'],
 ] as const)('what has %j and needs room for %i is told when to come back', (more, asked, reset_time, seconds, said) => {
   expect(refused(more, asked)).toMatchObject({
