@@ -78,7 +78,6 @@ async function openPGlite({ dataDir, dump }: { dataDir?: string; dump?: Blob }):
     } = await session.query(query.query, query.params, { rowMode: 'array' })
     return { command, rowCount: rowCount ?? null, fields, rows: rows as QueryResult['rows'] }
   }
-  await database.exec(`set time zone 'UTC'`)
   return {
     query: (query) => run(database, query),
     transaction: (queries, mode) =>

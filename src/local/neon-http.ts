@@ -111,7 +111,6 @@ async function answer(
 function requestFault({ method, url, headers }: IncomingMessage): { status: number; message: string } | null {
   if (method !== 'POST' || url !== '/sql') return { status: 404, message: 'only POST /sql' }
   if (!/^(127\.0\.0\.1|localhost)(:\d+)?$/.test(headers.host ?? '')) return { status: 403, message: 'not a local host' }
-  if (!headers['neon-connection-string']) return { status: 400, message: 'neon-connection-string: missing' }
   if (headers['neon-raw-text-output'] !== 'true')
     return { status: 400, message: 'neon-raw-text-output: only true is supported' }
   return null
