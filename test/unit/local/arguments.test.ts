@@ -29,6 +29,7 @@ it.concurrent.each([
   'test/matrix/run.ts --only nonsense',
   'test/chaos/run.ts --only kill --only nonsense',
   'test/fuzz/run.ts --requests abc',
+  'test/fuzz/run.ts --requests=',
   'test/bench/run.ts --runs 0',
   'test/bench/run.ts --growth many',
   'test/bench/run.ts --compare package.json',

@@ -1,6 +1,6 @@
 import { parseEnv } from 'node:util'
 import { expect, test } from 'vitest'
-import { type Vars, withoutEffect } from '../../../src/local/dev-vars.ts'
+import { formatEnvFile, providersOf, type Vars, withoutEffect, workerVars } from '../../../src/local/dev-vars.ts'
 
 const warnings = (text: string) => withoutEffect(text, parseEnv(text) as Vars)
 
@@ -25,4 +25,39 @@ test.each([
   ['ADMIN_TOKEN secret==', ['the line of ADMIN_TOKEN is not ADMIN_TOKEN=value and has no effect.']],
 ])('%j is warned of, without its value', (text, expected) => {
   expect(warnings(text)).toEqual(expected.map((warning) => `.dev.vars: ${warning}`))
+})
+
+test('what is written wins over the fakes and the kept secrets, what is empty does not; the database is the local one', () => {
+  const local = {
+    secrets: { KEY_SIGNING_SECRETS: 'kept', ADMIN_TOKEN: 'kept' },
+    databaseUrl: 'postgresql://local',
+    databaseHttpUrl: 'http://local',
+    fakeProviderUrl: 'http://fake',
+  }
+  const devVars = {
+    ADMIN_TOKEN: 'own',
+    OPENAI_BASE_URL: 'http://own',
+    ANTHROPIC_BASE_URL: '',
+    AWS_ACCESS_KEY_ID: 'AKIA',
+    DATABASE_URL: 'postgresql://own',
+  }
+  const vars = workerVars(devVars, local)
+  expect(vars).toMatchObject({
+    KEY_SIGNING_SECRETS: 'kept',
+    ADMIN_TOKEN: 'own',
+    OPENAI_API_KEY: 'sk-fake',
+    OPENAI_BASE_URL: 'http://own',
+    ANTHROPIC_BASE_URL: 'http://fake',
+    DATABASE_URL: 'postgresql://local',
+    DATABASE_HTTP_URL: 'http://local',
+  })
+  // The keys of AWS are Bedrock's.
+  expect(vars).not.toHaveProperty('BEDROCK_API_KEY')
+  expect(providersOf(devVars).filter(({ is }) => is === 'real')).toEqual([{ name: 'Bedrock', is: 'real' }])
+})
+
+test('a value is quoted with what it does not contain, and named where nothing can quote it', () => {
+  expect(formatEnvFile({ A: '$1 "', B: `it's` })).toBe(`A='\\$1 "'\nB=\`it's\`\n`)
+  for (const C of ["`'", 'C:\\'])
+    expect(() => formatEnvFile({ C })).toThrow('.dev.vars: the value of C cannot be quoted')
 })

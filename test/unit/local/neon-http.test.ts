@@ -141,6 +141,13 @@ describe.each(databases)('Neon over HTTP on %s', (_, open) => {
     await sql`delete from neon_http_things`
   })
 
+  it('goes back to a savepoint within a batch', async () => {
+    const insert = (id: number) => sql`insert into neon_http_things (id) values (${id})`
+    await sql.transaction([insert(1), sql`savepoint one`, insert(2), sql`rollback to one`])
+    expect(await count()).toBe(1)
+    await sql`delete from neon_http_things`
+  })
+
   it('runs a batch in the isolation level and the mode that it asks for', async () => {
     const query = sql`select current_setting('transaction_isolation') as level, current_setting('transaction_read_only') as ro,
       current_setting('transaction_deferrable') as deferrable`
