@@ -431,9 +431,11 @@ describe('GET /prices/{provider}/{model}', () => {
     expect((await get(path)).body).toMatchObject({ model, source: 'catalogue' })
   })
 
-  test('any valid key may ask, no other', async () => {
-    standing.refusal = { reason: 'missing_scope', scope: 'call' }
-    expect((await get('openai/gpt-4o')).status).toBe(200)
+  test('any valid key may ask, and who is no user yet; no other', async () => {
+    for (const refusal of [{ reason: 'missing_scope', scope: 'call' }, { reason: 'no_config' }] as const) {
+      standing.refusal = refusal
+      expect((await get('openai/gpt-4o')).status).toBe(200)
+    }
     for (const [refusal, status] of [
       [{ reason: 'suspended' }, 403],
       [{ reason: 'unknown_key' }, 401],
