@@ -91,7 +91,7 @@ export function createJwtVerifier(config: JwtConfig, options: { fetch?: typeof f
           const { payload } = await jwtVerify(token, publicKeys, { ...checks, algorithms: PUBLIC_KEY_ALGORITHMS })
           return claimsOf(payload, issuer, config.JWT_ADMIN_ROLE)
         }
-        return { reason: 'wrong_algorithm', alg: alg.slice(0, 16) }
+        return { reason: 'wrong_algorithm', alg }
       } catch (error) {
         return refusalOf(error)
       }
