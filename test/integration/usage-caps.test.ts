@@ -262,15 +262,16 @@ describe('a refusal', () => {
     expect(parseOne(refused.headers.get('ratelimit-policy')).params).toEqual({ q: 4, w: 86_400 })
   })
 
-  test('runs no handler and makes no event', async () => {
+  test('runs no handler, makes no event and costs one call of the ledger', async () => {
     allow({ requests: 0 })
-    let ran = false
-    app.post('/work', usageCaps({ ledgerOf }), (c) => {
-      ran = true
+    const [ran, asked] = [vi.fn(), vi.fn(ledgerOf)]
+    app.post('/work', usageCaps({ ledgerOf: asked }), (c) => {
+      ran()
       return c.text('done')
     })
     expect((await post('/work')).status).toBe(429)
-    expect([ran, events]).toEqual([false, []])
+    expect([ran, asked].map(({ mock }) => mock.calls.length)).toEqual([0, 1])
+    expect(events).toEqual([])
   })
 
   test('looks as the route wants it', async () => {
@@ -406,6 +407,12 @@ describe('a call whose hold its ledger has in memory alone', () => {
   })
 })
 
+test('metadata may have 65,536 characters as JSON', async () => {
+  allow({ requests: 1 })
+  route({ draft: { metadata: { a: 'x'.repeat(65_528) } } })
+  expect((await post('/work')).status).toBe(200)
+})
+
 describe('an ask that no ledger could hold throws and names its field', () => {
   test.each<[string, number | CallAsk, string]>([
     ['requests', -1, 'ask.requests'],
@@ -427,7 +434,7 @@ describe('an ask that no ledger could hold throws and names its field', () => {
       { output: { max_tokens: 5, min_tokens: 0, choices: 0, nano_usd_per_mtok: 0 } },
       'ask.output.choices',
     ],
-    ['metadata of 70,000 characters', { draft: { metadata: { a: 'x'.repeat(70_000) } } }, 'ask.draft.metadata'],
+    ['metadata of 65,537 characters', { draft: { metadata: { a: 'x'.repeat(65_529) } } }, 'ask.draft.metadata'],
     ['metadata that is no JSON', { draft: { metadata: { order: 12n } } }, 'BigInt'],
   ])('%s', async (_, ask, field) => {
     allow({ requests: 10 })
