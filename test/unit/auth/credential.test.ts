@@ -54,9 +54,8 @@ describe('readGatewayCredential', () => {
     expect(read(['authorization', `Bearer ${KEY}`], ['authorization', `Bearer ${KEY}`])).toMatchObject({
       code: 'invalid_header',
     })
-    expect(read(['x-api-key', KEY], ['authorization', `Bearer ${KEY}, Bearer ${OTHER}`])).toMatchObject({
-      code: 'invalid_header',
-    })
+    for (const value of [`Bearer ${KEY}, Bearer ${OTHER}`, `Bearer sk-123, Bearer ${OTHER}`])
+      expect(read(['x-api-key', KEY], ['authorization', value])).toMatchObject({ code: 'invalid_header' })
   })
 
   test('a key without its scheme is told what it lacks', () => {
