@@ -99,13 +99,8 @@ export async function rotateKey(
     db
       .update(apiKeys)
       .set({ revoked_at: sql`now() + make_interval(secs => ${grace_seconds})` })
-      .where(
-        and(
-          eq(apiKeys.user_id, successor.user_id),
-          eq(apiKeys.id, id),
-          sql`exists (select 1 from api_keys where id = ${successor.id}::uuid)`,
-        ),
-      ),
+      // There is a successor only where the key is the user's.
+      .where(and(eq(apiKeys.id, id), sql`exists (select 1 from api_keys where id = ${successor.id}::uuid)`)),
   ])
   return rows[0] ?? null
 }
