@@ -36,6 +36,10 @@ test('a cap is created, read, listed, and in the ledger', async () => {
   expect((await send('GET', `/admin/users/${id}/caps/${cap.id}`)).body).toEqual(cap)
 })
 
+test('a cap clamps and is active where nothing else is said', async () => {
+  expect((await newCap(await newUser())).body).toMatchObject({ on_exceed: 'clamp', is_active: true })
+})
+
 test('limits merge: those named change, null takes one away, and one must stay', async () => {
   const id = await newUser()
   const path = `/admin/users/${id}/caps/${(await newCap(id)).body.id}`
