@@ -56,7 +56,6 @@ export function readPrices(text: string, providers: ReadonlySet<string>): ReadPr
     for (const { field, message } of found)
       faults.push({ field: field === '' ? `line ${row.line}` : `line ${row.line}, ${field}`, message })
     if (!Array.isArray(read)) prices.set(keyOf(read), read)
-    if (faults.length >= MOST_FAULTS) break
   }
   if (malformed) faults.push(malformed)
   if (faults.length > 0) throw refused(faults.slice(0, MOST_FAULTS))
