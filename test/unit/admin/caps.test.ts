@@ -221,8 +221,9 @@ test('new users get the default caps; users that are there keep theirs', async (
     ]),
   )
 
-  const replaced = await send('PUT', '/admin/default-caps/daily', { limits: { tokens: 1 } })
-  expect(replaced.body.limits).toEqual({ requests: null, tokens: 1, cost_cents: null, cost_usd: null })
+  const none = { requests: null, tokens: null, cost_cents: null, cost_usd: null }
+  for (const limits of [{ tokens: 1 }, { requests: 2 }])
+    expect((await send('PUT', '/admin/default-caps/daily', { limits })).body.limits).toEqual({ ...none, ...limits })
   expect((await send('GET', '/admin/default-caps')).body.data).toHaveLength(2)
   expect((await send('DELETE', '/admin/default-caps/daily')).status).toBe(204)
   expect((await send('DELETE', '/admin/default-caps/daily')).status).toBe(404)

@@ -65,8 +65,10 @@ test('keys are listed newest first, whatever their ids', async () => {
   for (const name of ['a', 'b', 'c', 'd', 'e']) await send('POST', `/admin/users/${id}/keys`, { name })
   await db.execute(sql`update api_keys set created_at = '2020-01-01'::timestamptz + (ascii(name) || ' h')::interval
     where user_id = ${id}`)
-  const { data } = (await send('GET', `/admin/users/${id}/keys`)).body
+  const { data, next_cursor } = (await send('GET', `/admin/users/${id}/keys?limit=5`)).body
   expect(data.map(({ name }: { name: string }) => name)).toEqual(['e', 'd', 'c', 'b', 'a'])
+  // A page that is full may be the last.
+  expect(next_cursor).toBeNull()
 })
 
 test('a rotated key ends at once, or after its grace', async () => {
