@@ -82,6 +82,16 @@ test('the version of a user is never lowered, however old what was read', async 
   expect(known()?.version).toBe(90)
 })
 
+test('what was read before a backup was restored never replaces what is in it', async () => {
+  await changeUser(db, id, { status: 'suspended' })
+  const late = await begin(bring)
+  await bring()
+  await db.execute(sql`update users set version = 1, status = 'active' where id = ${id}`)
+  await bring()
+  await late.finish()
+  expect(known()).toMatchObject({ version: await inPostgres(), status: 'active' })
+})
+
 test('racing changes after a restored backup: all are in force', async () => {
   for (const name of ['B', 'C', 'D', 'E']) await changeUser(db, id, { name })
   await bring()
