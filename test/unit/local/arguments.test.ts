@@ -2,6 +2,7 @@
 
 import { execFile } from 'node:child_process'
 import { expect, it } from 'vitest'
+import { wholeNumber } from '../../../src/local/arguments.ts'
 
 function run(script: string, args: string): Promise<{ code: unknown; stdout: string; stderr: string }> {
   return new Promise((resolve) =>
@@ -44,3 +45,7 @@ it.concurrent.each([
   },
   90_000,
 )
+
+it('takes the least number that it may be', () => {
+  expect([wholeNumber('Usage', 'down', '1', 1), wholeNumber('Usage', 'down', '0')]).toEqual([1, 0])
+})
