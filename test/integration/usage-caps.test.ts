@@ -303,6 +303,15 @@ describe('a refusal', () => {
   })
 })
 
+test('what nothing bounds is refused under a cap on it, and free to go under another', async () => {
+  route({ input_tokens: null, input_cost_nano_usd: null })
+  allow({ tokens: 10 })
+  const refused = await post('/work')
+  expect([refused.status, await refused.json()]).toMatchObject([400, { code: 'unbounded_request' }])
+  allow({ requests: 1 })
+  expect((await post('/work')).status).toBe(200)
+})
+
 describe('a ledger that does not know its user', () => {
   test('refuses', async () => {
     route(1)
