@@ -223,6 +223,9 @@ test('a price that says what is in force already makes no version, so that a req
   expect((await newPrice({ note: 'n' })).status).toBe(201)
   expect((await newPrice({ note: 'n', provider: 'azure' })).status).toBe(201)
   expect((await newPrice({ note: 'n', effective_from: later(1) })).status).toBe(201)
+  // What is to come is not in force.
+  expect((await newPrice({ note: 'to come', effective_from: later(2) })).status).toBe(201)
+  expect((await newPrice({ note: 'to come' })).status).toBe(201)
 })
 
 test('a price without an instant that the store did not take is in force after the request is repeated', async () => {
