@@ -300,7 +300,11 @@ describe('the lock of a folder', () => {
     await release()
     const someoneElse = await startFakeProvider()
     const port = new URL(someoneElse.url).port
+    const elsewhere = await mkdtemp(join(tmpdir(), 'tollgate-lock-'))
+    const releaseElsewhere = await lockFolder(elsewhere)
+    const other = JSON.parse(await readFile(join(elsewhere, 'running.json'), 'utf8'))
     for (const stale of [
+      JSON.stringify({ ...other, token: 'x' }),
       `{"pid":${process.pid},"port":${port},"token":"x"}`,
       '{"pid":1,"port":1,"token":"x"}',
       '',
@@ -310,6 +314,8 @@ describe('the lock of a folder', () => {
       await (await lockFolder(folder))()
     }
     await someoneElse.close()
+    await releaseElsewhere()
+    await rm(elsewhere, { recursive: true })
     const racers = await Promise.allSettled(Array.from({ length: 8 }, () => lockFolder(folder)))
     const winners = racers.flatMap((racer) => (racer.status === 'fulfilled' ? [racer.value] : []))
     expect(winners).toHaveLength(1)
