@@ -2,6 +2,7 @@
 
 import { execFile } from 'node:child_process'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { readMigrations } from '../../../src/local/migrations.ts'
 import { openTestDatabase, type TestDatabase } from '../../support/postgres.ts'
 import { freshDatabase } from './fresh-database.ts'
 
@@ -19,6 +20,10 @@ function migrate(args: string[], env: Record<string, string>): Promise<Ended> {
   )
 }
 
+const NAMES = (await readMigrations()).map(({ name }) => name)
+const NEWEST_FIRST = NAMES.toReversed()
+const tookBack = (names: string[]) => names.map((name) => `Took back ${name}.\n`).join('')
+
 describe('npm run migrate -- down', () => {
   let postgres: TestDatabase
   let env: Record<string, string>
@@ -32,18 +37,17 @@ describe('npm run migrate -- down', () => {
   afterAll(() => postgres.close())
 
   it('drops nothing without --force, and says what each migration would lose, and only that', async () => {
-    const refused = await migrate(['down', '2'], env)
+    const refused = await migrate(['down', '1'], env)
     expect(refused).toMatchObject({ code: 1, stdout: '' })
     expect(refused.stderr).toContain(`
-  DROP INDEX "usage_events_overrun";
-  DROP INDEX "usage_events_error";
-  DROP INDEX "usage_events_session";
-  DROP INDEX "usage_events_batch";
-  DROP INDEX "usage_events_job";
-Nothing has changed yet; if you mean it: npm run migrate -- down 2 --force
+  DROP INDEX "usage_events_metadata";
+  DROP INDEX "usage_events_recorded";
+  ALTER TABLE "usage_events" DROP COLUMN "brings_own_key";
+  ALTER TABLE "usage_events" DROP COLUMN "recorded_at";
+Nothing has changed yet; if you mean it: npm run migrate -- down 1 --force
 `)
-    const all = (await migrate(['down', '4'], env)).stderr
-    expect(all).toMatch(/^Taking back 0003_partitions_beside_readers, 0002_event_searches, 0001_prices, 0000_tollgate /)
+    const all = (await migrate(['down', String(NAMES.length)], env)).stderr
+    expect(all.startsWith(`Taking back ${NEWEST_FIRST.join(', ')} `)).toBe(true)
     expect(all).toMatch(/\n {2}DROP TABLE "prices";\n {2}DROP TABLE "usage_ev/)
     expect(all).toContain('\n  DROP TABLE "users";\n')
     expect(all).not.toContain('statement-breakpoint')
@@ -51,16 +55,16 @@ Nothing has changed yet; if you mean it: npm run migrate -- down 2 --force
   })
 
   it('takes nothing back where more is asked for than was applied, and says so', async () => {
-    const refused = await migrate(['down', '5', '--force'], env)
-    const stderr = 'down 5 is too much: migrations applied here: 4. Nothing has changed.\n'
+    const tooMany = NAMES.length + 1
+    const refused = await migrate(['down', String(tooMany), '--force'], env)
+    const stderr = `down ${tooMany} is too much: migrations applied here: ${NAMES.length}. Nothing has changed.\n`
     expect(refused).toEqual({ code: 1, stdout: '', stderr })
     expect(await users()).toEqual([['Ada']])
   })
 
   it('does it with --force', async () => {
-    const stdout =
-      'Took back 0003_partitions_beside_readers.\nTook back 0002_event_searches.\nTook back 0001_prices.\nTook back 0000_tollgate.\n'
-    expect(await migrate(['down', '4', '--force'], env)).toEqual({ code: 0, stdout, stderr: '' })
+    const down = await migrate(['down', String(NAMES.length), '--force'], env)
+    expect(down).toEqual({ code: 0, stdout: tookBack(NEWEST_FIRST), stderr: '' })
     await expect(users()).rejects.toThrow('does not exist')
   })
 })
@@ -87,14 +91,13 @@ describe('npm run migrate', () => {
   it.skipIf(!process.env.TEST_DATABASE_URL)('works on an ordinary Postgres server', async () => {
     const { url, drop } = await freshDatabase()
     const env = { DATABASE_URL: url }
-    const applied =
-      'Applied 0000_tollgate.\nApplied 0001_prices.\nApplied 0002_event_searches.\nApplied 0003_partitions_beside_readers.\n'
+    const applied = NAMES.map((name) => `Applied ${name}.\n`).join('')
     expect(await migrate([], env)).toEqual({ code: 0, stdout: applied, stderr: '' })
     expect(await migrate([], env)).toMatchObject({ code: 0, stdout: 'Nothing to do.\n' })
     expect(await migrate(['status'], env)).toMatchObject({ code: 0, stdout: expect.stringMatching(/^0000_\w+ {2}app/) })
     expect(await migrate(['down', '--force'], env)).toMatchObject({
       code: 0,
-      stdout: 'Took back 0003_partitions_beside_readers.\n',
+      stdout: tookBack(NEWEST_FIRST.slice(0, 1)),
     })
     await drop()
   })
