@@ -4,6 +4,7 @@ import type { EventDraft } from '../../durable-objects/ledger/types.ts'
 import { GATEWAY_KEY_HEADER } from '../auth/credential.ts'
 import type { GatewayError } from '../errors.ts'
 import { isStorableText } from '../postgres/storable-text.ts'
+import { isObject, parseJsonOrUndefined } from '../providers/answer.ts'
 
 const PREFIX = 'x-tollgate-'
 const JOB_ID_HEADER = 'x-tollgate-job-id'
@@ -58,14 +59,9 @@ function readMetadata(text: string | null): Record<string, MetadataValue> | null
   // Runtimes disagree on what other bytes of a header mean (Latin-1 or UTF-8): the same call must mean the same.
   if (!ASCII.test(text)) return 'must be ASCII: write other characters as \\uXXXX'
   if (text.length > MAX_METADATA_BYTES) return `must have at most ${MAX_METADATA_BYTES} bytes`
-  let parsed: unknown
-  try {
-    parsed = JSON.parse(text)
-  } catch {
-    return 'must be a JSON object, sent once'
-  }
-  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) return 'must be a JSON object, sent once'
-  const entries: [string, unknown][] = Object.entries(parsed)
+  const parsed = parseJsonOrUndefined(text)
+  if (!isObject(parsed)) return 'must be a JSON object, sent once'
+  const entries = Object.entries(parsed)
   if (entries.length > MAX_METADATA_KEYS) return `must have at most ${MAX_METADATA_KEYS} keys`
   const metadata: Record<string, MetadataValue> = {}
   for (const [key, value] of entries) {

@@ -2,6 +2,7 @@
 // the text, so that big integers, key order, escapes and whitespace reach the provider as the client sent them. Pure.
 
 import type { GatewayError } from '../errors.ts'
+import { isObject, parseJsonOrUndefined } from './answer.ts'
 import { concatBytes } from './bytes.ts'
 import type { Edit, JsonObject } from './dialect.ts'
 import { visit } from './text-bound.ts'
@@ -38,20 +39,19 @@ export function parseJsonBody(bytes: Uint8Array): JsonBody | GatewayError {
   const text = decodeUtf8(bytes)
   if (text === null) return invalid('The request body is not valid UTF-8.')
   if (!hasFewValues(text)) return invalid(`The request body must have at most ${MAX_VALUES} values.`)
-  const value = parseJson(text)
+  // Undefined also where it is too deep for the engine's stack.
+  const value = parseJsonOrUndefined(text)
   if (value === undefined) return invalid('The request body is not valid JSON.')
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    return invalid('The request body must be a JSON object.')
-  }
+  if (!isObject(value)) return invalid('The request body must be a JSON object.')
   const members = findMembers(text)
   if (!(members instanceof Map)) return members
   // `{"generationConfig":{"maxOutputTokens":99999,"maxOutputTokens":1}}`: JSON.parse has kept one of them.
   for (const [field, { names }] of members) {
-    if (names === countNames((value as JsonObject)[field])) continue
+    if (names === countNames(value[field])) continue
     const path = repeatedName(text).slice(0, MAX_PATH_LENGTH)
     return invalid(`The field ${JSON.stringify(path)} occurs more than once.`, path)
   }
-  return { bytes, text, value: value as JsonObject, members }
+  return { bytes, text, value, members }
 }
 
 /** Sets top-level members; every other byte stays. Without edits the very same bytes come back. */
@@ -113,15 +113,6 @@ function decodeUtf8(bytes: Uint8Array): string | null {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
   } catch {
     return null
-  }
-}
-
-/** Undefined where the text is not JSON, or too deep for the engine's stack (a RangeError). */
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
   }
 }
 
