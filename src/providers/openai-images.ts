@@ -3,7 +3,7 @@
 
 import { type GatewayError, isRefusal } from '../errors.ts'
 import { PLAIN_BOUND } from './answer.ts'
-import type { Asked, Bound, JsonObject, Operation } from './dialect.ts'
+import type { Bound, JsonObject, Operation } from './dialect.ts'
 import { invalidField, readBoolean, readModel, readPositiveInteger, unknownField } from './fields.ts'
 import { countFiles, readFormBoolean, readFormCount, readText, tokensOfForm, unknownFormField } from './openai-form.ts'
 import { meterImages } from './openai-images-meter.ts'
@@ -82,7 +82,7 @@ export const imageOperations: Operation[] = [
 ]
 
 /** Of a body or form whose fields were found to be right. */
-const askedOf = ({ model, n }: Asked['body']) => ({ by_image: isByImage(String(model)), n: Number(n || 1) })
+const askedOf = ({ model, n }: JsonObject) => ({ by_image: isByImage(String(model)), n: Number(n || 1) })
 
 const isByImage = (model: string) => /^dall-e-/.test(model)
 

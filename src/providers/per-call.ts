@@ -8,7 +8,7 @@ import { type Price, priceWithoutTokens } from '../pricing/price.ts'
 import { MAYBE_BILLED, NO_USAGE, PLAIN_BOUND, UNREAD } from './answer.ts'
 import { readBearer, withQuery } from './bearer.ts'
 import { baseUrl, forwardedHeader, headerName, providerName } from './configured-fields.ts'
-import type { AnswerHead, Bound, Dialect, Meter, Operation } from './dialect.ts'
+import type { AnswerHead, Asked, Bound, Dialect, Meter, Operation } from './dialect.ts'
 import { factsOf, refusal, statusOf } from './refusals.ts'
 import { sseError } from './sse.ts'
 
@@ -125,7 +125,7 @@ export function perCallPrices(
 /** An operation that uses no tokens and has a price, found by what it is called in the price book. */
 export function perCallOperation(
   route: Pick<Operation, 'name' | 'method' | 'path' | 'takes'>,
-  modelOf: (asked: Parameters<NonNullable<Operation['readBound']>>[0]) => string | GatewayError,
+  modelOf: (asked: Asked) => string | GatewayError,
 ): Operation {
   return {
     ...route,
