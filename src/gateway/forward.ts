@@ -118,8 +118,7 @@ function passStream(
 ): Response {
   const { dialect, operation } = options
   const { call, hold, request_id } = c.var
-  const isStream =
-    answered.ok && (head.format === 'sse' || head.format === 'eventstream' || operation.streams?.(call.asked) === true)
+  const isStream = answered.ok && (head.format === 'sse' || head.format === 'eventstream' || operation.streams === true)
   const streamError = operation.streamError ?? dialect.streamError
   const end = Promise.withResolvers<CallEnd>()
   const settled = hold.settle(end.promise)

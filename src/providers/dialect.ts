@@ -159,7 +159,7 @@ export interface Operation {
   /** True where its SDK asks again, and pays again, when JSON breaks off: however long, it is kept until it is whole. */
   kept_whole?: boolean
   /** True for a stream whose content type does not say so (a JSON array that grows). */
-  streams?: (asked: Asked) => boolean
+  streams?: boolean
   /** How long a call that goes on at the provider (`continues_as`) is held at most. */
   continues_for_ms?: number
 }

@@ -29,7 +29,7 @@ const streamGenerateContent: Operation = {
   readBound: (asked) => readGenerateBound(asked, true),
   filter: ({ query }) => (asksForEvents(query) ? null : passWholeObjects()),
   meter: (asked, head) => meterGenerate(asked, head, true),
-  streams: () => true,
+  streams: true,
   streamError,
 }
 
