@@ -20,7 +20,7 @@ export function answeredTier(asked: string | null, tier: unknown, latency: unkno
   const optimized = isSet(latency) ? latency === 'optimized' : asked === 'optimized'
   const priority = isSet(tier) ? tier === 'priority' : asked === 'priority'
   // Half the price is for plain flex only: of both at once no price is known.
-  return tierName(priority, optimized) ?? (tier === 'flex' ? 'flex' : stringOrNull(tier))
+  return tierName(priority, optimized) ?? stringOrNull(tier)
 }
 
 /** `{ serviceTier: { type }, performanceConfig: { latency } }` of a Converse request or answer. */

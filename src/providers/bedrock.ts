@@ -39,10 +39,9 @@ const readInvoke: Reader = ({ body, bytes, headers }, model) => {
   if (isRefusal(bound)) return bound
   // Guardrails cost by the text that they read.
   const guarded = headers.has(GUARDRAIL_HEADER) ? GUARDRAIL_HEADER : null
-  const stored = model.is_prompt ? 'modelId' : null
   const unpriced = isUnpriced(...tierOfHeaders(headers)) ? LATENCY_HEADER : null
   const service_tier = dearestTier(...tierOfHeaders(headers))
-  return { ...bound, service_tier, unbounded: bound.unbounded ?? stored ?? guarded ?? unpriced }
+  return { ...bound, service_tier, unbounded: bound.unbounded ?? guarded ?? unpriced }
 }
 const readConverse: Reader = ({ body, bytes, headers }, model) => {
   const bound = readConverseBound(body, bytes, model)
