@@ -16,7 +16,7 @@ const METRICS = 'amazon-bedrock-invocationMetrics'
 export function meterInvoke({ body, headers }: Asked, head: AnswerHead, { id, family }: BedrockModel): Meter {
   const asked_cache_write = askedCacheWrite(body, family === 'claude' ? 'cache_control' : 'cachePoint')
   const service_tier = answeredTier(dearestTier(...tierOfHeaders(headers)), ...tierOfHeaders(head.headers))
-  const finish = (metered: Metered, metrics: unknown): Metered => ({
+  const finish = (metered: Metered, metrics: unknown = null): Metered => ({
     ...metered,
     service_tier,
     usage:
@@ -34,7 +34,7 @@ export function meterInvoke({ body, headers }: Asked, head: AnswerHead, { id, fa
       metered.seen_output_bytes = bytesOfStrings(answer)
       metered.usage = readUsage(answer, family, asked_cache_write)
     })
-    return ending(meter, (metered) => (head.status < 400 ? finish(metered, null) : metered))
+    return ending(meter, (metered) => (head.status < 400 ? finish(metered) : metered))
   }
   let metrics: unknown = null
   const meter = meterFrames(
@@ -83,7 +83,7 @@ function meterClaudeFrames(message: JsonObject, finish: (metered: Metered, metri
   })
 }
 
-function ending(meter: Meter, change: (metered: Metered, metrics: null) => Metered): Meter {
+function ending(meter: Meter, change: (metered: Metered) => Metered): Meter {
   return {
     push: meter.push,
     get finished() {
@@ -92,7 +92,7 @@ function ending(meter: Meter, change: (metered: Metered, metrics: null) => Meter
     get may_be_over() {
       return meter.may_be_over ?? false
     },
-    end: () => change(meter.end(), null),
+    end: () => change(meter.end()),
   }
 }
 

@@ -101,11 +101,8 @@ export function meterJson(head: AnswerHead, read: (answer: JsonObject, metered: 
     end() {
       const metered = blank()
       const answer = buffer.end()
-      if (head.status >= 400) {
-        metered.error_class = exceptionClass(head.headers.get('x-amzn-errortype') ?? '')
-        return metered
-      }
-      if (isObject(answer)) read(answer, metered)
+      if (head.status >= 400) metered.error_class = exceptionClass(head.headers.get('x-amzn-errortype') ?? '')
+      else if (isObject(answer)) read(answer, metered)
       return metered
     },
   }
