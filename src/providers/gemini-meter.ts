@@ -1,10 +1,10 @@
 // Reads what a Gemini answer used, from its JSON, its events or its growing array. Pure; unreadable usage is unknown.
 
 import {
-  bufferAnswer,
   bytesOfStrings,
   isObject,
   isWhole,
+  meterAnswer,
   NO_USAGE,
   parseJsonOrUndefined,
   stringOrNull,
@@ -137,14 +137,10 @@ function answeredTier({ serviceTier, trafficType }: JsonObject): string | null {
 }
 
 function meterJson(answer: Answer): Meter {
-  const buffer = bufferAnswer()
-  return {
-    push: buffer.push,
-    end() {
-      answer.read(buffer.end())
-      return answer.end(true)
-    },
-  }
+  return meterAnswer((whole) => {
+    answer.read(whole)
+    return answer.end(true)
+  })
 }
 
 /** Nothing marks the last event, and older models say in every one that they finished: never `finished` before the end. */
