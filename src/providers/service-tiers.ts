@@ -1,10 +1,10 @@
-// Names of service tiers: which of them are the standard one, at its plain price, wherever they are said. Pure.
+// Names of service tiers: which of them cost no more than the standard one, wherever they are said. Pure.
 
 import { stringOrNull } from './answer.ts'
 import type { Bound } from './dialect.ts'
 
-/** `scale` and `reserved` are paid for in advance, `on_demand` is Groq's own word. */
-const STANDARD: ReadonlySet<unknown> = new Set([
+/** `scale` and `reserved` are paid for in advance, `on_demand` is Groq's own word; `flex` and `batch` cost less. */
+const NO_DEARER: ReadonlySet<unknown> = new Set([
   undefined,
   null,
   'default',
@@ -13,14 +13,11 @@ const STANDARD: ReadonlySet<unknown> = new Set([
   'on_demand',
   'scale',
   'reserved',
+  'flex',
+  'batch',
 ])
 
-export const isStandardTier = (tier: unknown): boolean => STANDARD.has(tier)
-
-/** Wherever they are known, these cost less than the standard one. */
-const CHEAPER: ReadonlySet<unknown> = new Set(['flex', 'batch'])
-
-export const isNoDearerTier = (tier: unknown): boolean => isStandardTier(tier) || CHEAPER.has(tier)
+export const isNoDearerTier = (tier: unknown): boolean => NO_DEARER.has(tier)
 
 /** `fast` is the newer name of `priority`: https://openai.com/api-fast-mode/ */
 const OPENAI_TIERS: ReadonlySet<unknown> = new Set([undefined, null, 'auto', 'default', 'flex', 'priority', 'fast'])
