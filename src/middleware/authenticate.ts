@@ -7,7 +7,7 @@ import { readGatewayCredential } from '../auth/credential.ts'
 import { isJwtShaped, type JwtClaims, type JwtRefusal, type JwtVerifier } from '../auth/jwt.ts'
 import { KEY_PREFIX, type KeyRefusal, type KeyRing } from '../auth/keys.ts'
 import type { GatewayError } from '../errors.ts'
-import { GatewayFault } from '../fault.ts'
+import { accepted, GatewayFault } from '../fault.ts'
 import { readBearer } from '../providers/bearer.ts'
 import type { ReadCredential } from '../providers/dialect.ts'
 
@@ -51,8 +51,7 @@ export function authenticate(
   const { keys, jwt, readCredential = readBearer, scope = 'call' } = options
 
   return async function authenticate(c, next) {
-    const credential = readGatewayCredential(c.req.raw, readCredential)
-    if ('code' in credential) throw new GatewayFault(credential)
+    const credential = accepted(readGatewayCredential(c.req.raw, readCredential))
     const { brings_own_key } = credential
 
     if (credential.kind === 'key') {
