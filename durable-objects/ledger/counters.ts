@@ -3,10 +3,10 @@
 
 import { add, amountOf, NOTHING } from './amounts.ts'
 import type { Holds } from './holds.ts'
-import { bucketOf, FOLDED_BUCKET } from './schema.ts'
+import { FOLDED_BUCKET } from './schema.ts'
 import type { Sql } from './sql.ts'
 import type { Amount, CapType } from './types.ts'
-import { windowOf } from './windows.ts'
+import { floorToQuarter, windowOf } from './windows.ts'
 
 /** A calendar window is 2,984 buckets at most (a month of 31 days and two hours of daylight saving). */
 const BUCKETS_KEPT = 3_072
@@ -105,7 +105,7 @@ export class Counters {
 
   /** Adds usage to the bucket of the admission: in memory now, in SQL by `write`. Negative where a charge is corrected. */
   charge(reservedAt: number, amount: Amount): void {
-    const bucket = bucketOf(reservedAt)
+    const bucket = floorToQuarter(reservedAt)
     const charged = this.#charges.get(bucket) ?? amountOf(NOTHING)
     add(charged, amount)
     this.#charges.set(bucket, charged)
@@ -113,7 +113,7 @@ export class Counters {
   }
 
   refuse(now: number): void {
-    const bucket = bucketOf(now)
+    const bucket = floorToQuarter(now)
     if (bucket !== this.#refusals.bucket) this.#flushRefusals()
     this.#refusals.bucket = bucket
     this.#refusals.count += 1

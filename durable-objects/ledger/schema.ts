@@ -32,15 +32,9 @@
 
 import type { Sql } from './sql.ts'
 import type { Amount, Outcome } from './types.ts'
-import { QUARTER_HOUR_MS } from './windows.ts'
-
-/** Every boundary of every window is a multiple of it. */
-const BUCKET_MS = QUARTER_HOUR_MS
 
 /** The row that holds usage older than any window. No call is ever admitted in January 1970. */
 export const FOLDED_BUCKET = 0
-
-export const bucketOf = (now: number): number => Math.floor(now / BUCKET_MS) * BUCKET_MS
 
 export interface ReservationRow extends Amount {
   request_id: string

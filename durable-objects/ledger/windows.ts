@@ -86,6 +86,7 @@ function zoned(timeZone: string, instant: number): Temporal.ZonedDateTime {
   return Temporal.Instant.fromEpochMilliseconds(instant).toZonedDateTimeISO(timeZone)
 }
 
-function floorToQuarter(instant: number): number {
+/** The quarter hour that an instant is in: the bucket of its usage. */
+export function floorToQuarter(instant: number): number {
   return Math.floor(instant / QUARTER_HOUR_MS) * QUARTER_HOUR_MS
 }
