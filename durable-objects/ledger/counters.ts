@@ -1,7 +1,7 @@
 // Sums of usage per window, read from the buckets and the holds and then kept up in memory: what `reserve` compares with
 // the limits. The cache has one writer, this class; after a rollback it is forgotten and read again.
 
-import { add, amountOf, NOTHING } from './amounts.ts'
+import { add, amountOf, columnsOf, NOTHING } from './amounts.ts'
 import type { Holds } from './holds.ts'
 import { FOLDED_BUCKET } from './schema.ts'
 import type { Sql } from './sql.ts'
@@ -53,7 +53,7 @@ export class Counters {
   /** Charges of this transaction by bucket: many settlements of one bucket are one statement. */
   readonly #charges = new Map<number, Amount>()
   #timeZone = 'UTC'
-  #refusals = { bucket: FOLDED_BUCKET, count: 0, written: 0 }
+  #refusals = { bucket: FOLDED_BUCKET, count: 0 }
 
   constructor(sql: Sql, holds: Holds) {
     this.#sql = sql
@@ -129,18 +129,15 @@ export class Counters {
   write(): void {
     const { bucket, count } = this.#refusals
     if (count > 0) this.#addToBucket(bucket, NOTHING, count)
-    this.#refusals.written = count
     for (const [bucket, amount] of this.#charges) this.#addToBucket(bucket, amount, 0)
   }
 
   committed(): void {
-    this.#refusals.count -= this.#refusals.written
-    this.#refusals.written = 0
+    this.#refusals.count = 0
     this.#charges.clear()
   }
 
   rolledBack(): void {
-    this.#refusals.written = 0
     this.#charges.clear()
     this.forget()
   }
@@ -167,12 +164,8 @@ export class Counters {
     this.#windows.clear()
   }
 
-  #addToBucket(
-    bucket: number,
-    { requests, input_tokens, output_tokens, cost_nano_usd }: Amount,
-    refused: number,
-  ): void {
-    this.#sql.all(ADD_TO_BUCKET, bucket, requests, input_tokens, output_tokens, cost_nano_usd, refused)
+  #addToBucket(bucket: number, amount: Amount, refused: number): void {
+    this.#sql.all(ADD_TO_BUCKET, bucket, ...columnsOf(amount), refused)
   }
 
   *#around(instant: number): Iterable<WindowUsage> {
