@@ -6,7 +6,7 @@ import type { Holds } from './holds.ts'
 import { FOLDED_BUCKET } from './schema.ts'
 import type { Sql } from './sql.ts'
 import type { Amount, CapType } from './types.ts'
-import { floorToQuarter, windowOf } from './windows.ts'
+import { floorToQuarter, isWithin, type Window, windowOf } from './windows.ts'
 
 /** A calendar window is 2,984 buckets at most (a month of 31 days and two hours of daylight saving). */
 const BUCKETS_KEPT = 3_072
@@ -14,10 +14,7 @@ const BUCKETS_KEPT = 3_072
 /** Refusals are counted in memory and written with the next write, a beat later, or after so many: hammering must stay cheap. */
 const REFUSALS_PER_WRITE = 100
 
-export interface WindowUsage {
-  start: number
-  /** Null for `total`. */
-  end: number | null
+export interface WindowUsage extends Window {
   settled: Amount
   held: Amount
   refused: number
@@ -67,7 +64,7 @@ export class Counters {
       this.forget()
     }
     const cached = this.#windows.get(capType)
-    if (cached && cached.start <= now && (cached.end === null || now < cached.end)) return cached
+    if (cached && isWithin(cached, now)) return cached
     const usage = this.#read(capType, timeZone, now)
     this.#windows.set(capType, usage)
     return usage
@@ -81,17 +78,16 @@ export class Counters {
   }
 
   #read(capType: CapType, timeZone: string, now: number): WindowUsage {
-    const { start, end } = windowOf(capType, timeZone, now)
+    const window = windowOf(capType, timeZone, now)
+    const { start, end } = window
     const until = end ?? Number.MAX_SAFE_INTEGER
     const [settled] = this.#sql.all<Amount & { refused: number }>(SUM_BUCKETS, start, until)
     const [held] = this.#sql.all<Amount>(SUM_HOLDS, start, until)
-    const waiting = this.#refusals
-    const unwritten = start <= waiting.bucket && waiting.bucket < until ? waiting.count : 0
+    const unwritten = isWithin(window, this.#refusals.bucket) ? this.#refusals.count : 0
     const allHeld = this.#holds.unwrittenBetween(start, until)
     add(allHeld, held ?? NOTHING)
     return {
-      start,
-      end,
+      ...window,
       settled: amountOf(settled ?? NOTHING),
       held: allHeld,
       refused: (settled?.refused ?? 0) + unwritten,
@@ -170,7 +166,7 @@ export class Counters {
 
   *#around(instant: number): Iterable<WindowUsage> {
     for (const usage of this.#windows.values()) {
-      if (usage.start <= instant && (usage.end === null || instant < usage.end)) yield usage
+      if (isWithin(usage, instant)) yield usage
     }
   }
 }

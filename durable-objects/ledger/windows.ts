@@ -17,6 +17,9 @@ export interface Window {
   end: number | null
 }
 
+export const isWithin = ({ start, end }: Window, instant: number): boolean =>
+  start <= instant && (end === null || instant < end)
+
 type CalendarWindow = Window & { end: number }
 
 const CALENDAR = {
