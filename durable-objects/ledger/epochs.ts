@@ -1,7 +1,7 @@
 // The rows of `epochs`: the ceiling on what is held in memory alone, and what crashes have left of earlier ones. Kept up
 // in memory; after a rollback it is forgotten and read again. Storage only, no policy: see ./schema.ts for the idea.
 
-import { add, amountOf, columnsOf, covers, isNothing, larger, minus, NOTHING } from './amounts.ts'
+import { add, amountOf, columnsOf, isNothing, larger, minus, NOTHING } from './amounts.ts'
 import type { EpochRow } from './schema.ts'
 import type { Sql } from './sql.ts'
 import type { Amount } from './types.ts'
@@ -41,13 +41,9 @@ export class Epochs {
     return this.#read().epoch
   }
 
+  /** The most that may be in memory alone. */
   get ceiling(): Amount {
     return this.#read().ceiling
-  }
-
-  /** May this amount be in memory alone? */
-  allows(unwritten: Amount): boolean {
-    return this.current !== 0 && covers(this.ceiling, unwritten)
   }
 
   /** Begins an epoch where there is none. */

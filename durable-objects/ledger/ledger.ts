@@ -6,7 +6,7 @@
 // How calls end is in ./endings.ts. A hold is in memory alone at first where the ceiling allows it: see `epochs` in
 // ./schema.ts. Every public method is one transaction: one that throws has written nothing and remembers nothing.
 
-import { add, amountOf } from './amounts.ts'
+import { add, amountOf, covers } from './amounts.ts'
 import { raisedCeiling } from './ceiling.ts'
 import { Config } from './config.ts'
 import { Counters } from './counters.ts'
@@ -124,7 +124,7 @@ export class Ledger {
   #epochOf(amount: Amount): number {
     const unwritten = amountOf(this.#holds.unwritten)
     add(unwritten, amount)
-    return this.#epochs.allows(unwritten) ? this.#epochs.current : 0
+    return covers(this.#epochs.ceiling, unwritten) ? this.#epochs.current : 0
   }
 
   #write(hold: Hold, limits: Limit[]): void {
