@@ -137,7 +137,7 @@ export class Outbox {
     try {
       if (this.#options.now() >= this.#retryRejectedAt && this.#hasRejected()) this.#tryRejectedAgain()
       for (let batches = 0; batches < BATCHES_AT_ONCE; batches++) {
-        const rows = this.#next(MOST_EVENTS)
+        const rows = this.#sql.all<Row>(NEXT, this.#delivered, MOST_EVENTS)
         await this.#deliver(rows)
         if (rows.length === MOST_EVENTS || this.#isAskedAgain) {
           this.#isAskedAgain = false
@@ -201,9 +201,5 @@ export class Outbox {
     this.forgetDelivered()
     const retried = this.#sql.all<{ seq: number }>(TRY_REJECTED_AGAIN, this.#retriedUpTo, REJECTED_AT_ONCE)
     this.#retriedUpTo = retried.length < REJECTED_AT_ONCE ? 0 : Math.max(...retried.map(({ seq }) => seq))
-  }
-
-  #next(limit: number): Row[] {
-    return this.#sql.all<Row>(NEXT, this.#delivered, limit)
   }
 }
