@@ -21,8 +21,6 @@ export type Fit =
   | { fits: true; granted_output_tokens: number | null; clamped: boolean; hold: Amount }
   | { fits: false; refusal: Refusal; limit: LimitState }
 
-type Priced = { max_tokens: number; min_tokens: number; choices: number; nano_usd_per_mtok: number }
-
 export function decide(limits: Limit[], ask: Ask, now: number): Fit {
   const unmeasurable = findUnmeasurable(limits, ask)
   if (unmeasurable) return { fits: false, ...unmeasurable }
@@ -68,7 +66,7 @@ function findUnmeasurable(limits: Limit[], ask: Ask): { refusal: Refusal; limit:
 }
 
 /** The output with nothing for what is unknown: only ever compared where no limit asks. */
-const pricedOutput = (output: OutputAsk | null): Priced => ({
+const pricedOutput = (output: OutputAsk | null) => ({
   max_tokens: output?.max_tokens ?? 0,
   min_tokens: output?.min_tokens ?? 0,
   choices: output?.choices ?? 1,
