@@ -31,7 +31,7 @@ export const ERROR_STATUS = {
 
 export type ErrorCode = keyof typeof ERROR_STATUS
 
-/** What every refused call tells of the cap that refused it; `current_usage` and `limit` of `cost` in US cents. */
+/** What every refused call tells of the cap that refused it. */
 export interface CapFacts {
   cap_type: LimitState['cap_type']
   limit_type: LimitState['limit_type']
