@@ -14,19 +14,13 @@ import { authenticate } from '../middleware/authenticate.ts'
 import { usageCaps } from '../middleware/usage-caps.ts'
 import type { Database } from '../postgres/client.ts'
 import type { PriceBook } from '../pricing/price-book.ts'
-import type { Dialect, Operation } from '../providers/dialect.ts'
+import type { Dialect, Operation, Upstream } from '../providers/dialect.ts'
 import { answerFault } from './answer-fault.ts'
 import type { Call, GatewayEnv } from './call.ts'
 import { forward } from './forward.ts'
 import { noRoute } from './no-route.ts'
 import { parse } from './parse.ts'
 import { provision } from './provision.ts'
-
-export interface Upstream {
-  base_url: string
-  /** The gateway's own; unset: callers must bring theirs. */
-  credential: string | undefined
-}
 
 export interface GatewayOptions {
   config: Config

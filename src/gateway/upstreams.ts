@@ -5,13 +5,12 @@ import type { Price } from '../pricing/price.ts'
 import { anthropic } from '../providers/anthropic.ts'
 import { bedrockUpstream, createBedrock } from '../providers/bedrock.ts'
 import { KNOWN_PROVIDERS } from '../providers/compatible/table.ts'
-import type { Dialect } from '../providers/dialect.ts'
+import type { Dialect, Upstream } from '../providers/dialect.ts'
 import { gemini } from '../providers/gemini.ts'
 import { googlePlaces, placesPrices } from '../providers/google-places.ts'
 import { openai } from '../providers/openai.ts'
 import { openAICompatible, upstreamOf, versionOf } from '../providers/openai-compatible.ts'
 import { perCallDialect, perCallPrices } from '../providers/per-call.ts'
-import type { Upstream } from './gateway.ts'
 
 export interface Provider {
   dialect: Dialect

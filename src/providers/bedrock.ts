@@ -10,7 +10,7 @@ import { meterInvoke } from './bedrock-invoke-meter.ts'
 import { meterConverse } from './bedrock-meter.ts'
 import { type BedrockModel, readModelId } from './bedrock-model.ts'
 import { dearestTier, isUnpriced, LATENCY_HEADER, TIER_HEADER, tierOfHeaders } from './bedrock-tier.ts'
-import type { Asked, Bound, Dialect, ErrorRendering, Operation } from './dialect.ts'
+import type { Asked, Bound, Dialect, ErrorRendering, Operation, Upstream } from './dialect.ts'
 import { exceptionFrame, wholeFrames } from './eventstream.ts'
 import { factsOf, isRetryable, refusal } from './refusals.ts'
 
@@ -152,7 +152,7 @@ export interface BedrockConfig {
 }
 
 /** Where Bedrock is, and the gateway's own credential there: an API key before SigV4 credentials. */
-export function bedrockUpstream(config: BedrockConfig): { base_url: string; credential: string | undefined } {
+export function bedrockUpstream(config: BedrockConfig): Upstream {
   const { AWS_ACCESS_KEY_ID: id, AWS_SECRET_ACCESS_KEY: secret, AWS_SESSION_TOKEN: token } = config
   const keys = id && secret ? [id, secret, ...(token ? [token] : [])].join(':') : undefined
   return {

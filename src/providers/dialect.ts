@@ -197,6 +197,12 @@ export interface Dialect {
   maxOutputTokens(model: string): number | null
 }
 
+/** Where an API is, and the gateway's own credential there; unset: callers must bring theirs. */
+export interface Upstream {
+  base_url: string
+  credential: string | undefined
+}
+
 /** A dialect's way to its own credential; null where the request has none. */
 export type ReadCredential = (headers: Headers, url: string) => string | null
 

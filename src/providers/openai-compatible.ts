@@ -4,7 +4,7 @@ import { readBearer } from './bearer.ts'
 import type { ConfiguredProvider } from './compatible/configured.ts'
 import type { CompatibleProvider, OPERATIONS } from './compatible/provider.ts'
 import { withQuirks } from './compatible/quirks.ts'
-import type { Dialect } from './dialect.ts'
+import type { Dialect, Upstream } from './dialect.ts'
 import { openai } from './openai.ts'
 
 const CHAT_PATH = '/v1/chat/completions'
@@ -45,7 +45,7 @@ export function openAICompatible(provider: CompatibleProvider): Dialect {
 }
 
 /** Where its calls go: the base URL without the version, which stands in the operations' paths. */
-export function upstreamOf(provider: ConfiguredProvider): { base_url: string; credential: string | undefined } {
+export function upstreamOf(provider: ConfiguredProvider): Upstream {
   const { base_url, credential } = provider
   return { base_url: base_url.slice(0, base_url.length - versionOf(provider).length), credential }
 }
