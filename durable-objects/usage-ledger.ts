@@ -65,11 +65,10 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
     const config = parseConfig(env)
-    const database = openDatabase(config)
     const sql = durableSql(ctx.storage)
-    this.#database = database
+    this.#database = openDatabase(config)
     this.#outbox = new Outbox(sql, {
-      write: (events) => writeEvents(database, events),
+      write: (events) => writeEvents(this.#database, events),
       now: Date.now,
       random: Math.random,
     })
