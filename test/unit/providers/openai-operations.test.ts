@@ -110,6 +110,16 @@ describe('embeddings', () => {
     expect(bound('embeddings', { ...BODY, ...shapes }).unbounded).toBeNull()
   })
 
+  // https://openrouter.ai/docs/api/api-reference/embeddings, https://deepinfra.com: some models take media by URL, too.
+  test.each([
+    [[{ content: [{ type: 'image_url', image_url: { url: 'https://a.example/b.png' } }] }], 'input[0]'],
+    [['a', [{ type: 'audio_url', audio_url: { url: 'https://a.example/b.mp3' } }]], 'input[1]'],
+    [['a', 'b', { image: 'https://a.example/b.png' }], 'input[2]'],
+    [[[1, 'https://a.example/b.png']], 'input[0]'],
+  ])('an input that is neither text nor tokens is not bounded by its bytes: %j', (input, field) => {
+    expect(bound('embeddings', { ...BODY, input }).unbounded).toBe(field)
+  })
+
   test('usage is read strictly', () => {
     const answer = { data: [], model: 'm', usage: { prompt_tokens: 8, total_tokens: 8 } }
     expect(json('embeddings', BODY, answer)).toMatchObject({
