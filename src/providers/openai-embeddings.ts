@@ -42,9 +42,17 @@ function readEmbeddingsBound(body: JsonObject, bytes: number): Bound | GatewayEr
     ...inSlices(tokensOfText(body, bytes)),
     model,
     stream: false,
-    unbounded: unknownField(body, KNOWN_FIELDS),
+    unbounded: unknownField(body, KNOWN_FIELDS) ?? findMedia(body.input),
     output: null,
   }
+}
+
+/** Compatible providers take images and sound by their URL in here: https://openrouter.ai/docs/api_reference/embeddings */
+function findMedia(input: unknown): string | null {
+  const isToken = (one: unknown) => typeof one === 'number'
+  const isText = (one: unknown) => typeof one === 'string' || isToken(one) || (Array.isArray(one) && one.every(isToken))
+  const at = Array.isArray(input) ? input.findIndex((one) => !isText(one)) : -1
+  return at === -1 ? null : `input[${at}]`
 }
 
 const readEmbeddings = ({ data, usage, model, error }: JsonObject): Metered => ({
