@@ -69,6 +69,49 @@ describe('a stream', () => {
     expect(streamed(START, ...deltas).usage).toMatchObject({ input_tokens: 10, output_tokens: 9 })
   })
 
+  // SGLang's deltas say `input_tokens: 0`: https://github.com/sgl-project/sglang/pull/20830,
+  // https://github.com/envoyproxy/ai-gateway/pull/1631
+  test('whose deltas leave the input at 0 is charged the input of its start', () => {
+    const cached = { input_tokens: 10, cache_read_input_tokens: 50, cache_creation_input_tokens: 100, output_tokens: 1 }
+    const start = event({ type: 'message_start', message: { model: 'm', usage: cached } })
+    const zero = { input_tokens: 0, cache_read_input_tokens: 0, cache_creation_input_tokens: 0, output_tokens: 5 }
+    expect(streamed(start, finish(zero), STOP).usage).toMatchObject({
+      input_tokens: 160,
+      cached_input_tokens: 50,
+      cache_write_5m_tokens: 100,
+      output_tokens: 5,
+    })
+    expect(streamed(START, finish({ input_tokens: 0, output_tokens: 5 }), STOP).usage?.input_tokens).toBe(10)
+  })
+
+  test('whose start did not know the input, or what of it was cached, is charged what its end says', () => {
+    const start = (usage: object) => event({ type: 'message_start', message: { model: 'm', usage } })
+    const end = { input_tokens: 3, cache_read_input_tokens: 7, output_tokens: 5 }
+    for (const usage of [
+      { input_tokens: 0, output_tokens: 0 },
+      { input_tokens: 10, output_tokens: 0 },
+    ])
+      expect(streamed(start(usage), finish(end), STOP).usage).toMatchObject({
+        input_tokens: 10,
+        cached_input_tokens: 7,
+        output_tokens: 5,
+      })
+  })
+
+  test.each([undefined, null, {}, { output_tokens: null }])(
+    'whose end does not tell its output has no usage: %j',
+    (usage) => {
+      const text = event({
+        type: 'content_block_delta',
+        index: 0,
+        delta: { type: 'text_delta', text: 'x'.repeat(1_000) },
+      })
+      const end = event({ type: 'message_delta', delta: { stop_reason: 'end_turn' }, usage })
+      expect(streamed(START, text, end, STOP)).toMatchObject({ complete: true, usage: null })
+      expect(streamed(START, text, STOP)).toMatchObject({ complete: true, usage: null })
+    },
+  )
+
   test('that thinks may hide output', () => {
     const thought = event({ type: 'content_block_start', index: 0, content_block: { type: 'thinking', thinking: '' } })
     expect(streamed(START, thought, STOP).may_hide_output).toBe(true)
