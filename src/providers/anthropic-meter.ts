@@ -59,6 +59,17 @@ function addRun(sum: TokenUsage, run: JsonObject, asked_cache_write: '5m' | '1h'
   sum.output_tokens += tokenCount(run.output_tokens)
 }
 
+const INPUT_FIELDS: ReadonlySet<string> = new Set([
+  'input_tokens',
+  'cache_read_input_tokens',
+  'cache_creation_input_tokens',
+  'cache_creation',
+])
+
+/** Some servers leave the input at 0 in all events but one: no message has none. */
+const hasInput = ({ input_tokens, cache_read_input_tokens, cache_creation_input_tokens }: JsonObject): boolean =>
+  [input_tokens, cache_read_input_tokens, cache_creation_input_tokens].some((count) => tokenCount(count) !== 0)
+
 function blank(body: JsonObject): Metered {
   const thinking = isObject(body.thinking) ? body.thinking.type : undefined
   const asksNoThought = thinking === undefined && typeof body.model === 'string' && THINKS_WHEN_ASKED.test(body.model)
@@ -111,6 +122,7 @@ export function readMessageEvents(body: JsonObject): MessageEvents {
   const metered = blank(body)
   const repeats = recognizeRepeats()
   let usage: JsonObject = {}
+  let isOutputTold = false
   let stopped = false
   let ended = false
   let unreadable = false
@@ -118,7 +130,8 @@ export function readMessageEvents(body: JsonObject): MessageEvents {
   /** Totals so far: fields that are set replace what was there, and nothing is added up. */
   const overwrite = (latest: unknown) => {
     if (!isObject(latest)) return
-    usage = { ...usage, ...Object.fromEntries(Object.entries(latest).filter(([, value]) => value !== null)) }
+    const tells = ([name, value]: [string, unknown]) => value !== null && (hasInput(latest) || !INPUT_FIELDS.has(name))
+    usage = { ...usage, ...Object.fromEntries(Object.entries(latest).filter(tells)) }
   }
 
   const read = (event: unknown, json: string | null) => {
@@ -135,6 +148,7 @@ export function readMessageEvents(body: JsonObject): MessageEvents {
       if (json !== null && isObject(block) && block === event.delta) repeats.learn(json, bytes)
     } else if (event.type === 'message_delta') {
       overwrite(event.usage)
+      isOutputTold ||= isObject(event.usage) && typeof event.usage.output_tokens === 'number'
       stopped ||= isObject(event.delta) && typeof event.delta.stop_reason === 'string'
     } else if (event.type === 'message_stop') {
       ended = true
@@ -156,7 +170,7 @@ export function readMessageEvents(body: JsonObject): MessageEvents {
     end(whole) {
       metered.complete = ended && whole && !unreadable && metered.error_class === null
       // What message_start says of the output is a beginning: only a stream that told why it stopped told its usage.
-      if (stopped || ended) readUsage(usage, body, metered)
+      if (isOutputTold && (stopped || ended)) readUsage(usage, body, metered)
       return metered
     },
   }
