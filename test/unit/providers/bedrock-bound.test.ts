@@ -85,7 +85,11 @@ describe('Converse', () => {
     const image = { image: { format: 'png', source: { bytes: 'A'.repeat(20_000) } } }
     const content = user(image, { toolResult: { toolUseId: 'a', content: [image, { json: {} }] } })
     expect(converse(content).input_tokens).toBe(tokensOf({ ...HELLO, ...content }) - 2 * 15_000)
-    expect(converse(content, NOVA).input_tokens).toBe(tokensOf({ ...HELLO, ...content }) - 2 * 10_000 + 300)
+    const tokensOfText = tokensOf({ ...HELLO, ...content }) - 2 * 20_000 + 300
+    // Qwen3-VL reads up to 4,096 by 4,096 pixels, 32 by 32 of them a token: `longest_edge` 16777216, `patch_size` 16 and
+    // `merge_size` 2 of https://huggingface.co/Qwen/Qwen3-VL-235B-A22B-Instruct/blob/main/preprocessor_config.json
+    for (const model of [NOVA, 'qwen.qwen3-vl-235b-a22b'])
+      expect(converse(content, model).input_tokens).toBeGreaterThan(tokensOfText + 2 * (128 * 128 + 2))
   })
 
   test.each([
