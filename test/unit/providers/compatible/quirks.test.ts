@@ -280,6 +280,24 @@ describe('usage, at every chunk boundary', () => {
       expect(meterOnce(chatOf(name), STREAM, true, cut)).toMatchObject({ complete: false, usage: null })
   })
 
+  test.each(['groq', 'deepseek', 'acme'])(
+    'of %s: where its last usage cannot be read, an earlier one is none',
+    (name) => {
+      const [told, odd] = [
+        { prompt_tokens: 10, completion_tokens: 1 },
+        { prompt_tokens: 10, completion_tokens: -900 },
+      ]
+      const stream = bytes(
+        event({ choices: choice('a'), usage: told, x_groq: { usage: told } }),
+        event({ choices: choice('b', 'stop'), usage: odd, x_groq: { usage: odd } }),
+        DONE,
+      )
+      expect(readings(chatOf(name), STREAM, true, stream)).toEqual([
+        expect.objectContaining({ complete: true, usage: null }),
+      ])
+    },
+  )
+
   test('JSON answers too, and what is no count is no usage', () => {
     const answer = (usage: object) => JSON.stringify({ choices: [{ message: { content: 'hi' } }], usage })
     const read = (usage: object) => meterOnce(chatOf('deepseek'), BODY, false, answer(usage)).usage
