@@ -35,6 +35,19 @@ test('reported usage is charged exactly, by the tier that answered', () => {
   expect(charged.kinds).toMatchObject({ cached_input_tokens: 4, reasoning_tokens: 3 })
 })
 
+// https://github.com/mudler/LocalAI/issues/9927
+test('a usage of nothing at all, beside an answer that can be seen, is no usage', () => {
+  expect(charge({ ...METERED, may_hide_output: true, usage: NO_USAGE }, CALL, 100)).toMatchObject({
+    usage: null,
+    usage_source: 'hold',
+  })
+  expect(charge({ ...METERED, usage: NO_USAGE }, CALL, 100)).toMatchObject({ usage_source: 'estimated' })
+  const spoken = { ...NO_USAGE, units: 40 }
+  expect(charge({ ...METERED, usage: spoken }, CALL, 100)).toMatchObject({ usage_source: 'reported' })
+  const images = { ...METERED, seen_output_bytes: 0, usage: NO_USAGE }
+  expect(charge(images, CALL, 100)).toMatchObject({ usage_source: 'reported' })
+})
+
 test('of the usage of many requests the longest one decides which rates apply', () => {
   const usage = { ...NO_USAGE, input_tokens: 3_000 }
   expect(chargeReported(usage, PRICE, null, 1_000).usage.cost_nano_usd).toBe(3_000 * 2_000)
