@@ -87,6 +87,10 @@ describe('a stream', () => {
     expect(streamed({}, delta('a'), chunk({ choices: [], usage: USAGE })).usage).toMatchObject({ output_tokens: 7 })
   })
 
+  test('that went on after its usage, and was cut, has none', () => {
+    expect(streamed({}, chunk({ choices: [], usage: USAGE }), delta('a'), delta('b')).usage).toBeNull()
+  })
+
   test('counts the bytes of all that was generated', () => {
     const calls = chunk({
       choices: [{ index: 0, delta: { tool_calls: [{ id: 'c1', function: { name: 'f', arguments: 'ü' } }] } }],
