@@ -11,8 +11,11 @@ import type { Bound, Edit, JsonObject } from './dialect.ts'
 import { invalidField, readArray, readPositiveInteger, unknownField } from './fields.ts'
 import { TOOL_PREAMBLE_TOKENS, tokensOfBody } from './text-bound.ts'
 
-/** Tokens of an inline image: Claude's (see its messages), and more than any other model here makes of one. */
-const INLINE_IMAGE_TOKENS = { claude: 5_000, other: 10_000 }
+/**
+ * Tokens of an inline image: Claude's (see its messages), and more than any other model here makes of one. Qwen3-VL's are
+ * 16,384: https://huggingface.co/Qwen/Qwen3-VL-235B-A22B-Instruct/blob/main/preprocessor_config.json
+ */
+const INLINE_IMAGE_TOKENS = { claude: 5_000, other: 20_000 }
 
 /** Fields whose cost is known. `guardrailConfig` and `promptVariables` are not among them: both cost by what they hold. */
 const KNOWN_FIELDS = new Set(
