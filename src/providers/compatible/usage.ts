@@ -44,12 +44,14 @@ const asOneHour = (usage: TokenUsage): TokenUsage => ({
 function readUsage(stream: boolean, quirks: Quirks): { push(bytes: Uint8Array): void; end(): TokenUsage | null } {
   if (!stream) {
     const buffer = bufferAnswer()
-    return { push: buffer.push, end: () => usageIn(buffer.end(), quirks) }
+    return { push: buffer.push, end: () => usageIn(buffer.end(), quirks) ?? null }
   }
   let usage: TokenUsage | null = null
   const sse = createSseReader((data) => {
     // Most chunks have none and need no parsing a second time.
-    if (/"usage"\s*:\s*\{/.test(data)) usage = usageIn(parseJsonOrUndefined(data), quirks) ?? usage
+    if (!/"usage"\s*:\s*\{/.test(data)) return
+    const told = usageIn(parseJsonOrUndefined(data), quirks)
+    if (told !== undefined) usage = told
   })
   return {
     push: sse.push,
@@ -60,10 +62,11 @@ function readUsage(stream: boolean, quirks: Quirks): { push(bytes: Uint8Array): 
   }
 }
 
-function usageIn(answer: unknown, { usage_at, cached_tokens_at }: Quirks): TokenUsage | null {
+/** Undefined where there is none, null where it cannot be read. */
+function usageIn(answer: unknown, { usage_at, cached_tokens_at }: Quirks): TokenUsage | null | undefined {
   const elsewhere = usage_at === null ? undefined : valueAt(answer, usage_at)
   const usage = isObject(elsewhere) ? elsewhere : valueAt(answer, 'usage')
-  if (!isObject(usage)) return null
+  if (!isObject(usage)) return undefined
   const cached = cached_tokens_at === null ? undefined : valueAt(usage, cached_tokens_at)
   if (cached === undefined) return readChatUsage(usage)
   const details = isObject(usage.prompt_tokens_details) ? usage.prompt_tokens_details : {}
