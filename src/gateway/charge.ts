@@ -36,7 +36,8 @@ export function charge(
   { quote, price, bound }: Quoted,
   granted_output_tokens: number | null,
 ): CallCharge {
-  if (metered.usage) return chargeReported(metered.usage, price, metered.service_tier)
+  if (metered.usage && !isBlank(metered.usage, metered))
+    return chargeReported(metered.usage, price, metered.service_tier)
   // Operations that use nothing.
   if (bound === null) return chargeReported(NO_USAGE, null, null)
   const { input_tokens, output } = quote
@@ -54,6 +55,11 @@ export function charge(
     usage_source: 'estimated',
     kinds: {},
   }
+}
+
+/** What can be seen was not made of nothing: some servers tell zeros where they did not count. */
+function isBlank(usage: TokenUsage, { seen_output_bytes }: Metered): boolean {
+  return seen_output_bytes > 0 && Object.values(usage).every((count) => count === 0)
 }
 
 /** What the provider says it was, by the tier that answered. */
