@@ -101,6 +101,8 @@ function meterStream(body: JsonObject, expected: Expected): Meter {
       if (typeof part.finish_reason === 'string') finished.add(part.index)
       if (parts.length === 1 && isObject(part.delta)) repeats.learn(json, bytes)
     }
+    // What comes after a usage is not in it.
+    if (parts.length > 0) usageIsFinal = false
     if (isObject(chunk.usage)) {
       usage = readChatUsage(chunk.usage)
       usageIsFinal = parts.length === 0
