@@ -3,7 +3,7 @@
 
 import { type GatewayError, isRefusal } from '../errors.ts'
 import { isObject, PLAIN_BOUND } from './answer.ts'
-import { type BedrockModel, TEMPLATE_TOKENS } from './bedrock-model.ts'
+import { type BedrockModel, type Family, TEMPLATE_TOKENS } from './bedrock-model.ts'
 import { dearestTier, isUnpriced, tierOf } from './bedrock-tier.ts'
 import { dearestCacheWrite } from './cache-ttl.ts'
 import { findOpenContent, type ReadBlock } from './content-walk.ts'
@@ -11,11 +11,15 @@ import type { Bound, Edit, JsonObject } from './dialect.ts'
 import { invalidField, readArray, readPositiveInteger, unknownField } from './fields.ts'
 import { TOOL_PREAMBLE_TOKENS, tokensOfBody } from './text-bound.ts'
 
-/**
- * Tokens of an inline image: Claude's (see its messages), and more than any other model here makes of one. Qwen3-VL's are
- * 16,384: https://huggingface.co/Qwen/Qwen3-VL-235B-A22B-Instruct/blob/main/preprocessor_config.json
- */
-const INLINE_IMAGE_TOKENS = { claude: 5_000, other: 20_000 }
+/** More tokens than these families make of an inline image. Claude's: see its messages. */
+const INLINE_IMAGE_TOKENS: Partial<Record<Family, number>> = {
+  claude: 5_000,
+  nova: 10_000,
+  llama: 10_000,
+  mistral: 10_000,
+}
+/** Qwen3-VL's are 16,384: https://huggingface.co/Qwen/Qwen3-VL-235B-A22B-Instruct/blob/main/preprocessor_config.json */
+const OTHER_IMAGE_TOKENS = 20_000
 
 /** Fields whose cost is known. `guardrailConfig` and `promptVariables` are not among them: both cost by what they hold. */
 const KNOWN_FIELDS = new Set(
@@ -43,7 +47,7 @@ export function readConverseBound(body: JsonObject, bytes: number, model: Bedroc
   const tools = readTools(body.toolConfig)
   if (isRefusal(tools)) return tools
 
-  const media = readMedia(body, model.family === 'claude' ? INLINE_IMAGE_TOKENS.claude : INLINE_IMAGE_TOKENS.other)
+  const media = readMedia(body, (model.family && INLINE_IMAGE_TOKENS[model.family]) ?? OTHER_IMAGE_TOKENS)
   const formatted = body.outputConfig || modelFields(body).output_config ? TOOL_PREAMBLE_TOKENS : 0
   const template = model.family === 'claude' ? 0 : TEMPLATE_TOKENS
   return {

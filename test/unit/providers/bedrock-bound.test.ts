@@ -88,8 +88,9 @@ describe('Converse', () => {
     const tokensOfText = tokensOf({ ...HELLO, ...content }) - 2 * 20_000 + 300
     // Qwen3-VL reads up to 4,096 by 4,096 pixels, 32 by 32 of them a token: `longest_edge` 16777216, `patch_size` 16 and
     // `merge_size` 2 of https://huggingface.co/Qwen/Qwen3-VL-235B-A22B-Instruct/blob/main/preprocessor_config.json
-    for (const model of [NOVA, 'qwen.qwen3-vl-235b-a22b'])
+    for (const model of ['qwen.qwen3-vl-235b-a22b', 'acme.new-v1:0'])
       expect(converse(content, model).input_tokens).toBeGreaterThan(tokensOfText + 2 * (128 * 128 + 2))
+    expect(converse(content, NOVA).input_tokens).toBe(tokensOfText + 2 * 10_000)
   })
 
   test.each([
