@@ -3,7 +3,7 @@
 
 import type { IncomingHttpHeaders } from 'node:http'
 import { json, type Script } from './fake-script.ts'
-import { type Body, isBody, lastUserText, promptTokens, randomId, type Said, say } from './fake-text.ts'
+import { type Body, isBody, lastUserText, parseBody, promptTokens, randomId, type Said, say } from './fake-text.ts'
 
 export const GOOGLE_CREDENTIAL = 'goog-fake'
 /** Stands for the key of a caller who brings one. */
@@ -43,7 +43,7 @@ export function answerGemini(method: string, url: URL, headers: IncomingHttpHead
   const notFound = googleRefusal(404, 'NOT_FOUND', `models/${id} is not found for API version v1beta`)
   if (!MODELS.includes(id)) return notFound
   if (method === 'GET' && verb === '') return json(model(id))
-  const body = parse(bytes)
+  const body = parseBody(bytes)
   if (method !== 'POST') return notFound
   if (!body) return googleRefusal(400, 'INVALID_ARGUMENT', 'Invalid JSON payload received.')
   if (verb === 'countTokens') return json({ totalTokens: promptTokens(bytes.length) })
@@ -133,12 +133,3 @@ function bodyIn(body: Body, ...names: string[]): Body {
 }
 
 const listOf = (value: unknown): unknown[] => (value == null ? [] : Array.isArray(value) ? value : [value])
-
-function parse(bytes: Buffer): Body | null {
-  try {
-    const value: unknown = JSON.parse(bytes.toString())
-    return isBody(value) ? value : null
-  } catch {
-    return null
-  }
-}

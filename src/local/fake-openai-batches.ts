@@ -1,9 +1,9 @@
 // OpenAI's files and batches. A batch is running when it is asked for once, and done after that.
 // https://platform.openai.com/docs/api-reference/batch
 
-import { type FakeFile, memory, missing, parseBody, parseForm, refusal, unparsed } from './fake-openai-wire.ts'
+import { type FakeFile, memory, missing, parseForm, refusal, unparsed } from './fake-openai-wire.ts'
 import { json, type Script } from './fake-script.ts'
-import { type Body, randomId } from './fake-text.ts'
+import { type Body, parseBody, randomId } from './fake-text.ts'
 
 const files = memory<FakeFile & { purpose: string }>()
 const batches = memory<{ batch: Body; polls: number }>()

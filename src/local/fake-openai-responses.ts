@@ -2,9 +2,9 @@
 // bills the worst that its answer may cost: a token for each byte, the whole output bound, every search, every round.
 // https://platform.openai.com/docs/api-reference/responses
 
-import { events, memory, missing, parseBody, refusal, unparsed } from './fake-openai-wire.ts'
+import { events, memory, missing, refusal, unparsed } from './fake-openai-wire.ts'
 import { json, type Script } from './fake-script.ts'
-import { type Body, isBody, lastUserText, randomId, say } from './fake-text.ts'
+import { type Body, isBody, lastUserText, parseBody, randomId, say } from './fake-text.ts'
 
 /** What each search, each stored context and each image adds to the input. */
 const FOUND_TOKENS = 2_000

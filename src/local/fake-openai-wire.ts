@@ -1,7 +1,6 @@
 // What the fake OpenAI's APIs share: its error envelope, its forms, and what it remembers.
 
 import { json, type Script } from './fake-script.ts'
-import { type Body, isBody } from './fake-text.ts'
 
 export interface Fault {
   param?: string | null
@@ -29,15 +28,6 @@ export function tooLong(model: unknown, tokens: number, param: string): Script |
   if (tokens <= window) return null
   const message = `This model's maximum context length is ${window} tokens. However, your ${param} resulted in ${tokens} tokens. Please reduce the length of the ${param}.`
   return refusal(400, message, { param, code: 'context_length_exceeded' })
-}
-
-export function parseBody(bytes: Buffer): Body | null {
-  try {
-    const value: unknown = JSON.parse(bytes.toString())
-    return isBody(value) ? value : null
-  } catch {
-    return null
-  }
 }
 
 export interface FakeFile {

@@ -5,9 +5,9 @@ import { keepFiles, runBatches } from './fake-openai-batches.ts'
 import { makeImages, speak, transcribe } from './fake-openai-media.ts'
 import { respond, storedResponse } from './fake-openai-responses.ts'
 import { completeText, embed, moderate } from './fake-openai-texts.ts'
-import { missing, parseBody, refusal, tooLong, unparsed } from './fake-openai-wire.ts'
+import { missing, refusal, tooLong, unparsed } from './fake-openai-wire.ts'
 import { json, type Script } from './fake-script.ts'
-import { type Body, isBody, lastUserText, promptTokens, randomId, type Said, say } from './fake-text.ts'
+import { type Body, isBody, lastUserText, parseBody, promptTokens, randomId, type Said, say } from './fake-text.ts'
 
 export const OPENAI_CREDENTIAL = 'sk-fake'
 /** Stands for the key of a caller who brings one. */

@@ -59,3 +59,13 @@ export function randomId(prefix: string, length: number): string {
 export function isBody(value: unknown): value is Body {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
+
+/** Null for what is no JSON object. */
+export function parseBody(text: Buffer | string): Body | null {
+  try {
+    const value: unknown = JSON.parse(text.toString())
+    return isBody(value) ? value : null
+  } catch {
+    return null
+  }
+}
