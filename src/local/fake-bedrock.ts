@@ -6,7 +6,20 @@ import { jsonFrame } from '../providers/eventstream.ts'
 import { answerMessage } from './fake-anthropic.ts'
 import { json, type Script } from './fake-script.ts'
 import { isSigned } from './fake-sigv4.ts'
-import { type Body, isBody, lastUserText, promptTokens, randomId, type Said, say } from './fake-text.ts'
+import {
+  at,
+  type Body,
+  type Choice,
+  isBody,
+  lastUserText,
+  parseBody,
+  promptTokens,
+  randomId,
+  type Said,
+  say,
+  schemaOf,
+  type Tool,
+} from './fake-text.ts'
 
 export const BEDROCK_CREDENTIAL = 'bedrock-api-key-fake'
 export const AWS_KEYS = { id: 'AKIAFAKEFAKEFAKEFAKE', secret: 'fake/secret+of+the+gateway' }
@@ -58,7 +71,13 @@ const padding = (text: string) => 'abcdefghijklmnopqrstuvwxyz'.slice(0, 4 + (tex
 function converse(body: Body, size: number, streams: boolean): Script {
   if (!Array.isArray(body.messages)) return refusal(400, 'ValidationException', 'messages is required')
   const config = isBody(body.inferenceConfig) ? body.inferenceConfig : {}
-  const said = say(toolsOf(body), lastUserText(body.messages), boundOf(config.maxTokens))
+  const said = say({
+    userText: lastUserText(body.messages),
+    tools: toolsOf(body),
+    choice: choiceOf(at(body.toolConfig, 'toolChoice')),
+    schema: schemaIn(body),
+    bound: boundOf(config.maxTokens),
+  })
   const stopReason = said.truncated ? 'max_tokens' : said.tool ? 'tool_use' : 'end_turn'
   const input = promptTokens(size)
   const output = said.pieces.length
@@ -156,7 +175,7 @@ interface Spoken {
 const FAMILIES: Record<string, (body: Body, input: number) => Spoken> = {
   'amazon.nova-': (body, inputTokens) => {
     const config = isBody(body.inferenceConfig) ? body.inferenceConfig : {}
-    const said = say([], lastUserText(body.messages), boundOf(config.maxTokens ?? config.max_new_tokens))
+    const said = say({ bound: boundOf(config.maxTokens ?? config.max_new_tokens) })
     const outputTokens = said.pieces.length
     const usage = { inputTokens, outputTokens, totalTokens: inputTokens + outputTokens, cacheReadInputTokenCount: 0 }
     const message = { role: 'assistant', content: [{ text: said.pieces.join('') }] }
@@ -175,14 +194,14 @@ const FAMILIES: Record<string, (body: Body, input: number) => Spoken> = {
   }),
   'amazon.titan-text': (body, inputTextTokenCount) => {
     const config = isBody(body.textGenerationConfig) ? body.textGenerationConfig : {}
-    const said = say([], '', boundOf(config.maxTokenCount))
+    const said = say({ bound: boundOf(config.maxTokenCount) })
     const completionReason = said.truncated ? 'LENGTH' : 'FINISH'
     const result = { tokenCount: said.pieces.length, outputText: said.pieces.join(''), completionReason }
     const chunks = said.pieces.map((outputText, index) => ({ outputText, index, inputTextTokenCount }))
     return { answer: { inputTextTokenCount, results: [result] }, chunks, output: said.pieces.length }
   },
   'meta.llama': (body, prompt_token_count) => {
-    const said = say([], '', boundOf(body.max_gen_len))
+    const said = say({ bound: boundOf(body.max_gen_len) })
     const stop_reason = said.truncated ? 'length' : 'stop'
     const generation_token_count = said.pieces.length
     return {
@@ -191,9 +210,9 @@ const FAMILIES: Record<string, (body: Body, input: number) => Spoken> = {
       output: generation_token_count,
     }
   },
-  'mistral.': (body) => outputs(say([], '', boundOf(body.max_tokens))),
+  'mistral.': (body) => outputs(say({ bound: boundOf(body.max_tokens) })),
   'cohere.command': (body) => {
-    const said = say([], '', boundOf(body.max_tokens))
+    const said = say({ bound: boundOf(body.max_tokens) })
     return { ...outputs(said), answer: { generations: [{ text: said.pieces.join(''), finish_reason: 'COMPLETE' }] } }
   },
   'cohere.embed': () => ({
@@ -214,7 +233,20 @@ function outputs({ pieces, truncated }: Said): Spoken {
 
 const boundOf = (value: unknown) => (typeof value === 'number' ? value : null)
 
-function toolsOf({ toolConfig }: Body): { name: string; schema: unknown }[] {
+function choiceOf(toolChoice: unknown): Choice {
+  const name = at(toolChoice, 'tool', 'name')
+  if (typeof name === 'string') return [name]
+  return at(toolChoice, 'any') ? 'required' : 'auto'
+}
+
+/** Converse's own is in a text; Claude's is among its own fields. */
+function schemaIn({ outputConfig, additionalModelRequestFields }: Body): unknown {
+  const schema = at(outputConfig, 'textFormat', 'structure', 'jsonSchema', 'schema')
+  if (typeof schema === 'string') return parseBody(schema)
+  return schemaOf(at(additionalModelRequestFields, 'output_config', 'format'))
+}
+
+function toolsOf({ toolConfig }: Body): Tool[] {
   const tools = isBody(toolConfig) && Array.isArray(toolConfig.tools) ? toolConfig.tools : []
   return tools.flatMap((tool) => {
     const spec = isBody(tool) ? tool.toolSpec : null

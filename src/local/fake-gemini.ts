@@ -3,7 +3,19 @@
 
 import type { IncomingHttpHeaders } from 'node:http'
 import { json, type Script } from './fake-script.ts'
-import { type Body, isBody, lastUserText, parseBody, promptTokens, randomId, type Said, say } from './fake-text.ts'
+import {
+  ANY_OBJECT,
+  type Body,
+  type Choice,
+  isBody,
+  lastUserText,
+  parseBody,
+  promptTokens,
+  randomId,
+  type Said,
+  say,
+  type Tool,
+} from './fake-text.ts'
 
 export const GOOGLE_CREDENTIAL = 'goog-fake'
 /** Stands for the key of a caller who brings one. */
@@ -62,7 +74,13 @@ function generate(id: string, body: Body, bytes: Buffer, alt: string | null): Sc
   if (max !== undefined && !(Number.isInteger(max) && Number(max) >= 1)) {
     return googleRefusal(400, 'INVALID_ARGUMENT', 'max_output_tokens must be positive.')
   }
-  const said = say(toolsOf(body), textOf(body.contents), typeof max === 'number' ? max : null)
+  const said = say({
+    userText: textOf(body.contents),
+    tools: toolsOf(body),
+    choice: choiceOf(body),
+    schema: schemaIn(config),
+    bound: typeof max === 'number' ? max : null,
+  })
   const candidates = Number(config.candidateCount ?? config.candidate_count ?? 1)
   const responseId = randomId('', 22)
   const chunk = (pieces: string[], soFar: number, finish: boolean) => ({
@@ -117,7 +135,22 @@ function textOf(contents: unknown): string {
   return lastUserText(messages)
 }
 
-function toolsOf(body: Body): { name: string; schema: unknown }[] {
+function choiceOf(body: Body): Choice {
+  const toolConfig = bodyIn(body, 'toolConfig', 'tool_config')
+  const { mode, ...config } = bodyIn(toolConfig, 'functionCallingConfig', 'function_calling_config')
+  const names = listOf(config.allowedFunctionNames ?? config.allowed_function_names).map(String)
+  if (mode === 'ANY') return names.length > 0 ? names : 'required'
+  return mode === 'NONE' ? 'none' : 'auto'
+}
+
+function schemaIn(config: Body): unknown {
+  const schema =
+    config.responseSchema ?? config.response_schema ?? config.responseJsonSchema ?? config._responseJsonSchema
+  const type = config.responseMimeType ?? config.response_mime_type
+  return schema ?? (type === 'application/json' ? ANY_OBJECT : undefined)
+}
+
+function toolsOf(body: Body): Tool[] {
   return listOf(body.tools).flatMap((tool) =>
     (isBody(tool) ? listOf(tool.functionDeclarations) : []).flatMap((declared) =>
       isBody(declared) && typeof declared.name === 'string'

@@ -2,9 +2,9 @@
 // bills the worst that its answer may cost: a token for each byte, the whole output bound, every search, every round.
 // https://platform.openai.com/docs/api-reference/responses
 
-import { events, memory, missing, refusal, unparsed } from './fake-openai-wire.ts'
+import { choiceOf, events, memory, missing, refusal, unparsed } from './fake-openai-wire.ts'
 import { json, type Script } from './fake-script.ts'
-import { type Body, isBody, lastUserText, parseBody, randomId, say } from './fake-text.ts'
+import { at, type Body, isBody, lastUserText, parseBody, randomId, say, schemaOf, type Tool } from './fake-text.ts'
 
 /** What each search, each stored context and each image adds to the input. */
 const FOUND_TOKENS = 2_000
@@ -27,7 +27,14 @@ export function respond(bytes: Buffer): Script {
     })
 
   const items = typeof body.input === 'string' ? [{ role: 'user', content: body.input }] : body.input
-  const said = say(toolsOf(body), lastUserText(items), typeof bound === 'number' ? bound : null)
+  const format = at(body.text, 'format') ?? { type: 'text' }
+  const said = say({
+    userText: lastUserText(items),
+    tools: toolsOf(body),
+    choice: choiceOf(body.tool_choice),
+    schema: schemaOf(format),
+    bound: typeof bound === 'number' ? bound : null,
+  })
   const searches = searchesOf(body)
   const rounds = searches.length + 1
   const stored = body.previous_response_id || body.conversation ? STORED_TOKENS : 0
@@ -69,8 +76,8 @@ export function respond(bytes: Buffer): Script {
     service_tier: body.service_tier === 'auto' || !body.service_tier ? 'default' : body.service_tier,
     store: body.store !== false,
     temperature: 1,
-    text: { format: { type: 'text' } },
-    tool_choice: 'auto',
+    text: { format },
+    tool_choice: body.tool_choice ?? 'auto',
     tools: body.tools ?? [],
     top_p: 1,
     truncation: 'disabled',
@@ -177,7 +184,7 @@ function searchesOf(body: Body): Body[] {
   }))
 }
 
-function toolsOf(body: Body): { name: string; schema: unknown }[] {
+function toolsOf(body: Body): Tool[] {
   const tools = Array.isArray(body.tools) ? body.tools : []
   return tools.flatMap((tool) =>
     isBody(tool) && tool.type === 'function' && typeof tool.name === 'string'

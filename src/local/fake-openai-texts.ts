@@ -10,7 +10,7 @@ export function completeText(bytes: Buffer): Script {
   if (!body) return unparsed()
   if (typeof body.model !== 'string') return missing('model')
   const bound = typeof body.max_tokens === 'number' ? body.max_tokens : 16
-  const { pieces, truncated } = say([], '', bound)
+  const { pieces, truncated } = say({ bound })
   const prompts = countInputs(body.prompt ?? '')
   const n = Number(body.n ?? 1)
   const usage = usageOf(bytes, bound * Math.max(n, Number(body.best_of ?? 1)) * prompts)

@@ -1,6 +1,7 @@
 // What the fake OpenAI's APIs share: its error envelope, its forms, and what it remembers.
 
 import { json, type Script } from './fake-script.ts'
+import { at, type Choice } from './fake-text.ts'
 
 export interface Fault {
   param?: string | null
@@ -28,6 +29,13 @@ export function tooLong(model: unknown, tokens: number, param: string): Script |
   if (tokens <= window) return null
   const message = `This model's maximum context length is ${window} tokens. However, your ${param} resulted in ${tokens} tokens. Please reduce the length of the ${param}.`
   return refusal(400, message, { param, code: 'context_length_exceeded' })
+}
+
+/** Of chat completions, which have the name within `function`, and of responses. */
+export function choiceOf(tool_choice: unknown): Choice {
+  if (tool_choice === 'none' || tool_choice === 'required') return tool_choice
+  const name = at(tool_choice, 'function', 'name') ?? at(tool_choice, 'name')
+  return typeof name === 'string' ? [name] : 'auto'
 }
 
 export interface FakeFile {

@@ -5,9 +5,20 @@ import { keepFiles, runBatches } from './fake-openai-batches.ts'
 import { makeImages, speak, transcribe } from './fake-openai-media.ts'
 import { respond, storedResponse } from './fake-openai-responses.ts'
 import { completeText, embed, moderate } from './fake-openai-texts.ts'
-import { missing, refusal, tooLong, unparsed } from './fake-openai-wire.ts'
+import { choiceOf, missing, refusal, tooLong, unparsed } from './fake-openai-wire.ts'
 import { json, type Script } from './fake-script.ts'
-import { type Body, isBody, lastUserText, parseBody, promptTokens, randomId, type Said, say } from './fake-text.ts'
+import {
+  type Body,
+  isBody,
+  lastUserText,
+  parseBody,
+  promptTokens,
+  randomId,
+  type Said,
+  say,
+  schemaOf,
+  type Tool,
+} from './fake-text.ts'
 
 export const OPENAI_CREDENTIAL = 'sk-fake'
 /** Stands for the key of a caller who brings one. */
@@ -112,7 +123,13 @@ function complete(bytes: Buffer): Script {
   const long = tooLong(body.model, prompt_tokens, 'messages')
   if (long) return long
   const bound = body.max_completion_tokens ?? body.max_tokens
-  const said = say(toolsOf(body), lastUserText(body.messages), typeof bound === 'number' ? bound : null)
+  const said = say({
+    userText: lastUserText(body.messages),
+    tools: toolsOf(body),
+    choice: choiceOf(body.tool_choice),
+    schema: schemaOf(body.response_format),
+    bound: typeof bound === 'number' ? bound : null,
+  })
   const choices = Number(body.n ?? 1)
   const completion_tokens = said.pieces.length * choices
   const usage = {
@@ -187,7 +204,7 @@ function streamed(body: Body, common: Body, said: Said, indexes: number[], usage
   }
 }
 
-function toolsOf(body: Body): { name: string; schema: unknown }[] {
+function toolsOf(body: Body): Tool[] {
   const tools = Array.isArray(body.tools) ? body.tools : []
   return tools.flatMap((tool) =>
     isBody(tool) && isBody(tool.function) && typeof tool.function.name === 'string'

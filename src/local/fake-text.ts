@@ -1,4 +1,4 @@
-// What the fake model says, and the small things that both fake dialects need. One piece is one token.
+// What the fake model says, and the small things that all fake dialects need. One piece is one token.
 
 import { randomBytes } from 'node:crypto'
 
@@ -14,12 +14,37 @@ export interface Said {
   tool: string | null
 }
 
-/** @param bound the request's output bound in tokens; null for none. */
-export function say(tools: { name: string; schema: unknown }[], lastUserText: string, bound: number | null): Said {
-  const tool = /\btool\b/i.test(lastUserText) ? tools[0] : undefined
-  const full = tool ? JSON.stringify(argumentsFor(tool.schema)).match(/.{1,4}/gsu) : SENTENCE.match(/\s*\S+/g)
-  const pieces = (full ?? []).slice(0, bound ?? undefined)
-  return { pieces, truncated: pieces.length < (full ?? []).length, tool: tool?.name ?? null }
+export interface Tool {
+  name: string
+  schema: unknown
+}
+
+/** Whether the model may call a tool, must not, must, or must call one of these. */
+export type Choice = 'auto' | 'none' | 'required' | string[]
+
+export interface Asked {
+  /** A model that may call a tool does where this holds the word "tool". */
+  userText?: string
+  tools?: Tool[]
+  choice?: Choice
+  /** The text is JSON of this schema; undefined for plain text. */
+  schema?: unknown
+  /** The output bound in tokens; null for none. */
+  bound: number | null
+}
+
+export function say({ userText = '', tools = [], choice = 'auto', schema, bound }: Asked): Said {
+  const tool = choose(tools, choice, userText)
+  const value = tool ? argumentsFor(tool.schema) : isBody(schema) ? valueFor(schema) : undefined
+  const full = (value === undefined ? SENTENCE.match(/\s*\S+/g) : JSON.stringify(value).match(/.{1,4}/gsu)) ?? []
+  const pieces = full.slice(0, bound ?? undefined)
+  return { pieces, truncated: pieces.length < full.length, tool: tool?.name ?? null }
+}
+
+function choose(tools: Tool[], choice: Choice, userText: string): Tool | undefined {
+  if (choice === 'none') return undefined
+  if (choice === 'auto') return /\btool\b/i.test(userText) ? tools[0] : undefined
+  return choice === 'required' ? tools[0] : tools.find(({ name }) => choice.includes(name))
 }
 
 /** The text of the last message whose role is `user`, in either dialect. */
@@ -33,17 +58,68 @@ export function lastUserText(messages: unknown): string {
   return parts.map((part) => (isBody(part) && typeof part.text === 'string' ? part.text : '')).join(' ')
 }
 
-function argumentsFor(schema: unknown): Body {
-  const properties = isBody(schema) && isBody(schema.properties) ? schema.properties : {}
-  return Object.fromEntries(Object.entries(properties).map(([name, property]) => [name, valueFor(property)]))
+/** Where any JSON object will do. */
+export const ANY_OBJECT = { type: 'object', properties: { city: { type: 'string' } } }
+
+/** The schema in `response_format`, `text.format` or `output_config.format`; undefined where it asks for text. */
+export function schemaOf(format: unknown): unknown {
+  if (at(format, 'type') === 'json_object') return ANY_OBJECT
+  return at(format, 'json_schema', 'schema') ?? at(format, 'schema')
 }
 
-function valueFor(property: unknown): unknown {
-  if (!isBody(property)) return null
-  if (Array.isArray(property.enum)) return property.enum[0]
-  if (property.type === 'object') return argumentsFor(property)
-  return { string: 'Paris', integer: 3, number: 1.5, boolean: true, array: [] }[String(property.type)] ?? null
+const FORMATS = new Map<unknown, string>([
+  ['date-time', '2026-11-21T00:00:00Z'],
+  ['date', '2026-11-21'],
+  ['email', 'ada@example.com'],
+  ['uri', 'https://example.com/'],
+  ['uuid', '00000000-0000-4000-8000-000000000000'],
+])
+const MOST_ITEMS = 10
+
+function argumentsFor(schema: unknown): Body {
+  const value = valueFor(schema)
+  return isBody(value) ? value : {}
 }
+
+/**
+ * A value of a schema in JSON Schema's words or in Gemini's capitals; null where it has none.
+ * @param open references that are being followed: a schema within itself would have no end
+ */
+function valueFor(schema: unknown, root = schema, open: string[] = []): unknown {
+  if (!isBody(schema)) return null
+  const { $ref } = schema
+  if (typeof $ref === 'string')
+    return open.includes($ref) ? null : valueFor(at(root, ...$ref.split('/').slice(1)), root, [...open, $ref])
+  if ('const' in schema) return schema.const
+  if (Array.isArray(schema.enum)) return schema.enum[0] ?? null
+  const properties = isBody(schema.properties) ? schema.properties : {}
+  const type = [schema.type].flat()[0] ?? ('properties' in schema ? 'object' : null)
+  switch (String(type).toLowerCase()) {
+    case 'object':
+      return Object.fromEntries(Object.entries(properties).map(([name, one]) => [name, valueFor(one, root, open)]))
+    case 'array': {
+      const item = valueFor(schema.items, root, open)
+      // One that nothing asks for, too: clients leave `minItems` out of what they send to some providers.
+      const length = Math.min(Number(schema.minItems ?? (item === null ? 0 : 1)), MOST_ITEMS)
+      return Array.from({ length }, () => item)
+    }
+    case 'string':
+      return FORMATS.get(schema.format) ?? 'Paris'
+    case 'integer':
+      return within(schema, 3)
+    case 'number':
+      return within(schema, 1.5)
+    case 'boolean':
+      return true
+    default: {
+      const branches = [schema.anyOf, schema.oneOf, schema.allOf].find(Array.isArray)
+      return valueFor(branches?.[0], root, open)
+    }
+  }
+}
+
+const within = ({ minimum = -Infinity, maximum = Infinity }: Body, value: number) =>
+  Math.min(Math.max(value, Number(minimum)), Number(maximum))
 
 /** An upper bound of nothing real: a quarter of the body's bytes, at least one. */
 export function promptTokens(bytes: number): number {
@@ -58,6 +134,11 @@ export function randomId(prefix: string, length: number): string {
 
 export function isBody(value: unknown): value is Body {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** What is below a path of names; undefined where the path ends early. */
+export function at(value: unknown, ...path: string[]): unknown {
+  return path.reduce((within, name) => (isBody(within) ? within[name] : undefined), value)
 }
 
 /** Null for what is no JSON object. */

@@ -2,7 +2,9 @@
 
 import type Anthropic from '@anthropic-ai/sdk'
 import { APIError, AuthenticationError, BadRequestError, NotFoundError, PermissionDeniedError } from '@anthropic-ai/sdk'
+import { zodOutputFormat } from '@anthropic-ai/sdk/helpers/zod'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { z } from 'zod'
 import { json } from '../../src/local/fake-script.ts'
 import {
   answerWith,
@@ -85,6 +87,31 @@ describe('answers', () => {
     expect(answer.content[0]).toMatchObject(wanted)
     expect(streamed.content[0]).toMatchObject(wanted)
     expect(gateway.provider.requests.map(({ body }) => body.toString())).toEqual(attempts.map(({ body }) => body))
+  })
+
+  test('structured output is parsed, as JSON and from a stream', async () => {
+    const capped = await gateway.admin.user(GENEROUS)
+    const { client } = anthropicOf(gateway, capped.key)
+    const format = zodOutputFormat(z.object({ city: z.string(), days: z.int() }))
+    const wanted = { city: 'Paris', days: 3 }
+    const body = { ...HELLO, output_config: { format } }
+    expect((await client.messages.parse(body)).parsed_output).toEqual(wanted)
+    expect((await client.messages.stream(body).finalMessage()).parsed_output).toEqual(wanted)
+    const answer = await post(gateway, 'anthropic', capped.key, { ...HELLO, output_format: format })
+    expect(await answer.json()).toMatchObject({ content: [{ text: JSON.stringify(wanted) }] })
+  })
+
+  test.each([
+    [{ type: 'any' }, 'weather'],
+    [{ type: 'tool', name: 'other' }, 'other'],
+    [{ type: 'none' }, undefined],
+  ] as const)('a tool_choice of %j calls %s', async (tool_choice, name) => {
+    const tools = [TOOL, { ...TOOL, name: 'other' }]
+    const { client } = anthropicOf(gateway, user.key)
+    const { content } = await client.messages.create({ ...HELLO, tools, tool_choice })
+    expect(content).toMatchObject([
+      name ? { type: 'tool_use', name, input: { city: 'Paris', days: 3 } } : { type: 'text' },
+    ])
   })
 
   test('an image as base64 reaches the provider untouched', async () => {

@@ -139,6 +139,35 @@ describe('answers', () => {
     expect((await capOf(gateway, id)).held).toEqual(NOTHING_USED)
   })
 
+  const SCHEMA = { type: 'object', properties: { days: { type: 'integer' } } }
+
+  test('Converse: structured output, asked for in Bedrock’s words and in Claude’s, whole and streamed', async () => {
+    const structure = { jsonSchema: { schema: JSON.stringify(SCHEMA) } }
+    const format = { type: 'json_schema', schema: SCHEMA }
+    for (const input of [
+      { outputConfig: { textFormat: { type: 'json_schema' as const, structure } } },
+      { additionalModelRequestFields: { output_config: { format } } },
+    ]) {
+      const { output } = await bedrockOf(gateway, user.key).client.send(new ConverseCommand({ ...HELLO, ...input }))
+      expect(output?.message?.content).toEqual([{ text: '{"days":3}' }])
+      expect((await streamed(user.key, input)).text).toBe('{"days":3}')
+    }
+  })
+
+  test.each([
+    [{ any: {} }, 'weather'],
+    [{ tool: { name: 'other' } }, 'other'],
+    [{ auto: {} }, undefined],
+  ])('Converse: a toolChoice of %j calls %s', async (toolChoice, name) => {
+    const tools = ['weather', 'other'].map((name) => ({ toolSpec: { name, inputSchema: { json: SCHEMA } } }))
+    const toolConfig = { tools, toolChoice } as ConverseCommandInput['toolConfig']
+    const { client } = bedrockOf(gateway, user.key)
+    const { output } = await client.send(new ConverseCommand({ ...HELLO, toolConfig }))
+    expect(output?.message?.content?.[0]?.toolUse).toEqual(
+      name && expect.objectContaining({ name, input: { days: 3 } }),
+    )
+  })
+
   test('InvokeModel of Claude, whole and streamed', async () => {
     const { id, key } = await gateway.admin.user(GENEROUS)
     const { body } = await bedrockOf(gateway, key).client.send(new InvokeModelCommand(invokeInput(CLAUDE_BODY)))

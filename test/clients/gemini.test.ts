@@ -1,6 +1,6 @@
 // What the official Gemini client sees through Tollgate, and what the provider sees of it.
 
-import { ApiError, GoogleGenAI } from '@google/genai'
+import { ApiError, FunctionCallingConfigMode, GoogleGenAI, Type } from '@google/genai'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { CUT, inPieces } from '../../src/local/fake-script.ts'
 import {
@@ -118,6 +118,28 @@ describe('answers', () => {
     ]
     const answer = await client.models.generateContent({ model: MODEL, contents: 'use the tool', config: { tools } })
     expect(answer.functionCalls?.[0]).toMatchObject({ name: 'weather', args: { city: 'Paris' } })
+  })
+
+  test.each([
+    [{ responseSchema: { type: Type.OBJECT, properties: { days: { type: Type.INTEGER } } } }, { days: 3 }],
+    [{ responseJsonSchema: { type: 'object', properties: { days: { type: 'integer' } } } }, { days: 3 }],
+    [{}, { city: 'Paris' }],
+  ])('JSON of %j is answered, whole and streamed', async (format, wanted) => {
+    const config = { ...format, responseMimeType: 'application/json' }
+    const answer = await clientOf(user.key).models.generateContent({ ...HELLO, config })
+    expect(JSON.parse(answer.text ?? '')).toEqual(wanted)
+    expect(JSON.parse((await streamed(user.key, config)).text)).toEqual(wanted)
+  })
+
+  test.each([
+    [{ mode: FunctionCallingConfigMode.ANY }, 'weather'],
+    [{ mode: FunctionCallingConfigMode.ANY, allowedFunctionNames: ['other'] }, 'other'],
+    [{ mode: FunctionCallingConfigMode.NONE }, undefined],
+  ])('a functionCallingConfig of %j calls %s', async (functionCallingConfig, name) => {
+    const tools = [{ functionDeclarations: [{ name: 'weather' }, { name: 'other' }] }]
+    const config = { tools, toolConfig: { functionCallingConfig } }
+    const answer = await clientOf(user.key).models.generateContent({ ...HELLO, config })
+    expect(answer.functionCalls?.[0]?.name).toBe(name)
   })
 
   test('tokens are counted and models listed as requests that cost nothing', async () => {

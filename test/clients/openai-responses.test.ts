@@ -2,7 +2,9 @@
 
 import type OpenAI from 'openai'
 import { BadRequestError, RateLimitError } from 'openai'
+import { zodTextFormat } from 'openai/helpers/zod'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { z } from 'zod'
 import { afterSteps, json } from '../../src/local/fake-script.ts'
 import { checkBooks } from '../support/books.ts'
 import {
@@ -36,6 +38,26 @@ afterAll(() => gateway?.close())
 const bodyBytes = () => lastRequest(gateway).body.length
 /** gpt-4o-mini: 0.15 and 0.60 dollars a million. */
 const nanoUsd = (input: number, output: number) => Math.ceil(input * 150 + output * 600)
+
+test('structured output is parsed, as JSON and from a stream', async () => {
+  const { client } = openaiOf(gateway, user.key)
+  const body = { ...HELLO, text: { format: zodTextFormat(z.object({ days: z.int() }), 'trip') } }
+  expect((await client.responses.parse(body)).output_parsed).toEqual({ days: 3 })
+  expect((await client.responses.stream(body).finalResponse()).output_parsed).toEqual({ days: 3 })
+  const loose = await client.responses.create({ ...HELLO, text: { format: { type: 'json_object' } } })
+  expect(JSON.parse(loose.output_text)).toEqual({ city: 'Paris' })
+})
+
+test.each([
+  ['required', 'weather'],
+  [{ type: 'function', name: 'other' }, 'other'],
+  ['none', undefined],
+] as const)('a tool_choice of %j calls %s', async (tool_choice, name) => {
+  const weather = { type: 'function' as const, name: 'weather', parameters: {}, strict: false }
+  const tools = [weather, { ...weather, name: 'other' }]
+  const { output } = await openaiOf(gateway, user.key).client.responses.create({ ...HELLO, tools, tool_choice })
+  expect(output).toMatchObject([name ? { type: 'function_call', name, arguments: '{}' } : { type: 'message' }])
+})
 
 describe('usage', () => {
   test('of a JSON answer is charged as the provider reports it', async () => {

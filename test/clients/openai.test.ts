@@ -7,7 +7,9 @@ import OpenAI, {
   PermissionDeniedError,
   RateLimitError,
 } from 'openai'
+import { zodResponseFormat } from 'openai/helpers/zod'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { z } from 'zod'
 import { json } from '../../src/local/fake-script.ts'
 import {
   answerWith,
@@ -109,6 +111,31 @@ describe('answers', () => {
     expect(answer.choices[0]?.message.tool_calls?.[0]).toMatchObject({ function: wanted })
     expect(streamed.choices[0]?.message.tool_calls?.[0]).toMatchObject({ function: wanted })
     expect(gateway.provider.requests[0]?.body.toString()).toBe(attempts[0]?.body)
+  })
+
+  test('structured output is parsed, as JSON and from a stream', async () => {
+    const { client } = openaiOf(gateway, user.key)
+    const trip = z.object({ city: z.string(), stops: z.array(z.object({ days: z.int() })).min(1) })
+    const body = { ...HELLO, response_format: zodResponseFormat(trip, 'trip') }
+    const wanted = { city: 'Paris', stops: [{ days: 3 }] }
+    expect((await client.chat.completions.parse(body)).choices[0]?.message.parsed).toEqual(wanted)
+    const streamed = await client.chat.completions.stream(body).finalChatCompletion()
+    expect(streamed.choices[0]?.message.parsed).toEqual(wanted)
+    const loose = await client.chat.completions.create({ ...HELLO, response_format: { type: 'json_object' } })
+    expect(JSON.parse(loose.choices[0]?.message.content ?? '')).toEqual({ city: 'Paris' })
+  })
+
+  test.each([
+    ['required', 'weather'],
+    [{ type: 'function' as const, function: { name: 'other' } }, 'other'],
+    ['auto', undefined],
+    ['none', undefined],
+  ] as const)('a tool_choice of %j calls %s', async (tool_choice, name) => {
+    const tools = [TOOL, { ...TOOL, function: { ...TOOL.function, name: 'other' } }]
+    const answer = await openaiOf(gateway, user.key).client.chat.completions.create({ ...HELLO, tools, tool_choice })
+    expect(answer.choices[0]?.message.tool_calls?.[0]).toEqual(
+      name && expect.objectContaining({ function: { name, arguments: '{"city":"Paris","days":3}' } }),
+    )
   })
 
   test('an image as a data URL reaches the provider untouched', async () => {
