@@ -47,12 +47,10 @@ function choose(tools: Tool[], choice: Choice, userText: string): Tool | undefin
   return choice === 'required' ? tools[0] : tools.find(({ name }) => choice.includes(name))
 }
 
-/** The text of the last message whose role is `user`, in either dialect. */
+/** The user's text where theirs is the last message, in either dialect: a tool's result has been heard by then. */
 export function lastUserText(messages: unknown): string {
-  const last = Array.isArray(messages)
-    ? messages.findLast((message) => isBody(message) && message.role === 'user')
-    : null
-  if (!isBody(last)) return ''
+  const last = Array.isArray(messages) ? messages.at(-1) : null
+  if (!isBody(last) || last.role !== 'user') return ''
   if (typeof last.content === 'string') return last.content
   const parts = Array.isArray(last.content) ? last.content : []
   return parts.map((part) => (isBody(part) && typeof part.text === 'string' ? part.text : '')).join(' ')

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { say } from '../../../src/local/fake-text.ts'
+import { lastUserText, say } from '../../../src/local/fake-text.ts'
 
 const tools = ['weather', 'other'].map((name) => ({ name, schema: {} }))
 
@@ -57,6 +57,15 @@ test.each([
   expect(say({ tools, choice: typeof choice === 'string' ? choice : [...choice], userText, bound: null }).tool).toBe(
     tool,
   )
+})
+
+test('a tool is not called again once its result is there', () => {
+  const asked = { role: 'user', content: 'use the tool' }
+  expect(lastUserText([asked])).toBe('use the tool')
+  const called = { role: 'assistant', tool_calls: [{}] }
+  expect(lastUserText([asked, called, { role: 'tool', content: '20 degrees' }])).toBe('')
+  expect(lastUserText([asked, called, { role: 'user', content: [{ type: 'tool_result' }] }])).toBe('')
+  expect(lastUserText([asked, { type: 'function_call' }, { type: 'function_call_output' }])).toBe('')
 })
 
 test('a tool that is called comes before a schema that the text would have', () => {
