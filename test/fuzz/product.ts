@@ -152,7 +152,10 @@ function restRoute(method: string, path: string, { paths, components }: OpenApi)
   const queryOf = (isNeeded: boolean) =>
     parameters
       .filter((parameter) => parameter.in === 'query' && (parameter.required ?? false) === isNeeded)
-      .map(({ name, schema }): [string, string] => [name, String(sampleOf(schema, components.schemas, true))])
+      .map(({ name, schema }): [string, string] => [
+        name,
+        encodeURI(String(sampleOf(schema, components.schemas, true))),
+      ])
   const kind = first === 'admin' ? 'admin' : first === 'usage' || first === 'prices' ? 'caller' : 'open'
   return {
     method,
