@@ -27,10 +27,11 @@ const CHECK_VIOLATION = '23514'
 const { recorded_at: _, ...written } = getTableColumns(usageEvents)
 const columns = Object.values(written).map(({ name }) => name)
 // The events go as one JSON parameter, so that the statement's text never changes and costs no time to build.
-const INSERT_EVENTS = sql.raw(`insert into usage_events (${columns.join(', ')})
-select ${columns.join(', ')} from json_populate_recordset(null::usage_events, `)
+// `now()` would be when it began: what waits for a lock (an index is made) would come behind an export's back.
+const INSERT_EVENTS = sql.raw(`insert into usage_events (${columns.join(', ')}, recorded_at)
+select ${columns.join(', ')}, clock_timestamp() from json_populate_recordset(null::usage_events, `)
 const REPLACE_LOWER_REVISION = sql.raw(`)
-on conflict (id, occurred_at) do update set ${columns.map((name) => `${name} = excluded.${name}`).join(', ')}, recorded_at = now()
+on conflict (id, occurred_at) do update set ${columns.map((name) => `${name} = excluded.${name}`).join(', ')}, recorded_at = clock_timestamp()
 where usage_events.revision < excluded.revision`)
 
 /**

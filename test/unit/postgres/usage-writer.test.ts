@@ -136,6 +136,23 @@ test('it is recorded when Postgres gets it or a revision of it, and a repetition
   expect((await stored(event.id))[0]?.recorded_at.getTime()).toBeGreaterThanOrEqual(before.getTime() - 1)
 })
 
+test('a statement that has to wait, for a lock say, records when it came through: no export has gone past it', async () => {
+  await db.execute(sql`create function wait() returns trigger language plpgsql as
+    $$ begin perform pg_sleep(0.5); return null; end $$`)
+  await db.execute(sql`create trigger wait before insert on usage_events for each statement execute function wait()`)
+  try {
+    const event = usageEvent({})
+    for (const revision of [0, 1]) {
+      const { rows } = await db.execute<{ ms: number }>(sql`select extract(epoch from now())::float8 * 1000 as ms`)
+      await writeEvents(db, [{ ...event, revision }])
+      const [row] = await stored(event.id)
+      expect(row?.recorded_at.getTime()).toBeGreaterThanOrEqual((rows[0]?.ms ?? 0) + 499)
+    }
+  } finally {
+    await db.execute(sql`drop function wait cascade`)
+  }
+})
+
 test('months that have no partition get one, at their borders too, also from racing writers', async () => {
   const instants = [
     '2031-02-01T00:00:00.000Z',
