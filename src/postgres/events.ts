@@ -79,13 +79,17 @@ export function matches(filter: EventFilter): SQL | undefined {
   )
 }
 
-/** Newest first. */
+/**
+ * Newest first: by when they occurred, or by when they were recorded where a filter goes by that. In any other order
+ * than that of its index, Postgres may look through all other events for the last of an export.
+ */
 export async function listEvents(db: Database, page: PageRequest, filter: EventFilter): Promise<Page<UsageEventRow>> {
+  const by = filter.recorded_from || filter.recorded_to ? 'recorded_at' : 'occurred_at'
   const rows = await db
     .select()
     .from(usageEvents)
-    .where(and(matches(filter), isAfter(usageEvents.occurred_at, usageEvents.id, page)))
-    .orderBy(desc(usageEvents.occurred_at), desc(usageEvents.id))
+    .where(and(matches(filter), isAfter(usageEvents[by], usageEvents.id, page)))
+    .orderBy(desc(usageEvents[by]), desc(usageEvents.id))
     .limit(page.limit + 1)
-  return pageOf(rows, page.limit, (row) => row.occurred_at)
+  return pageOf(rows, page.limit, (row) => row[by])
 }

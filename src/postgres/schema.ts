@@ -171,8 +171,7 @@ export const usageEvents = pgTable(
     primaryKey({ columns: [table.id, table.occurred_at] }),
     index('usage_events_newest').on(table.occurred_at, table.id),
     index('usage_events_user').on(table.user_id, table.occurred_at, table.id),
-    // Of next to no size, as rows lie in the order in which they came.
-    index('usage_events_recorded').using('brin', table.recorded_at),
+    index('usage_events_recorded').on(table.recorded_at, table.id),
     // What few events have, and people look for: without these a search that finds little reads the whole table.
     index('usage_events_job').on(table.job_id, table.occurred_at, table.id).where(sql`${table.job_id} is not null`),
     index('usage_events_batch')

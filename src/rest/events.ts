@@ -67,8 +67,12 @@ export const eventFilters = {
   }),
   from: queryInstant.optional().openapi({ description: 'Inclusive.' }),
   to: queryInstant.optional().openapi({ description: 'Exclusive.' }),
-  recorded_from: queryInstant.optional().openapi({ description: 'Inclusive, of `recorded_at`.' }),
-  recorded_to: queryInstant.optional().openapi({ description: 'Exclusive, of `recorded_at`.' }),
+  recorded_from: queryInstant
+    .optional()
+    .openapi({ description: 'Inclusive, of `recorded_at`, by which events are then listed.' }),
+  recorded_to: queryInstant
+    .optional()
+    .openapi({ description: 'Exclusive, of `recorded_at`, by which events are then listed.' }),
 }
 
 type Times = Partial<Record<'from' | 'to' | 'recorded_from' | 'recorded_to', Date | undefined>>

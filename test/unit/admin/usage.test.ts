@@ -153,8 +153,20 @@ test('who exports from one instant of recording to the next gets each event once
   }
   const exported = async (from?: string, to?: string) =>
     idsOf(await send('GET', `/admin/usage/events?user_id=${ada}&recorded_from=${from}&recorded_to=${to}`))
-  expect(await exported(instants[0], instants[1])).toEqual(early)
-  expect(await exported(instants[1], instants[2])).toEqual(late)
+  expect((await exported(instants[0], instants[1])).sort()).toEqual(early.toSorted())
+  expect((await exported(instants[1], instants[2])).sort()).toEqual(late.toSorted())
+
+  // Page by page, newest recorded first.
+  const pages: string[] = []
+  for (let cursor: string | null = ''; cursor !== null; ) {
+    const { body } = await send(
+      'GET',
+      `/admin/usage/events?user_id=${ada}&limit=1&recorded_from=${instants[0]}&recorded_to=${instants[2]}${cursor && `&cursor=${cursor}`}`,
+    )
+    pages.push(...idsOf({ body }))
+    cursor = body.next_cursor
+  }
+  expect([pages.slice(0, 2).sort(), pages.slice(2).sort()]).toEqual([late.toSorted(), early.toSorted()])
 })
 
 test('pages are complete and without repeats under equal timestamps', async () => {

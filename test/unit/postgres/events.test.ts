@@ -45,9 +45,14 @@ async function planOf(filter: EventFilter): Promise<string> {
   return plan.rows.flat().join('\n')
 }
 
-test.each(Object.entries(RARE))('%s', async (name, value) => {
+/** What is done with the partition that they are in. */
+function nodeOf(plan: string): string | undefined {
   const partition = `usage_events_${new Date(AT).toISOString().slice(0, 7).replace('-', '_')}`
-  const node = (await planOf({ [name]: value })).split('->').find((one) => one.includes(` on ${partition} `))
+  return plan.split('->').find((one) => one.includes(` on ${partition} `))
+}
+
+test.each(Object.entries(RARE))('%s', async (name, value) => {
+  const node = nodeOf(await planOf({ [name]: value }))
   expect(node).toContain('Index Scan')
   // Nothing is read that is not wanted.
   expect(node).not.toContain('Filter')
@@ -55,6 +60,15 @@ test.each(Object.entries(RARE))('%s', async (name, value) => {
 
 test('metadata', async () => {
   expect(await planOf({ metadata: { team: 'search' } })).toContain('Bitmap Index Scan on usage_events_')
+})
+
+test('the last page of an export reads nothing but what it shows', async () => {
+  const [recorded_from, recorded_to] = [new Date('2026-02-01T00:00:00Z'), new Date('2026-02-02T00:00:00Z')]
+  await db.execute(sql`update usage_events set recorded_at = ${recorded_from.toISOString()} where job_id = 'j'`)
+  const node = nodeOf(await planOf({ recorded_from, recorded_to }))
+  expect(node).toContain('Index Scan')
+  expect(node).toContain('recorded_at_id_idx')
+  expect(node).not.toContain('Filter')
 })
 
 test('those of a key are looked for among those of its user', async () => {
