@@ -64,8 +64,9 @@ const readEmbeddings = ({ data, usage, model, error }: JsonObject): Metered => (
   error_class: error ? errorClass(error) : null,
 })
 
+/** Null also where it is nothing: some servers tell zeros where they did not count. */
 function readEmbeddingsUsage(usage: unknown): TokenUsage | null {
   if (!isObject(usage) || typeof usage.prompt_tokens !== 'number') return null
   const read = { ...NO_USAGE, input_tokens: Math.max(tokenCount(usage.prompt_tokens), tokenCount(usage.total_tokens)) }
-  return isWhole(read) ? read : null
+  return isWhole(read) && read.input_tokens > 0 ? read : null
 }

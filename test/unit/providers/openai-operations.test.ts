@@ -132,6 +132,7 @@ describe('embeddings', () => {
       { prompt_tokens: '8' },
       { prompt_tokens: -1 },
       { prompt_tokens: 8, total_tokens: 1.5 },
+      { prompt_tokens: 0, total_tokens: 0 },
     ])
       expect(json('embeddings', BODY, { ...answer, usage }).usage).toBeNull()
   })
