@@ -34,7 +34,11 @@ const metadata = z
   .max(2_048)
   .transform((given, context): unknown => {
     try {
-      return JSON.parse(given)
+      const parsed: unknown = JSON.parse(given)
+      // A record leaves this name out, and the filter would find what it does not mean. No event has it.
+      if (Object.hasOwn(Object(parsed), '__proto__'))
+        context.addIssue({ code: 'custom', path: ['__proto__'], message: 'is a name that no metadata has' })
+      return parsed
     } catch {
       context.addIssue({ code: 'custom', message: 'must be a JSON object' })
       return z.NEVER

@@ -125,6 +125,7 @@ test.each([
   ['metadata=["team"]', 'metadata'],
   ['metadata={"team":{"name":"a"}}', 'metadata.team'],
   ['metadata={"team":"\\u0000"}', 'metadata.team'],
+  ['metadata={"__proto__":"a"}', 'metadata.__proto__'],
   ['brings_own_key=yes', 'brings_own_key'],
   ['price_source=nnoe', 'price_source'],
   ['price_source=None', 'price_source'],
