@@ -7,6 +7,7 @@ import type { UsageEventRow } from '../postgres/schema.ts'
 import { isStorableText } from '../postgres/storable-text.ts'
 import { centsOfNanoUsd, usdOfNanoUsd } from '../pricing/money.ts'
 import { FIXED_PRICE_SOURCES } from '../pricing/price.ts'
+import { parseJsonOrUndefined } from '../providers/answer.ts'
 import { encodeCursor, id, nextCursor, pageQuery, queryInstant, text } from './fields.ts'
 
 const label = text(512).optional()
@@ -32,17 +33,11 @@ const plainText = z.string().refine(isStorableText, 'must not contain NUL or lon
 const metadata = z
   .string()
   .max(2_048)
-  .transform((given, context): unknown => {
-    try {
-      const parsed: unknown = JSON.parse(given)
-      // A record leaves this name out, and the filter would find what it does not mean. No event has it.
-      if (Object.hasOwn(Object(parsed), '__proto__'))
-        context.addIssue({ code: 'custom', path: ['__proto__'], message: 'is a name that no metadata has' })
-      return parsed
-    } catch {
-      context.addIssue({ code: 'custom', message: 'must be a JSON object' })
-      return z.NEVER
-    }
+  .transform(parseJsonOrUndefined)
+  // A record leaves this name out, and the filter would find what it does not mean. No event has it.
+  .refine((given) => !Object.hasOwn(Object(given), '__proto__'), {
+    path: ['__proto__'],
+    message: 'is a name that no metadata has',
   })
   .pipe(z.record(plainText, z.union([plainText, z.number(), z.boolean(), z.null()]), 'must be a flat JSON object'))
 
