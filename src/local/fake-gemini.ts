@@ -6,6 +6,7 @@ import { json, type Script } from './fake-script.ts'
 import {
   ANY_OBJECT,
   type Body,
+  boundOf,
   type Choice,
   isBody,
   lastUserText,
@@ -79,7 +80,7 @@ function generate(id: string, body: Body, bytes: Buffer, alt: string | null): Sc
     tools: toolsOf(body),
     choice: choiceOf(body),
     schema: schemaIn(config),
-    bound: typeof max === 'number' ? max : null,
+    bound: boundOf(max),
   })
   const candidates = Number(config.candidateCount ?? config.candidate_count ?? 1)
   const responseId = randomId('', 22)

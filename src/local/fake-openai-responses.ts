@@ -4,7 +4,18 @@
 
 import { choiceOf, events, memory, missing, refusal, unparsed } from './fake-openai-wire.ts'
 import { json, type Script } from './fake-script.ts'
-import { at, type Body, isBody, lastUserText, parseBody, randomId, say, schemaOf, type Tool } from './fake-text.ts'
+import {
+  at,
+  type Body,
+  boundOf,
+  isBody,
+  lastUserText,
+  parseBody,
+  randomId,
+  say,
+  schemaOf,
+  type Tool,
+} from './fake-text.ts'
 
 /** What each search, each stored context and each image adds to the input. */
 const FOUND_TOKENS = 2_000
@@ -33,7 +44,7 @@ export function respond(bytes: Buffer): Script {
     tools: toolsOf(body),
     choice: choiceOf(body.tool_choice),
     schema: schemaOf(format),
-    bound: typeof bound === 'number' ? bound : null,
+    bound: boundOf(bound),
   })
   const searches = searchesOf(body)
   const rounds = searches.length + 1

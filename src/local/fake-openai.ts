@@ -9,6 +9,7 @@ import { choiceOf, missing, refusal, tooLong, unparsed } from './fake-openai-wir
 import { json, type Script } from './fake-script.ts'
 import {
   type Body,
+  boundOf,
   isBody,
   lastUserText,
   parseBody,
@@ -128,7 +129,7 @@ function complete(bytes: Buffer): Script {
     tools: toolsOf(body),
     choice: choiceOf(body.tool_choice),
     schema: schemaOf(body.response_format),
-    bound: typeof bound === 'number' ? bound : null,
+    bound: boundOf(bound),
   })
   const choices = Number(body.n ?? 1)
   const completion_tokens = said.pieces.length * choices

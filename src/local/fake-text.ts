@@ -33,6 +33,9 @@ export interface Asked {
   bound: number | null
 }
 
+/** A request's output bound; null where it sets none. */
+export const boundOf = (value: unknown) => (typeof value === 'number' ? value : null)
+
 export function say({ userText = '', tools = [], choice = 'auto', schema, bound }: Asked): Said {
   const tool = choose(tools, choice, userText)
   const value = tool ? argumentsFor(tool.schema) : isBody(schema) ? valueFor(schema) : undefined
