@@ -8,8 +8,9 @@ import { DurableObject } from 'cloudflare:workers'
 import { parseConfig } from '../src/config.ts'
 import { rootCause } from '../src/errors.ts'
 import { openDatabase } from '../src/postgres/client.ts'
+import { insertsInto } from '../src/postgres/shared-inserts.ts'
 import { bringIntoForce } from '../src/postgres/snapshots.ts'
-import { MOST_EVENTS, writeEvents } from '../src/postgres/usage-writer.ts'
+import { MOST_EVENTS } from '../src/postgres/usage-writer.ts'
 import { Alarm } from './alarm.ts'
 import { Ledger } from './ledger/ledger.ts'
 import type { Sql, SqlValue } from './ledger/sql.ts'
@@ -68,7 +69,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
     const sql = durableSql(ctx.storage)
     this.#database = openDatabase(config)
     this.#outbox = new Outbox(sql, {
-      write: (events) => writeEvents(this.#database, events),
+      write: insertsInto(config),
       now: Date.now,
       random: Math.random,
     })

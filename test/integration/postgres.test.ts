@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { Query } from '../../src/local/database.ts'
 import { checkBooks, eventsOf, statusOf } from '../support/books.ts'
 import { ADMIN_TOKEN, eventually, type Gateway, startGateway } from '../support/gateway.ts'
-import { type Answered, chat, idsOf, message, read, times } from '../support/held-calls.ts'
+import { type Answered, chat, holdAnswers, idsOf, message, read, times } from '../support/held-calls.ts'
 
 let gateway: Gateway
 beforeAll(async () => {
@@ -236,4 +236,52 @@ test("a month whose partition nobody made gets it with the month's first event",
   await sql(`alter table ${rows[0]?.[0]} rename to a_month_of_before`)
   const answers = await Promise.all(times(5, () => read(chat(gateway, key))))
   await checkBooks(gateway, [id], idsOf(answers))
+})
+
+describe('the events of users who are answered at once', () => {
+  async function answeredAtOnce(count: number) {
+    const users = await Promise.all(times(count, () => userWithCap(10)))
+    const held = holdAnswers(gateway.provider)
+    const before = gateway.provider.requests.length
+    const answers = Promise.all(users.map(({ key }) => read(chat(gateway, key))))
+    await eventually(
+      async () => gateway.provider.requests.length - before,
+      (asked) => asked === count,
+    )
+    held.open()
+    return { ids: users.map(({ id }) => id), request_ids: idsOf(await answers) }
+  }
+
+  test('go to Postgres together', async () => {
+    const inserts: string[][] = []
+    gateway.postgres.server.hooks.afterQuery = async (queries) => void inserts.push(...queries.map(insertedIds))
+    const { ids, request_ids } = await answeredAtOnce(12)
+    await checkBooks(gateway, ids, request_ids)
+    expect(inserts.some(({ length }) => length > 1)).toBe(true)
+  })
+
+  test('arrive where the ledger that writes for the others is evicted and its insert hangs', {
+    timeout: 60_000,
+  }, async () => {
+    const { promise: never } = Promise.withResolvers<void>()
+    const lost: string[] = []
+    gateway.postgres.server.hooks.beforeQuery = (queries) => {
+      const inserted = queries.flatMap(insertedIds)
+      if (lost.length > 0 || inserted.length < 2) return Promise.resolve()
+      lost.push(...inserted)
+      return never
+    }
+    const { ids, request_ids } = await answeredAtOnce(12)
+    await eventually(
+      async () => lost,
+      ({ length }) => length > 0,
+    )
+    await gateway.evict(ids[request_ids.indexOf(lost[0] ?? '')] ?? '')
+    await eventually(
+      () => Promise.all(ids.map((id) => statusOf(gateway, id))),
+      (found) => found.every(({ outbox }) => outbox.waiting === 0),
+      40_000,
+    )
+    await checkBooks(gateway, ids, request_ids)
+  })
 })

@@ -1,0 +1,93 @@
+// Ledgers of one isolate write to Postgres together: with many users most inserts would hold a single event, and each is a
+// whole request. Nobody depends on another: where the ledger that writes for all dies, or Postgres refuses the data of one
+// of them, each writes its own. An event that is written twice changes nothing.
+
+import type { UsageEvent } from '../../durable-objects/ledger/types.ts'
+import { type DatabaseConfig, openDatabase } from './client.ts'
+import { EventRejected, MOST_EVENTS, writeEvents } from './usage-writer.ts'
+
+/** The first waits so long for others. */
+const GATHER_MS = 20
+/** Longer than a statement may take. */
+const PATIENCE_MS = 15_000
+
+/** Writes at most 100 events, all of them or none. */
+export type Write = (events: UsageEvent[]) => Promise<void>
+
+/**
+ * For each member a promise of its own, so that the runtime goes on in the member's own context once another's I/O has
+ * settled it.
+ */
+type Member = PromiseWithResolvers<'written' | 'each its own'>
+
+interface Group {
+  events: UsageEvent[]
+  closes_at: number
+  members: Member[]
+}
+
+const writes = new Map<string, Write>()
+
+/** Writes to this database, together with whoever in this isolate does. @throws {EventRejected} as `writeEvents` does. */
+export function insertsInto({ DATABASE_URL, DATABASE_HTTP_URL }: DatabaseConfig): Write {
+  const address = JSON.stringify([DATABASE_URL, DATABASE_HTTP_URL])
+  const known = writes.get(address)
+  if (known) return known
+  const database = openDatabase({ DATABASE_URL, DATABASE_HTTP_URL })
+  const write = together((events) => writeEvents(database, events))
+  writes.set(address, write)
+  return write
+}
+
+/** `write` must not rest on the I/O of one caller: it writes for all. */
+export function together(write: Write): Write {
+  let gathering: Group | null = null
+
+  return async (events) => {
+    // Who has so many loses nothing by being alone, and a thousand batches of one outbox must not each wait.
+    const isFull = events.length === MOST_EVENTS
+    if (isFull || (await asMember(events)) === 'each its own') await write(events)
+  }
+
+  async function asMember(events: UsageEvent[]): Promise<'written' | 'each its own'> {
+    const group = openGroup(events.length)
+    const member: Member = Promise.withResolvers()
+    group.events.push(...events)
+    group.members.push(member)
+    const patience = setTimeout(() => {
+      close(group)
+      member.resolve('each its own')
+    }, PATIENCE_MS)
+    try {
+      return await member.promise
+    } finally {
+      clearTimeout(patience)
+    }
+  }
+
+  /** One whose first member has died does not close by itself. */
+  function openGroup(more: number): Group {
+    const now = Date.now()
+    if (gathering && now < gathering.closes_at && gathering.events.length + more <= MOST_EVENTS) return gathering
+    const group = { events: [], closes_at: now + GATHER_MS, members: [] }
+    setTimeout(() => void writeGroup(group), GATHER_MS)
+    gathering = group
+    return group
+  }
+
+  function close(group: Group): void {
+    if (gathering === group) gathering = null
+  }
+
+  async function writeGroup(group: Group): Promise<void> {
+    close(group)
+    const { events, members } = group
+    try {
+      await write(events)
+      for (const member of members) member.resolve('written')
+    } catch (error) {
+      const isOneAtFault = error instanceof EventRejected && members.length > 1
+      for (const member of members) isOneAtFault ? member.resolve('each its own') : member.reject(error)
+    }
+  }
+}
