@@ -68,8 +68,13 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
     const config = parseConfig(env)
     const sql = durableSql(ctx.storage)
     this.#database = openDatabase(config)
+    const insert = insertsInto(config)
     this.#outbox = new Outbox(sql, {
-      write: insertsInto(config),
+      // Another ledger may send them, and its output gate does not wait for what is on this one's disk.
+      write: async (events) => {
+        await ctx.storage.sync()
+        await insert(events)
+      },
       now: Date.now,
       random: Math.random,
     })
