@@ -70,7 +70,6 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
     this.#database = openDatabase(config)
     const insert = insertsInto(config)
     this.#outbox = new Outbox(sql, {
-      // Another ledger may send them, and its output gate does not wait for what is on this one's disk.
       write: async (events) => {
         await ctx.storage.sync()
         await insert(events)

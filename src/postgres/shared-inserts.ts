@@ -1,6 +1,6 @@
 // Ledgers of one isolate write to Postgres together: with many users most inserts would hold a single event, and each is a
-// whole request. Nobody depends on another: where the ledger that writes for all dies, or Postgres refuses the data of one
-// of them, each writes its own. An event that is written twice changes nothing.
+// whole request. Nobody depends on another for more than a delay: where the ledger that writes for all dies, or Postgres
+// refuses the data of one of them, each writes its own. An event that is written twice changes nothing.
 
 import type { UsageEvent } from '../../durable-objects/ledger/types.ts'
 import { type DatabaseConfig, openDatabase } from './client.ts'
@@ -28,7 +28,11 @@ interface Group {
 
 const writes = new Map<string, Write>()
 
-/** Writes to this database, together with whoever in this isolate does. @throws {EventRejected} as `writeEvents` does. */
+/**
+ * Writes to this database, together with whoever in this isolate does. The events must be on disk already: another ledger
+ * may send them, and its output gate does not wait for what this one has yet to commit.
+ * @throws {EventRejected} as `writeEvents` does.
+ */
 export function insertsInto({ DATABASE_URL, DATABASE_HTTP_URL }: DatabaseConfig): Write {
   const address = JSON.stringify([DATABASE_URL, DATABASE_HTTP_URL])
   const known = writes.get(address)
