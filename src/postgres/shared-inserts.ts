@@ -6,7 +6,7 @@ import type { UsageEvent } from '../../durable-objects/ledger/types.ts'
 import { type DatabaseConfig, openDatabase } from './client.ts'
 import { EventRejected, MOST_EVENTS, writeEvents } from './usage-writer.ts'
 
-/** The first waits so long for others. */
+/** Who writes has waited so long for others. */
 const GATHER_MS = 20
 /** Longer than a statement may take. */
 const PATIENCE_MS = 15_000
@@ -22,7 +22,7 @@ type Member = PromiseWithResolvers<'written' | 'each its own'>
 
 interface Group {
   events: UsageEvent[]
-  closes_at: number
+  /** None once one of them writes. */
   members: Member[]
 }
 
@@ -54,40 +54,30 @@ export function together(write: Write): Write {
   }
 
   async function asMember(events: UsageEvent[]): Promise<'written' | 'each its own'> {
-    const group = openGroup(events.length)
+    if (!gathering || gathering.events.length + events.length > MOST_EVENTS) {
+      gathering = { events: [], members: [] }
+    }
+    const group = gathering
     const member: Member = Promise.withResolvers()
     group.events.push(...events)
     group.members.push(member)
-    const patience = setTimeout(() => {
-      close(group)
-      member.resolve('each its own')
-    }, PATIENCE_MS)
+    // The first that is still alive writes for all.
+    const turn = setTimeout(() => void writeGroup(group), GATHER_MS)
+    const patience = setTimeout(() => member.resolve('each its own'), PATIENCE_MS)
     try {
       return await member.promise
     } finally {
+      clearTimeout(turn)
       clearTimeout(patience)
     }
   }
 
-  /** One whose first member has died does not close by itself. */
-  function openGroup(more: number): Group {
-    const now = Date.now()
-    if (gathering && now < gathering.closes_at && gathering.events.length + more <= MOST_EVENTS) return gathering
-    const group = { events: [], closes_at: now + GATHER_MS, members: [] }
-    setTimeout(() => void writeGroup(group), GATHER_MS)
-    gathering = group
-    return group
-  }
-
-  function close(group: Group): void {
-    if (gathering === group) gathering = null
-  }
-
   async function writeGroup(group: Group): Promise<void> {
-    close(group)
-    const { events, members } = group
+    if (gathering === group) gathering = null
+    const members = group.members.splice(0)
+    if (members.length === 0) return
     try {
-      await write(events)
+      await write(group.events)
       for (const member of members) member.resolve('written')
     } catch (error) {
       const isOneAtFault = error instanceof EventRejected && members.length > 1

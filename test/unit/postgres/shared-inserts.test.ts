@@ -95,15 +95,24 @@ test('where the ledger that writes for all dies within its insert, each writes i
   expect(inserts).toEqual([['a', 'b'], ['a'], ['b']])
 })
 
-test('where it dies before its insert, those who come later do not join it, whatever the clock says', async () => {
-  const dead = write(events('a'))
+test('where it dies before its insert, the next writes for all: none waits, and no event of the dead is in the way', async () => {
+  void write(events('dead'))
   vi.clearAllTimers()
-  void dead
-  vi.setSystemTime(Date.now() - 60_000)
-  const joined = write(events('b'))
-  await vi.advanceTimersByTimeAsync(15_000)
-  await joined
-  expect(inserts).toEqual([['b']])
+  const joined = [write(events('a')), write(events('b'))]
+  await vi.advanceTimersByTimeAsync(20)
+  await Promise.all(joined)
+  expect(inserts).toEqual([['dead', 'a', 'b']])
   expect(await ends([write(events('c')), write(events('d'))])).toEqual(['written', 'written'])
-  expect(inserts).toEqual([['b'], ['c', 'd']])
+  expect(inserts).toEqual([
+    ['dead', 'a', 'b'],
+    ['c', 'd'],
+  ])
+})
+
+test('nothing is left behind: no timer once all is written', async () => {
+  await ends([write(events('a')), write(events('b'))])
+  const late = write(events('c'))
+  await vi.advanceTimersByTimeAsync(20)
+  await late
+  expect(vi.getTimerCount()).toBe(0)
 })
