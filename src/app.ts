@@ -1,6 +1,7 @@
 // The whole HTTP surface, from configuration and a way to find ledgers. Runs wherever Web-standard APIs do.
 
 import { Hono } from 'hono'
+import { cors } from 'hono/cors'
 import { TrieRouter } from 'hono/router/trie-router'
 import { v7 as newId } from 'uuid'
 import type { LedgerOf } from '../durable-objects/ledger/types.ts'
@@ -22,6 +23,9 @@ import { answerNoRoute } from './rest/no-route.ts'
 import { appliedPriceRoutes } from './usage/prices.ts'
 import { usageRoutes } from './usage/routes.ts'
 
+/** The longest that Chrome keeps a preflight's answer. */
+const CORS_MAX_AGE_SECONDS = 7_200
+
 export interface AppOptions {
   config: Config
   /** Where admins' prices are kept for all workers; null or left out: there are none, and none can be set. */
@@ -41,6 +45,8 @@ export function createApp({ config, ledgerOf, priceStore = null }: AppOptions) {
   // Hono's default would first try for 30 ms to compile all routes into one expression, and give up on Gemini's.
   const app = new Hono<{ Variables: { request_id: string } }>({ router: new TrieRouter() })
   app.use(requestId(newId))
+  const origin = config.CORS_ORIGINS
+  if (origin) app.use(cors({ origin, exposeHeaders: ['*'], maxAge: CORS_MAX_AGE_SECONDS }))
   app.route('/', gatewayRoutes({ config, ledgerOf, db, keys, jwt, prices }))
   const providers = providerNames(config)
   const admin = adminRoutes({ db, ledgerOf, keys, now: Date.now, newId, providers, priceStore })

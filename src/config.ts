@@ -28,6 +28,9 @@ const isDatabaseUrl = (text: string) => {
   return url !== null && url.username !== '' && url.hostname !== '' && url.pathname.length > 1
 }
 
+const originsIn = (text: string) => (text.trim() === '*' ? '*' : text.split(',').map((origin) => origin.trim()))
+const isOrigin = (text: string) => URL.parse(text)?.origin === text
+
 const capStatusFault = 'must be 402, 403 or 429'
 
 const configSchema = z
@@ -83,6 +86,16 @@ const configSchema = z
     DEFAULT_MAX_OUTPUT_TOKENS: optional(integer(1, 10_000_000)),
     /** HTTP status of a call that a cap refuses, for every dialect; unset: the one its SDK does not retry. */
     CAP_STATUS: optional(z.coerce.number(capStatusFault).pipe(z.literal([402, 403, 429], capStatusFault))),
+    /** Of the pages whose scripts may call, comma-separated; `*` for any, unset for none. */
+    CORS_ORIGINS: optional(
+      z
+        .string()
+        .transform(originsIn)
+        .refine(
+          (origins) => origins === '*' || origins.every(isOrigin),
+          'must be *, or origins like https://app.example.com with commas between them',
+        ),
+    ),
     /** After so long a call that never came back is charged its hold. */
     HOLD_TTL_SECONDS: integer(1, 86_400).default(1_200),
     /** How long a provider may take to begin its answer. */

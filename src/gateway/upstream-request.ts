@@ -38,13 +38,18 @@ function matches(pattern: string, name: string): boolean {
   return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern
 }
 
-/** Headers of one hop, of another body length, and what belongs to the operator's account. */
+/** Headers of one hop, of another body length, what is said of the provider's host, and of the operator's account. */
 const WITHHELD = [
+  'access-control-allow-credentials',
+  'access-control-allow-origin',
+  'access-control-expose-headers',
+  'alt-svc',
   'connection',
   'content-encoding',
   'content-length',
   'keep-alive',
   'set-cookie',
+  'strict-transport-security',
   'transfer-encoding',
   'upgrade',
   'openai-organization',

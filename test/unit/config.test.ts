@@ -133,7 +133,7 @@ describe('JSON', () => {
 })
 
 test('what is left out, or empty, is as the README says', () => {
-  const names = ['JWT_HS256_SECRET', 'JWT_JWKS_URL', 'JWT_ISSUER', 'JWT_AUDIENCE', 'CAP_STATUS']
+  const names = ['JWT_HS256_SECRET', 'JWT_JWKS_URL', 'JWT_ISSUER', 'JWT_AUDIENCE', 'CAP_STATUS', 'CORS_ORIGINS']
   const unset = [...names, 'DATABASE_HTTP_URL', 'DEFAULT_MAX_OUTPUT_TOKENS', 'BEDROCK_BASE_URL']
   for (const value of [undefined, '']) {
     const config = parsed(Object.fromEntries(unset.map((name) => [name, value])))
@@ -146,6 +146,12 @@ test('what is left out, or empty, is as the README says', () => {
       JWT_ADMIN_ROLE: 'tollgate-admin',
     })
   }
+})
+
+test('pages that may call: any, or those of these origins', () => {
+  expect(parsed({ CORS_ORIGINS: ' * ' }).CORS_ORIGINS).toBe('*')
+  const origins = ['https://app.example.com', 'http://localhost:3000']
+  expect(parsed({ CORS_ORIGINS: origins.join(', ') }).CORS_ORIGINS).toEqual(origins)
 })
 
 describe('a wrong configuration is named', () => {
@@ -163,6 +169,10 @@ describe('a wrong configuration is named', () => {
     [{ DATABASE_HTTP_URL: 'localhost' }, 'DATABASE_HTTP_URL: must be an http:// or https:// URL'],
     [{ CAP_STATUS: '500' }, 'CAP_STATUS: must be 402, 403 or 429'],
     [{ CAP_STATUS: 'abc' }, 'CAP_STATUS: must be 402, 403 or 429'],
+    [{ CORS_ORIGINS: 'app.example.com' }, 'CORS_ORIGINS: must be *, or origins like https://app.example.com'],
+    [{ CORS_ORIGINS: 'https://app.example.com/' }, 'CORS_ORIGINS: must be *, or origins like'],
+    [{ CORS_ORIGINS: 'https://app.example.com, *' }, 'CORS_ORIGINS: must be *, or origins like'],
+    [{ CORS_ORIGINS: 'null' }, 'CORS_ORIGINS: must be *, or origins like'],
     [{ BEDROCK_REGION: 'eu-west-1.evil.example/' }, 'BEDROCK_REGION: must be an AWS region'],
     [{ BEDROCK_REGION: 'europe' }, 'BEDROCK_REGION: must be an AWS region'],
     [{ BEDROCK_BASE_URL: 'bedrock' }, 'BEDROCK_BASE_URL: must be an http:// or https:// URL'],

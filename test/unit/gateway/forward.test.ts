@@ -106,13 +106,16 @@ test('a short answer is passed on once its call is on record', async () => {
   expect(ends).toMatchObject([{ outcome: 'settled', usage: { input_tokens: 3 } }])
 })
 
-test('an answer has its provider’s headers, but none that tell of the operator’s account', async () => {
+test('an answer has its provider’s headers, but none that tell of the operator’s account or of its host', async () => {
   headers = {
     'x-request-id': 'req_1',
     'openai-organization': 'org-of-the-operator',
     'openai-project': 'project-of-the-operator',
     'anthropic-organization-id': 'org-of-the-operator',
     'set-cookie': 'account=of-the-operator',
+    'access-control-allow-origin': 'https://of-the-operator.example',
+    'alt-svc': 'h3="of-the-operator.example:443"',
+    'strict-transport-security': 'max-age=1; of-the-operator',
   }
   const seen = Object.fromEntries((await send(true)).headers)
   expect(seen).toMatchObject({ 'x-request-id': 'req_1', 'content-type': 'application/json' })
