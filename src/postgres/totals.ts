@@ -43,6 +43,8 @@ export type Group = (typeof GROUPS)[number]
 export interface TotalsRequest {
   filter: EventFilter
   group_by: readonly Group[]
+  /** Keys of metadata whose values are told apart, too. */
+  group_by_metadata: readonly string[]
   /** Starts of the windows that events are sorted into: ascending, the first not after any event. */
   starts: number[]
   /** Most rows. */
@@ -50,6 +52,8 @@ export interface TotalsRequest {
 }
 
 export interface Totals extends Pick<UsageEventRow, (typeof SUMS)[number]>, Partial<Pick<UsageEventRow, Group>> {
+  /** The values of `group_by_metadata`; null where an event has none. */
+  metadata?: Record<string, unknown>
   /** Which of `starts`. */
   window: number
   /** How many. */
@@ -57,19 +61,24 @@ export interface Totals extends Pick<UsageEventRow, (typeof SUMS)[number]>, Part
 }
 
 /** One row for each window and group that has events, in their order. Sums are exact up to 2^53. */
-export async function sumEvents(db: Database, { filter, group_by, starts, limit }: TotalsRequest): Promise<Totals[]> {
+export async function sumEvents(db: Database, request: TotalsRequest): Promise<Totals[]> {
+  const { filter, group_by, group_by_metadata, starts, limit } = request
   const instants = `{${starts.map((start) => new Date(start).toISOString()).join()}}`
   const window = sql<number>`width_bucket(${usageEvents.occurred_at}, ${instants}::timestamptz[]) - 1`.as('window')
   const columns = Object.fromEntries(group_by.map((name) => [name, usageEvents[name]])) as Pick<UsageEvents, Group>
-  const groups = [window, ...Object.values(columns)]
+  const metadata = Object.fromEntries(group_by_metadata.map((key, i) => [key, metadataAt(key, `metadata_${i}`)]))
+  const groups = [window, ...Object.values(columns), ...Object.values(metadata)]
   return db
-    .select({ window, ...columns, events: count(), ...SUM_COLUMNS })
+    .select({ window, ...columns, ...(group_by_metadata.length > 0 && { metadata }), events: count(), ...SUM_COLUMNS })
     .from(usageEvents)
     .where(matches(filter))
     .groupBy(...groups)
     .orderBy(...groups)
     .limit(limit)
 }
+
+const metadataAt = (key: string, name: string) =>
+  sql<unknown>`nullif(${usageEvents.metadata} -> ${key}::text, 'null')`.as(name)
 
 type UsageEvents = typeof usageEvents
 

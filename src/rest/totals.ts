@@ -5,6 +5,7 @@ import { CAP_TYPES, type CapType } from '../../durable-objects/ledger/types.ts'
 import { windowOf } from '../../durable-objects/ledger/windows.ts'
 import type { Database } from '../postgres/client.ts'
 import type { EventFilter } from '../postgres/events.ts'
+import { isStorableText } from '../postgres/storable-text.ts'
 import { GROUPS, type Group, SUMS, sumEvents, type Totals } from '../postgres/totals.ts'
 import { centsOfNanoUsd, usdOfNanoUsd } from '../pricing/money.ts'
 import { eventFilters, eventSchema, inOrder } from './events.ts'
@@ -14,6 +15,7 @@ import { fieldFault } from './invalid-request.ts'
 /** A month of hours. */
 const MOST_WINDOWS = 750
 const MOST_ROWS = 5_000
+const MOST_METADATA_KEYS = 16
 
 const groupBy = <const Name extends Group>(names: readonly Name[]) =>
   z
@@ -28,6 +30,21 @@ const groupBy = <const Name extends Group>(names: readonly Name[]) =>
       example: 'provider,request_model',
     })
 
+const metadataKeys = z
+  .string()
+  .transform((given) => [...new Set(given.split(','))])
+  .refine((given) => given.every(isMetadataKey), 'must be keys of metadata, with commas between them')
+  .refine((given) => given.length <= MOST_METADATA_KEYS, `must be at most ${MOST_METADATA_KEYS} keys`)
+  .optional()
+  .openapi({
+    type: 'string',
+    description: 'Keys of `x-tollgate-metadata` whose values are told apart, with commas between them.',
+    example: 'team,project',
+  })
+
+/** `__proto__` is what an object cannot show, and no metadata has. */
+const isMetadataKey = (key: string) => key !== '' && key !== '__proto__' && isStorableText(key)
+
 const isOneOf = (names: readonly string[]) => (name: string) => names.includes(name)
 
 const query = {
@@ -38,6 +55,7 @@ const query = {
     .enum(CAP_TYPES)
     .default('total')
     .openapi({ description: 'Splits the sums into windows like those of caps.' }),
+  group_by_metadata: metadataKeys,
 }
 const OWN_GROUPS = GROUPS.filter((name) => name !== 'user_id')
 
@@ -68,6 +86,7 @@ const totalsRow = eventSchema
   .partial()
   .extend({
     window_start: z.iso.datetime().optional(),
+    metadata: eventSchema.shape.metadata.unwrap().optional(),
     events: z.int(),
     tokens: z.int().openapi({ description: 'Input and output.' }),
     ...eventSchema.pick(each(SUMS)).shape,
@@ -75,7 +94,8 @@ const totalsRow = eventSchema
     cost_usd: z.number(),
   })
   .openapi('UsageTotals', {
-    description: 'Has `window_start` unless `window` is `total`, and the `group_by` fields that were asked for.',
+    description:
+      'Has `window_start` unless `window` is `total`, and the `group_by` fields and `metadata` keys that were asked for.',
   })
 
 export const totalsSchema = z.object({ time_zone: z.string(), data: z.array(totalsRow) })
@@ -86,15 +106,17 @@ export interface TotalsQuery extends EventFilter {
   window: CapType
   time_zone: string
   group_by?: Group[] | undefined
+  group_by_metadata?: string[] | undefined
 }
 
 /**
  * A row for each window and group that has events, in their order.
  * @throws {GatewayFault} `invalid_request` where there are too many of either
  */
-export async function totalsView(db: Database, { window, time_zone, group_by = [], ...filter }: TotalsQuery) {
+export async function totalsView(db: Database, query: TotalsQuery) {
+  const { window, time_zone, group_by = [], group_by_metadata = [], ...filter } = query
   const starts = startsOf(window, time_zone, filter.from.getTime(), filter.to.getTime())
-  const rows = await sumEvents(db, { filter, group_by, starts, limit: MOST_ROWS + 1 })
+  const rows = await sumEvents(db, { filter, group_by, group_by_metadata, starts, limit: MOST_ROWS + 1 })
   if (rows.length > MOST_ROWS) {
     throw fieldFault('group_by', `makes more than ${MOST_ROWS} rows: name fewer fields or filter more events out`)
   }

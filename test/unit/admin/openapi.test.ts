@@ -156,7 +156,7 @@ describe('what routes answer is what the document says', () => {
     ['GET', '/prices/openai/gpt-of-tomorrow', undefined],
     ['GET', '/admin/usage/events', undefined],
     ['GET', `/admin/usage/totals?${TODAY}`, undefined],
-    ['GET', `/admin/usage/totals?${TODAY}&window=daily&group_by=${GROUPS.join()}`, undefined],
+    ['GET', `/admin/usage/totals?${TODAY}&window=daily&group_by=${GROUPS.join()}&group_by_metadata=team`, undefined],
     ['GET', '/usage/caps', undefined],
     ['GET', '/usage/caps/status', undefined],
     ['GET', '/usage/events', undefined],

@@ -102,6 +102,53 @@ test('groups are told apart by value, what is not there by null', async () => {
   expect(body.data[0]).not.toHaveProperty('user_id')
 })
 
+test('metadata is told apart by value, whatever its kind and name; what is null or not there by null', async () => {
+  const user_id = await newUser()
+  const [from, to] = ['2025-05-01T00:00:00Z', '2025-06-01T00:00:00Z']
+  const given = [
+    { team: 'search' },
+    { team: 'search', n: 1.5 },
+    { team: 'true' },
+    { team: true },
+    { team: null },
+    {},
+    null,
+  ]
+  const odd = { 'it\'s "odd".$1': 7 }
+  const occurred_at = Date.parse(from)
+  const made = [...given, odd].map((metadata) => usageEvent({ user_id, occurred_at, metadata, input_tokens: 3 }))
+  await writeEvents(db, made)
+  const asked = async (keys: string, more = '') => {
+    const query = new URLSearchParams({ from, to, user_id, group_by_metadata: keys })
+    const { body } = await send('GET', `/admin/usage/totals?${query}${more}`)
+    const rows = body.data.map((row: Record<string, unknown>) => [row.metadata, row.provider, row.input_tokens])
+    return new Set(rows)
+  }
+  expect(await asked('team')).toEqual(
+    new Set([
+      [{ team: 'search' }, undefined, 6],
+      [{ team: 'true' }, undefined, 3],
+      [{ team: true }, undefined, 3],
+      [{ team: null }, undefined, 12],
+    ]),
+  )
+  expect(await asked('team,n', '&group_by=provider&metadata={"team":"search"}')).toEqual(
+    new Set([
+      [{ team: 'search', n: 1.5 }, 'openai', 3],
+      [{ team: 'search', n: null }, 'openai', 3],
+    ]),
+  )
+  const [key = ''] = Object.keys(odd)
+  expect(await asked(key)).toEqual(
+    new Set([
+      [odd, undefined, 3],
+      [{ [key]: null }, undefined, 21],
+    ]),
+  )
+  const ofAda = await sendAs({ user_id, key_id: null }, `/usage/totals?from=${from}&to=${to}&group_by_metadata=team`)
+  expect(ofAda.body.data).toHaveLength(4)
+})
+
 describe('whatever is asked', () => {
   const asked = fc.record({
     window: fc.constantFrom(...CAP_TYPES),
@@ -163,6 +210,11 @@ test.each([
   [`${OCTOBER}&group_by=`, 'group_by'],
   [`${OCTOBER}&group_by=provider,`, 'group_by'],
   [`${OCTOBER}&group_by=metadata`, 'group_by'],
+  [`${OCTOBER}&group_by_metadata=`, 'group_by_metadata'],
+  [`${OCTOBER}&group_by_metadata=team,`, 'group_by_metadata'],
+  [`${OCTOBER}&group_by_metadata=__proto__`, 'group_by_metadata'],
+  [`${OCTOBER}&group_by_metadata=%00`, 'group_by_metadata'],
+  [`${OCTOBER}&group_by_metadata=${Array.from({ length: 17 }, (_, n) => n)}`, 'group_by_metadata'],
   [`${OCTOBER}&limit=5`, 'limit'],
   [`${OCTOBER}&status=ok`, 'status'],
 ])('GET /admin/usage/totals?%s names the fault', async (query, field) => {
