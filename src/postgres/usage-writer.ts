@@ -69,12 +69,16 @@ function wantsPartition(error: unknown): boolean {
   return sqlState(error) === CHECK_VIOLATION && !violatedConstraint(error)
 }
 
-/** One statement cannot change a row twice. */
+/**
+ * One statement cannot change a row twice. A row is an id and an instant, as in the table: ledgers write together, and what
+ * goes on at a provider has an id made of the provider's, which two users may have been told.
+ */
 function newestRevisions(events: UsageEvent[]): UsageEvent[] {
   const newest = new Map<string, UsageEvent>()
   for (const event of events) {
-    const known = newest.get(event.id)
-    if (!known || known.revision < event.revision) newest.set(event.id, event)
+    const row = `${event.id} ${event.occurred_at}`
+    const known = newest.get(row)
+    if (!known || known.revision < event.revision) newest.set(row, event)
   }
   return [...newest.values()]
 }

@@ -114,6 +114,20 @@ test('a higher revision replaces a lower one, and never the other way round, in 
   }
 })
 
+test('two users whose provider told them one id lose none of their events, though ledgers write together', async () => {
+  const id = crypto.randomUUID()
+  const event = usageEvent({ id, cost_nano_usd: 1, revision: 1 })
+  const other = {
+    ...event,
+    user_id: crypto.randomUUID(),
+    occurred_at: event.occurred_at - 1,
+    cost_nano_usd: 2,
+    revision: 0,
+  }
+  await writeEvents(db, [event, other])
+  expect((await stored(id)).map(({ cost_nano_usd }) => cost_nano_usd)).toEqual([1, 2])
+})
+
 test('an event of an older version, which says nothing of whose key it was, is of the gateway’s', async () => {
   const { brings_own_key: _, ...older } = usageEvent({})
   await writeEvents(db, [older])
