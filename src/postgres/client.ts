@@ -62,9 +62,9 @@ export function violatedConstraint(error: unknown): string | null {
   return null
 }
 
-/** Whether Postgres refuses the values themselves (classes 22 and 23), however often they are sent. */
+/** Whether Postgres refuses the values themselves (classes 22 and 23; 54: too long for an index), however often they are sent. */
 export function isDataError(error: unknown): boolean {
-  return /^2[23]/.test(sqlState(error) ?? '')
+  return /^(2[23]|54)/.test(sqlState(error) ?? '')
 }
 
 /** Whether the database is unreachable, broken, or not migrated: all that it reports but faults of the values. */

@@ -223,6 +223,11 @@ test.each([
   ['an id that is none', { id: 'secret-value' }, '22P02'],
   ['an id of two lines', { id: 'two\nsecret-value' }, '22P02'],
   ['nothing where something must be', { provider: null as unknown as string }, '23502'],
+  [
+    'an id too long for its index',
+    { session_id: Array.from({ length: 200 }, () => crypto.randomUUID()).join() },
+    '54000',
+  ],
 ])(
   '%s is rejected with its SQLSTATE and without its value, and the rest of the batch is not written',
   async (_, fault, state) => {
