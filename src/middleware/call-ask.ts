@@ -21,6 +21,9 @@ export interface CallVariables {
 }
 
 const MAX_METADATA_LENGTH = 65_536
+/** Events are found by these: Postgres refuses one that an index cannot hold, and it would never get there. */
+const MAX_ID_LENGTH = 500
+const IDS = ['job_id', 'batch_id', 'session_id'] as const
 
 /** @throws {TypeError} that names what no ledger can hold. */
 export function toAsk(c: Pick<Context, 'req'>, { request_id, caller }: CallVariables, asked: CallAsk): Ask {
@@ -32,6 +35,7 @@ export function toAsk(c: Pick<Context, 'req'>, { request_id, caller }: CallVaria
     checkAsk('output.', { choices }, 1)
   }
   checkMetadata(draft?.metadata)
+  for (const id of IDS) checkLength(id, draft?.[id])
   return {
     request_id,
     caller: { key_id: caller.key_id, scope: caller.scope ?? 'call' },
@@ -71,6 +75,11 @@ function checkMetadata(metadata: EventDraft['metadata'] | undefined): void {
   if (JSON.stringify(metadata).length > MAX_METADATA_LENGTH) {
     throw new TypeError(`usageCaps: ask.draft.metadata must have at most ${MAX_METADATA_LENGTH} characters as JSON`)
   }
+}
+
+function checkLength(id: string, text: string | null | undefined): void {
+  if ((text ?? '').length <= MAX_ID_LENGTH) return
+  throw new TypeError(`usageCaps: ask.draft.${id} must have at most ${MAX_ID_LENGTH} characters`)
 }
 
 /** Whether it can be counted: a whole number that is exact, and not below 0. */

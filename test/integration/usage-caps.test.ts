@@ -444,6 +444,7 @@ describe('an ask that no ledger could hold throws and names its field', () => {
       'ask.output.choices',
     ],
     ['metadata of 65,537 characters', { draft: { metadata: { a: 'x'.repeat(65_529) } } }, 'ask.draft.metadata'],
+    ['a session id of 501 characters', { draft: { session_id: 'x'.repeat(501) } }, 'ask.draft.session_id'],
     ['metadata that is no JSON', { draft: { metadata: { order: 12n } } }, 'BigInt'],
   ])('%s', async (_, ask, field) => {
     allow({ requests: 10 })
