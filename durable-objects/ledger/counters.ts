@@ -20,15 +20,15 @@ export interface WindowUsage extends Window {
   refused: number
 }
 
+// `sum` throws beyond 2^63, and its ledger would answer nobody any more. `total` is as exact to 2^53, as all numbers here.
+const SUM_AMOUNTS = `total(requests) as requests, total(input_tokens) as input_tokens,
+    total(output_tokens) as output_tokens, total(cost_nano_usd) as cost_nano_usd`
+
 const SUM_BUCKETS = `
-  select coalesce(sum(requests), 0) as requests, coalesce(sum(input_tokens), 0) as input_tokens,
-    coalesce(sum(output_tokens), 0) as output_tokens, coalesce(sum(cost_nano_usd), 0) as cost_nano_usd,
-    coalesce(sum(refused), 0) as refused
-  from usage_buckets where bucket >= ? and bucket < ?`
+  select ${SUM_AMOUNTS}, total(refused) as refused from usage_buckets where bucket >= ? and bucket < ?`
 
 const SUM_HOLDS = `
-  select coalesce(sum(requests), 0) as requests, coalesce(sum(input_tokens), 0) as input_tokens,
-    coalesce(sum(output_tokens), 0) as output_tokens, coalesce(sum(cost_nano_usd), 0) as cost_nano_usd
+  select ${SUM_AMOUNTS}
   from reservations where outcome is null and reserved_at >= ? and reserved_at < ?`
 
 const SUM_LASTING_HOLDS = `${SUM_HOLDS} and expires_at > ?`

@@ -100,6 +100,9 @@ function costOfOutput(tokens: number, nanoUsdPerMtok: number): number {
   return Number((BigInt(tokens) * BigInt(nanoUsdPerMtok) + 999_999n) / 1_000_000n)
 }
 
+/** Where no cap asks, a worst case has no end: Postgres could not take the event, nor would sums keep their integers. */
+const exact = (amount: number) => Math.min(amount, Number.MAX_SAFE_INTEGER)
+
 function granted(ask: Ask, output: number, metered: boolean, clamped: boolean): Fit {
   const { choices, nano_usd_per_mtok } = pricedOutput(ask.output)
   return {
@@ -109,8 +112,8 @@ function granted(ask: Ask, output: number, metered: boolean, clamped: boolean): 
     hold: {
       requests: ask.requests,
       input_tokens: ask.input_tokens ?? 0,
-      output_tokens: output * choices,
-      cost_nano_usd: (ask.input_cost_nano_usd ?? 0) + costOfOutput(output * choices, nano_usd_per_mtok),
+      output_tokens: exact(output * choices),
+      cost_nano_usd: exact((ask.input_cost_nano_usd ?? 0) + costOfOutput(output * choices, nano_usd_per_mtok)),
     },
   }
 }

@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { Ledger } from '../../../durable-objects/ledger/ledger.ts'
 import { ENDED_CALLS_KEPT_MS } from '../../../durable-objects/ledger/reservations.ts'
 import type { Cap, Decision, OutputAsk, Snapshot, UsageEvent } from '../../../durable-objects/ledger/types.ts'
+import { QUARTER_HOUR_MS } from '../../../durable-objects/ledger/windows.ts'
 import { amount, ask, cap, settlement, snapshot } from '../../support/ledger-fixtures.ts'
 import { type NodeSql, nodeSql } from '../../support/node-sql.ts'
 
@@ -367,6 +368,19 @@ describe('how calls end', () => {
     ledger.settle(settlement('unknown', NOON, { usage: null, usage_source: 'hold' }), NOON)
     ledger.settle(settlement('refused', NOON, { outcome: 'released' }), NOON)
     expect(ledger.status(NOON)?.caps[0]?.current_usage).toEqual({ requests: 1, tokens: 50, cost: 0 })
+  })
+
+  test('a worst case without an end is charged as far as Postgres can take it, and no number of them locks the ledger', () => {
+    configure(cap('total', { requests: 2_000 }))
+    const endless = { output: output(1_000_000_000, { choices: 5_000_000 }) }
+    for (let call = 0; call < 1_100; call++) {
+      const at = NOON + call * QUARTER_HOUR_MS
+      ledger.reserve(ask(`${call}`, endless), at)
+      ledger.settle(settlement(`${call}`, at, { usage_source: 'hold' }), at)
+    }
+    expect(Math.max(...events.map(({ cost_nano_usd }) => cost_nano_usd))).toBe(Number.MAX_SAFE_INTEGER)
+    expect(open().reserve(ask('next', endless), NOON).admitted).toBe(true)
+    expect(ledger.status(NOON)?.caps[0]?.current_usage.requests).toBe(1_100)
   })
 
   test('a hold comes off the window that it is in, whenever the one who releases it thinks that it was admitted', () => {
