@@ -89,7 +89,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
     const decision = this.#ledger.reserve(ask, Date.now())
     if (decision.admitted) this.#admitted(decision)
     else if (!this.#ledger.areRefusalsWritten) this.#writeRefusalsSoon()
-    if (Date.now() > this.#refreshAt) this.ctx.waitUntil(this.#refresh(ask.draft.user_id))
+    if (this.#isStale) this.ctx.waitUntil(this.#refresh(ask.draft.user_id))
     return decision
   }
 
@@ -259,6 +259,12 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
         JSON.stringify({ message: 'a ledger could not refresh its snapshot', error: String(rootCause(error)) }),
       )
     }
+  }
+
+  /** Also where the clock was set back since: it was never to be so far ahead. */
+  get #isStale(): boolean {
+    const now = Date.now()
+    return now > this.#refreshAt || this.#refreshAt > now + SNAPSHOT_FRESH_MS
   }
 
   #scheduleRefresh(from = this.#ledger.configuredAt ?? Date.now()): void {
