@@ -175,7 +175,9 @@ async function pump(
       silence.end()
       if (done) break
       first_byte_at ??= Date.now()
-      if (Date.now() - askedAt > Math.max(ASK_AGAIN_MS, (askedAt - startedAt) * ASK_AGAIN_SHARE)) void askAgain()
+      // Either way: a clock that was set back must not keep it from being asked.
+      if (Math.abs(Date.now() - askedAt) > Math.max(ASK_AGAIN_MS, (askedAt - startedAt) * ASK_AGAIN_SHARE))
+        void askAgain()
       if (ended === null) meter.push(value)
       if (meter.finished && !(await settleOnce()).isRecorded) {
         abort()

@@ -175,6 +175,26 @@ test('whether a stream may go on is asked every few seconds, and of one that las
   expect(asked.length).toBeLessThan(400)
 })
 
+test('a clock that was set back does not keep a stream from being asked whether it may go on', async () => {
+  vi.useFakeTimers({ toFake: ['Date'] })
+  const pushed: string[] = []
+  const { body, done } = pumped(Array(20).fill('a chunk a second'), {
+    meter: {
+      push: () => vi.setSystemTime(Date.now() + (pushed.push('chunk') === 3 ? -3_600_000 : 1_000)),
+      finished: false,
+      end: () => ({ ...UNREAD, complete: true, may_hide_output: false }),
+    },
+    mayGoOn: async () => {
+      pushed.push('asked')
+      return true
+    },
+  })
+  await new Response(body).text()
+  await done
+  expect(pushed.indexOf('asked')).toBe(3)
+  expect(pushed.filter((one) => one === 'asked').length).toBeGreaterThan(2)
+})
+
 test('an answer without an end is not kept without end', async () => {
   const part = new Uint8Array(1024 * 1024)
   let sent = 0
