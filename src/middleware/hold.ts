@@ -114,7 +114,7 @@ function toSettlement(
     hold,
     usage_source: usage_source ?? (usage ? 'reported' : 'hold'),
     draft: ask.draft,
-    facts: { ...NO_FACTS, ...seen, ...facts },
+    facts: { ...NO_FACTS, ...seen, ...storable(facts) },
     continues,
   }
 }
@@ -125,6 +125,19 @@ function amountReported({ requests, request_id }: Ask, usage: Partial<Amount>): 
   if (Object.values(amount).every(isCount)) return amount
   logFault('a report of usage is no amount', request_id, Object.entries(usage))
   return null
+}
+
+const MAX_FACT_LENGTH = 500
+
+/** What Postgres can take of them: of an event that it refuses nothing would get there. */
+function storable(facts: CallEnd['facts'] = {}): Partial<EventFacts> {
+  const entries = Object.entries(facts).filter(([, fact]) => typeof fact !== 'number' || isCount(Math.round(fact)))
+  return Object.fromEntries(entries.map(([name, fact]) => [name, asStored(fact)]))
+}
+
+function asStored(fact: string | number | null): string | number | null {
+  if (typeof fact === 'string') return fact.slice(0, MAX_FACT_LENGTH)
+  return fact && Math.round(fact)
 }
 
 function logFault(message: string, request_id: string, error: unknown): void {

@@ -475,3 +475,21 @@ test.each([Number.NaN, -70, 0.5, Number.POSITIVE_INFINITY, 5n as unknown as numb
     expect(events).toMatchObject([{ input_tokens: 100, usage_source: 'hold' }])
   },
 )
+
+test('a report of facts that no event can hold loses these, and not the event', async () => {
+  allow({ requests: 1 })
+  const facts = {
+    reasoning_tokens: Number.NaN,
+    web_search_requests: -1,
+    latency_ms: 1.5,
+    error_class: 'x'.repeat(9_000),
+  }
+  route(1, () => ({ usage: {}, facts: { ...facts, cached_input_tokens: 7, service_tier: 'fast' } }))
+  expect((await post('/work')).status).toBe(200)
+  expect(events).toMatchObject([
+    {
+      ...{ reasoning_tokens: 0, web_search_requests: 0, latency_ms: 2, error_class: 'x'.repeat(500) },
+      ...{ cached_input_tokens: 7, service_tier: 'fast' },
+    },
+  ])
+})
