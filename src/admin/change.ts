@@ -3,11 +3,10 @@
 import { GatewayFault } from '../fault.ts'
 import { missingUser } from '../postgres/users.ts'
 import { notFound } from '../rest/app.ts'
-import { type Deps, pushSnapshot } from '../rest/in-force.ts'
+import { changeInForce, type Deps, pushSnapshot } from '../rest/in-force.ts'
 
 /**
- * Runs a change that begins with `bumpVersion` and returns its result once the ledger has it. A change that the database
- * refused is pushed too: it may be the repetition of one that was saved but did not come into force.
+ * Runs a change that begins with `bumpVersion` and returns its result once the ledger has it.
  * @throws {GatewayFault} `not_found` and `conflict` (a deleted user), `not_yet_in_force`, and what `refusalOf` makes of
  * the database's error.
  */
@@ -17,17 +16,11 @@ export async function changeAndPush<T>(
   change: () => Promise<T>,
   refusalOf: (error: unknown) => GatewayFault | null = () => null,
 ): Promise<T> {
-  let result: T
-  try {
-    result = await change()
-  } catch (error) {
-    const refusal = refusalOfMissing(error) ?? refusalOf(error)
-    if (!refusal) throw error
-    await pushSnapshot(deps, userId)
-    throw refusal
-  }
-  await pushSnapshot(deps, userId)
-  return result
+  return changeInForce(
+    change,
+    (error) => refusalOfMissing(error) ?? refusalOf(error),
+    () => pushSnapshot(deps, userId),
+  )
 }
 
 function refusalOfMissing(error: unknown): GatewayFault | null {

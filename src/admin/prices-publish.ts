@@ -4,7 +4,7 @@ import type { Context } from 'hono'
 import { GatewayFault } from '../fault.ts'
 import { isSecondPrice, isTooManyPrices, loadOverrides, MOST_PRICES } from '../postgres/prices.ts'
 import { encodeOverrides, IN_FORCE_AFTER_MS, type PriceStore } from '../pricing/overrides.ts'
-import { notYetInForce } from '../rest/in-force.ts'
+import { changeInForce, untilInForce } from '../rest/in-force.ts'
 import type { AdminDeps } from './deps.ts'
 
 type PriceDeps = Pick<AdminDeps, 'db' | 'priceStore' | 'now'>
@@ -13,23 +13,12 @@ type PriceDeps = Pick<AdminDeps, 'db' | 'priceStore' | 'now'>
 const WAITS_MS = [0, 1_100, 2_200, 4_400]
 
 /**
- * Runs a change, then publishes. A change that was refused is published too: it may be the repetition of one that was
- * saved but did not come into force.
+ * Runs a change, then publishes.
  * @throws {GatewayFault} `not_configured` before anything is saved, `not_yet_in_force`, `conflict`, and what `change` throws.
  */
 export async function saveAndPublish<T>(deps: PriceDeps, change: () => Promise<T>): Promise<T> {
   const store = storeOf(deps)
-  let result: T
-  try {
-    result = await change()
-  } catch (error) {
-    const refusal = refusalOf(error)
-    if (!refusal) throw error
-    await publish(deps, store)
-    throw refusal
-  }
-  await publish(deps, store)
-  return result
+  return changeInForce(change, refusalOf, () => publish(deps, store))
 }
 
 function storeOf({ priceStore }: PriceDeps): PriceStore {
@@ -43,18 +32,11 @@ function storeOf({ priceStore }: PriceDeps): PriceStore {
  * last sees what all have saved.
  */
 async function publish(deps: PriceDeps, store: PriceStore): Promise<void> {
-  let cause: unknown
-  for (const wait of WAITS_MS) {
-    if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait))
-    try {
-      const state = await loadState(deps)
-      await store.put(state)
-      if ((await loadState(deps)) === state) return
-    } catch (error) {
-      cause = error
-    }
-  }
-  throw notYetInForce(cause)
+  await untilInForce(WAITS_MS, async () => {
+    const state = await loadState(deps)
+    await store.put(state)
+    return (await loadState(deps)) === state
+  })
 }
 
 /** A worker whose clock is behind must still find the version before the newest. */

@@ -13,33 +13,54 @@ export interface Deps {
 }
 
 /**
+ * Runs a change, then `enforce`: also where it was refused, as it may be the repetition of one that was saved but did not
+ * come into force.
+ * @throws what `refusalOf` makes of the change's error; the error itself, at once, where that is null.
+ */
+export async function changeInForce<T>(
+  change: () => Promise<T>,
+  refusalOf: (error: unknown) => GatewayFault | null,
+  enforce: () => Promise<void>,
+): Promise<T> {
+  const result = await change().catch(async (error) => {
+    const refusal = refusalOf(error)
+    if (refusal) await enforce()
+    throw refusal ?? error
+  })
+  await enforce()
+  return result
+}
+
+/**
  * Call it after every commit that a ledger must know, also where the change found nothing to do: it may be the
  * repetition of one that did not come into force, and where there is no such user: a ledger may know one whom a restored
  * database has lost.
  * @throws {GatewayFault} `not_yet_in_force`
  */
 export async function pushSnapshot({ db, ledgerOf }: Deps, userId: string): Promise<void> {
-  let cause: unknown
-  for (const wait of WAITS_MS) {
-    if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait))
-    try {
-      if (await bringIntoForce(db, userId, ledgerOf(userId))) return
+  await untilInForce(WAITS_MS, async () => {
+    if (!(await bringIntoForce(db, userId, ledgerOf(userId)))) {
       await ledgerOf(userId).configure(null)
       // Who came meanwhile is known again.
       await bringIntoForce(db, userId, ledgerOf(userId))
-      return
+    }
+    return true
+  })
+}
+
+/** A try after each wait, until one says that it is in force. @throws {GatewayFault} `not_yet_in_force` */
+export async function untilInForce(waits_ms: number[], isInForce: () => Promise<boolean>): Promise<void> {
+  let cause: unknown
+  for (const wait of waits_ms) {
+    if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait))
+    try {
+      if (await isInForce()) return
     } catch (error) {
       cause = error
     }
   }
-  throw notYetInForce(cause)
-}
-
-/**
- * Not "your change is saved": where the change was refused, what is saved may be the same change, made by an earlier request.
- */
-export function notYetInForce(cause: unknown): GatewayFault {
+  // Not "your change is saved": where it was refused, what is saved may be the same change, made by an earlier request.
   const message =
     'What is saved is not yet in force. Repeat the request until it is not a 503: that brings it into force.'
-  return new GatewayFault({ code: 'not_yet_in_force', message }, { cause })
+  throw new GatewayFault({ code: 'not_yet_in_force', message }, { cause })
 }
