@@ -8,7 +8,7 @@ import type { ApiKeyRow } from '../postgres/schema.ts'
 import { findUser } from '../postgres/users.ts'
 import { answers, notFound, problems, restApp, takes } from '../rest/app.ts'
 import { emptyBodyIsNone } from '../rest/empty-body.ts'
-import { encodeCursor, id, instant, name, nextCursor, noQuery, pageQuery, pageRequest } from '../rest/fields.ts'
+import { id, instant, name, noQuery, pageQuery, pageRequest, pageSchema, pageView } from '../rest/fields.ts'
 import { pushSnapshot } from '../rest/in-force.ts'
 import { fieldFault } from '../rest/invalid-request.ts'
 import { changeAndPush } from './change.ts'
@@ -66,10 +66,7 @@ const list = createRoute({
   tags: ['keys'],
   summary: 'List the keys of a user, newest first',
   request: { params: user, query: z.strictObject(pageQuery) },
-  responses: {
-    200: answers(z.object({ data: z.array(keySchema), next_cursor: nextCursor }), 'A page'),
-    ...problems(404),
-  },
+  responses: { 200: answers(pageSchema(keySchema), 'A page'), ...problems(404) },
 })
 const get = createRoute({
   method: 'get',
@@ -140,8 +137,7 @@ export function keyRoutes(deps: AdminDeps) {
     .openapi(list, async (c) => {
       const userId = c.req.valid('param').id
       if (!(await findUser(db, userId))) throw notFound('user')
-      const { rows, next } = await listKeys(db, userId, pageRequest(c.req.valid('query')))
-      return c.json({ data: rows.map(keyView), next_cursor: encodeCursor(next) }, 200)
+      return c.json(pageView(await listKeys(db, userId, pageRequest(c.req.valid('query'))), keyView), 200)
     })
     .openapi(get, async (c) => {
       const { id: userId, key_id } = c.req.valid('param')

@@ -15,7 +15,7 @@ import {
 import type { PriceRow } from '../postgres/schema.ts'
 import { isObject } from '../providers/answer.ts'
 import { answers, notFound, problems, restApp, takes } from '../rest/app.ts'
-import { encodeCursor, id, nextCursor, noQuery, pageQuery, pageRequest, text } from '../rest/fields.ts'
+import { id, noQuery, pageQuery, pageRequest, pageSchema, pageView, text } from '../rest/fields.ts'
 import { fieldFault, invalidRequest } from '../rest/invalid-request.ts'
 import { providerFault } from '../rest/known-provider.ts'
 import { newPriceSchema, priceChangeSchema } from '../rest/new-price.ts'
@@ -56,10 +56,7 @@ const list = createRoute({
       ...pageQuery,
     }),
   },
-  responses: {
-    200: answers(z.object({ data: z.array(priceSchema), next_cursor: nextCursor }), 'A page'),
-    ...problems(),
-  },
+  responses: { 200: answers(pageSchema(priceSchema), 'A page'), ...problems() },
 })
 const get = createRoute({
   method: 'get',
@@ -117,8 +114,7 @@ export function priceRoutes(deps: AdminDeps) {
     .openapi(list, async (c) => {
       const { provider, model, history, ...query } = c.req.valid('query')
       const filter = { provider, model, history: history === 'true' }
-      const { rows, next } = await listPrices(db, pageRequest(query), filter)
-      return c.json({ data: rows.map(priceView), next_cursor: encodeCursor(next) }, 200)
+      return c.json(pageView(await listPrices(db, pageRequest(query), filter), priceView), 200)
     })
     .openapi(get, async (c) => {
       const row = await findPrice(db, c.req.valid('param').id)

@@ -7,13 +7,13 @@ import { changeUser, createUser, deleteUser, findUser, listUsers, type UserChang
 import { answers, notFound, problems, restApp, takes } from '../rest/app.ts'
 import {
   email,
-  encodeCursor,
   id,
   name,
-  nextCursor,
   noQuery,
   pageQuery,
   pageRequest,
+  pageSchema,
+  pageView,
   text,
   timeZone,
 } from '../rest/fields.ts'
@@ -72,10 +72,7 @@ const list = createRoute({
       ...pageQuery,
     }),
   },
-  responses: {
-    200: answers(z.object({ data: z.array(userSchema), next_cursor: nextCursor }), 'A page'),
-    ...problems(),
-  },
+  responses: { 200: answers(pageSchema(userSchema), 'A page'), ...problems() },
 })
 const get = createRoute({
   method: 'get',
@@ -145,8 +142,7 @@ export function userRoutes(deps: AdminDeps) {
     })
     .openapi(list, async (c) => {
       const { limit, cursor, ...filter } = c.req.valid('query')
-      const { rows, next } = await listUsers(db, pageRequest({ limit, cursor }), filter)
-      return c.json({ data: rows.map(userView), next_cursor: encodeCursor(next) }, 200)
+      return c.json(pageView(await listUsers(db, pageRequest({ limit, cursor }), filter), userView), 200)
     })
     .openapi(get, async (c) => {
       const row = await findUser(db, c.req.valid('param').id)

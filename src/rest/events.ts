@@ -8,7 +8,7 @@ import { isStorableText } from '../postgres/storable-text.ts'
 import { centsOfNanoUsd, usdOfNanoUsd } from '../pricing/money.ts'
 import { FIXED_PRICE_SOURCES } from '../pricing/price.ts'
 import { parseJsonOrUndefined } from '../providers/answer.ts'
-import { encodeCursor, id, nextCursor, pageQuery, queryInstant, text } from './fields.ts'
+import { id, pageQuery, pageSchema, pageView, queryInstant, text } from './fields.ts'
 
 const label = text(512).optional()
 
@@ -145,11 +145,9 @@ export const eventSchema = z
   })
   .openapi('UsageEvent')
 
-export const eventsSchema = z.object({ data: z.array(eventSchema), next_cursor: nextCursor })
+export const eventsSchema = pageSchema(eventSchema)
 
-export function eventsView({ rows, next }: Page<UsageEventRow>) {
-  return { data: rows.map(eventView), next_cursor: encodeCursor(next) }
-}
+export const eventsView = (page: Page<UsageEventRow>) => pageView(page, eventView)
 
 function eventView(row: UsageEventRow) {
   return {

@@ -2,7 +2,7 @@
 
 import { z } from '@hono/zod-openapi'
 import { isTimeZone } from '../../durable-objects/ledger/windows.ts'
-import type { PageRequest, Position } from '../postgres/pages.ts'
+import type { Page, PageRequest, Position } from '../postgres/pages.ts'
 import { isStorableText } from '../postgres/storable-text.ts'
 
 // What `timestamptz` and ISO 8601's four digits both can say.
@@ -72,14 +72,21 @@ export const pageQuery = {
   cursor: cursor.optional(),
 }
 
-export const nextCursor = z.string().nullable().openapi({ description: 'For `cursor`; null on the last page.' })
-
 export function pageRequest(query: { limit: number; cursor?: Position | undefined }): PageRequest {
   return { limit: query.limit, after: query.cursor ?? null }
 }
 
+const nextCursor = z.string().nullable().openapi({ description: 'For `cursor`; null on the last page.' })
+
+/** The answer of every list that is read by the page. */
+export const pageSchema = <S extends z.ZodType>(row: S) => z.object({ data: z.array(row), next_cursor: nextCursor })
+
+export function pageView<Row, View>({ rows, next }: Page<Row>, view: (row: Row) => View) {
+  return { data: rows.map(view), next_cursor: encodeCursor(next) }
+}
+
 /** Opaque to clients; of use in URLs as it is. */
-export function encodeCursor(position: Position | null): string | null {
+function encodeCursor(position: Position | null): string | null {
   if (!position) return null
   return btoa(`${position.at_ms} ${position.id}`).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
 }
