@@ -6,7 +6,7 @@ import type { Hold } from '../middleware/hold.ts'
 import type { Price } from '../pricing/price.ts'
 import type { Asked, Bound } from '../providers/dialect.ts'
 import type { JsonBody } from '../providers/json-body.ts'
-import type { Quote } from './quote.ts'
+import type { OutputDefaults, Quote } from './quote.ts'
 
 export interface Call {
   started_at: number
@@ -24,6 +24,7 @@ export interface Call {
   /** Null where the model has no price, or where prices cannot be read. */
   price: Price | null
   are_prices_known: boolean
+  output_defaults: OutputDefaults
   quote: Quote
   draft: EventDraft
   /** What goes to the provider: the gateway's own credential or the caller's. */

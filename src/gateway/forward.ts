@@ -163,18 +163,6 @@ function toClient(
   return new Response(body, { status, headers })
 }
 
-/** The output bound to write into the body; null where it stays as it is. */
-function writtenBound(
-  { var: { call, hold } }: Context<GatewayEnv>,
-  { config, dialect }: ForwardOptions,
-): number | null {
-  const { bound, price } = call
-  const by_default = config.DEFAULT_MAX_OUTPUT_TOKENS ?? null
-  const maximum = bound?.model ? dialect.maxOutputTokens(bound.model) : null
-  const kept_by_model = price?.context_window ? Math.max(price.context_window, maximum ?? 0) : null
-  return boundToWrite(hold.admission, bound, by_default, kept_by_model)
-}
-
 async function failed(
   c: Context<GatewayEnv>,
   { errorAnswer }: ForwardOptions,
@@ -187,10 +175,13 @@ async function failed(
   return answer
 }
 
-async function toRequest(c: Context<GatewayEnv>, options: ForwardOptions): Promise<Outgoing | Request> {
-  const { dialect, operation, upstream } = options
-  const { call, caller } = c.var
-  const edits = operation.edits?.(call.asked, writtenBound(c, options)) ?? []
+async function toRequest(
+  c: Context<GatewayEnv>,
+  { dialect, operation, upstream }: ForwardOptions,
+): Promise<Outgoing | Request> {
+  const { call, caller, hold } = c.var
+  const bound = boundToWrite(hold.admission, call.bound, call.price, call.output_defaults)
+  const edits = operation.edits?.(call.asked, bound) ?? []
   const { url, init } = upstreamRequest(dialect, {
     base_url: upstream.base_url,
     target: call.target,

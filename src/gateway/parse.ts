@@ -69,6 +69,10 @@ async function readCall(
   const bound = operation.readBound ? accepted(operation.readBound(asked)) : null
   const found = bound?.model ? await prices.explain(dialect.provider, bound.model) : null
   const price = found?.price ?? null
+  const output_defaults = {
+    default_max_output_tokens: config.DEFAULT_MAX_OUTPUT_TOKENS ?? null,
+    model_max_output_tokens: bound?.model ? dialect.maxOutputTokens(bound.model) : null,
+  }
   return {
     started_at,
     target: targetOf(url, dialect),
@@ -79,10 +83,8 @@ async function readCall(
     bound,
     price,
     are_prices_known: found?.source !== 'overrides_unknown',
-    quote: quote(bound, price, {
-      default_max_output_tokens: config.DEFAULT_MAX_OUTPUT_TOKENS ?? null,
-      model_max_output_tokens: bound?.model ? dialect.maxOutputTokens(bound.model) : null,
-    }),
+    output_defaults,
+    quote: quote(bound, price, output_defaults),
     credential,
     draft: {
       user_id: caller.user_id,

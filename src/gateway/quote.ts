@@ -9,8 +9,9 @@ import type { Bound } from '../providers/dialect.ts'
 /** A call's worst case as the ledger takes it; who calls and what becomes the event are added by the gateway. */
 export type Quote = Pick<Ask, 'requests' | 'input_tokens' | 'input_cost_nano_usd' | 'output'>
 
-export interface QuoteOptions {
-  /** The operator's bound for calls that set none. */
+/** What bounds the output of a call that sets no bound itself. */
+export interface OutputDefaults {
+  /** The operator's. */
   default_max_output_tokens: number | null
   model_max_output_tokens: number | null
 }
@@ -23,7 +24,7 @@ const WINDOW_SLACK = 1.05
 const MOST_TOKENS = 1_000_000_000
 
 /** @param bound null for an operation that uses no tokens: it counts as a request and costs nothing. */
-export function quote(bound: Bound | null, price: Price | null, options: QuoteOptions): Quote {
+export function quote(bound: Bound | null, price: Price | null, defaults: OutputDefaults): Quote {
   if (bound === null) return { requests: 1, input_tokens: 0, input_cost_nano_usd: 0, output: null }
   const window = price?.context_window ? Math.ceil(price.context_window * WINDOW_SLACK) : null
   const input_tokens = boundInput(bound, window)
@@ -34,7 +35,7 @@ export function quote(bound: Bound | null, price: Price | null, options: QuoteOp
     input_tokens,
     input_cost_nano_usd: input_tokens === null ? null : (worst?.input_cost_nano_usd ?? null),
     output: bound.output && {
-      ...boundOutput(bound.output, window, options),
+      ...boundOutput(bound.output, window, defaults),
       choices: bound.output.choices,
       nano_usd_per_mtok: worst?.output_nano_usd_per_mtok ?? null,
     },
@@ -44,19 +45,19 @@ export function quote(bound: Bound | null, price: Price | null, options: QuoteOp
 /**
  * The output bound to write into the body, or null to leave it alone: only a bound that neither the client nor the model
  * itself keeps has to be written, a smaller one that was granted or the operator's default.
- * @param kept_by_model what it cannot exceed: its window, or a maximum beyond that; null where no window is known.
  */
 export function boundToWrite(
   { granted_output_tokens, clamped }: Pick<Admission, 'granted_output_tokens' | 'clamped'>,
   bound: Bound | null,
-  default_max_output_tokens: number | null,
-  kept_by_model: number | null,
+  price: Price | null,
+  { default_max_output_tokens, model_max_output_tokens }: OutputDefaults,
 ): number | null {
   const isUnset = bound?.output?.max_tokens === null
   if (granted_output_tokens === null || !(clamped || (isUnset && default_max_output_tokens !== null))) return null
+  // What it cannot exceed: its window, or a maximum beyond that.
+  const kept_by_model = price?.context_window && Math.max(price.context_window, model_max_output_tokens ?? 0)
   // A provider refuses a whole window beside any prompt; a client's own bound is larger, and must go.
-  const isKept = isUnset && kept_by_model !== null && granted_output_tokens >= kept_by_model
-  return isKept ? null : granted_output_tokens
+  return isUnset && kept_by_model && granted_output_tokens >= kept_by_model ? null : granted_output_tokens
 }
 
 function boundInput(bound: Bound, window: number | null): number | null {
@@ -68,7 +69,7 @@ function boundInput(bound: Bound, window: number | null): number | null {
 function boundOutput(
   output: NonNullable<Bound['output']>,
   window: number | null,
-  { default_max_output_tokens, model_max_output_tokens }: QuoteOptions,
+  { default_max_output_tokens, model_max_output_tokens }: OutputDefaults,
 ): { max_tokens: number | null; min_tokens: number } {
   const byDefault =
     default_max_output_tokens === null

@@ -22,6 +22,7 @@ const CALL: Call = {
   bound: { ...PLAIN_BOUND, model: 'm', stream: false, input_tokens: 50, output: OUTPUT },
   price: PRICE,
   are_prices_known: true,
+  output_defaults: { default_max_output_tokens: null, model_max_output_tokens: null },
   quote: {
     requests: 1,
     input_tokens: 50,

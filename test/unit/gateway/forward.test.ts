@@ -48,6 +48,7 @@ const CALL: Call = {
   bound,
   price: PRICE,
   are_prices_known: true,
+  output_defaults: { default_max_output_tokens: null, model_max_output_tokens: null },
   quote: { requests: 1, input_tokens: 5, input_cost_nano_usd: 10_000, output: null },
   draft: DRAFT,
   credential: 'sk-provider',

@@ -138,7 +138,8 @@ describe('the quote', () => {
 test('only a bound that neither the client nor the model keeps is written into the body', () => {
   const write = (clientSet: number | null, granted: number | null, clamped: boolean, byDefault: number | null) => {
     const output = { max_tokens: clientSet, min_tokens: 1, choices: 1 }
-    return boundToWrite({ granted_output_tokens: granted, clamped }, { ...BOUND, output }, byDefault, 100_000)
+    const defaults = { ...NONE, default_max_output_tokens: byDefault }
+    return boundToWrite({ granted_output_tokens: granted, clamped }, { ...BOUND, output }, PRICE, defaults)
   }
   expect(write(null, 16_384, false, null)).toBeNull()
   expect(write(500, 500, false, 4_000)).toBeNull()
@@ -146,7 +147,12 @@ test('only a bound that neither the client nor the model keeps is written into t
   expect(write(null, 90, true, null)).toBe(90)
   expect(write(500, 90, true, null)).toBe(90)
   expect(write(null, null, false, 4_000)).toBeNull()
-  expect(boundToWrite({ granted_output_tokens: null, clamped: false }, null, 4_000, null)).toBeNull()
+  expect(
+    boundToWrite({ granted_output_tokens: null, clamped: false }, null, null, {
+      ...NONE,
+      default_max_output_tokens: 4_000,
+    }),
+  ).toBeNull()
   expect(write(null, 105_000, false, 200_000)).toBeNull()
   expect(write(null, 100_000, true, null)).toBeNull()
   expect(write(null, 99_999, true, null)).toBe(99_999)
