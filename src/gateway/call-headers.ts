@@ -32,9 +32,9 @@ export interface CallHeaders extends Pick<EventDraft, 'job_id' | 'batch_id' | 's
 /** The call's own ids and metadata (null where it has none), or which header is wrong and why. */
 export function readCallHeaders(
   headers: Headers,
-  names: Iterable<string> = headers.keys(),
+  entries: Iterable<[name: string, value: string]> = headers,
 ): CallHeaders | GatewayError {
-  for (const name of names) {
+  for (const [name] of entries) {
     if (name.startsWith(PREFIX) && !KNOWN_HEADERS.includes(name))
       return bad(name, `is not known here. Known are ${KNOWN_HEADERS.join(', ')}`)
   }

@@ -39,21 +39,8 @@ async function readCall(
   const request = c.req.raw
   const url = urlOf(request.url, c.req.path, dialect)
   const headers = [...request.headers]
-  const said = accepted(
-    readCallHeaders(
-      request.headers,
-      headers.map(([name]) => name),
-    ),
-  )
-  const credential = caller.brings_own_key ? dialect.readCredential(request.headers, request.url) : upstream.credential
-  if (!credential) {
-    const message = `No API key for ${dialect.provider} is configured here. Bring yours beside x-tollgate-key.`
-    throw new GatewayFault({ code: 'not_configured', message })
-  }
-  if (!/^[\x21-\x7e]+$/.test(credential)) {
-    const message = 'The provider key beside x-tollgate-key has characters that no header can carry.'
-    throw new GatewayFault({ code: 'invalid_header', message })
-  }
+  const said = accepted(readCallHeaders(request.headers, headers))
+  const credential = credentialOf(c, dialect, upstream)
   if (dialect.credential_query && url.search) url.searchParams.delete(dialect.credential_query)
 
   const { bytes, json, value } = await readContent(request, operation)
@@ -99,6 +86,21 @@ async function readCall(
       ...said,
     },
   }
+}
+
+/** What goes to the provider: the caller's own where it brings one. */
+function credentialOf({ req, var: { caller } }: Context<GatewayEnv>, dialect: Dialect, upstream: Upstream): string {
+  const { headers, url } = req.raw
+  const credential = caller.brings_own_key ? dialect.readCredential(headers, url) : upstream.credential
+  if (!credential) {
+    const message = `No API key for ${dialect.provider} is configured here. Bring yours beside x-tollgate-key.`
+    throw new GatewayFault({ code: 'not_configured', message })
+  }
+  if (!/^[\x21-\x7e]+$/.test(credential)) {
+    const message = 'The provider key beside x-tollgate-key has characters that no header can carry.'
+    throw new GatewayFault({ code: 'invalid_header', message })
+  }
+  return credential
 }
 
 function targetOf({ pathname, search }: URL, { provider, optional_prefix = '' }: Dialect): string {
