@@ -4,6 +4,7 @@ import { type GatewayError, isRefusal } from '../errors.ts'
 import { isObject, PLAIN_BOUND } from './answer.ts'
 import type { Bound, Edit, JsonObject } from './dialect.ts'
 import { invalidField, readArray, readBoolean, readModel, readPositiveInteger, unknownField } from './fields.ts'
+import { findHosted } from './openai-responses-tools.ts'
 import { openAITier } from './service-tiers.ts'
 import { TOOL_PREAMBLE_TOKENS, tokensOfBody, visit } from './text-bound.ts'
 
@@ -104,8 +105,8 @@ export function readUsageFlag(body: JsonObject): boolean | GatewayError {
 function findUnbounded(body: JsonObject, model: string, tools: unknown[], modalities: unknown[]): string | null {
   const unknown = unknownField(body, KNOWN_FIELDS)
   if (unknown !== null) return unknown
-  const hosted = tools.findIndex((tool) => !isObject(tool) || (tool.type !== 'function' && tool.type !== 'custom'))
-  if (hosted !== -1) return `tools[${hosted}]`
+  const hosted = findHosted(tools)
+  if (hosted !== null) return hosted
   // Images and whatever comes next: at rates of their own.
   if (modalities.some((one) => one !== 'text' && one !== 'audio')) return 'modalities'
   // These models search the web on every call, for a fee per search that the answer does not tell.

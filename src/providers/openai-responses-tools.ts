@@ -77,3 +77,9 @@ function kindOf(tool: unknown): 'declared' | 'built_in' | 'search' | 'unbounded'
 }
 
 const isOfClient = (tool: unknown) => isObject(tool) && (tool.type === 'function' || tool.type === 'custom')
+
+/** The first tool that is not the client's own: `tools[1]`. */
+export function findHosted(tools: unknown[]): string | null {
+  const at = tools.findIndex((tool) => !isOfClient(tool))
+  return at === -1 ? null : `tools[${at}]`
+}

@@ -4,6 +4,7 @@ import { isRefusal } from '../../errors.ts'
 import { isObject } from '../answer.ts'
 import type { Bound, Edit, JsonObject, Operation } from '../dialect.ts'
 import { invalidField } from '../fields.ts'
+import { findHosted } from '../openai-responses-tools.ts'
 import { isNoDearerTier } from '../service-tiers.ts'
 import { tokensOfBody, visit } from '../text-bound.ts'
 import { withBilledErrors } from './billed-errors.ts'
@@ -97,10 +98,8 @@ function findTier({ service_tier }: JsonObject, { service_tiers }: Quirks): stri
 function findFee({ model }: Bound, body: JsonObject, { fee_models }: Quirks): string | null {
   if (isAmong(model, fee_models)) return 'model'
   if (!areSwitches(body.chat_template_kwargs ?? {})) return 'chat_template_kwargs'
-  const tools = Array.isArray(body.tools) ? body.tools : []
-  const hosted = tools.findIndex((tool) => !isObject(tool) || (tool.type !== 'function' && tool.type !== 'custom'))
-  if (hosted !== -1) return `tools[${hosted}]`
-  return findOddPart(body.messages, 'messages') ?? findOddPart(body.input, 'input')
+  const hosted = findHosted(Array.isArray(body.tools) ? body.tools : [])
+  return hosted ?? findOddPart(body.messages, 'messages') ?? findOddPart(body.input, 'input')
 }
 
 /** An encrypted thought: another's than OpenAI's may be compressed, or stand for one that is stored. */
