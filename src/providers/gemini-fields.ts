@@ -5,6 +5,7 @@
 import type { GatewayError } from '../errors.ts'
 import { isObject } from './answer.ts'
 import type { JsonObject } from './dialect.ts'
+import { invalidField } from './fields.ts'
 
 /** What reading a body found out so far. */
 export interface Reading {
@@ -70,6 +71,6 @@ export function listOf(value: unknown): unknown[] {
 export function messageAt(value: unknown, path: string, reading: Reading): JsonObject {
   if (value === undefined || value === null) return {}
   if (isObject(value)) return fieldsOf(value, `${path}.`, reading)
-  reading.refusal ??= { code: 'invalid_request', message: `${path} must be an object.`, field: path }
+  reading.refusal ??= invalidField(path, 'an object')
   return {}
 }

@@ -2,6 +2,7 @@
 
 import type { GatewayError } from '../errors.ts'
 import { invalidField } from './fields.ts'
+import { refuseUnknownQuery } from './google-request.ts'
 
 /** `/v1beta/models/{model}:verb`; aliases, tuned models and other names are not in the table of operations. */
 export const pathOf = (verb: string) => `/:version{v1(?:alpha|beta)?}/models/:model{[\\w.-]+:${verb}}`
@@ -17,17 +18,10 @@ export function refuseOtherModel(named: unknown, model: string, field: string): 
   return isSame ? null : invalidField(field, 'the model that the path names')
 }
 
-/** Google's parameters for every API can replace the body (`$req`), the method (`$httpMethod`) or the usage (`fields`). */
-const HARMLESS = new Set(['alt', '$alt', 'prettyPrint', '$prettyPrint', 'quotaUser'])
-
 /** @param known what the operation takes beside Google's own. */
 export function refuseQuery(query: URLSearchParams, known: string[] = []): GatewayError | null {
-  for (const name of query.keys()) {
-    if (!HARMLESS.has(name) && !known.includes(name)) {
-      const field = name.slice(0, 40)
-      return { code: 'invalid_request', message: `The query parameter ${field} is not metered here.`, field }
-    }
-  }
+  const refused = refuseUnknownQuery(query, known)
+  if (refused) return refused
   const formats = [...query.getAll('alt'), ...query.getAll('$alt')]
   const isOne = formats.length <= 1 && formats.every((format) => format === 'json' || format === 'sse')
   return isOne ? null : invalidField('alt', 'json or sse, once')

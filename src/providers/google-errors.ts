@@ -2,7 +2,6 @@
 // https://google.aip.dev/193 Pure.
 
 import { type CapFacts, ERROR_STATUS, type GatewayError } from '../errors.ts'
-import { readBearer, withQuery } from './bearer.ts'
 import type { ErrorRendering, JsonObject } from './dialect.ts'
 import { factsOf, refusal, statusOf } from './refusals.ts'
 
@@ -56,17 +55,4 @@ export function googleErrorClass({ code, status }: JsonObject): string {
   if (code === 429 || status === 'RESOURCE_EXHAUSTED') return 'upstream_rate_limited'
   if (code === 503 || status === 'UNAVAILABLE') return 'upstream_overloaded'
   return 'upstream_error'
-}
-
-/** `x-goog-api-key`, `?key=` or a bearer token. */
-export function readGoogleCredential(headers: Headers, url: string): string | null {
-  return withQuery(headers.get('x-goog-api-key')?.trim() || readBearer(headers), url, 'key')
-}
-
-export function setGoogleCredential(headers: Headers, credential: string): void {
-  headers.delete('x-goog-api-key')
-  headers.delete('authorization')
-  // OAuth's access tokens are bearer tokens alone.
-  if (credential.startsWith('ya29.')) headers.set('authorization', `Bearer ${credential}`)
-  else headers.set('x-goog-api-key', credential)
 }

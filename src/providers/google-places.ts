@@ -4,7 +4,8 @@
 import type { GatewayError } from '../errors.ts'
 import { type Price, priceWithoutTokens } from '../pricing/price.ts'
 import type { Asked, Dialect } from './dialect.ts'
-import { googleError, googleErrorResponse, readGoogleCredential, setGoogleCredential } from './google-errors.ts'
+import { googleError, googleErrorResponse } from './google-errors.ts'
+import { readGoogleCredential, refuseUnknownQuery, setGoogleCredential } from './google-request.ts'
 import { perCallOperation } from './per-call.ts'
 import { sseError } from './sse.ts'
 
@@ -112,17 +113,11 @@ function tierOf(path: string, prefix: string): number {
 const autocomplete = ({ query }: Asked) => refuseQuery(query) ?? 'autocomplete-request'
 const photo = ({ query }: Asked) => refuseQuery(query) ?? 'place-photo'
 
-/** Google's parameters for every API can replace the body (`$req`), headers (`$httpHeaders`) or the method. */
-const KNOWN_QUERY = new Set(
-  `fields $fields alt $alt prettyPrint $prettyPrint quotaUser languageCode regionCode sessionToken maxHeightPx maxWidthPx
-  skipHttpRedirect`.split(/\s+/),
+const KNOWN_QUERY = 'fields $fields languageCode regionCode sessionToken maxHeightPx maxWidthPx skipHttpRedirect'.split(
+  ' ',
 )
 
-function refuseQuery(query: URLSearchParams): GatewayError | null {
-  const unknown = [...query.keys()].find((name) => !KNOWN_QUERY.has(name))?.slice(0, 40)
-  if (unknown === undefined) return null
-  return { code: 'invalid_request', message: `The query parameter ${unknown} is not metered here.`, field: unknown }
-}
+const refuseQuery = (query: URLSearchParams) => refuseUnknownQuery(query, KNOWN_QUERY)
 
 /** `places:searchText` is one segment: a colon within one is not Hono's. */
 const searchPath = (verb: string) => `/v1/:method{places:${verb}}`
