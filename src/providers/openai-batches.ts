@@ -3,9 +3,8 @@
 
 import { errorClass, isObject, meterAnswer, NO_USAGE, PLAIN_BOUND, stringOrNull, UNREAD } from './answer.ts'
 import type { Concluded, JsonObject, Meter, Operation } from './dialect.ts'
-import { refused } from './openai-refused.ts'
 import { readTotals } from './openai-responses-meter.ts'
-import { unmetered } from './refusals.ts'
+import { refused, unmetered } from './refusals.ts'
 
 /** A batch has 24 hours to run, and as many again until someone has asked for it. */
 const BATCH_HELD_MS = 48 * 3_600_000

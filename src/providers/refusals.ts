@@ -48,6 +48,11 @@ export function refusal(error: GatewayError, status: number, body: object, own: 
   return Response.json(body, { status, headers })
 }
 
+/** An operation that Tollgate knows and refuses, with its reason. */
+export function refused(name: string, path: string, message: string): Operation {
+  return { ...unmetered(name, path), readBound: () => ({ code: 'not_found', message }) }
+}
+
 /** An operation that uses no tokens and costs nothing; it counts as a request. */
 export function unmetered(name: string, path: string, method: Operation['method'] = 'GET'): Operation {
   const metered: Metered = { ...UNREAD, complete: true, may_hide_output: false }
