@@ -45,7 +45,6 @@ export function meterInvoke({ body, headers }: Asked, head: AnswerHead, { id, fa
       metrics = chunk[METRICS] ?? metrics
     },
     () => metrics !== null,
-    () => metrics !== null,
   )
   return ending(meter, (metered) => (metrics === null ? metered : finish(metered, metrics)))
 }
@@ -74,7 +73,6 @@ function meterClaudeFrames(message: JsonObject, finish: (metered: Metered, metri
       events.read(event)
       if (isObject(event)) metrics = event[METRICS] ?? metrics
     },
-    () => events.ended,
     () => events.ended,
   )
   return ending(frames, (framed) => {

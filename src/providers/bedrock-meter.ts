@@ -112,12 +112,12 @@ export function meterJson(head: AnswerHead, read: (answer: JsonObject, metered: 
  * A stream of frames.
  *
  * @param stopped true once the answer has reached its own end.
- * @param told true once usage has been told, after which nothing comes.
+ * @param told true once usage has been told, after which nothing comes. Default: with that end.
  */
 export function meterFrames(
   onEvent: (frame: Frame, metered: Metered) => void,
   stopped: () => boolean,
-  told: () => boolean,
+  told = stopped,
 ): Meter {
   const metered = blank()
   const frames = createFrameReader((frame) => {
