@@ -14,11 +14,14 @@ export function add(sum: Amount, more: Amount, times = 1): void {
   sum.cost_nano_usd += times * more.cost_nano_usd
 }
 
-export function minus(a: Amount, b: Amount): Amount {
-  const difference = amountOf(a)
-  add(difference, b, -1)
-  return difference
+/** `a` and `times` times `b`. */
+export function plus(a: Amount, b: Amount, times = 1): Amount {
+  const sum = amountOf(a)
+  add(sum, b, times)
+  return sum
 }
+
+export const minus = (a: Amount, b: Amount): Amount => plus(a, b, -1)
 
 /**
  * What a hold leaves when part of it is used. `exceeds` and caps see tokens as one sum: where one kind was more than

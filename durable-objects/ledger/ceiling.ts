@@ -1,6 +1,6 @@
 // How far ahead a busy ledger raises its ceiling. Pure arithmetic.
 
-import { add, amountOf, COMPONENTS, larger, minus } from './amounts.ts'
+import { COMPONENTS, larger, minus, plus } from './amounts.ts'
 import type { Limit } from './decide.ts'
 import { partOf } from './standing.ts'
 import type { Amount } from './types.ts'
@@ -25,8 +25,7 @@ export function raisedCeiling(ceiling: Amount, unwritten: Amount, hold: Amount, 
   for (const part of COMPONENTS) atMost(Number.MAX_SAFE_INTEGER - unwritten[part], hold[part])
   if (ahead < 1) return null
 
-  const raised = amountOf(unwritten)
-  add(raised, hold, ahead)
+  const raised = plus(unwritten, hold, ahead)
   // Calls of different kinds would else lower each other's part again and again.
   const highest = larger(ceiling, raised)
   const more = minus(highest, unwritten)

@@ -1,7 +1,7 @@
 // Sums of usage per window, read from the buckets and the holds and then kept up in memory: what `reserve` compares with
 // the limits. The cache has one writer, this class; after a rollback it is forgotten and read again.
 
-import { add, amountOf, columnsOf, NOTHING } from './amounts.ts'
+import { add, amountOf, columnsOf, NOTHING, plus } from './amounts.ts'
 import type { Holds } from './holds.ts'
 import { FOLDED_BUCKET } from './schema.ts'
 import type { Sql } from './sql.ts'
@@ -84,12 +84,10 @@ export class Counters {
     const [settled] = this.#sql.all<Amount & { refused: number }>(SUM_BUCKETS, start, until)
     const [held] = this.#sql.all<Amount>(SUM_HOLDS, start, until)
     const unwritten = isWithin(window, this.#refusals.bucket) ? this.#refusals.count : 0
-    const allHeld = this.#holds.unwrittenBetween(start, until)
-    add(allHeld, held ?? NOTHING)
     return {
       ...window,
       settled: amountOf(settled ?? NOTHING),
-      held: allHeld,
+      held: plus(this.#holds.unwrittenBetween(start, until), held ?? NOTHING),
       refused: (settled?.refused ?? 0) + unwritten,
     }
   }

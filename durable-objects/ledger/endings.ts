@@ -5,7 +5,7 @@
 //           `-the rest of the hold--> a hold of its own, for a call that goes on (concluded: settled in its turn)
 //   expire  --the hold--> event; a settlement that comes after all corrects it
 
-import { add, amountOf, leftOf, minus, NOTHING } from './amounts.ts'
+import { amountOf, leftOf, minus, NOTHING, plus } from './amounts.ts'
 import type { Counters } from './counters.ts'
 import type { Epochs } from './epochs.ts'
 import { expiredEvent, settledEvent } from './events.ts'
@@ -76,10 +76,8 @@ export class Endings {
     const isTaken = continues !== null && this.#find(continues.request_id) !== undefined
     if (outcome === 'released') return { usage: NOTHING, usage_source, continues: isTaken ? null : continues }
     if (usage === null) return { usage: hold, usage_source, continues: null }
-    const charged = amountOf(usage)
-    if (!isTaken) return { usage: charged, usage_source, continues }
-    add(charged, leftOf(hold, usage))
-    return { usage: charged, usage_source: 'hold' as const, continues: null }
+    if (!isTaken) return { usage: amountOf(usage), usage_source, continues }
+    return { usage: plus(usage, leftOf(hold, usage)), usage_source: 'hold' as const, continues: null }
   }
 
   /** With a row at once: what goes on at a provider outlives this life of the ledger. */

@@ -6,7 +6,7 @@
 // How calls end is in ./endings.ts. A hold is in memory alone at first where the ceiling allows it: see `epochs` in
 // ./schema.ts. Every public method is one transaction: one that throws has written nothing and remembers nothing.
 
-import { add, amountOf, covers } from './amounts.ts'
+import { amountOf, covers, plus } from './amounts.ts'
 import { raisedCeiling } from './ceiling.ts'
 import { Config } from './config.ts'
 import { Counters } from './counters.ts'
@@ -122,9 +122,7 @@ export class Ledger {
 
   /** The epoch whose ceiling allows this hold to be in memory alone; 0: it must be written. */
   #epochOf(amount: Amount): number {
-    const unwritten = amountOf(this.#holds.unwritten)
-    add(unwritten, amount)
-    return covers(this.#epochs.ceiling, unwritten) ? this.#epochs.current : 0
+    return covers(this.#epochs.ceiling, plus(this.#holds.unwritten, amount)) ? this.#epochs.current : 0
   }
 
   #write(hold: Hold, limits: Limit[]): void {

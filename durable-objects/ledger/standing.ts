@@ -1,6 +1,6 @@
 // Where a user stands: who may call, and how full each cap is. Read from the snapshot and the counters; writes nothing.
 
-import { add, amountOf, NOTHING } from './amounts.ts'
+import { NOTHING, plus } from './amounts.ts'
 import type { Counters } from './counters.ts'
 import type { Limit } from './decide.ts'
 import {
@@ -28,15 +28,12 @@ export function refuseCaller(snapshot: Snapshot, { key_id, scope }: Caller, now:
 /** `remnants` are held in every window: nobody knows when they were admitted. */
 export function capStatus(counters: Counters, remnants: Amount, cap: Cap, timeZone: string, now: number): CapStatus {
   const usage = counters.usageOf(cap.cap_type, timeZone, now)
-  const held = amountOf(usage.held)
-  add(held, remnants)
-  const current = amountOf(usage.settled)
-  add(current, held)
+  const held = plus(usage.held, remnants)
   return {
     cap_id: cap.id,
     cap_type: cap.cap_type,
     limits: cap.limits,
-    current_usage: byLimitType(current),
+    current_usage: byLimitType(plus(usage.settled, held)),
     held: byLimitType(held),
     refused: usage.refused,
     window_start: usage.end === null ? null : usage.start,
