@@ -49,18 +49,16 @@ const LIST_APPLIED: Statement = {
  */
 export async function up(database: MigrationDatabase, migrations: Migration[]): Promise<string[]> {
   const done: string[] = []
-  for (const { name, applied_at } of await status(database, migrations)) {
-    const migration = migrations.find((one) => one.name === name)
-    if (applied_at !== null || !migration) continue
+  const applied = await listChecked(database, migrations)
+  for (const migration of migrations.slice(applied.size)) {
+    const { name } = migration
     // The row goes first: after a racing run has done the same migration, it is what fails.
     const claim = {
       text: 'insert into tollgate_migrations (name, checksum) values ($1, $2)',
       params: [name, await checksum(migration)],
     }
-    const applied = await attempt(database, [LOCK, claim, ...statementsOf(migration.up)], async () =>
-      isApplied(database, name),
-    )
-    if (applied) done.push(name)
+    const isDone = () => isApplied(database, name)
+    if (await attempt(database, [LOCK, claim, ...statementsOf(migration.up)], isDone)) done.push(name)
   }
   return done
 }
@@ -72,21 +70,15 @@ export async function up(database: MigrationDatabase, migrations: Migration[]): 
  */
 export async function down(database: MigrationDatabase, migrations: Migration[], steps: number): Promise<string[]> {
   const done: string[] = []
-  const applied = (await status(database, migrations)).filter((one) => one.applied_at !== null).reverse()
-  for (const { name } of applied.slice(0, steps)) {
-    const migration = migrations.find((one) => one.name === name)
-    if (!migration) continue
+  const applied = await listChecked(database, migrations)
+  for (const { name, down: script } of migrations.slice(0, applied.size).reverse().slice(0, steps)) {
     // Divides by zero where a racing run has taken it back already.
     const unclaim = {
       text: 'with gone as (delete from tollgate_migrations where name = $1 returning 1) select 1 / count(*) from gone',
       params: [name],
     }
-    const reverted = await attempt(
-      database,
-      [LOCK, unclaim, ...statementsOf(migration.down)],
-      async () => !(await isApplied(database, name)),
-    )
-    if (reverted) done.push(name)
+    const isDone = async () => !(await isApplied(database, name))
+    if (await attempt(database, [LOCK, unclaim, ...statementsOf(script)], isDone)) done.push(name)
   }
   return done
 }
@@ -96,6 +88,12 @@ export async function down(database: MigrationDatabase, migrations: Migration[],
  * @throws {MigrationError} where what was applied is not what is here.
  */
 export async function status(database: MigrationDatabase, migrations: Migration[]): Promise<MigrationStatus[]> {
+  const applied = await listChecked(database, migrations)
+  return migrations.map(({ name }) => ({ name, applied_at: applied.get(name)?.applied_at ?? null }))
+}
+
+/** What was applied: the first of `migrations`, as they are here. */
+async function listChecked(database: MigrationDatabase, migrations: Migration[]): Promise<Map<string, Applied>> {
   const applied = await listApplied(database)
   for (const [index, [name, row]] of [...applied].entries()) {
     const migration = migrations.find((one) => one.name === name)
@@ -108,7 +106,7 @@ export async function status(database: MigrationDatabase, migrations: Migration[
     if (row.checksum !== (await checksum(migration)))
       throw new MigrationError(`${name} has changed since it was applied. Write a new migration instead.`)
   }
-  return migrations.map(({ name }) => ({ name, applied_at: applied.get(name)?.applied_at ?? null }))
+  return applied
 }
 
 /** False where a racing run has done the same meanwhile. */
@@ -126,9 +124,12 @@ async function attempt(
   }
 }
 
-async function listApplied(
-  database: MigrationDatabase,
-): Promise<Map<string, { checksum: string; applied_at: string }>> {
+interface Applied {
+  checksum: string
+  applied_at: string
+}
+
+async function listApplied(database: MigrationDatabase): Promise<Map<string, Applied>> {
   // Racing runs of "create if not exists" fail, hence the lock.
   await database.transaction([LOCK, CREATE_TABLE])
   const rows = await database.query(LIST_APPLIED)
