@@ -31,7 +31,6 @@ const streamGenerateContent: Operation = {
   filter: ({ query }) => (asksForEvents(query) ? null : passWholeObjects()),
   meter: (asked, head) => meterGenerate(asked, head, true),
   streams: true,
-  streamError,
 }
 
 const embedContent: Operation = {
