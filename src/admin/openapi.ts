@@ -43,7 +43,7 @@ export interface RestRoutes {
 /**
  * @example
  * ```ts
- * app.route('/', openApiRoutes({ admin, usage }))
+ * app.route('/', openApiRoutes({ admin, usage, prices }))
  * ```
  */
 export function openApiRoutes({ admin, usage, prices }: RestRoutes): Hono {
