@@ -14,14 +14,6 @@ import type { SilenceWatch } from './silence.ts'
 /** How long an answer is read on after its client has gone: a little less than the platform's 30 seconds. */
 const READ_ON_MS = 25_000
 
-/**
- * A stream outlives changes of keys and caps by so long at most, or by a hundredth of its age, and by the provider's pause
- * between two chunks. A request may ask its ledger a thousand times, settling included: less and less often, it can for
- * hours.
- */
-const ASK_AGAIN_MS = 5_000
-const ASK_AGAIN_SHARE = 1 / 100
-
 export type Cut = 'upstream_cut' | 'upstream_timeout' | 'client_gone' | 'no_longer_allowed' | 'not_recorded'
 
 export interface AnswerEnd {
@@ -106,8 +98,6 @@ async function pump(
   let first_byte_at: number | null = null
   let ended: { metered: Metered; isRecorded: boolean } | null = null
   let isOver = false
-  const startedAt = Date.now()
-  let askedAt = startedAt
   const giveUp = (why: Cut) => {
     cut ??= why
     abort()
@@ -115,10 +105,7 @@ async function pump(
   const clientLeft = () => {
     if (!isOver) readOn ??= setTimeout(giveUp, READ_ON_MS, 'client_gone')
   }
-  const askAgain = async () => {
-    askedAt = Date.now()
-    if (!(await mayGoOn())) giveUp('no_longer_allowed')
-  }
+  const askAgain = askNowAndThen(mayGoOn, () => giveUp('no_longer_allowed'))
   /** Lets go of a piece that the client does not take. */
   let letGo: (() => void) | null = null
   const write = async (bytes: Uint8Array) => {
@@ -175,9 +162,7 @@ async function pump(
       silence.end()
       if (done) break
       first_byte_at ??= Date.now()
-      // Either way: a clock that was set back must not keep it from being asked.
-      if (Math.abs(Date.now() - askedAt) > Math.max(ASK_AGAIN_MS, (askedAt - startedAt) * ASK_AGAIN_SHARE))
-        void askAgain()
+      askAgain()
       if (ended === null) meter.push(value)
       if (meter.finished && !(await settleOnce()).isRecorded) {
         abort()
@@ -204,3 +189,26 @@ async function pump(
 }
 
 const NOTHING = new Uint8Array()
+
+/**
+ * A stream outlives changes of keys and caps by so long at most, or by a hundredth of its age, and by the provider's pause
+ * between two chunks. A request may ask its ledger a thousand times, settling included: less and less often, it can for
+ * hours.
+ */
+const ASK_AGAIN_MS = 5_000
+const ASK_AGAIN_SHARE = 1 / 100
+
+/** To be called with every chunk. */
+function askNowAndThen(mayGoOn: () => Promise<boolean>, onRefusal: () => void): () => void {
+  const startedAt = Date.now()
+  let askedAt = startedAt
+  return () => {
+    const now = Date.now()
+    // Either way: a clock that was set back must not keep it from being asked.
+    if (Math.abs(now - askedAt) <= Math.max(ASK_AGAIN_MS, (askedAt - startedAt) * ASK_AGAIN_SHARE)) return
+    askedAt = now
+    void mayGoOn().then((isAllowed) => {
+      if (!isAllowed) onRefusal()
+    })
+  }
+}
