@@ -70,6 +70,9 @@ export function createOverrides(store: Pick<PriceStore, 'get'>, now: () => numbe
   let asked_at = Number.NEGATIVE_INFINITY
   let failed_at = Number.NEGATIVE_INFINITY
 
+  /** Also of what lies ahead, since the clock was set back: it is not fresh. */
+  const since = (instant: number) => Math.abs(now() - instant)
+
   async function read(): Promise<void> {
     const started = now()
     asked_at = started
@@ -90,10 +93,10 @@ export function createOverrides(store: Pick<PriceStore, 'get'>, now: () => numbe
 
   return {
     async refresh() {
-      const age = now() - read_at
-      const isBeingRead = now() - asked_at < READ_TIMEOUT_MS
+      const age = since(read_at)
+      const isBeingRead = since(asked_at) < READ_TIMEOUT_MS
       // Not for each call where the store is broken: it has enough to do.
-      const hasJustFailed = now() - failed_at < RETRY_AFTER_MS
+      const hasJustFailed = since(failed_at) < RETRY_AFTER_MS
       if (age >= FRESH_MS && !hasJustFailed && !(known && age < OLD_MS && isBeingRead)) await read()
       return known !== null
     },

@@ -164,6 +164,15 @@ test('a change is seen after half a minute, and at once by an isolate that has s
   expect(all.map(({ source }) => source)).toEqual(['override', 'override', 'override'])
 })
 
+test('a change is seen after half a minute also where the clock was set back', async () => {
+  const { book, store, clock } = stored(override('a'))
+  clock.now += 3_600_000
+  await book.find('openai', 'a')
+  store.value = encodeOverrides([])
+  clock.now -= 3_600_000
+  expect((await book.explain('openai', 'a')).source).toBe('catalogue')
+})
+
 test('while one request reads, others go on with what is known; a reader that never returns does not hold them up', async () => {
   const { book, store, clock } = stored(override('a'))
   await book.find('openai', 'a')
