@@ -5,7 +5,8 @@ import type { ConfiguredProvider } from './compatible/configured.ts'
 import type { CompatibleProvider, OPERATIONS } from './compatible/provider.ts'
 import { withQuirks } from './compatible/quirks.ts'
 import type { Dialect, Upstream } from './dialect.ts'
-import { openai } from './openai.ts'
+import { openai, wireError } from './openai.ts'
+import { refusal, statusOf } from './refusals.ts'
 
 const CHAT_PATH = '/v1/chat/completions'
 
@@ -40,8 +41,15 @@ export function openAICompatible(provider: CompatibleProvider): Dialect {
       if (credential_header === 'api-key') headers.set('api-key', credential)
       else headers.set('authorization', `Bearer ${credential}`)
     },
+    errorResponse: quirks.flat_errors ? flatErrorResponse : openai.errorResponse,
     maxOutputTokens: () => max_output_tokens,
   }
+}
+
+const flatErrorResponse: Dialect['errorResponse'] = (error, request_id, options) => {
+  const wire = wireError(error)
+  const body = { object: 'error', ...wire, error: wire }
+  return refusal(error, statusOf(error, options), body, { 'x-request-id': request_id })
 }
 
 /** Where its calls go: the base URL without the version, which stands in the operations' paths. */

@@ -84,7 +84,8 @@ export const openai: Dialect = {
   maxOutputTokens: (model) => MAX_OUTPUT_TOKENS.find(([family]) => family.test(model))?.[1] ?? null,
 }
 
-function wireError(error: GatewayError) {
+/** What stands in `error`. */
+export function wireError(error: GatewayError) {
   const status = ERROR_STATUS[error.code]
   let type = status >= 500 ? 'server_error' : 'invalid_request_error'
   let code: string = error.code

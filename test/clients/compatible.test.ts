@@ -284,6 +284,25 @@ describe('quirks on the wire', () => {
     }
   })
 
+  test('mistral: an error says what it is where its own clients look, and where OpenAI’s do', async () => {
+    const { key } = await gateway.admin.user([{ cap_type: 'daily', limits: { requests: 0 } }])
+    const body = { model: 'm', max_tokens: 9, messages: MESSAGES }
+    const { client } = clientOf(gateway, '/mistral/v1', key)
+
+    const error = await failure(client.chat.completions.create(body))
+    expect(error).toBeInstanceOf(RateLimitError)
+    expect(error).toMatchObject({ code: 'insufficient_quota', message: expect.stringContaining('requests cap') })
+
+    const answer = await fetch(`${gateway.url}/mistral/v1/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    })
+    const { error: inner, ...outer } = (await answer.json()) as { error: object }
+    expect(inner).toMatchObject({ type: 'insufficient_quota', param: null, cap: { limit: 0 } })
+    expect(outer).toEqual({ object: 'error', ...inner })
+  })
+
   test('deepseek: the bound stands in max_tokens, whichever field the client used', async () => {
     const { key } = await gateway.admin.user([{ cap_type: 'daily', limits: { tokens: 3_000 } }])
     const { client } = clientOf(gateway, '/deepseek/v1', key)

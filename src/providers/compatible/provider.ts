@@ -28,6 +28,8 @@ const quirksSchema = z.strictObject({
   fields: z.record(z.string(), z.int().min(0).max(1_000_000)).default({}),
   /** Errors that it bills all the same: one named by its code is charged its input, one named by its status its hold. */
   billed_errors: z.array(z.string().min(1)).default([]),
+  /** Its own clients read an error's fields beside an `object: "error"`, not inside of `error`: they stand in both places. */
+  flat_errors: z.boolean().default(false),
   /** Parts of the names of models that search, route or call tools by themselves, for fees that nothing bounds. */
   fee_models: z.array(z.string().min(1)).default([]),
   /** Parts of the names of models whose output bound holds for text alone: reasoning and calls of tools come on top. */

@@ -27,6 +27,8 @@ export const KNOWN_PROVIDERS: readonly ProviderRow[] = [
       output_field: 'max_tokens',
       // Both write a system prompt of Mistral's before the messages.
       fields: { prompt_mode: 2_000, safe_prompt: 500, random_seed: 0 },
+      // See `mistralErrorDataSchema` of https://github.com/vercel/ai/tree/main/packages/mistral.
+      flat_errors: true,
     },
   },
   {
