@@ -62,7 +62,7 @@ async function readCall(
   }
   return {
     started_at,
-    target: targetOf(url, dialect),
+    target: operation.target ?? targetOf(url, dialect),
     asked,
     bytes,
     json,

@@ -138,6 +138,8 @@ export interface Operation {
   method: 'GET' | 'POST' | 'DELETE'
   /** Path below the provider's prefix, in Hono's pattern language: `/v1/chat/completions`. */
   path: string
+  /** Path at the provider, without a query, where it is not the client's. */
+  target?: string
   /** What a POST carries. Default `json`. Only JSON can be edited. */
   takes?: 'json' | 'form'
   /** True where the provider takes a body without a content type for JSON. Left out: a body must say that it is. */

@@ -2,6 +2,7 @@
 
 import { readBearer } from './bearer.ts'
 import type { ConfiguredProvider } from './compatible/configured.ts'
+import { atDatedPath } from './compatible/deployments.ts'
 import type { CompatibleProvider, OPERATIONS } from './compatible/provider.ts'
 import { withQuirks } from './compatible/quirks.ts'
 import type { Dialect, Upstream } from './dialect.ts'
@@ -22,15 +23,17 @@ export function openAICompatible(provider: CompatibleProvider): Dialect {
   const { name, credential_header, quirks, max_output_tokens } = provider
   const paths = [CHAT_PATH, ...provider.operations.flatMap((operation) => PATHS[operation])]
   const version = versionOf(provider)
+  const operations = openai.operations
+    .filter(({ path, method }) => paths.includes(path) && (method === 'POST') === !path.startsWith('/v1/models'))
+    .map((operation) => withQuirks(operation, quirks))
+  const dated = provider.deployments ? operations.filter(({ method }) => method === 'POST') : []
   return {
     ...openai,
     provider: name,
-    operations: openai.operations
-      .filter(({ path, method }) => paths.includes(path) && (method === 'POST') === !path.startsWith('/v1/models'))
-      .map((operation) => ({
-        ...withQuirks(operation, quirks),
-        path: version + operation.path.slice('/v1'.length),
-      })),
+    operations: [
+      ...operations.map((operation) => ({ ...operation, path: version + operation.path.slice('/v1'.length) })),
+      ...dated.map((operation) => atDatedPath(operation, version)),
+    ],
     // Groq's SDK and Azure's URLs: `/groq/openai/v1/chat/completions`.
     optional_prefix: '/openai',
     request_id_header: provider.request_id_header,

@@ -1,10 +1,10 @@
 // OpenAI-compatible providers, switched on by configuration alone, as the official OpenAI client sees them.
 
 import type OpenAI from 'openai'
-import { AuthenticationError, BadRequestError, RateLimitError } from 'openai'
+import { AuthenticationError, AzureOpenAI, BadRequestError, RateLimitError } from 'openai'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { CUT, json, type Script, without } from '../../src/local/fake-script.ts'
-import { bytesOf, eventsOf, failure, GENEROUS, onlyEvent } from '../support/client-calls.ts'
+import { bytesOf, countingFetch, eventsOf, failure, GENEROUS, onlyEvent } from '../support/client-calls.ts'
 import { eventually } from '../support/gateway.ts'
 import { type CompatibleGateway, clientOf, startCompatible } from './compatible-gateway.ts'
 
@@ -395,6 +395,99 @@ describe('quirks on the wire', () => {
     gateway.change = () => json({ ...answerWith({}), error: { code: 'content_filter' } })
     await clientOf(gateway, '/azure/v1', key).client.chat.completions.create({ model: 'gpt-4o', messages: MESSAGES })
     expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'hold' })
+  })
+
+  describe('azure: what its own SDK calls by a deployment and an API version is the same call of the v1 API', () => {
+    const azureOf = (key: string, options: object = {}) => {
+      const { fetch, attempts } = countingFetch()
+      const own = { endpoint: `${gateway.url}/azure`, apiVersion: '2024-10-21', apiKey: key, fetch }
+      return { attempts, client: new AzureOpenAI({ ...own, ...options }) }
+    }
+
+    test.each([false, true])(
+      'a chat (stream: %s), whose deployment is its model whatever the body says',
+      async (stream) => {
+        const { id, key } = await gateway.admin.user([{ cap_type: 'total', limits: { requests: 9, tokens: 1e6 } }])
+        const { client } = azureOf(key, { deployment: 'gpt-4o_eu-1' })
+        const body = { model: 'gpt-4o-mini', max_tokens: 50, messages: MESSAGES }
+
+        if (stream) await chunksOf(await client.chat.completions.create({ ...body, stream }))
+        else await client.chat.completions.create(body)
+
+        const { path, headers } = gateway.lastRequest()
+        expect(path).toBe('/openai/azure/v1/chat/completions')
+        expect(new Headers(headers).get('api-key')).toBe('sk-own-azure')
+        expect(sentBody()).toEqual({
+          ...body,
+          model: 'gpt-4o_eu-1',
+          ...(stream && { stream, stream_options: { include_usage: true } }),
+        })
+        expect(await onlyEvent(gateway, id)).toMatchObject({
+          provider: 'azure',
+          operation: 'chat_completions',
+          request_model: 'gpt-4o_eu-1',
+          usage_source: 'reported',
+          stream,
+        })
+      },
+    )
+
+    test('embeddings, completions and responses', async () => {
+      const { id, key } = await gateway.admin.user()
+      const { client } = azureOf(key)
+      await client.embeddings.create({ model: 'small', input: 'a' })
+      await client.completions.create({ model: 'old', prompt: 'Once', max_tokens: 8 })
+      await client.responses.create({ model: 'new', input: 'hello' })
+      const events = await eventually(
+        () => eventsOf(gateway, id),
+        (found) => found.length === 3,
+      )
+      expect(events.map(({ operation, request_model }) => `${operation} ${request_model}`).toSorted()).toEqual([
+        'completions old',
+        'embeddings small',
+        'responses new',
+      ])
+      expect(gateway.compatible.requests.map(({ path }) => path)).toEqual([
+        '/openai/azure/v1/embeddings',
+        '/openai/azure/v1/completions',
+        '/openai/azure/v1/responses',
+      ])
+    })
+
+    test('a body without a model is bounded and clamped as that of its deployment', async () => {
+      const { id, key } = await gateway.admin.user([{ cap_type: 'daily', limits: { tokens: 3_000, cost_usd: 1 } }])
+      const answer = await fetch(
+        `${gateway.url}/azure/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21`,
+        {
+          method: 'POST',
+          headers: { 'api-key': key, 'content-type': 'application/json' },
+          body: JSON.stringify({ messages: MESSAGES }),
+        },
+      )
+      expect(answer.status).toBe(200)
+      const granted = Number(/\d+/.exec(answer.headers.get('tollgate-clamped') ?? '')?.[0])
+      expect(sentBody()).toEqual({ messages: MESSAGES, model: 'gpt-4o', max_completion_tokens: granted })
+      expect(await onlyEvent(gateway, id)).toMatchObject({ request_model: 'gpt-4o', priced_as: expect.any(String) })
+    })
+
+    test('an exceeded cap is a RateLimitError, once; what nothing bounds, nobody meters or is no deployment’s name is refused', async () => {
+      const { key } = await gateway.admin.user([{ cap_type: 'daily', limits: { requests: 0 } }])
+      const { client, attempts } = azureOf(key)
+      expect(await failure(client.chat.completions.create({ model: 'm', messages: MESSAGES }))).toBeInstanceOf(
+        RateLimitError,
+      )
+      expect(attempts).toHaveLength(1)
+      const capped = await gateway.admin.user([{ cap_type: 'daily', limits: { tokens: 1_000_000 } }])
+      expect(
+        await failure(azureOf(capped.key).client.chat.completions.create({ model: 'mine', messages: MESSAGES })),
+      ).toMatchObject({ status: 400, code: 'unbounded_request', param: 'max_completion_tokens' })
+      expect(await failure(client.images.generate({ model: 'dall-e-3', prompt: 'x' }))).toMatchObject({ status: 404 })
+      for (const name of ['a%2Fb', '..', 'a%20b', '%2e%2e'])
+        expect(
+          (await fetch(`${gateway.url}/azure/openai/deployments/${name}/embeddings`, { method: 'POST' })).status,
+        ).toBe(404)
+      expect(gateway.compatible.requests).toHaveLength(0)
+    })
   })
 
   test('a 400 that breaks off is still a 400, once', async () => {

@@ -48,6 +48,8 @@ export const providerSchema = z.strictObject({
   credential_header: z.enum(['authorization', 'api-key']).default('authorization'),
   operations: z.array(z.enum(OPERATIONS)).default(['models']),
   request_id_header: headerName.default('x-request-id'),
+  /** Its SDKs also name the model in the path: such calls become those of its v1 API (see deployments.ts). */
+  deployments: z.boolean().default(false),
   /** Headers of the client that it understands, beside the usual ones. */
   forwarded_headers: z.array(forwardedHeader).default([]),
   /** No model of it answers with more tokens: the output bound of calls that set none. */

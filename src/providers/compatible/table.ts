@@ -108,6 +108,7 @@ export const KNOWN_PROVIDERS: readonly ProviderRow[] = [
     credential_header: 'api-key',
     operations: ['completions', 'embeddings', 'responses', 'models'],
     request_id_header: 'apim-request-id',
+    deployments: true,
     // "A 400 error due to a content filter or input limit, or a 408 error due to a timeout":
     // https://learn.microsoft.com/azure/ai-foundry/openai/how-to/manage-costs
     quirks: {
