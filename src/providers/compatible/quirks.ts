@@ -65,7 +65,8 @@ function widen(bound: Bound, body: JsonObject, own: JsonObject, quirks: Quirks):
     ...bound,
     input_tokens: bound.input_tokens + tokensOfBody(own, 0) + added,
     open_input: bound.open_input ?? findThought(body, quirks),
-    unbounded: bound.unbounded ?? findFee(bound, body, quirks) ?? findTier(body, quirks),
+    // First what no other field would mend: OpenAI bounds its hosted tools by `max_tool_calls`.
+    unbounded: findFee(bound, body, quirks) ?? bound.unbounded ?? findTier(body, quirks),
     output: holdsForTextAlone(bound, body, quirks) ? wholeWindow(bound.output) : bound.output,
     service_tier: quirks.service_tiers ? bound.service_tier : null,
     cache_write: asksForOneHour(body, quirks) ? '1h' : bound.cache_write,

@@ -48,6 +48,14 @@ describe('bounds', () => {
     expect(openInputOf('acme', { encrypted_thoughts: true })).toBeNull()
   })
 
+  test('a hosted tool is blamed itself: no limit of its calls would help', () => {
+    const searching = { model: 'm', input: 'x', tools: [{ type: 'web_search' }] }
+    for (const more of [{}, { max_tool_calls: 3 }]) {
+      const read = operationOf('xai', {}, 'responses').readBound?.(askedWith({ ...searching, ...more }))
+      expect(read).toMatchObject({ unbounded: 'tools[0]' })
+    }
+  })
+
   test('a parameter that makes the provider write a prompt adds its tokens', () => {
     const plain = bound(chatOf('mistral')).input_tokens
     const more = { prompt_mode: 'reasoning' }
