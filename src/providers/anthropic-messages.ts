@@ -22,15 +22,21 @@ import { TOOL_PREAMBLE_TOKENS, tokensOfBody, utf8Length, visit } from './text-bo
  */
 const INLINE_IMAGE_TOKENS = 5_000
 
-/** Fields whose cost is known. `fallbacks`, `mcp_servers`, `container`, `compaction`, `thread` are not among them. */
+/**
+ * Fields whose cost is known. `fallbacks`, `mcp_servers`, `container`, `compaction`, `thread` are not among them. Of
+ * `fallback_credit_token`, the credit of a refused message, a cache write becomes as cheap as a read, and nothing dearer.
+ */
 const KNOWN_FIELDS = new Set(
-  `cache_control context_management diagnostics inference_geo max_tokens messages metadata model output_config
-  output_format service_tier speed stop_sequences stream system temperature thinking tool_choice tools top_k
-  top_p`.split(/\s+/),
+  `cache_control context_management diagnostics fallback_credit_token inference_geo max_tokens messages metadata model
+  output_config output_format service_tier speed stop_sequences stream system temperature thinking tool_choice tools
+  top_k top_p`.split(/\s+/),
 )
 
-/** Blocks that are what their bytes say. `thinking` carries the whole thought, encrypted, in its signature. */
-const BLOCKS_OF_BYTES = new Set(['text', 'thinking', 'redacted_thinking', 'tool_use', 'server_tool_use'])
+/**
+ * Blocks that are what their bytes say. `thinking` carries the whole thought, encrypted, in its signature; `fallback` says
+ * where another model went on, and the model does not read it.
+ */
+const BLOCKS_OF_BYTES = new Set(['text', 'thinking', 'redacted_thinking', 'tool_use', 'server_tool_use', 'fallback'])
 
 export function readMessageBound(body: JsonObject, bytes: number): Bound | GatewayError {
   const model = readModel(body)

@@ -97,7 +97,7 @@ describe('the input bound', () => {
     expect(bound(uncited).input_tokens).toBe(tokensOf(uncited))
   })
 
-  test('is bytes for text, thinking, tool use, plain documents and search results', () => {
+  test('is bytes for text, thinking, tool use, plain documents, search results and the mark of a fallback', () => {
     const content = [
       { type: 'text', text: 'a' },
       { type: 'thinking', thinking: 'b', signature: 'c' },
@@ -107,6 +107,7 @@ describe('the input bound', () => {
       { type: 'document', source: { type: 'text', data: 'g' } },
       { type: 'document', source: { type: 'content', content: [{ type: 'text', text: 'h' }] } },
       { type: 'search_result', source: 'i', content: [{ type: 'text', text: 'j' }] },
+      { type: 'fallback', from: { model: 'l' }, to: { model: 'm' } },
     ]
     expect(bound({ ...user(...content), system: [{ type: 'text', text: 'k' }] }).open_input).toBeNull()
   })
@@ -242,6 +243,11 @@ describe('what nothing bounds is named', () => {
   test('not so for fields that ask for nothing, or clear the context', () => {
     const context_management = { edits: [{ type: 'clear_tool_uses_20250919' }] }
     expect(bound({ mcp_servers: [], container: null, context_management }).unbounded).toBeNull()
+  })
+
+  test('not so for the credit of a refused message, which only makes its cache cheaper', () => {
+    expect(bound({ fallback_credit_token: 'a' }).unbounded).toBeNull()
+    expect(bound({ fallback_credit_token: { token: 'a', mode: 'best_effort' } }).unbounded).toBeNull()
   })
 })
 
