@@ -4,6 +4,7 @@ import { isObject } from './answer.ts'
 import type { JsonObject } from './dialect.ts'
 import { INLINE_IMAGE_TOKENS, isInlineImage } from './openai-chat.ts'
 import { isDeclared } from './openai-responses-tools.ts'
+import { TOOL_PREAMBLE_TOKENS } from './text-bound.ts'
 
 /** Items that are all in the body. Others may stand for more: compactions, files, what is stored at OpenAI. */
 const INLINE_ITEMS = new Set(
@@ -31,6 +32,8 @@ export function readResponseInput(input: string | unknown[]): InputBound {
     const type = isObject(item) ? (item.type ?? (typeof item.role === 'string' ? 'message' : null)) : null
     if (!isObject(item) || typeof type !== 'string') bound.open_input ??= path
     else if (ITEMS_OF_TOOLS.has(type)) {
+      // As those of `tools` they are written into the prompt, here where they are brought.
+      bound.added_tokens += TOOL_PREAMBLE_TOKENS
       if (!Array.isArray(item.tools) || !item.tools.every(isDeclared)) bound.unbounded ??= path
     } else if (type === 'compaction_trigger') {
       // A pass of the model over all of it.

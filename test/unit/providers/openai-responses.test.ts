@@ -168,13 +168,21 @@ test('tools that the client runs cost their bytes, and 1,000 tokens for each tha
   expect(read.input_tokens).toBe(tokensOf({ ...BODY, tools }) + 4_000)
 })
 
-test('tools that the client runs cost their bytes wherever the input brings them', () => {
+test('tools that the client runs cost their bytes, and 1,000 tokens each time that the input brings some', () => {
   const tools = [
     { type: 'function', name: 'f' },
     { type: 'namespace', tools: [{ type: 'custom', name: 'c' }] },
   ]
-  for (const type of ['additional_tools', 'tool_search_output'])
-    expect(bound({ input: [{ type, tools }] })).toMatchObject({ unbounded: null, open_input: null, rounds: 1 })
+  for (const type of ['additional_tools', 'tool_search_output']) {
+    const input = [
+      { type, tools },
+      { type, tools: tools.slice(1) },
+    ]
+    const read = bound({ input })
+    expect(read).toMatchObject({ unbounded: null, open_input: null, rounds: 1 })
+    expect(read.input_tokens).toBe(tokensOf({ ...BODY, input }) + 2_000)
+    expect(bound({ input, tools }).input_tokens).toBe(tokensOf({ ...BODY, input, tools }) + 3_000)
+  }
 })
 
 describe('edits', () => {
