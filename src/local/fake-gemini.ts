@@ -22,6 +22,7 @@ export const GOOGLE_CREDENTIAL = 'goog-fake'
 /** Stands for the key of a caller who brings one. */
 const OWN_CREDENTIAL = /^goog-own/
 
+/** What it lists. Calls may name any other, as clients do that are newer. */
 const MODELS = ['gemini-2.5-flash', 'gemini-2.5-flash-lite', 'gemini-2.0-flash', 'gemini-embedding-001']
 
 const VERB = /:(generateContent|streamGenerateContent|embedContent|batchEmbedContents|countTokens)$/
@@ -54,10 +55,9 @@ export function answerGemini(method: string, url: URL, headers: IncomingHttpHead
   const id = resource.replace(/^models\/?/, '')
   if (method === 'GET' && verb === '' && resource === 'models') return json({ models: MODELS.map(model) })
   const notFound = googleRefusal(404, 'NOT_FOUND', `models/${id} is not found for API version v1beta`)
-  if (!MODELS.includes(id)) return notFound
-  if (method === 'GET' && verb === '') return json(model(id))
+  if (method === 'GET' && verb === '' && MODELS.includes(id)) return json(model(id))
+  if (method !== 'POST' || id === '') return notFound
   const body = parseBody(bytes)
-  if (method !== 'POST') return notFound
   if (!body) return googleRefusal(400, 'INVALID_ARGUMENT', 'Invalid JSON payload received.')
   if (verb === 'countTokens') return json({ totalTokens: promptTokens(bytes.length) })
   if (verb === 'embedContent') return json({ embedding: { values: [0.1, 0.2] } })

@@ -209,6 +209,22 @@ describe('Anthropic, through its own SDK', () => {
   })
 })
 
+describe('Gemini', () => {
+  it('answers for whatever model is called, as the others do: clients call newer ones than it lists', async () => {
+    const call = (model: string, verb: string) =>
+      fetch(`${provider.url}/v1beta/models/${model}:${verb}`, {
+        method: 'POST',
+        headers: { 'x-goog-api-key': 'goog-fake' },
+        body: JSON.stringify({ contents: [{ role: 'user', parts: [{ text: 'hello' }] }] }),
+      })
+    expect(await (await call('gemini-x', 'generateContent')).json()).toMatchObject({ modelVersion: 'gemini-x' })
+    expect((await call('gemini-x', 'streamGenerateContent?alt=sse')).status).toBe(200)
+    expect((await call('', 'generateContent')).status).toBe(404)
+    const headers = { 'x-goog-api-key': 'goog-fake' }
+    expect((await fetch(`${provider.url}/v1beta/models/gemini-x`, { headers })).status).toBe(404)
+  })
+})
+
 describe('a path that several APIs have is answered by the one that is meant', () => {
   const GOOGLE = { 'x-goog-api-key': 'goog-fake' }
   it.each<[string, Record<string, string>, object]>([
