@@ -8,8 +8,9 @@ import { TOOL_PREAMBLE_TOKENS } from './text-bound.ts'
 
 /** Items that are all in the body. Others may stand for more: compactions, files, what is stored at OpenAI. */
 const INLINE_ITEMS = new Set(
-  `message function_call function_call_output custom_tool_call custom_tool_call_output local_shell_call
-  local_shell_call_output shell_call shell_call_output apply_patch_call apply_patch_call_output`.split(/\s+/),
+  `message agent_message function_call function_call_output custom_tool_call custom_tool_call_output local_shell_call
+  local_shell_call_output shell_call shell_call_output apply_patch_call apply_patch_call_output
+  configuration_update`.split(/\s+/),
 )
 
 /** Items that bring tools which `tools` does not name, of any kind: also those that OpenAI runs. */
@@ -35,10 +36,11 @@ export function readResponseInput(input: string | unknown[]): InputBound {
       // As those of `tools` they are written into the prompt, here where they are brought.
       bound.added_tokens += TOOL_PREAMBLE_TOKENS
       if (!Array.isArray(item.tools) || !item.tools.every(isDeclared)) bound.unbounded ??= path
-    } else if (type === 'compaction_trigger') {
-      // A pass of the model over all of it.
+    } else if (type === 'compaction_trigger' || (type === 'configuration_update' && !isOfEffort(item))) {
+      // A pass of the model over all of it; anything that the call's own fields could not have.
       bound.unbounded ??= path
-    } else if (!INLINE_ITEMS.has(type) && !isWholeThought(item)) bound.open_input ??= `${path}.${type.slice(0, 40)}`
+    } else if (!INLINE_ITEMS.has(type) && !isWholeThought(item) && !isSearchOfClient(item))
+      bound.open_input ??= `${path}.${type.slice(0, 40)}`
     else {
       readContent(item.content, `${path}.content`, bound)
       readContent(item.output, `${path}.output`, bound)
@@ -54,6 +56,17 @@ export function readResponseInput(input: string | unknown[]): InputBound {
  */
 function isWholeThought({ type, encrypted_content }: JsonObject): boolean {
   return type === 'reasoning' && typeof encrypted_content === 'string' && encrypted_content !== ''
+}
+
+/** What was looked for. What was found is an item of its own, with its tools. */
+function isSearchOfClient({ type, execution }: JsonObject): boolean {
+  return type === 'tool_search_call' && execution === 'client'
+}
+
+/** How much the model shall think from there on, which the bound of the output covers. */
+function isOfEffort({ type, id, reasoning, ...others }: JsonObject): boolean {
+  const isEffort = isObject(reasoning) && Object.keys(reasoning).every((key) => key === 'effort')
+  return isEffort && Object.keys(others).length === 0
 }
 
 function readContent(content: unknown, path: string, bound: InputBound): void {

@@ -80,11 +80,14 @@ test.each([
   [{ input: [{ type: 'reasoning', id: 'rs_1', summary: [], encrypted_content: '' }] }, 'input[0].reasoning'],
   [{ input: [{ type: 'compaction', encrypted_content: 'x' }] }, 'input[0].compaction'],
   [{ input: [{ type: 'computer_call_output', output: {} }] }, 'input[0].computer_call_output'],
+  [{ input: [{ type: 'tool_search_call', execution: 'server', arguments: {} }] }, 'input[0].tool_search_call'],
+  [{ input: [{ type: 'tool_search_call', arguments: {} }] }, 'input[0].tool_search_call'],
+  [{ input: [{ type: 'agent_message', content: [{ type: 'encrypted_content' }] }] }, 'input[0].content[0]'],
 ])('what bytes do not bound is named: %j', (extra, name) => {
   expect(bound(extra)).toMatchObject({ open_input: name, unbounded: null })
 })
 
-test('a turn of Codex is bounded by its bytes: encrypted thoughts, calls of tools and its metadata', () => {
+test('a turn of Codex is bounded by its bytes: encrypted thoughts, calls and searches of tools, agents and its metadata', () => {
   const body = {
     ...BODY,
     store: false,
@@ -101,6 +104,9 @@ test('a turn of Codex is bounded by its bytes: encrypted thoughts, calls of tool
       },
       { type: 'function_call', call_id: 'c', name: 'shell', arguments: '{}' },
       { type: 'function_call_output', call_id: 'c', output: 'done' },
+      { type: 'tool_search_call', call_id: 'd', execution: 'client', status: 'completed', arguments: { query: 'q' } },
+      { type: 'agent_message', author: '/root', recipient: '/a', content: [{ type: 'input_text', text: 'go on' }] },
+      { type: 'configuration_update', id: 'cu_1', reasoning: { effort: 'high' } },
     ],
   }
   expect(bound(body)).toMatchObject({ input_tokens: tokensOf(body), open_input: null, unbounded: null })
@@ -120,6 +126,8 @@ test.each([
     [{ input: [{ type }], max_tool_calls: 1 }, 'input[0]'],
   ]),
   [{ input: [{ type: 'compaction_trigger' }] }, 'input[0]'],
+  [{ input: [{ type: 'configuration_update', reasoning: { effort: 'low', mode: 'pro' } }] }, 'input[0]'],
+  [{ input: [{ type: 'configuration_update', tools: [{ type: 'web_search' }] }] }, 'input[0]'],
   ...[
     { type: 'web_search_preview' },
     { type: 'file_search', vector_store_ids: ['vs_1'] },
