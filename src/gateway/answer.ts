@@ -94,31 +94,28 @@ async function pump(
   { meter, filter, silence, abort, errorEvent, mayGoOn, settle }: PumpOptions,
 ): Promise<void> {
   let cut: Cut | null = null
-  let readOn: ReturnType<typeof setTimeout> | null = null
   let first_byte_at: number | null = null
   let ended: { metered: Metered; isRecorded: boolean } | null = null
-  let isOver = false
   const giveUp = (why: Cut) => {
     cut ??= why
     abort()
   }
-  const clientLeft = () => {
-    if (!isOver) readOn ??= setTimeout(giveUp, READ_ON_MS, 'client_gone')
-  }
   const askAgain = askNowAndThen(mayGoOn, () => giveUp('no_longer_allowed'))
-  /** Lets go of a piece that the client does not take. */
-  let letGo: (() => void) | null = null
-  const write = async (bytes: Uint8Array) => {
-    if (readOn !== null || bytes.length === 0) return
-    if (!client.isAsking) {
-      silence.begin('idle')
-      await new Promise<void>((resolve) => {
-        letGo = client.onAsk = resolve
-      })
-      letGo = null
-      silence.end()
+  let readOn: ReturnType<typeof setTimeout> | undefined
+  client.onGone = () => {
+    readOn = setTimeout(giveUp, READ_ON_MS, 'client_gone')
+  }
+  silence.onSilence(() => {
+    // A client that keeps its connection and does not read would keep the hold, too.
+    if (client.isAwaited) {
+      cut ??= 'client_gone'
+      client.giveUp()
     }
-    if (readOn === null) client.give(bytes)
+    abort()
+  })
+  const write = (bytes: Uint8Array) => {
+    silence.begin('idle')
+    return client.write(bytes)
   }
   /** What is of use without its close, and does not say that it ends: its last piece is kept back. */
   let kept: Uint8Array = NOTHING
@@ -138,22 +135,9 @@ async function pump(
     if (errorEvent && !metered.complete && metered.error_class === null) cut ??= 'upstream_cut'
     // Set at once: what comes meanwhile is not metered any more.
     ended = { metered, isRecorded: true }
-    ended.isRecorded = await settle({ metered, cut, client_gone: readOn !== null, first_byte_at })
+    ended.isRecorded = await settle({ metered, cut, client_gone: client.isGone, first_byte_at })
     return ended
   }
-  client.onLeave = () => {
-    clientLeft()
-    letGo?.()
-  }
-  silence.onSilence(() => {
-    // A client that keeps its connection and does not read would keep the hold, too.
-    if (letGo) {
-      cut ??= 'client_gone'
-      clientLeft()
-      letGo()
-    }
-    abort()
-  })
 
   try {
     for (;;) {
@@ -181,10 +165,9 @@ async function pump(
   if (filter && !endsBadly) await write(filter.end())
   if (endsBadly && errorEvent) await write(errorEvent(cut))
   silence.stop()
-  isOver = true
-  if (readOn !== null) clearTimeout(readOn)
+  clearTimeout(readOn)
   // Who had fallen silent has not had all of it.
-  const isCut = readOn !== null || (!errorEvent && cut !== null)
+  const isCut = client.isGone || (!errorEvent && cut !== null)
   client.close(isCut ? new Error(cut ?? 'client_gone') : null)
 }
 

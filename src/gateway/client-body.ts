@@ -3,14 +3,16 @@
 
 export interface ClientBody {
   body: ReadableStream<Uint8Array>
-  /** Whether the client waits for the next piece. */
-  readonly isAsking: boolean
-  /** Called when it asks for the next piece. */
-  onAsk: () => void
-  /** Called when it leaves. On workerd that is noticed with the next piece that is given. */
-  onLeave: () => void
-  /** To a client that has left nothing is given. */
-  give(bytes: Uint8Array): void
+  /** Whether it has left or was given up. On workerd it is noticed with the next piece that a client has left. */
+  readonly isGone: boolean
+  /** Called when it is. */
+  onGone: () => void
+  /** Whether a piece waits for the client to ask for it. */
+  readonly isAwaited: boolean
+  /** Waits until the client asks for this piece. For a client that is gone nothing waits, and it is given nothing. */
+  write(bytes: Uint8Array): Promise<void>
+  /** Waits for it no longer. */
+  giveUp(): void
   /** With an error the body is cut. */
   close(error: Error | null): void
 }
@@ -19,6 +21,9 @@ export function openClientBody(): ClientBody {
   /** Null once the client has left or has all of it. */
   let controller: ReadableStreamDefaultController<Uint8Array> | null = null
   let isAsking = false
+  let isGone = false
+  /** Lets go of the piece that waits. */
+  let letGo: (() => void) | null = null
   const body = new ReadableStream<Uint8Array>(
     {
       start(its) {
@@ -26,25 +31,42 @@ export function openClientBody(): ClientBody {
       },
       pull() {
         isAsking = true
-        client.onAsk()
+        letGo?.()
       },
       cancel() {
+        if (controller === null) return
         controller = null
-        client.onLeave()
+        client.giveUp()
       },
     },
     { highWaterMark: 0 },
   )
   const client: ClientBody = {
     body,
-    get isAsking() {
-      return isAsking
+    get isGone() {
+      return isGone
     },
-    onAsk: ignore,
-    onLeave: ignore,
-    give(bytes) {
+    onGone: () => undefined,
+    get isAwaited() {
+      return letGo !== null
+    },
+    async write(bytes) {
+      if (isGone || bytes.length === 0) return
+      if (!isAsking) {
+        await new Promise<void>((resolve) => {
+          letGo = resolve
+        })
+        letGo = null
+      }
+      if (isGone) return
       isAsking = false
       controller?.enqueue(bytes)
+    },
+    giveUp() {
+      if (isGone) return
+      isGone = true
+      client.onGone()
+      letGo?.()
     },
     close(error) {
       if (error) controller?.error(error)
@@ -54,5 +76,3 @@ export function openClientBody(): ClientBody {
   }
   return client
 }
-
-const ignore = () => undefined

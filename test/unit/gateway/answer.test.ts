@@ -301,22 +301,34 @@ test('silence within an answer is noticed after its own limit, however long the 
 
 test('a client is given what it asks for, and nothing once it has left', async () => {
   const client = openClientBody()
-  const left = vi.fn()
-  client.onLeave = left
-  const asked = Promise.withResolvers<void>()
-  client.onAsk = asked.resolve
+  const gone = vi.fn()
+  client.onGone = gone
   const reader = client.body.getReader()
   const first = reader.read()
-  await asked.promise
-  expect(client.isAsking).toBe(true)
-  client.give(new Uint8Array([1]))
+  await client.write(new Uint8Array([1]))
   expect(await first).toEqual({ done: false, value: new Uint8Array([1]) })
   // Nothing is asked for ahead.
-  expect(client.isAsking).toBe(false)
+  const second = client.write(new Uint8Array([2]))
+  expect([client.isAwaited, client.isGone]).toEqual([true, false])
   await reader.cancel()
-  expect(left).toHaveBeenCalledOnce()
-  client.give(new Uint8Array([2]))
+  await second
+  expect([client.isAwaited, client.isGone]).toEqual([false, true])
+  await client.write(new Uint8Array([3]))
+  client.giveUp()
   client.close(null)
+  expect(gone).toHaveBeenCalledOnce()
+})
+
+test('a client that leaves once it has been given all of it has not left too early', async () => {
+  const client = openClientBody()
+  client.onGone = () => expect.unreachable('it had all of it')
+  const reader = client.body.getReader()
+  const first = reader.read()
+  await client.write(new Uint8Array([1]))
+  client.close(null)
+  await first
+  await reader.cancel()
+  expect(client.isGone).toBe(false)
 })
 
 test('a watch that is stopped leaves no timer behind', () => {
