@@ -27,7 +27,7 @@ export const AWS_KEYS = { id: 'AKIAFAKEFAKEFAKEFAKE', secret: 'fake/secret+of+th
 /** Stands for the key of a caller who brings one. */
 const OWN_CREDENTIAL = /^Bearer bedrock-api-key-own/
 
-const PATH = /^\/model\/([^/]+)\/(invoke|invoke-with-response-stream|converse|converse-stream)$/
+const PATH = /^\/model\/([^/]+)\/(invoke|invoke-with-response-stream|converse|converse-stream|count-tokens)$/
 
 export function answerBedrock(method: string, url: string, headers: IncomingHttpHeaders, bytes: Buffer): Script {
   const answer = route(method, url, headers, bytes)
@@ -50,6 +50,7 @@ function route(method: string, url: string, headers: IncomingHttpHeaders, bytes:
     return refusal(400, 'ValidationException', 'Malformed input request, please reformat your input and try again.')
   }
   if (!isBody(body)) return refusal(400, 'ValidationException', 'Malformed input request: expected an object')
+  if (action === 'count-tokens') return json({ inputTokens: promptTokens(bytes.length) })
   const streams = action.endsWith('stream')
   if (action.startsWith('converse')) return converse(body, bytes.length, streams)
   return invoke(id.replace(/^.*\//, ''), body, bytes, streams)

@@ -12,7 +12,7 @@ import { type BedrockModel, readModelId } from './bedrock-model.ts'
 import { dearestTier, isUnpriced, LATENCY_HEADER, TIER_HEADER, tierOfHeaders } from './bedrock-tier.ts'
 import type { Asked, Bound, Dialect, ErrorRendering, Operation, Upstream } from './dialect.ts'
 import { exceptionFrame, wholeFrames } from './eventstream.ts'
-import { factsOf, isRetryable, refusal } from './refusals.ts'
+import { factsOf, isRetryable, refusal, unmetered } from './refusals.ts'
 
 /** Headers that change what a call costs in ways that are not understood. */
 const GUARDRAIL_HEADER = 'x-amzn-bedrock-guardrailidentifier'
@@ -85,6 +85,14 @@ const operations: Operation[] = [
     path: '/model/:model/converse-stream',
     readBound: bound(true, readConverse),
     filter: wholeFrames,
+  },
+  {
+    // Free: https://docs.aws.amazon.com/bedrock/latest/userguide/count-tokens.html
+    ...unmetered('count_tokens', '/model/:model/count-tokens', 'POST'),
+    refuse({ params }) {
+      const model = readModelId(params.model ?? '')
+      return isRefusal(model) ? model : null
+    },
   },
 ]
 

@@ -5,6 +5,7 @@ import {
   ConverseCommand,
   type ConverseCommandInput,
   ConverseStreamCommand,
+  CountTokensCommand,
   InvokeModelCommand,
   InvokeModelWithResponseStreamCommand,
   ServiceQuotaExceededException,
@@ -225,6 +226,25 @@ describe('answers', () => {
     expect(lastRequest(gateway).path).toBe(`/model/${encodeURIComponent(modelId)}/converse`)
     expect(await onlyEvent(gateway, id)).toMatchObject({ request_model: CLAUDE, status: 200 })
   })
+})
+
+test('CountTokens passes, counts as a request and costs nothing; its path is as strict as the others', async () => {
+  const { id, key } = await gateway.admin.user(GENEROUS)
+  const { client } = bedrockOf(gateway, key)
+  const input = { invokeModel: { body: new TextEncoder().encode(JSON.stringify(CLAUDE_BODY)) } }
+  expect((await client.send(new CountTokensCommand({ modelId: CLAUDE, input }))).inputTokens).toBeGreaterThan(0)
+  expect(lastRequest(gateway).path).toBe(`/model/${encodeURIComponent(CLAUDE)}/count-tokens`)
+  expect(await onlyEvent(gateway, id)).toMatchObject({
+    operation: 'count_tokens',
+    usage_source: 'reported',
+    cost_usd: 0,
+  })
+  expect((await capOf(gateway, id)).current_usage).toEqual({ ...NOTHING_USED, requests: 1 })
+
+  gateway.provider.requests.length = 0
+  const elsewhere = new CountTokensCommand({ modelId: 'arn:aws:bedrock/../x', input })
+  expect(await failure(client.send(elsewhere))).toBeInstanceOf(ValidationException)
+  expect(gateway.provider.requests).toHaveLength(0)
 })
 
 describe('the request on its way to Bedrock', () => {

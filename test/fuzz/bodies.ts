@@ -132,6 +132,7 @@ const BODIES: Record<string, Json[]> = {
   'bedrock.invoke_model_stream': invocations,
   'bedrock.converse': conversations,
   'bedrock.converse_stream': conversations,
+  'bedrock.count_tokens': conversations.map((converse) => ({ input: { converse } })),
   'google.generate_content': contents,
   'google.stream_generate_content': contents,
   'google.count_tokens': contents,

@@ -133,4 +133,5 @@ export const BEDROCK_CASES: Case[] = [
     send: { path: `/model/${CLAUDE}/converse-stream`, json: CONVERSE },
     is: CONVERSED,
   },
+  free('count_tokens', { path: `/model/${CLAUDE}/count-tokens`, json: { input: { converse: CONVERSE } } }),
 ]

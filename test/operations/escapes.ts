@@ -66,12 +66,12 @@ export const ESCAPES: Record<string, Escape[]> = {
   bedrock: [
     ...all(
       'GET',
-      `/model/x/invoke /model/x/converse /async-invoke /async-invoke/arn /foundation-models /custom-models /inference-profiles
-      /model-invocation-jobs /guardrails /provisioned-model-throughputs`,
+      `/model/x/invoke /model/x/converse /model/x/count-tokens /async-invoke /async-invoke/arn /foundation-models
+      /custom-models /inference-profiles /model-invocation-jobs /guardrails /provisioned-model-throughputs`,
     ),
     ...all(
       'POST',
-      `/async-invoke /model/x/async-invoke /model/x/invoke-with-bidirectional-stream /model/x/count-tokens /model/x
+      `/async-invoke /model/x/async-invoke /model/x/invoke-with-bidirectional-stream /model/x
       /guardrail/g/version/1/apply /model-invocation-job /model-customization-jobs /provisioned-model-throughput
       /agents/a/agentAliases/b/sessions/s/text /knowledgebases/k/retrieve /retrieveAndGenerate /rerank /optimize-prompt
       /openai/v1/chat/completions /v1/chat/completions /v1/messages /model/x/invoke/ /model/x/y/invoke /flows/f/aliases/a`,
