@@ -128,12 +128,17 @@ function amountReported({ requests, request_id }: Ask, usage: Partial<Amount>): 
 }
 
 const MAX_FACT_LENGTH = 500
+/** Three digits. Its column has four bytes, those of the other numbers have eight. */
+const MAX_STATUS = 999
 
 /** What Postgres can take of them: of an event that it refuses nothing would get there. */
 function storable(facts: CallEnd['facts'] = {}): Partial<EventFacts> {
-  const entries = Object.entries(facts).filter(([, fact]) => typeof fact !== 'number' || isCount(Math.round(fact)))
+  const entries = Object.entries(facts).filter(([name, fact]) => typeof fact !== 'number' || isStorable(name, fact))
   return Object.fromEntries(entries.map(([name, fact]) => [name, asStored(fact)]))
 }
+
+const isStorable = (name: string, fact: number) =>
+  isCount(Math.round(fact)) && (name !== 'status' || fact <= MAX_STATUS)
 
 function asStored(fact: string | number | null): string | number | null {
   if (typeof fact === 'string') return fact.slice(0, MAX_FACT_LENGTH)

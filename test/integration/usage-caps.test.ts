@@ -482,6 +482,7 @@ test('a report of facts that no event can hold loses these, and not the event', 
     reasoning_tokens: Number.NaN,
     web_search_requests: -1,
     latency_ms: 1.5,
+    status: 3_000_000_000,
     error_class: 'x'.repeat(9_000),
   }
   route(1, () => ({ usage: {}, facts: { ...facts, cached_input_tokens: 7, service_tier: 'fast' } }))
@@ -489,7 +490,7 @@ test('a report of facts that no event can hold loses these, and not the event', 
   expect(events).toMatchObject([
     {
       ...{ reasoning_tokens: 0, web_search_requests: 0, latency_ms: 2, error_class: 'x'.repeat(500) },
-      ...{ cached_input_tokens: 7, service_tier: 'fast' },
+      ...{ cached_input_tokens: 7, service_tier: 'fast', status: 200 },
     },
   ])
 })
