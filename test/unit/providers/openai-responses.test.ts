@@ -127,7 +127,10 @@ test.each([
   ]),
   [{ input: [{ type: 'compaction_trigger' }] }, 'input[0]'],
   [{ input: [{ type: 'configuration_update', reasoning: { effort: 'low', mode: 'pro' } }] }, 'input[0]'],
-  [{ input: [{ type: 'configuration_update', tools: [{ type: 'web_search' }] }] }, 'input[0]'],
+  [
+    { input: [{ type: 'configuration_update', reasoning: { effort: 'low' }, tools: [{ type: 'web_search' }] }] },
+    'input[0]',
+  ],
   ...[
     { type: 'web_search_preview' },
     { type: 'file_search', vector_store_ids: ['vs_1'] },
