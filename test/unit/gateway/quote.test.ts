@@ -159,3 +159,10 @@ test('only a bound that neither the client nor the model keeps is written into t
   // What the client asked for is more than was granted, whatever its model can.
   expect(write(300_000, 100_000, true, null)).toBe(100_000)
 })
+
+test('where the window holds the input alone, a bound above it is written that is below the most the model answers', () => {
+  const bound = { ...BOUND, output: { max_tokens: null, min_tokens: 1, choices: 1 } }
+  const write = (granted_output_tokens: number) =>
+    boundToWrite({ granted_output_tokens, clamped: true }, bound, PRICE, { ...NONE, model_max_output_tokens: 120_000 })
+  expect([write(100_000), write(119_999), write(120_000)]).toEqual([100_000, 119_999, null])
+})
