@@ -118,7 +118,8 @@ export async function totalsView(db: Database, query: TotalsQuery) {
   const starts = startsOf(window, time_zone, filter.from.getTime(), filter.to.getTime())
   const rows = await sumEvents(db, { filter, group_by, group_by_metadata, starts, limit: MOST_ROWS + 1 })
   if (rows.length > MOST_ROWS) {
-    throw fieldFault('group_by', `makes more than ${MOST_ROWS} rows: name fewer fields or filter more events out`)
+    const field = group_by.length > 0 ? 'group_by' : 'group_by_metadata'
+    throw fieldFault(field, `makes more than ${MOST_ROWS} rows: name fewer fields or filter more events out`)
   }
   return { time_zone, data: rows.map((row) => rowView(row, window === 'total' ? null : starts)) }
 }
