@@ -149,7 +149,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
   #settleTogether(settling: Settling[]): void {
     if (settling.length === 0) return
     try {
-      this.#ledger.settleAll(
+      this.#ledger.settle(
         settling.map(({ settlement }) => settlement),
         Date.now(),
       )

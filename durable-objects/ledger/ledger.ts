@@ -176,15 +176,11 @@ export class Ledger {
     this.#transaction(() => this.#epochs.end())
   }
 
-  settle(settlement: Settlement, now: number): void {
-    this.settleAll([settlement], now)
-  }
-
   /**
    * Ends calls: hold off, usage on, event out; `released` charges nothing. Repeating it changes nothing. A call that had
    * expired is corrected by the difference, and its event replaced by one of a higher revision. All of them or none.
    */
-  settleAll(settlements: Settlement[], now: number): void {
+  settle(settlements: Settlement[], now: number): void {
     const byId = new Map<string, Settlement>()
     for (const settlement of settlements) {
       if (!byId.has(settlement.request_id)) byId.set(settlement.request_id, settlement)
@@ -206,7 +202,7 @@ export class Ledger {
    */
   conclude(conclusions: Conclusion[], now: number): void {
     const settlements = conclusions.flatMap((conclusion) => this.#endings.settlementOf(conclusion) ?? [])
-    this.settleAll(settlements, now)
+    this.settle(settlements, now)
   }
 
   /** Charges the hold of calls that never came back, each on its own. Returns how many; more may be due. */

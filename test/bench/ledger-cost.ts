@@ -21,7 +21,7 @@ export function ledgerCost(calls: number): number {
     const asked = ask(`call-${now}`, { input_tokens: 700, input_cost_nano_usd: 105_000, output })
     const decision = ledger.reserve(asked, now)
     if (!decision.admitted) throw new Error('the ledger refused')
-    ledger.settle(settlement(asked.request_id, now, { usage, hold: decision.hold, epoch: decision.epoch }), now)
+    ledger.settle([settlement(asked.request_id, now, { usage, hold: decision.hold, epoch: decision.epoch })], now)
   }
   const warmUp = Math.ceil(calls / 10)
   for (let now = 0; now < warmUp; now++) call(now)

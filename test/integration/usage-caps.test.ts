@@ -23,7 +23,7 @@ let thrown: unknown
 const inProcess: LedgerRpc = {
   reserve: async (ask) => ledger.reserve(ask, Date.now()),
   mayGoOn: async (call) => ledger.mayGoOn(call, Date.now()),
-  settle: async (settlement) => ledger.settle(settlement, Date.now()),
+  settle: async (settlement) => ledger.settle([settlement], Date.now()),
   requestModels: async (ids) => ledger.requestModels(ids),
   conclude: async (conclusions) => ledger.conclude(conclusions, Date.now()),
   configure: async (config) => ledger.configure(config, Date.now()),

@@ -30,7 +30,7 @@ function goOn(for_ms: number) {
   const decision = ledger.reserve(ask('a', { input_tokens: 300, input_cost_nano_usd: 4_936, output }), NOON)
   expect(decision).toMatchObject({ admitted: true, hold: HOLD })
   const continues = { request_id: BATCH, for_ms }
-  ledger.settle(settlement('a', NOON, { usage: amount({ requests: 1 }), hold: amount(HOLD), continues }), NOON)
+  ledger.settle([settlement('a', NOON, { usage: amount({ requests: 1 }), hold: amount(HOLD), continues })], NOON)
 }
 
 const used = () => ledger.status(NOON)?.caps[0]?.current_usage.tokens

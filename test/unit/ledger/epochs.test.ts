@@ -61,7 +61,7 @@ function settle(
   { id, reserved_at, hold, epoch }: Admission & { id: string },
   end: { outcome?: 'released' } = {},
 ): void {
-  ledger.settle(settlement(id, reserved_at, { hold, epoch, usage: hold, ...end }), now)
+  ledger.settle([settlement(id, reserved_at, { hold, epoch, usage: hold, ...end })], now)
 }
 
 const usage = () => ledger.status(now)?.caps[0]?.current_usage
@@ -117,7 +117,7 @@ describe('a busy ledger', () => {
     const ends = all.map(({ id, reserved_at, hold, epoch }) =>
       settlement(id, reserved_at, { hold, epoch, usage: hold }),
     )
-    ledger.settleAll([...ends, ...ends], now)
+    ledger.settle([...ends, ...ends], now)
     expect(transactions).toBe(1)
     expect(events.map(({ id }) => id)).toEqual(all.map(({ id }) => id))
     expect([usage(), held()]).toEqual([{ requests: 16, tokens: 1_600, cost: 0 }, 0])
@@ -131,12 +131,12 @@ describe('a busy ledger', () => {
     )
     for (let statements = 0; statements < 7; statements++) {
       sql.crashAfter(statements)
-      expect(() => ledger.settleAll(ends, now)).toThrow(Crash)
+      expect(() => ledger.settle(ends, now)).toThrow(Crash)
       sql.crashAfter(null)
       expect([usage()?.requests, held()]).toEqual([5, 5])
     }
     events = []
-    ledger.settleAll(ends, now)
+    ledger.settle(ends, now)
     expect([usage()?.requests, held(), events.length]).toEqual([5, 0, 5])
   })
 

@@ -46,7 +46,7 @@ function goOn(id: string, as: string, end: Partial<Settlement> = {}): Settlement
   const { epoch } = reserve(id)
   const continues = { request_id: as, for_ms: DAY }
   const settled = settlement(id, NOON, { epoch, hold: HOLD, usage: REQUEST, continues, ...end })
-  ledger.settle(settled, NOON)
+  ledger.settle([settled], NOON)
   return settled
 }
 
@@ -146,13 +146,13 @@ describe('a call that goes on', () => {
     conclude(NOON, 'goes-on')
     // Later calls than are remembered whatever the clock says.
     const others = Array.from({ length: 1_001 }, (_, i) => settlement(`${i}`, NOON, { hold: HOLD, usage: REQUEST }))
-    ledger.settleAll(others, NOON)
+    ledger.settle(others, NOON)
     const later = NOON + DAY + 1
     ledger.prune(later)
     expect(sql.peek("select 1 from reservations where request_id in ('call', 'goes-on')")).toEqual([])
     const before = usage()
     conclude(later, 'goes-on')
-    ledger.settle(settled, later)
+    ledger.settle([settled], later)
     conclude(later, 'goes-on')
     expect(usage()).toEqual(before)
     expect([eventsOf('call'), eventsOf('goes-on')]).toMatchObject([{ length: 1 }, { length: 1 }])
@@ -192,7 +192,7 @@ describe('a conclusion', () => {
     expect(end?.epoch === 0).toBe(where === 'written')
     if (!end) return
     conclude(NOON, end.request_id)
-    ledger.settle({ ...end, usage: HOLD }, NOON)
+    ledger.settle([{ ...end, usage: HOLD }], NOON)
     expect(usage()).toMatchObject({ current: { tokens: 230 }, held: { tokens: 200 } })
     expect(events).toMatchObject([{ id: end.request_id, ...USED }])
   })
@@ -201,10 +201,10 @@ describe('a conclusion', () => {
 describe('what goes over', () => {
   test('repeating the settlement holds nothing again, and a concluded call stays concluded', () => {
     const settled = goOn('call', 'goes-on')
-    ledger.settle(settled, NOON)
+    ledger.settle([settled], NOON)
     expect(usage()).toEqual(ALL_HELD)
     conclude(NOON, 'goes-on')
-    ledger.settle(settled, NOON)
+    ledger.settle([settled], NOON)
     expect(usage()).toEqual(CONCLUDED)
     expect(events).toHaveLength(2)
   })
@@ -213,7 +213,7 @@ describe('what goes over', () => {
     const { epoch } = reserve('call')
     expect(ledger.expire(NOON + TTL)).toBe(1)
     const continues = { request_id: 'goes-on', for_ms: DAY }
-    ledger.settle(settlement('call', NOON, { epoch, hold: HOLD, usage: REQUEST, continues }), NOON + TTL)
+    ledger.settle([settlement('call', NOON, { epoch, hold: HOLD, usage: REQUEST, continues })], NOON + TTL)
     expect(usage()).toEqual(ALL_HELD)
     expect(eventsOf('call')).toMatchObject([{ outcome: 'expired' }, { revision: 1, requests: 1, output_tokens: 0 }])
   })
@@ -225,7 +225,7 @@ describe('what goes over', () => {
     ledger = open()
     const before = usage()
     const continues = { request_id: 'goes-on', for_ms: DAY }
-    ledger.settle(settlement('c', NOON, { epoch, hold: HOLD, usage: REQUEST, continues }), NOON)
+    ledger.settle([settlement('c', NOON, { epoch, hold: HOLD, usage: REQUEST, continues })], NOON)
     expect(usage().current).toEqual(before.current)
     ledger.expire(NOON + TTL)
     conclude(NOON + TTL, 'goes-on')
@@ -244,7 +244,7 @@ describe('what goes over', () => {
 
   test('of a released call that was never admitted is nothing', () => {
     const continues = { request_id: 'goes-on', for_ms: DAY }
-    ledger.settle(settlement('never', NOON, { outcome: 'released', hold: HOLD, continues }), NOON)
+    ledger.settle([settlement('never', NOON, { outcome: 'released', hold: HOLD, continues })], NOON)
     expect([events, usage().current?.tokens]).toEqual([[], 0])
   })
 
@@ -288,7 +288,7 @@ describe('what goes over', () => {
       const { epoch } = reserve(id)
       return settlement(id, NOON, { epoch, hold: HOLD, usage: REQUEST, continues })
     })
-    ledger.settleAll(ends, NOON)
+    ledger.settle(ends, NOON)
     expect(usage()).toMatchObject({ current: { requests: 2, tokens: 200 }, held: { tokens: 100 } })
   })
 
@@ -335,7 +335,7 @@ test('a failure at any statement leaves no trace: the same again holds once and 
   const { epoch } = reserve('call')
   const continues = { request_id: 'goes-on', for_ms: DAY }
   const settled = settlement('call', NOON, { epoch, hold: HOLD, usage: REQUEST, continues })
-  expect(tried(() => ledger.settle(settled, NOON))).toBeGreaterThan(3)
+  expect(tried(() => ledger.settle([settled], NOON))).toBeGreaterThan(3)
   expect(usage()).toEqual(ALL_HELD)
   expect(tried(() => conclude(NOON, 'goes-on'))).toBeGreaterThan(2)
   expect(usage()).toEqual(CONCLUDED)

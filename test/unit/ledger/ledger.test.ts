@@ -78,7 +78,7 @@ describe('who may call', () => {
     expect(ledger.configure(null, NOON)).toBe(0)
     expect(refusalOf(ledger.reserve(ask('b'), NOON))).toEqual({ reason: 'no_config' })
     expect([ledger.configuredAt, open().status(NOON)]).toEqual([null, null])
-    ledger.settle(settlement('a', NOON, { usage: amount({ requests: 1, input_tokens: 50 }) }), NOON)
+    ledger.settle([settlement('a', NOON, { usage: amount({ requests: 1, input_tokens: 50 }) })], NOON)
     expect(ledger.configure(snapshot([cap('daily', { tokens: 100 })], { version: 2 }), NOON)).toBe(2)
     expect(ledger.status(NOON)).toMatchObject({
       version: 2,
@@ -243,7 +243,7 @@ describe('which cap is named', () => {
         requests: { requests: settled },
       }
       ledger.reserve(ask('settled', { requests: 0, input_tokens: 0, input_cost_nano_usd: 0 }), NOON)
-      ledger.settle(settlement('settled', NOON, { usage: amount(used[limit_type]) }), NOON)
+      ledger.settle([settlement('settled', NOON, { usage: amount(used[limit_type]) })], NOON)
       ledger.reserve(ask('in flight', asked), NOON)
       const refusal = refusalOf(ledger.reserve(ask('b', asked), NOON))
       expect(refusal).toMatchObject({ reason: 'cap_exceeded', is_busy, exceeded: { limit_type } })
@@ -262,7 +262,7 @@ describe('which cap is named', () => {
   ])('less than a thousand tokens are not granted while calls in flight hold them: %o', (given) => {
     configure(cap('daily', { tokens: 2_000 }))
     ledger.reserve(ask('settled', { input_tokens: given.settled }), NOON)
-    ledger.settle(settlement('settled', NOON, { usage: amount({ input_tokens: given.settled }) }), NOON)
+    ledger.settle([settlement('settled', NOON, { usage: amount({ input_tokens: given.settled }) })], NOON)
     ledger.reserve(ask('in flight', { input_tokens: given.held }), NOON)
     expect(ledger.reserve(ask('b', { output: output(given.asked) }), NOON)).toMatchObject(given.expected)
   })
@@ -271,7 +271,7 @@ describe('which cap is named', () => {
     configure(cap('total', { tokens: 100 }))
     ledger.reserve(ask('batch', { input_tokens: 50 }), NOON)
     const continues = { request_id: 'goes on', for_ms: 48 * HOUR }
-    ledger.settle(settlement('batch', NOON, { usage: amount({}), continues }), NOON)
+    ledger.settle([settlement('batch', NOON, { usage: amount({}), continues })], NOON)
     const isBusy = (now: number, input_tokens: number) => {
       const refusal = refusalOf(ledger.reserve(ask(`at ${now}`, { input_tokens }), now))
       return refusal?.reason === 'cap_exceeded' && refusal.is_busy
@@ -285,7 +285,7 @@ describe('which cap is named', () => {
     configure(cap('hourly', { requests: 2 }), cap('total', { tokens: 100 }))
     ledger.reserve(ask('batch', { input_tokens: 90 }), NOON)
     const continues = { request_id: 'goes on', for_ms: 48 * HOUR }
-    ledger.settle(settlement('batch', NOON, { usage: amount({ requests: 1 }), continues }), NOON)
+    ledger.settle([settlement('batch', NOON, { usage: amount({ requests: 1 }), continues })], NOON)
     ledger.reserve(ask('second', { input_tokens: 5 }), NOON)
     const exceeded = { cap_type: 'total', limit_type: 'tokens', reset_at: null }
     expect(refusalOf(ledger.reserve(ask('b', { input_tokens: 20 }), NOON))).toMatchObject({ is_busy: false, exceeded })
@@ -354,9 +354,9 @@ describe('how calls end', () => {
     configure(cap('daily', { requests: 5 }))
     ledger.reserve(ask('a', { input_tokens: 50 }), NOON)
     const end = settlement('a', NOON, { usage: amount({ requests: 1, input_tokens: 20 }) })
-    ledger.settle(end, NOON + 1)
-    ledger.settle(end, NOON + 2)
-    open().settle(end, NOON + 3)
+    ledger.settle([end], NOON + 1)
+    ledger.settle([end], NOON + 2)
+    open().settle([end], NOON + 3)
     expect(ledger.status(NOON)?.caps[0]?.current_usage).toEqual({ requests: 1, tokens: 20, cost: 0 })
     expect(events).toMatchObject([{ id: 'a', input_tokens: 20, occurred_at: NOON, settled_at: NOON + 1, revision: 0 }])
   })
@@ -365,8 +365,8 @@ describe('how calls end', () => {
     configure(cap('daily', { tokens: 500 }))
     ledger.reserve(ask('unknown', { input_tokens: 50 }), NOON)
     ledger.reserve(ask('refused', { input_tokens: 70 }), NOON)
-    ledger.settle(settlement('unknown', NOON, { usage: null, usage_source: 'hold' }), NOON)
-    ledger.settle(settlement('refused', NOON, { outcome: 'released' }), NOON)
+    ledger.settle([settlement('unknown', NOON, { usage: null, usage_source: 'hold' })], NOON)
+    ledger.settle([settlement('refused', NOON, { outcome: 'released' })], NOON)
     expect(ledger.status(NOON)?.caps[0]?.current_usage).toEqual({ requests: 1, tokens: 50, cost: 0 })
   })
 
@@ -376,7 +376,7 @@ describe('how calls end', () => {
     for (let call = 0; call < 1_100; call++) {
       const at = NOON + call * QUARTER_HOUR_MS
       ledger.reserve(ask(`${call}`, endless), at)
-      ledger.settle(settlement(`${call}`, at, { usage_source: 'hold' }), at)
+      ledger.settle([settlement(`${call}`, at, { usage_source: 'hold' })], at)
     }
     expect(Math.max(...events.map(({ cost_nano_usd }) => cost_nano_usd))).toBe(Number.MAX_SAFE_INTEGER)
     expect(open().reserve(ask('next', endless), NOON).admitted).toBe(true)
@@ -386,7 +386,7 @@ describe('how calls end', () => {
   test('a hold comes off the window that it is in, whenever the one who releases it thinks that it was admitted', () => {
     configure(cap('hourly', { tokens: 100 }))
     ledger.reserve(ask('unheard', { input_tokens: 100 }), NOON)
-    ledger.settle(settlement('unheard', NOON - 1, { outcome: 'released' }), NOON)
+    ledger.settle([settlement('unheard', NOON - 1, { outcome: 'released' })], NOON)
     expect(ledger.status(NOON)?.caps[0]).toMatchObject({ current_usage: { tokens: 0 }, held: { tokens: 0 } })
     expect(events).toMatchObject([{ outcome: 'released', occurred_at: NOON }])
   })
@@ -394,7 +394,7 @@ describe('how calls end', () => {
   test('a provider that bills more than its bound is counted in full and marked', () => {
     configure(cap('daily', { tokens: 100 }))
     ledger.reserve(ask('a', { input_tokens: 50 }), NOON)
-    ledger.settle(settlement('a', NOON, { usage: amount({ requests: 1, input_tokens: 130 }) }), NOON)
+    ledger.settle([settlement('a', NOON, { usage: amount({ requests: 1, input_tokens: 130 }) })], NOON)
     expect(events).toMatchObject([{ overrun: true, input_tokens: 130 }])
     expect(ledger.reserve(ask('b', { input_tokens: 1 }), NOON).admitted).toBe(false)
   })
@@ -410,7 +410,7 @@ describe('how calls end', () => {
     const priced = output(60, { nano_usd_per_mtok: 0 })
     const decision = ledger.reserve(ask('a', { input_tokens: 40, input_cost_nano_usd: 500, output: priced }), NOON)
     if (!decision.admitted) throw new Error('refused')
-    ledger.settle(settlement('a', NOON, { usage: { ...decision.hold, ...more } }), NOON)
+    ledger.settle([settlement('a', NOON, { usage: { ...decision.hold, ...more } })], NOON)
     expect(events).toMatchObject([{ ...more, overrun }])
   })
 
@@ -420,7 +420,7 @@ describe('how calls end', () => {
     expect(ledger.nextExpiry()).toBe(NOON + TTL)
     expect(ledger.expire(NOON + TTL - 1)).toBe(0)
     expect(ledger.expire(NOON + TTL)).toBe(1)
-    ledger.settle(settlement('a', NOON, { usage: amount({ requests: 1, input_tokens: 30 }) }), NOON + 2 * TTL)
+    ledger.settle([settlement('a', NOON, { usage: amount({ requests: 1, input_tokens: 30 }) })], NOON + 2 * TTL)
     expect(ledger.status(NOON)?.caps[0]?.current_usage.tokens).toBe(30)
     expect(events).toMatchObject([
       {
@@ -440,7 +440,7 @@ describe('how calls end', () => {
     const admitted = NOON + HOUR - 1
     ledger.reserve(ask('a', { input_tokens: 100 }), admitted)
     expect(ledger.reserve(ask('b', { input_tokens: 100 }), admitted + 1).admitted).toBe(true)
-    ledger.settle(settlement('a', admitted, { usage: amount({ input_tokens: 100 }) }), admitted + 2)
+    ledger.settle([settlement('a', admitted, { usage: amount({ input_tokens: 100 }) })], admitted + 2)
     expect(ledger.status(admitted + 2)?.caps[0]?.current_usage.tokens).toBe(100)
     expect(ledger.status(admitted)?.caps[0]?.current_usage.tokens).toBe(100)
   })
@@ -449,9 +449,9 @@ describe('how calls end', () => {
     configure(cap('total', { requests: 5 }))
     ledger.reserve(ask('a'), NOON)
     const end = settlement('a', NOON, { usage: amount({ requests: 1 }) })
-    ledger.settle(end, NOON)
+    ledger.settle([end], NOON)
     ledger.prune(NOON + 400 * 24 * HOUR)
-    ledger.settle(end, NOON + 1)
+    ledger.settle([end], NOON + 1)
     expect(events).toHaveLength(1)
   })
 
@@ -460,11 +460,11 @@ describe('how calls end', () => {
     const end = (i: number) => settlement(`${i}`, NOON, { usage: amount({ requests: 1 }) })
     for (let i = 0; i < 1_100; i++) {
       ledger.reserve(ask(`${i}`), NOON)
-      ledger.settle(end(i), NOON)
+      ledger.settle([end(i)], NOON)
     }
     for (const later of [NOON + ENDED_CALLS_KEPT_MS, NOON + ENDED_CALLS_KEPT_MS + 1]) {
       ledger.prune(later)
-      ledger.settle(end(0), later)
+      ledger.settle([end(0)], later)
       expect(ledger.status(later)?.caps[0]?.current_usage.requests).toBe(1_100)
     }
     expect(events).toHaveLength(1_100)
@@ -476,7 +476,7 @@ describe('how calls end', () => {
       for (let i = from; i < until; i++) {
         const at = NOON + i * HOUR
         ledger.reserve(ask(`${i}`), at)
-        ledger.settle(settlement(`${i}`, at, { usage: amount({ requests: 1 }) }), at)
+        ledger.settle([settlement(`${i}`, at, { usage: amount({ requests: 1 }) })], at)
       }
       ledger.prune(NOON + until * HOUR)
     }

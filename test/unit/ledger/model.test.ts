@@ -382,7 +382,7 @@ function settleAll(
   let forgotten: string[] = []
   life.run(() => {
     forgotten = [...ended.keys()].filter((id) => isForgotten(life, id))
-    life.ledger.settleAll(settlements, life.now)
+    life.ledger.settle(settlements, life.now)
   }, crash)
   for (const [id, { call, settlement }] of ended) {
     if ((call.charged && !call.expired) || forgotten.includes(id)) continue
