@@ -23,6 +23,7 @@ export interface CallEnd {
   /** Null: unknown, charge what was asked. Left out parts are 0, but for `requests`: as asked. */
   usage: Partial<Amount> | null
   usage_source?: UsageSource
+  /** Texts are cut at 500 characters, numbers rounded; one that no event can hold is left out, and logged. */
   facts?: Partial<EventFacts>
   /** The call goes on elsewhere: what is left of its hold is kept under another id, until the ledger hears of that. */
   continues?: Continuation | null
@@ -114,7 +115,7 @@ function toSettlement(
     hold,
     usage_source: usage_source ?? (usage ? 'reported' : 'hold'),
     draft: ask.draft,
-    facts: { ...NO_FACTS, ...seen, ...storable(facts) },
+    facts: { ...NO_FACTS, ...seen, ...storable(ask.request_id, facts) },
     continues,
   }
 }
@@ -132,9 +133,11 @@ const MAX_FACT_LENGTH = 500
 const MAX_STATUS = 999
 
 /** What Postgres can take of them: of an event that it refuses nothing would get there. */
-function storable(facts: CallEnd['facts'] = {}): Partial<EventFacts> {
-  const entries = Object.entries(facts).filter(([name, fact]) => typeof fact !== 'number' || isStorable(name, fact))
-  return Object.fromEntries(entries.map(([name, fact]) => [name, asStored(fact)]))
+function storable(request_id: string, facts: CallEnd['facts'] = {}): Partial<EventFacts> {
+  const odd = Object.entries(facts).filter(([name, fact]) => typeof fact === 'number' && !isStorable(name, fact))
+  if (odd.length > 0) logFault('a report has facts that no event can hold', request_id, odd)
+  const stored = Object.entries(facts).filter(([name]) => !odd.some(([left_out]) => left_out === name))
+  return Object.fromEntries(stored.map(([name, fact]) => [name, asStored(fact)]))
 }
 
 const isStorable = (name: string, fact: number) =>

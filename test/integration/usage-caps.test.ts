@@ -476,7 +476,8 @@ test.each([Number.NaN, -70, 0.5, Number.POSITIVE_INFINITY, 5n as unknown as numb
   },
 )
 
-test('a report of facts that no event can hold loses these, and not the event', async () => {
+test('a report of facts that no event can hold loses these, and says so, and not the event', async () => {
+  const error = vi.spyOn(console, 'error').mockImplementation(() => undefined)
   allow({ requests: 1 })
   const facts = {
     reasoning_tokens: Number.NaN,
@@ -493,4 +494,7 @@ test('a report of facts that no event can hold loses these, and not the event', 
       ...{ cached_input_tokens: 7, service_tier: 'fast', status: 200 },
     },
   ])
+  expect(error).toHaveBeenCalledOnce()
+  expect(error.mock.lastCall?.[0]).toContain('reasoning_tokens,NaN,web_search_requests,-1,status,3000000000')
+  error.mockRestore()
 })
