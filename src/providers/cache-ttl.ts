@@ -1,4 +1,5 @@
-// How long the caches live that a body asks for: Anthropic's models bill writes for an hour at a higher rate. Pure.
+// How long the caches live that a body asks for: Anthropic's models bill writes for an hour at a higher rate, and what
+// OpenAI's bill for more than half an hour is in no list of prices. Pure.
 
 import { isObject } from './answer.ts'
 import type { Bound, JsonObject } from './dialect.ts'
@@ -17,4 +18,14 @@ export function dearestCacheWrite(body: JsonObject, name: 'cache_control' | 'cac
 /** The kind of the cache writes that an answer does not split. */
 export function askedCacheWrite(body: JsonObject, name: 'cache_control' | 'cachePoint'): '5m' | '1h' {
   return dearestCacheWrite(body, name) === '1h' ? '1h' : '5m'
+}
+
+/** The field that asks OpenAI for a cache whose writes have no known price; null where there is none. */
+export function unpricedCache(body: JsonObject): string | null {
+  let field: string | null = null
+  visit(body, (value, key) => {
+    const isLifetime = key === 'prompt_cache_options' || key === 'prompt_cache_breakpoint'
+    if (isLifetime && isObject(value) && (value.ttl ?? '30m') !== '30m') field = `${key}.ttl`
+  })
+  return field
 }

@@ -1,6 +1,7 @@
 // Reads fields of a request body: absent and null are the same, anything of the wrong kind is a 400 that names it. Pure.
 
 import { type GatewayError, isRefusal } from '../errors.ts'
+import { isObject } from './answer.ts'
 import type { JsonObject } from './dialect.ts'
 
 export function invalidField(field: string, must: string): GatewayError {
@@ -43,4 +44,9 @@ export function unknownField(body: JsonObject, known: ReadonlySet<string>): stri
     if (!known.has(name) && !asksNothing) return name || '""'
   }
   return null
+}
+
+/** An object without another field than this one. */
+export function hasOnly(value: unknown, name: string): boolean {
+  return isObject(value) && Object.keys(value).every((key) => key === name)
 }

@@ -2,6 +2,7 @@
 
 import { type GatewayError, isRefusal } from '../errors.ts'
 import { isObject, PLAIN_BOUND } from './answer.ts'
+import { unpricedCache } from './cache-ttl.ts'
 import type { Bound, Edit, JsonObject } from './dialect.ts'
 import { invalidField, readArray, readBoolean, readModel, readPositiveInteger, unknownField } from './fields.ts'
 import { findHosted } from './openai-responses-tools.ts'
@@ -49,7 +50,7 @@ export function readChatBound(body: JsonObject, bytes: number): Bound | GatewayE
     stream,
     input_tokens: tokensOfBody(body, bytes) + media.added_tokens + preamble,
     open_input: media.open_input,
-    unbounded: findUnbounded(body, model, tools, modalities) ?? tier.unbounded,
+    unbounded: findUnbounded(body, model, tools, modalities) ?? tier.unbounded ?? unpricedCache(body),
     output,
     // Newer models write their cache without being asked, at 1.25 times the input price.
     cache_write: '5m',

@@ -2,6 +2,7 @@
 
 import { isObject } from './answer.ts'
 import type { JsonObject } from './dialect.ts'
+import { hasOnly } from './fields.ts'
 import { INLINE_IMAGE_TOKENS, isInlineImage } from './openai-chat.ts'
 import { isDeclared } from './openai-responses-tools.ts'
 import { TOOL_PREAMBLE_TOKENS } from './text-bound.ts'
@@ -9,8 +10,7 @@ import { TOOL_PREAMBLE_TOKENS } from './text-bound.ts'
 /** Items that are all in the body. Others may stand for more: compactions, files, what is stored at OpenAI. */
 const INLINE_ITEMS = new Set(
   `message agent_message function_call function_call_output custom_tool_call custom_tool_call_output local_shell_call
-  local_shell_call_output shell_call shell_call_output apply_patch_call apply_patch_call_output
-  configuration_update`.split(/\s+/),
+  local_shell_call_output shell_call shell_call_output apply_patch_call apply_patch_call_output`.split(/\s+/),
 )
 
 /** Items that bring tools which `tools` does not name, of any kind: also those that OpenAI runs. */
@@ -36,9 +36,12 @@ export function readResponseInput(input: string | unknown[]): InputBound {
       // As those of `tools` they are written into the prompt, here where they are brought.
       bound.added_tokens += TOOL_PREAMBLE_TOKENS
       if (!Array.isArray(item.tools) || !item.tools.every(isDeclared)) bound.unbounded ??= path
-    } else if (type === 'compaction_trigger' || (type === 'configuration_update' && !isOfEffort(item))) {
+    } else if (type === 'compaction_trigger' || (type === 'configuration_update' && !isPlainUpdate(item))) {
       // A pass of the model over all of it; anything that the call's own fields could not have.
       bound.unbounded ??= path
+    } else if (type === 'configuration_update') {
+      // A schema is written into the prompt, as that of the call itself.
+      if (item.text !== undefined) bound.added_tokens += TOOL_PREAMBLE_TOKENS
     } else if (!INLINE_ITEMS.has(type) && !isWholeThought(item) && !isSearchOfClient(item))
       bound.open_input ??= `${path}.${type.slice(0, 40)}`
     else {
@@ -63,10 +66,9 @@ function isSearchOfClient({ type, execution }: JsonObject): boolean {
   return type === 'tool_search_call' && execution === 'client'
 }
 
-/** How much the model shall think from there on, which the bound of the output covers. */
-function isOfEffort({ type, id, reasoning, ...others }: JsonObject): boolean {
-  const isEffort = isObject(reasoning) && Object.keys(reasoning).every((key) => key === 'effort')
-  return isEffort && Object.keys(others).length === 0
+/** How much the model shall think from there on, which the bound of the output covers, and a schema of what it answers. */
+function isPlainUpdate({ type, id, reasoning = {}, text = {}, ...others }: JsonObject): boolean {
+  return hasOnly(reasoning, 'effort') && hasOnly(text, 'format') && Object.keys(others).length === 0
 }
 
 function readContent(content: unknown, path: string, bound: InputBound): void {

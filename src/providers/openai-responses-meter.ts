@@ -99,11 +99,14 @@ function conclude(response: JsonObject): Concluded {
 }
 
 /** Null where a number is missing or is no count. Cached and cache-written tokens are inside the total. */
-function readResponsesUsage({ usage, output }: JsonObject): TokenUsage | null {
+function readResponsesUsage({ usage, output, tool_usage }: JsonObject): TokenUsage | null {
   const tokens = readTotals(usage)
   if (tokens === null) return null
   const items = Array.isArray(output) ? output : []
-  return { ...tokens, web_search_requests: items.filter(isSearch).length }
+  // What it counts leaves out the discounted ones, and may be left out.
+  const counted = isObject(tool_usage) && isObject(tool_usage.web_search) ? tool_usage.web_search.num_requests : 0
+  const read = { ...tokens, web_search_requests: Math.max(items.filter(isSearch).length, tokenCount(counted)) }
+  return isWhole(read) ? read : null
 }
 
 /** `usage` of responses and of batches. */

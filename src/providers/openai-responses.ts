@@ -3,8 +3,17 @@
 
 import { type GatewayError, isRefusal } from '../errors.ts'
 import { isObject, PLAIN_BOUND } from './answer.ts'
+import { unpricedCache } from './cache-ttl.ts'
 import type { Bound, Edit, JsonObject, Operation } from './dialect.ts'
-import { invalidField, readArray, readBoolean, readModel, readPositiveInteger, unknownField } from './fields.ts'
+import {
+  hasOnly,
+  invalidField,
+  readArray,
+  readBoolean,
+  readModel,
+  readPositiveInteger,
+  unknownField,
+} from './fields.ts'
 import { readResponseInput } from './openai-responses-input.ts'
 import { meterDeleted, meterResponse, meterStored } from './openai-responses-meter.ts'
 import { readTools } from './openai-responses-tools.ts'
@@ -17,10 +26,10 @@ import { TOOL_PREAMBLE_TOKENS, tokensOfBody } from './text-bound.ts'
  * stored one may bring hosted tools), and `context_management` (compacting is a pass of its own, which no field limits).
  */
 const KNOWN_FIELDS = new Set(
-  `background client_metadata conversation include input instructions logprobs max_output_tokens max_tool_calls metadata
-  model parallel_tool_calls previous_response_id prompt_cache_key prompt_cache_options prompt_cache_retention reasoning
-  safety_identifier service_tier store stream stream_options temperature text tool_choice tools top_logprobs top_p
-  truncation user`.split(/\s+/),
+  `background background_options client_metadata conversation image include input instructions logprobs
+  max_output_tokens max_tool_calls metadata model parallel_tool_calls previous_response_id prompt_cache_key
+  prompt_cache_options prompt_cache_retention reasoning safety_identifier service_tier store stream stream_options
+  temperature text tool_choice tools top_logprobs top_p truncation user`.split(/\s+/),
 )
 
 /** Keeps the products of a bound far below 2^53. */
@@ -84,6 +93,8 @@ export function readResponsesBound(body: JsonObject, bytes: number): Bound | Gat
     unbounded:
       unknownField(body, KNOWN_FIELDS) ??
       tier.unbounded ??
+      unpricedCache(body) ??
+      unknownOption(body) ??
       tools.unbounded ??
       input.unbounded ??
       unboundedModel(body, model),
@@ -100,6 +111,16 @@ export function editResponses(body: JsonObject, granted_output_tokens: number | 
   const asked = typeof body.max_output_tokens === 'number' ? body.max_output_tokens : Number.POSITIVE_INFINITY
   if (granted_output_tokens === null || asked <= granted_output_tokens) return []
   return [{ field: 'max_output_tokens', value: granted_output_tokens }]
+}
+
+/** Windows of background calls that cost no more than being served as soon as possible. */
+const NO_DEARER_WINDOWS: ReadonlySet<unknown> = new Set([undefined, null, 'soonest', '2h', '8h'])
+
+/** Images may be compressed: then they are fewer tokens. */
+function unknownOption({ background_options: background, image }: JsonObject): string | null {
+  if (isObject(background) && !NO_DEARER_WINDOWS.has(background.completion_window))
+    return 'background_options.completion_window'
+  return (image ?? null) === null || hasOnly(image, 'context_compression') ? null : 'image'
 }
 
 function unboundedModel({ reasoning }: JsonObject, model: string): string | null {

@@ -172,6 +172,10 @@ describe('what nothing bounds is named', () => {
     [{ service_tier: 'scale' }, 'service_tier'],
     [{ service_tier: 'faster' }, 'service_tier'],
     [{ service_tier: ['default'] }, 'service_tier'],
+    [{ service_tier: 'ultrafast' }, 'service_tier'],
+    [{ prompt_cache_options: { ttl: '12h' } }, 'prompt_cache_options.ttl'],
+    [{ prompt_cache_options: { ttl: 30 } }, 'prompt_cache_options.ttl'],
+    [{ metadata: { prompt_cache_breakpoint: { ttl: '12h' } } }, 'prompt_cache_breakpoint.ttl'],
     [{ Max_Tokens: 1 }, 'Max_Tokens'],
     [JSON.parse('{"__proto__": {"n": 5}}'), '__proto__'],
   ])('%j', (extra, name) => {
@@ -182,6 +186,13 @@ describe('what nothing bounds is named', () => {
 
   test('not so for functions, custom tools, or fields that ask for nothing', () => {
     expect(bound({ tools: [{ type: 'function' }, { type: 'custom' }], web_search_options: null }).unbounded).toBeNull()
+  })
+
+  test('not so for a cache of half an hour, which is what its writes are priced at', () => {
+    const content = [{ type: 'text', text: 'a', prompt_cache_breakpoint: { mode: 'explicit', ttl: '30m' } }]
+    const messages = [{ role: 'user', content }]
+    for (const prompt_cache_options of [{ ttl: '30m', prewarm: true }, { mode: 'explicit', ttl: null }, null])
+      expect(bound({ messages, prompt_cache_options })).toMatchObject({ unbounded: null, cache_write: '5m' })
   })
 })
 

@@ -137,6 +137,20 @@ describe('a stream', () => {
 })
 
 describe('a JSON answer', () => {
+  test.each([
+    [{ web_search: { num_requests: 3 } }, 3],
+    [{ web_search: { num_requests: 0 } }, 1],
+    [{ image_gen: {} }, 1],
+    [null, 1],
+  ])('is charged as many searches as it counts, and as it shows: %j', (tool_usage, searches) => {
+    const output = [{ type: 'web_search_call', action: { type: 'search' } }]
+    expect(once({}, { ...RESPONSE, output, tool_usage }).usage?.web_search_requests).toBe(searches)
+  })
+
+  test('whose number of searches is none has no usage that can be read', () => {
+    expect(once({}, { ...RESPONSE, tool_usage: { web_search: { num_requests: 'one' } } }).usage).toBeNull()
+  })
+
   test('in the background goes on: no usage yet, and nothing has ended', () => {
     for (const status of ['queued', 'in_progress']) {
       expect(once({ background: true }, { ...RESPONSE, status, usage: null })).toMatchObject({

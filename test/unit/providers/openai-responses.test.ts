@@ -112,6 +112,25 @@ test('a turn of Codex is bounded by its bytes: encrypted thoughts, calls and sea
   expect(bound(body)).toMatchObject({ input_tokens: tokensOf(body), open_input: null, unbounded: null })
 })
 
+test('a configuration update with a schema costs its bytes, and 1,000 tokens', () => {
+  const text = { format: { type: 'json_schema', name: 'a', schema: { type: 'object' } } }
+  const input = [
+    { role: 'user', content: 'a' },
+    { type: 'configuration_update', text },
+  ]
+  const read = bound({ input })
+  expect(read).toMatchObject({ unbounded: null, open_input: null })
+  expect(read.input_tokens).toBe(tokensOf({ ...BODY, input }) + 1_000)
+})
+
+test('longer windows of background calls and compressed images cost no more', () => {
+  const image = { context_compression: 'disabled' }
+  for (const completion_window of ['soonest', '2h', '8h', null]) {
+    const background_options = { completion_window, continuation_id: 'a' }
+    expect(bound({ background: true, background_options, image })).toMatchObject({ unbounded: null, open_input: null })
+  }
+})
+
 test.each([
   [{ prompt: { id: 'pmpt_1' } }, 'prompt'],
   [{ context_management: [{ type: 'compaction' }] }, 'context_management'],
@@ -125,7 +144,17 @@ test.each([
     [{ input: [{ type, tools: [{ type: 'function', name: 'f' }, { type: 'web_search' }] }] }, 'input[0]'],
     [{ input: [{ type }], max_tool_calls: 1 }, 'input[0]'],
   ]),
+  [{ prompt_cache_options: { ttl: '12h' } }, 'prompt_cache_options.ttl'],
+  [
+    user({ type: 'input_text', text: 'a', prompt_cache_breakpoint: { mode: 'explicit', ttl: '12h' } }),
+    'prompt_cache_breakpoint.ttl',
+  ],
+  [{ background_options: { completion_window: 'now' } }, 'background_options.completion_window'],
+  [{ image: { url: 'https://example.com/a.png' } }, 'image'],
+  [{ image: 'https://example.com/a.png' }, 'image'],
   [{ input: [{ type: 'compaction_trigger' }] }, 'input[0]'],
+  [{ input: [{ type: 'configuration_update', text: { verbosity: 'high' } }] }, 'input[0]'],
+  [{ input: [{ type: 'configuration_update', reasoning: null, text: [] }] }, 'input[0]'],
   [{ input: [{ type: 'configuration_update', reasoning: { effort: 'low', mode: 'pro' } }] }, 'input[0]'],
   [
     { input: [{ type: 'configuration_update', reasoning: { effort: 'low' }, tools: [{ type: 'web_search' }] }] },
