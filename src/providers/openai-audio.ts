@@ -18,9 +18,9 @@ const TRANSCRIBE = /^gpt-4o(-mini)?-transcribe(-diarize|-\d{4}-\d{2}-\d{2})?$/
 const TRANSCRIPT_TOKENS = 16_000
 
 const TRANSCRIPTION_FIELDS = new Set(
-  `chunking_strategy file include include[] known_speaker_names known_speaker_names[] known_speaker_references
-  known_speaker_references[] language model prompt response_format stream temperature timestamp_granularities
-  timestamp_granularities[]`.split(/\s+/),
+  `chunking_strategy file include include[] keywords keywords[] known_speaker_names known_speaker_names[]
+  known_speaker_references known_speaker_references[] language languages languages[] model prompt response_format stream
+  temperature timestamp_granularities timestamp_granularities[]`.split(/\s+/),
 )
 const TRANSLATION_FIELDS = new Set(['file', 'model', 'prompt', 'response_format', 'temperature'])
 const SPEECH_FIELDS = new Set('input instructions model response_format speed stream_format voice'.split(' '))

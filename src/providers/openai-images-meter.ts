@@ -15,16 +15,20 @@ export function meterImages(asked: AskedImages, { format }: AnswerHead): Meter {
   return format === 'sse' ? meterStream(asked) : meterJson(asked)
 }
 
-/** Null where a number is missing or is no count. */
-function readImageUsage(usage: unknown): TokenUsage | null {
+/**
+ * Null where a number is missing or is no count.
+ * @param svg_usage of the model that writes an SVG: its tokens are charged as if the image model had used them.
+ */
+function readImageUsage(usage: unknown, svg_usage: unknown = null): TokenUsage | null {
   if (!isObject(usage)) return null
   if (typeof usage.input_tokens !== 'number' || typeof usage.output_tokens !== 'number') return null
   const details = isObject(usage.input_tokens_details) ? usage.input_tokens_details : {}
+  const author = isObject(svg_usage) ? svg_usage : {}
   const read = {
     ...NO_USAGE,
-    input_tokens: tokenCount(usage.input_tokens),
+    input_tokens: tokenCount(usage.input_tokens) + tokenCount(author.input_tokens),
     cached_input_tokens: tokenCount(details.cached_tokens),
-    output_tokens: tokenCount(usage.output_tokens),
+    output_tokens: tokenCount(usage.output_tokens) + tokenCount(author.output_tokens),
   }
   return isWhole(read) && read.cached_input_tokens <= read.input_tokens ? read : null
 }
@@ -37,7 +41,8 @@ function meterJson({ by_image }: AskedImages): Meter {
   const meter = meterAnswer((answer) => {
     const error_class = answer.error ? errorClass(answer.error) : null
     const images = Array.isArray(answer.data) ? answer.data.length : null
-    const usage = by_image && images !== null ? { ...NO_USAGE, units: images } : readImageUsage(answer.usage)
+    const usage =
+      by_image && images !== null ? { ...NO_USAGE, units: images } : readImageUsage(answer.usage, answer.svg_usage)
     return { ...BLANK, usage, complete: images !== null && error_class === null, error_class }
   })
   return { ...meter, push: (bytes) => meter.push(strings.push(bytes)) }

@@ -46,13 +46,27 @@ const FAMILIES: Family[] = [
 ]
 
 const GENERATION_FIELDS = new Set(
-  `background model moderation n output_compression output_format partial_images prompt quality response_format size
-  stream style user`.split(/\s+/),
+  `background model moderation n output_compression output_format partial_images prompt quality response_format
+  safety_identifier size stream style user`.split(/\s+/),
 )
 const EDIT_FIELDS = new Set(
-  `background image image[] input_fidelity mask model n output_compression output_format partial_images prompt quality
-  response_format size stream user`.split(/\s+/),
+  `background image image[] input_fidelity markup mask model n output_compression output_format partial_images prompt
+  quality response_format safety_identifier size stream user`.split(/\s+/),
 )
+/** What an image of another takes (`xhigh`, `max`) is not known. */
+const QUALITIES: ReadonlySet<unknown> = new Set([
+  undefined,
+  null,
+  '',
+  'auto',
+  'low',
+  'medium',
+  'high',
+  'standard',
+  'hd',
+])
+/** A GIF is up to sixteen images, an SVG is written by another model. */
+const OUTPUT_FORMATS: ReadonlySet<unknown> = new Set([undefined, null, '', 'png', 'jpeg', 'webp'])
 const VARIATION_FIELDS = new Set(['image', 'model', 'n', 'response_format', 'size', 'user'])
 
 export const imageOperations: Operation[] = [
@@ -102,7 +116,7 @@ function readGenerationBound(body: JsonObject, bytes: number): Bound | GatewayEr
     quality,
     text_tokens: tokensOfText(body, bytes),
     images: 0,
-    unknown: unknownField(body, GENERATION_FIELDS),
+    unknown: unknownField(body, GENERATION_FIELDS) ?? unknownKind(body),
   })
 }
 
@@ -122,8 +136,13 @@ function readFormBound(form: JsonObject, known: ReadonlySet<string>): Bound | Ga
     quality,
     text_tokens: tokensOfForm(form),
     images: countFiles(form),
-    unknown: unknownFormField(form, known),
+    unknown: unknownFormField(form, known) ?? unknownKind(form),
   })
+}
+
+function unknownKind({ quality, output_format }: JsonObject): string | null {
+  if (!QUALITIES.has(quality)) return 'quality'
+  return OUTPUT_FORMATS.has(output_format) ? null : 'output_format'
 }
 
 interface Wanted {

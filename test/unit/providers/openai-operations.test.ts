@@ -149,7 +149,7 @@ describe('images', () => {
     ['gpt-image-1-mini', { quality: 'low' }, 1_300],
     ['gpt-image-1-mini', { quality: 'medium' }, 2_800],
     ['gpt-image-1.5', { quality: 'auto' }, 11_800],
-    ['gpt-image-2', { quality: 'anything' }, 30_300],
+    ['gpt-image-2', { quality: 'high' }, 30_300],
   ])('%s %j takes at most %i tokens an image', (model, extra, tokens) => {
     const output = { max_tokens: tokens, min_tokens: tokens, choices: 3 }
     expect(bound('images_generations', { ...BODY, model, ...extra, n: 3 })).toMatchObject({ output, unbounded: null })
@@ -168,9 +168,19 @@ describe('images', () => {
     })
   })
 
+  test('the tokens of a model that writes an SVG are charged, too', () => {
+    const svg_usage = { model: 'gpt-6-sol', input_tokens: 30, output_tokens: 400, reasoning_tokens: 100 }
+    const usage = { ...NO_USAGE, input_tokens: 35, output_tokens: 500 }
+    expect(json('images_generations', BODY, { data: [{}], usage: USAGE, svg_usage }).usage).toEqual(usage)
+    const odd = { ...svg_usage, output_tokens: 'many' }
+    expect(json('images_generations', BODY, { data: [{}], usage: USAGE, svg_usage: odd }).usage).toBeNull()
+  })
+
   test('every image that is sent counts, whatever its field is called', () => {
     const one = wholeInput(bound('images_edits', { ...BODY, image: FILE }))
-    const three = wholeInput(bound('images_edits', { ...BODY, 'image[]': [FILE, FILE], mask: FILE }))
+    const form = { ...BODY, 'image[]': [FILE, FILE], markup: FILE, safety_identifier: 'a' }
+    expect(bound('images_edits', form).unbounded).toBeNull()
+    const three = wholeInput(bound('images_edits', form))
     expect(three - one).toBeGreaterThanOrEqual(20_000)
   })
 
@@ -178,6 +188,12 @@ describe('images', () => {
     ['images_generations', { model: 'gpt-image-9', prompt: 'x' }, 'model'],
     ['images_generations', { ...BODY, a_new_field: 1 }, 'a_new_field'],
     ['images_edits', { ...BODY, Quality: 'low' }, 'Quality'],
+    ['images_generations', { ...BODY, quality: 'xhigh' }, 'quality'],
+    ['images_edits', { ...BODY, quality: 'max' }, 'quality'],
+    ['images_generations', { ...BODY, output_format: 'gif' }, 'output_format'],
+    ['images_edits', { ...BODY, output_format: 'svg' }, 'output_format'],
+    ['images_generations', { ...BODY, frame_count: 16 }, 'frame_count'],
+    ['images_generations', { ...BODY, complexity: 'high' }, 'complexity'],
   ])('%s: %j has no bound', (name, body, field) => {
     expect(bound(name, body).unbounded).toBe(field)
   })
