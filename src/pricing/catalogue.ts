@@ -90,11 +90,15 @@ export function priceOfEntry(
     if (typeof price === 'object') for (const tier of price.tiers) starts.add(tier.start)
   }
   if (traits.is_wrong(entry, { context_window, has_long_context: starts.size > 0 })) return null
-  const rates = ratesAt(prices, 0, traits, model)
+  const ratesAbove = (input_tokens: number) => {
+    const found = ratesAt(prices, input_tokens, traits, model)
+    return found && beforePromotion(found, traits, entry)
+  }
+  const rates = ratesAbove(0)
   if (rates === null) return null
   const long_context: Price['long_context'] = []
   for (const above_input_tokens of [...starts].sort((a, b) => a - b)) {
-    const dearer = ratesAt(prices, above_input_tokens + 1, traits, model)
+    const dearer = ratesAbove(above_input_tokens + 1)
     if (dearer === null) return null
     long_context.push({ above_input_tokens, rates: dearer })
   }
@@ -112,6 +116,21 @@ export function priceOfEntry(
     context_window: largestWindow(provider, entry, context_window),
     priced_as: entry,
     price_source: 'catalogue',
+  }
+}
+
+function beforePromotion(rates: Rates, { promotions }: ProviderTraits, entry: string): Rates {
+  const promotion = promotions.find(([entries]) => entries.test(entry))
+  if (!promotion) return rates
+  const [, input_percent, output_percent] = promotion
+  const before = (rate: number, percent: number) => Math.ceil((rate * percent) / 100)
+  return {
+    ...rates,
+    input: before(rates.input, input_percent),
+    cached_input: before(rates.cached_input, input_percent),
+    cache_write_5m: before(rates.cache_write_5m, input_percent),
+    cache_write_1h: before(rates.cache_write_1h, input_percent),
+    output: before(rates.output, output_percent),
   }
 }
 

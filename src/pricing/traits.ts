@@ -21,6 +21,8 @@ export interface ProviderTraits {
   web_search_usd_per_thousand: number
   /** What a search finds, where it is billed as so many input tokens that no usage is known to count. */
   tokens_of_search: readonly [models: RegExp, tokens: number] | null
+  /** Promotions that may be over. */
+  promotions: readonly Promotion[]
   /** Retired names, and the model that answers instead. */
   routed: ReadonlyMap<string, string>
   /** True for entries that would be wrong: see the comments below. */
@@ -31,6 +33,12 @@ export interface ProviderTraits {
 export type Traits = Omit<ProviderTraits, 'catalogue_id'>
 
 export type ModelTiers = readonly [models: RegExp, percent: Readonly<Record<string, number>>]
+
+/**
+ * A price that was promised until a day that has passed: what came before it, in percent of the catalogue's input and output.
+ * Which of them holds nobody here knows, so the dearer one is charged.
+ */
+export type Promotion = readonly [entries: RegExp, input_percent: number, output_percent: number]
 
 export interface EntryFacts {
   context_window: number | null
@@ -49,6 +57,7 @@ export const PLAIN_TRAITS: Traits = {
   batches_without_cache: null,
   web_search_usd_per_thousand: 35,
   tokens_of_search: null,
+  promotions: [],
   routed: new Map(),
   is_wrong: () => false,
 }
@@ -66,7 +75,7 @@ const OPENAI_TIERS = new Map([
 /** Of the same pages. Where input, cached input and output differ, the dearest. */
 const OPENAI_MODEL_TIERS: readonly ModelTiers[] = [
   [
-    /^gpt-5(\.[124])?$|^gpt-5(\.1)?-codex$|^gpt-5\.4-mini$|^gpt-5\.6-(sol|terra|luna)$|^gpt-4\.1-nano$/,
+    /^gpt-5(\.[124])?$|^gpt-5(\.1)?-codex$|^gpt-5\.4-mini$|^gpt-5\.6-(sol|terra|luna)$|^gpt-6-astra$|^gpt-4\.1-nano$/,
     { priority: 200 },
   ],
   [/^o4-mini$/, { priority: 182 }],
@@ -77,6 +86,12 @@ const OPENAI_MODEL_TIERS: readonly ModelTiers[] = [
   // They have no discount in batches.
   [/^gpt-3\.5(-turbo)?-(0301|0613|1106)$/, { batch: 100 }],
 ]
+
+/**
+ * $4 and $20 in place of $5 and $30 until 21 November 2026 at least (Azure: 30 November), as others quote
+ * https://developers.openai.com/api/docs/models/gpt-5.6-sol. OpenRouter's entry is half of that.
+ */
+const GPT_5_6_SOL = /(^|\W)gpt-5\.6(-sol)?$/
 
 /** What a search of a model finds, as input tokens that no usage counts. */
 export function foundTokens({ tokens_of_search }: Traits, model: string): number {
@@ -109,6 +124,7 @@ export const PROVIDERS: ReadonlyMap<string, ProviderTraits> = new Map<string, Pr
       batches_without_cache: /^(?!gpt-[5-9])/,
       web_search_usd_per_thousand: 10,
       tokens_of_search: [/^gpt-4(o|\.1)-mini(-\d{4}-\d{2}-\d{2})?$/, 8_000],
+      promotions: [[GPT_5_6_SOL, 125, 150]],
     },
   ],
   [
@@ -127,7 +143,7 @@ export const PROVIDERS: ReadonlyMap<string, ProviderTraits> = new Map<string, Pr
         ['fast', 600],
         ['fast_us', 660],
       ]),
-      model_tiers: [[/^claude-opus-(4-8|5)$/, { fast: 200, fast_us: 220 }]],
+      model_tiers: [[/^claude-opus-(4-8|5|5-5)$/, { fast: 200, fast_us: 220 }]],
       web_search_usd_per_thousand: 10,
     },
   ],
@@ -143,6 +159,7 @@ export const PROVIDERS: ReadonlyMap<string, ProviderTraits> = new Map<string, Pr
         ['priority', 175],
         ['optimized', 125],
       ]),
+      promotions: [[GPT_5_6_SOL, 125, 150]],
     },
   ],
   [
@@ -163,7 +180,15 @@ export const PROVIDERS: ReadonlyMap<string, ProviderTraits> = new Map<string, Pr
     },
   ],
   // A deployment is priced by its name. Fallbacks of the catalogue: OpenAI's and Anthropic's list prices.
-  ['azure', { ...PLAIN_TRAITS, catalogue_id: 'azure', tier_percent: OPENAI_TIERS }],
+  [
+    'azure',
+    {
+      ...PLAIN_TRAITS,
+      catalogue_id: 'azure',
+      tier_percent: OPENAI_TIERS,
+      promotions: [[GPT_5_6_SOL, 125, 150]],
+    },
+  ],
   ['groq', { ...PLAIN_TRAITS, catalogue_id: 'groq' }],
   // The alias moved on to dearer models, the entry did not.
   ['mistral', { ...PLAIN_TRAITS, catalogue_id: 'mistral', is_wrong: (entry) => entry === 'mistral-small-latest' }],
@@ -189,6 +214,7 @@ export const PROVIDERS: ReadonlyMap<string, ProviderTraits> = new Map<string, Pr
     {
       ...PLAIN_TRAITS,
       catalogue_id: 'openrouter',
+      promotions: [[GPT_5_6_SOL, 250, 300]],
       is_wrong: (entry, { context_window, has_long_context }) => {
         if (/gpt-oss|image|audio|grok-4-fast/.test(entry)) return true
         if (/^(anthropic\/claude|openai\/|google\/gemini-[^/]*flash)/.test(entry)) return false

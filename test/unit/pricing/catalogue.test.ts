@@ -308,6 +308,27 @@ test('seconds and characters have the published prices', () => {
   expect((catalogue('openai', 'TTS-1-HD')?.unit_nano_usd ?? 0) * 1_000_000).toBe(usd(30))
 })
 
+// It was to last until 21 November 2026 at least; Azure's until the 30th. OpenRouter's entry is half of it.
+test.each([
+  ['openai', 'gpt-5.6-sol', 1],
+  ['openai', 'gpt-5.6', 1],
+  ['azure', 'gpt-5.6-sol', 1],
+  ['bedrock', 'us.openai.gpt-5.6-sol', 1.1],
+  ['openrouter', 'openai/gpt-5.6-sol', 1],
+])(
+  'a promotion that may be over is not trusted: %s %s costs at least what it did before',
+  (provider, model, factor) => {
+    const price = catalogue(provider, model) ?? expect.unreachable(model)
+    expect(price.rates).toMatchObject({
+      input: usd(5 * factor),
+      cached_input: usd(0.5 * factor),
+      cache_write_5m: usd(6.25 * factor),
+      output: usd(30 * factor),
+    })
+    expect(price.long_context).toMatchObject([{ rates: { input: usd(10 * factor), output: usd(45 * factor) } }])
+  },
+)
+
 test('no write to a cache is cheaper than the input that it is, at any provider', () => {
   for (const [provider, model] of [
     ['openrouter', 'google/gemini-3.1-flash-lite'],
@@ -332,7 +353,8 @@ test('tiers: batch and flex halve, priority adds what the provider asks', () => 
 })
 
 test.each([
-  ['gpt-5.6-sol', 8, 40],
+  ['gpt-6-astra', 20, 100],
+  ['gpt-5.6-sol', 10, 60],
   ['gpt-5.5', 12.5, 75],
   ['gpt-5.4', 5, 30],
   ['gpt-5.2-2025-12-11', 3.5, 28],
@@ -363,7 +385,8 @@ test('a model whose tiers are not known has the dearest ones of its provider', (
   // $10 and $50 where the plain price is $5 and $25.
   expect(percent('anthropic', 'claude-opus-4-8', 'fast')).toBe(200)
   expect(percent('anthropic', 'claude-opus-5', 'fast_us')).toBe(220)
-  expect(percent('anthropic', 'claude-opus-5-5', 'fast')).toBe(600)
+  expect(percent('anthropic', 'claude-opus-5-5', 'fast')).toBe(200)
+  expect(percent('anthropic', 'claude-sonnet-5', 'fast')).toBe(600)
   expect(percent('openai', 'gpt-3.5-turbo-1106', 'batch')).toBe(100)
 })
 
