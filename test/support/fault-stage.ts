@@ -38,9 +38,15 @@ export interface Seen {
   error: unknown
   attempts: Attempt[]
   /** The answers' bodies, where a plain `fetch` got them; null where one broke off. */
-  texts: Promise<string | null>[]
+  texts: Promise<Text | null>[]
   /** What the provider sent last. */
   sent: Script | null
+}
+
+export interface Text {
+  text: string
+  /** False where its client hung up before the end. */
+  is_whole: boolean
 }
 
 type Of<T> = T | ((subject: Subject) => T)
@@ -126,8 +132,7 @@ export async function startStage({ vars = {}, origin }: StageOptions = {}): Prom
     const texts: Seen['texts'] = []
     const fetch = async (...call: Parameters<typeof counted>) => {
       const answer = await counted(...call)
-      const text = answer.clone().text()
-      texts.push(text.catch(() => null))
+      texts.push(readText(answer.clone()))
       return answer
     }
     let sent: Script | null = null
@@ -191,6 +196,17 @@ export async function startStage({ vars = {}, origin }: StageOptions = {}): Prom
       expect(used, 'the ledger agrees').toMatchObject(sumOf(events))
       if (fault.upstream) expect(await requests[0]?.outcome).toBe(fault.upstream)
     },
+  }
+}
+
+async function readText({ body }: Response): Promise<Text | null> {
+  const decoder = new TextDecoder()
+  let text = ''
+  try {
+    for await (const bytes of body ?? []) text += decoder.decode(bytes, { stream: true })
+    return { text, is_whole: true }
+  } catch (error) {
+    return error instanceof Error && error.name === 'AbortError' ? { text, is_whole: false } : null
   }
 }
 
