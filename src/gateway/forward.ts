@@ -59,65 +59,60 @@ export function forward(options: ForwardOptions): Handler<GatewayEnv> {
       return failed(c, options, answered)
     }
 
-    const head = headOf(answered)
-    // Of bytes that are compressed all the same it is not the length of what they hold.
-    const isPlain = !answered.headers.has('content-encoding')
-    const announced = isPlain ? Number(answered.headers.get('content-length') ?? Number.NaN) : Number.NaN
     const { body } = answered
-    const isKept = announced <= MAX_WHOLE_BYTES || options.operation.kept_whole === true
-    if (body === null || (head.format === 'json' && isKept)) {
-      return passWhole(c, options, answered, { head, length: announced, silence })
-    }
-    return passStream(c, options, answered, { head, body, silence, abort })
+    const head = headOf(answered)
+    const length = announcedLength(answered)
+    const answer = { response: answered, head, length, silence, abort }
+    const isKept = length <= MAX_WHOLE_BYTES || options.operation.kept_whole === true
+    if (body === null || (head.format === 'json' && isKept)) return passWhole(c, options, answer)
+    return passStream(c, options, answer, body)
   }
 }
 
-interface Whole {
+/** The provider's answer, once its headers are here. */
+interface Answer {
+  response: Response
   head: AnswerHead
   /** As announced; NaN where it is not known. */
   length: number
   silence: SilenceWatch
+  /** Ends the upstream request. */
+  abort: () => void
+}
+
+/** Of bytes that are compressed all the same it is not the length of what they hold. */
+function announcedLength({ headers }: Response): number {
+  return headers.has('content-encoding') ? Number.NaN : Number(headers.get('content-length') ?? Number.NaN)
 }
 
 /** Short answers: settled before the client has a byte. */
-async function passWhole(
-  c: Context<GatewayEnv>,
-  options: ForwardOptions,
-  answered: Response,
-  { head, length, silence }: Whole,
-): Promise<Response> {
-  const bytes = await readAnswer(answered, length, silence)
+async function passWhole(c: Context<GatewayEnv>, options: ForwardOptions, answer: Answer): Promise<Response> {
+  const { response, head, length, silence } = answer
+  const bytes = await readAnswer(response, length, silence)
   silence.stop()
   const meter = options.operation.meter(c.var.call.asked, head)
   if (bytes) meter.push(bytes)
   const cut = bytes ? null : silence.broken ? 'upstream_timeout' : 'upstream_cut'
   const end = { metered: meter.end(), cut, client_gone: false, first_byte_at: Date.now() } as const
-  const isRecorded = await c.var.hold.settle(toCallEnd(c, options, answered, end))
+  const isRecorded = await c.var.hold.settle(toCallEnd(c, options, response, end))
   await concludeOthers(c, options, end)
   if (!isRecorded) return notRecorded(c, options)
   if (cut) return options.errorAnswer(cutError(cut), c.var.request_id)
   // A status such as 204 admits not even an empty body.
-  return toClient(c, options, answered, answered.body && bytes)
-}
-
-interface Streaming {
-  head: AnswerHead
-  body: ReadableStream<Uint8Array>
-  silence: SilenceWatch
-  /** Ends the upstream request. */
-  abort: () => void
+  return toClient(c, options, response, response.body && bytes)
 }
 
 /** Everything else: byte by byte, settled before the last of them. */
 function passStream(
   c: Context<GatewayEnv>,
   options: ForwardOptions,
-  answered: Response,
-  { head, body, silence, abort }: Streaming,
+  answer: Answer,
+  body: ReadableStream<Uint8Array>,
 ): Response {
+  const { response, head, silence, abort } = answer
   const { dialect, operation } = options
   const { call, hold, request_id } = c.var
-  const isStream = answered.ok && (head.format === 'sse' || head.format === 'eventstream' || operation.streams === true)
+  const isStream = response.ok && (head.format === 'sse' || head.format === 'eventstream' || operation.streams === true)
   const streamError = operation.streamError ?? dialect.streamError
   const end = Promise.withResolvers<CallEnd>()
   const settled = hold.settle(end.promise)
@@ -129,14 +124,14 @@ function passStream(
     mayGoOn: hold.mayGoOn,
     errorEvent: isStream ? (cut) => streamError(cutError(cut), request_id, call.asked) : null,
     async settle(how) {
-      end.resolve(toCallEnd(c, options, answered, how))
+      end.resolve(toCallEnd(c, options, response, how))
       const isRecorded = await settled
       await concludeOthers(c, options, how)
       return isRecorded
     },
   })
   keepAlive(c, pumped.done)
-  return toClient(c, options, answered, pumped.body)
+  return toClient(c, options, response, pumped.body)
 }
 
 /** The provider has billed it, so that a retry would pay twice. */
