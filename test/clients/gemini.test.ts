@@ -35,7 +35,8 @@ afterEach(() => {
 })
 afterAll(() => gateway?.close())
 
-const clientOf = (apiKey: string) => new GoogleGenAI({ apiKey, httpOptions: { baseUrl: `${gateway.url}/gemini` } })
+const clientOf = (apiKey: string, apiVersion?: string) =>
+  new GoogleGenAI({ apiKey, ...(apiVersion && { apiVersion }), httpOptions: { baseUrl: `${gateway.url}/gemini` } })
 
 const post = (key: string, verb: string, body: unknown = CONTENTS, query = '', headers: Record<string, string> = {}) =>
   fetch(`${gateway.url}/gemini/v1beta/models/${MODEL}:${verb}${query}`, {
@@ -57,17 +58,21 @@ async function streamed(key: string, config: object = {}) {
 }
 
 describe('answers', () => {
-  test('a JSON answer is the provider’s, and its event says what the provider said', async () => {
+  // Clients before 3.0 ask for v1beta by themselves.
+  test.each([
+    ['v1', undefined],
+    ['v1beta', 'v1beta'],
+  ])('a JSON answer of %s is the provider’s, and its event says what that said', async (version, asked) => {
     const { id, key } = await gateway.admin.user(GENEROUS)
     const { last } = answerWith(gateway)
-    const client = clientOf(key)
+    const client = clientOf(key, asked)
 
     const answer = await client.models.generateContent(HELLO)
 
     const sent = JSON.parse(bytesOf(last()).toString())
     expect(answer.text).toBe(SENTENCE)
     expect(answer.usageMetadata).toEqual(sent.usageMetadata)
-    expect(lastRequest(gateway).path).toBe(`/v1beta/models/${MODEL}:generateContent`)
+    expect(lastRequest(gateway).path).toBe(`/${version}/models/${MODEL}:generateContent`)
     const { promptTokenCount } = sent.usageMetadata
     expect(await onlyEvent(gateway, id)).toMatchObject({
       provider: 'gemini',

@@ -99,7 +99,7 @@ export const ESCAPES: Record<string, Escape[]> = {
       /v1beta/models/gemini-2.5-flash:GenerateContent /v1beta/models/gemini-2.5-flash:generateContent:generateContent
       /v1beta/models/gemini-2.5-flash:generateContent/ /v1beta/dynamic/d_1:generateContent /v1beta/interactions
       /v1beta/fileSearchStores /v1beta/fileSearchStores/s_1:importFile /v1beta/corpora /v1beta/openai/chat/completions
-      /v1beta/openai/embeddings /v1beta/auth_tokens /v2/models/gemini-2.5-flash:generateContent
+      /v1beta/openai/embeddings /v1/decisions /v1/interactions /upload/v1/files /v1beta/auth_tokens /v2/models/gemini-2.5-flash:generateContent
       /v1beta/projects/p/locations/l/publishers/google/models/gemini-2.5-flash:generateContent /batch`,
     ),
     ...all('PATCH', '/v1beta/cachedContents/c_1 /v1beta/tunedModels/t_1'),
