@@ -47,6 +47,7 @@ function readPart(part: unknown, path: string, model: string, reading: Reading):
     if (PARTS_OF_BYTES.has(name)) continue
     if (name === 'inlineData') readInline(messageAt(value, here, reading), here, model, reading)
     else if (name === 'functionResponse') readFunctionResponse(messageAt(value, here, reading), here, model, reading)
+    else if (name === 'mediaProcessing') readProcessing(value, here, reading)
     else {
       if (name === 'fileData') reading.audio_input ||= mayBeFilm(messageAt(value, here, reading))
       reading.open_input ??= here
@@ -66,6 +67,14 @@ function readInline({ mimeType, data }: JsonObject, path: string, model: string,
   reading.open_input ??= path
 }
 
+/**
+ * By default a film is read once. A model that works through it by itself (`AGENTIC`) reads its input again for each look.
+ * https://ai.google.dev/gemini-api/docs/video-understanding#agentic-video-understanding
+ */
+function readProcessing(processing: unknown, path: string, reading: Reading): void {
+  if (processing !== 'STATIC' && processing !== 'MEDIA_PROCESSING_UNSPECIFIED') reading.unbounded ??= path
+}
+
 /** A film of YouTube's is one whatever its type is said to be. */
 const mayBeFilm = ({ mimeType, fileUri }: JsonObject) => mayHoldAudio(mimeType) || /youtu\.?be/i.test(String(fileUri))
 
@@ -78,6 +87,7 @@ function readFunctionResponse(fields: JsonObject, path: string, model: string, r
     const here = `${path}.parts[${at}]`
     for (const [name, value] of Object.entries(messageAt(part, here, reading))) {
       if (name === 'inlineData') readInline(messageAt(value, here, reading), `${here}.inlineData`, model, reading)
+      else if (name === 'mediaProcessing') readProcessing(value, `${here}.${name}`, reading)
       else {
         reading.audio_input = true
         reading.open_input ??= `${path}.parts`

@@ -21,6 +21,9 @@ function boundOf(body: JsonObject, more: Partial<Asked> = {}, of = generate): Bo
 }
 const config = (generationConfig: JsonObject) => ({ ...HELLO, generationConfig })
 const part = (one: JsonObject) => ({ contents: [{ role: 'user', parts: [one] }] })
+const film = (more: JsonObject) => part({ fileData: { fileUri: 'https://a/b', mimeType: 'video/mp4' }, ...more })
+const answeredFilm = (more: JsonObject) =>
+  part({ functionResponse: { parts: [{ inlineData: { mimeType: 'video/mp4', data: 'AAAA' }, ...more }] } })
 
 describe('the output', () => {
   test.each<[JsonObject, object]>([
@@ -110,6 +113,9 @@ describe('what bytes do not bound is named', () => {
     [part({ inlineData: { mimeType: 'image/gif', data: 'AAAA' } }), 'contents[0].parts[0].inlineData', false],
     [part({ functionResponse: { parts: [{ fileData: {} }] } }), 'contents[0].parts[0].functionResponse.parts', true],
     [part({ somethingNew: {} }), 'contents[0].parts[0].somethingNew', false],
+    [film({ mediaProcessing: 'STATIC' }), 'contents[0].parts[0].fileData', true],
+    [film({ mediaProcessing: 'MEDIA_PROCESSING_UNSPECIFIED' }), 'contents[0].parts[0].fileData', true],
+    [answeredFilm({ mediaProcessing: 'STATIC' }), 'contents[0].parts[0].functionResponse.parts[0].inlineData', true],
     [{ ...HELLO, systemInstruction: { parts: { fileData: {} } } }, 'systemInstruction.parts[0].fileData', true],
     [{ ...HELLO, tools: { computer_use: {} } }, 'tools[0].computerUse', false],
     [{ ...HELLO, continuationToken: 'x' }, 'continuationToken', false],
@@ -125,6 +131,9 @@ describe('what bytes do not bound is named', () => {
     [{ ...HELLO, tools: [{ googleMaps: {} }] }, 'tools[0].googleMaps'],
     [{ ...HELLO, tools: [{ fileSearch: {} }] }, 'tools[0].fileSearch'],
     [{ ...HELLO, tools: [{ mcpServers: [{}] }] }, 'tools[0].mcpServers'],
+    [film({ mediaProcessing: 'AGENTIC' }), 'contents[0].parts[0].mediaProcessing'],
+    [film({ media_processing: 2 }), 'contents[0].parts[0].mediaProcessing'],
+    [answeredFilm({ mediaProcessing: 'AGENTIC' }), 'contents[0].parts[0].functionResponse.parts[0].mediaProcessing'],
     [{ ...HELLO, cached_content: 'cachedContents/1' }, 'cachedContent'],
     [{ ...HELLO, somethingNew: 1 }, 'somethingNew'],
     [{ ...HELLO, max_outputTokens: 1 }, 'max_outputTokens'],
@@ -138,7 +147,7 @@ describe('what bytes do not bound is named', () => {
 
   test('images that a model makes of itself, too; a still image that it is shown is bounded', () => {
     expect(boundOf(HELLO, { params: { model: 'gemini-2.5-flash-image:generateContent' } }).unbounded).toBe('model')
-    const image = part({ inlineData: { mimeType: 'image/png', data: 'A'.repeat(1e5) } })
+    const image = part({ inlineData: { mimeType: 'image/png', data: 'A'.repeat(1e5) }, mediaProcessing: 'STATIC' })
     expect(boundOf(image)).toMatchObject({ open_input: null, audio_input: false })
     expect(boundOf(image).input_tokens).toBeLessThan(6_000)
     expect(boundOf(image, { params: { model: 'gemini-4-x:generateContent' } }).open_input).not.toBeNull()
