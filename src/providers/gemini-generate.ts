@@ -121,9 +121,12 @@ function readOutput(config: JsonObject, reading: Reading): NonNullable<Bound['ou
   return { max_tokens: max, min_tokens: max === null ? useful : Math.min(max, useful), choices: choices ?? 1 }
 }
 
-/** Images are billed by the piece or at ten times the rate of text, whatever bounds the text. True for audio. */
+/** They answer with images (Nano Banana) or films (Omni), whatever they are asked for. */
+const MAKES_PICTURES = /image|banana|omni/
+
+/** Images and films are billed by the piece or at up to ten times the rate of text, whatever bounds the text. True for audio. */
 function readModalities(config: JsonObject, model: string, reading: Reading): boolean {
-  if (/image/.test(model)) reading.unbounded ??= 'model'
+  if (MAKES_PICTURES.test(model)) reading.unbounded ??= 'model'
   let audio = /tts|audio/.test(model)
   for (const modality of listOf(config.responseModalities)) {
     if (/^audio$/i.test(String(modality))) audio = true

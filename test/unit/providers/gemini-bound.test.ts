@@ -145,8 +145,14 @@ describe('what bytes do not bound is named', () => {
     expect(boundOf(body).unbounded).toBe(unbounded)
   })
 
-  test('images that a model makes of itself, too; a still image that it is shown is bounded', () => {
-    expect(boundOf(HELLO, { params: { model: 'gemini-2.5-flash-image:generateContent' } }).unbounded).toBe('model')
+  test.each(['gemini-2.5-flash-image', 'gemini-nano-banana-2.1', 'nano-banana-pro-preview', 'gemini-omni-1.2-flash'])(
+    'what %s makes of itself, too',
+    (model) => {
+      expect(boundOf(HELLO, { params: { model: `${model}:generateContent` } }).unbounded).toBe('model')
+    },
+  )
+
+  test('a still image that a model is shown is bounded', () => {
     const image = part({ inlineData: { mimeType: 'image/png', data: 'A'.repeat(1e5) }, mediaProcessing: 'STATIC' })
     expect(boundOf(image)).toMatchObject({ open_input: null, audio_input: false })
     expect(boundOf(image).input_tokens).toBeLessThan(6_000)
