@@ -25,11 +25,13 @@ const INLINE_IMAGE_TOKENS = 5_000
 /**
  * Fields whose cost is known. `fallbacks`, `mcp_servers`, `container`, `compaction`, `thread` are not among them. Of
  * `fallback_credit_token`, the credit of a refused message, a cache write becomes as cheap as a read, and nothing dearer.
+ * `billing_policy` says who pays, and a call that cannot be billed to whom it says is refused:
+ * https://platform.claude.com/docs/en/manage-claude/oauth-apps/linked-billing
  */
 const KNOWN_FIELDS = new Set(
-  `cache_control context_management diagnostics fallback_credit_token inference_geo max_tokens messages metadata model
-  output_config output_format service_tier speed stop_sequences stream system temperature thinking tool_choice tools
-  top_k top_p`.split(/\s+/),
+  `billing_policy cache_control context_management diagnostics fallback_credit_token inference_geo max_tokens messages
+  metadata model output_config output_format service_tier speed stop_sequences stream system temperature thinking
+  tool_choice tools top_k top_p`.split(/\s+/),
 )
 
 /**

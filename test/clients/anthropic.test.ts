@@ -204,6 +204,23 @@ describe('the request on its way to the provider', () => {
     expect(JSON.stringify([...headers])).not.toContain(user.key)
   })
 
+  test('who is billed may be said with a key of one’s own: it is bounded and charged as without it', async () => {
+    const { id, key } = await gateway.admin.user(GENEROUS)
+    const { last } = answerWith(gateway)
+    const { client } = anthropicOf(gateway, 'sk-ant-own-1', { defaultHeaders: { 'x-tollgate-key': key } })
+    const billing_policy = { type: 'billing_policy', bill_to: 'user_profile' } as const
+    await client.beta.messages.create({ ...HELLO, billing_policy, user_profile_id: 'uprof_1' })
+    const { headers, body } = lastRequest(gateway)
+    expect(new Headers(headers).get('anthropic-user-profile-id')).toBe('uprof_1')
+    expect(JSON.parse(String(body))).toEqual({ ...HELLO, billing_policy })
+    const { input_tokens, output_tokens } = JSON.parse(bytesOf(last()).toString()).usage
+    expect(await onlyEvent(gateway, id)).toMatchObject({
+      input_tokens,
+      output_tokens,
+      cost_nano_usd: input_tokens * 1_000 + output_tokens * 5_000,
+    })
+  })
+
   test('beta and version headers pass', async () => {
     const { client } = anthropicOf(gateway, user.key)
     await client.messages.create(HELLO, { headers: { 'anthropic-beta': 'one-2025-01-01,two-2025-01-01' } })

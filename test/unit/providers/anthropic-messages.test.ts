@@ -245,6 +245,13 @@ describe('what nothing bounds is named', () => {
     expect(bound({ mcp_servers: [], container: null, context_management }).unbounded).toBeNull()
   })
 
+  test.each(['self', 'user_profile'])('not so for who is billed: %s', (bill_to) => {
+    expect(bound({ billing_policy: { type: 'billing_policy', bill_to } })).toEqual({
+      ...bound({}),
+      input_tokens: expect.any(Number),
+    })
+  })
+
   test('not so for the credit of a refused message, which only makes its cache cheaper', () => {
     expect(bound({ fallback_credit_token: 'a' }).unbounded).toBeNull()
     expect(bound({ fallback_credit_token: { token: 'a', mode: 'best_effort' } }).unbounded).toBeNull()
