@@ -12,6 +12,7 @@ import {
   readCount,
   readModel,
   readPositiveInteger,
+  textOrNone,
   unknownField,
 } from './fields.ts'
 import { TOOL_PREAMBLE_TOKENS, tokensOfBody, utf8Length, visit } from './text-bound.ts'
@@ -108,7 +109,7 @@ function findCompaction(body: JsonObject): string | null {
 
 /** A message may bring a tool that `tools` does not name, of any kind: also one that Anthropic runs. */
 function findBroughtTool(body: JsonObject): string | null {
-  const isReference = (tool: unknown) => isObject(tool) && /^(mcp_)?tool(set)?_reference$/.test(String(tool.type))
+  const isReference = (tool: unknown) => isObject(tool) && /^(mcp_)?tool(set)?_reference$/.test(textOrNone(tool.type))
   return findOpenContent(body, (block) => {
     let brings = false
     visit(block, (value) => {

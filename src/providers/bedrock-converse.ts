@@ -114,8 +114,8 @@ function modelFields({ additionalModelRequestFields: more }: JsonObject): JsonOb
 function thinkingBudget(body: JsonObject): number {
   const { thinking: anthropics, reasoning_config } = modelFields(body)
   const thinking = anthropics ?? reasoning_config
-  const budget = isObject(thinking) ? Number(thinking.budget_tokens ?? 0) : 0
-  return Number.isSafeInteger(budget) && budget > 0 ? budget : 0
+  const budget = isObject(thinking) ? thinking.budget_tokens : 0
+  return typeof budget === 'number' && Number.isSafeInteger(budget) && budget > 0 ? budget : 0
 }
 
 interface Tools {

@@ -8,11 +8,11 @@ export const TIER_HEADER = 'x-amzn-bedrock-service-tier'
 export const LATENCY_HEADER = 'x-amzn-bedrock-performanceconfig-latency'
 
 /** Tiers that cost no more than the standard price. A reserved call that finds no room is served as a standard one. */
-const NO_DEARER = ['default', 'reserved', 'flex']
+const NO_DEARER: readonly unknown[] = ['default', 'reserved', 'flex']
 
 /** The dearest tier that may answer; null for the standard one. The name of a price multiplier. */
 export function dearestTier(tier: unknown, latency: unknown): string | null {
-  return tierName(isSet(tier) && !NO_DEARER.includes(String(tier)), isSet(latency) && latency !== 'standard')
+  return tierName(isSet(tier) && !NO_DEARER.includes(tier), isSet(latency) && latency !== 'standard')
 }
 
 /** The tier that answered, as far as the answer says so, else the dearest one that was asked for. */

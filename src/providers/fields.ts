@@ -25,6 +25,9 @@ export function readBoolean(body: JsonObject, name: string, path = name): boolea
   return typeof value === 'boolean' ? value : invalidField(path, 'a boolean')
 }
 
+/** The text, or '' for all else: of `{"toString":1}` none can be made. */
+export const textOrNone = (value: unknown): string => (typeof value === 'string' ? value : '')
+
 export function readModel(body: JsonObject): string | GatewayError {
   const { model } = body
   return typeof model === 'string' && model.length >= 1 && model.length <= 200

@@ -2,6 +2,7 @@
 
 import { isObject } from './answer.ts'
 import type { JsonObject } from './dialect.ts'
+import { textOrNone } from './fields.ts'
 import { listOf, messageAt, type Reading, unknownIn } from './gemini-fields.ts'
 
 /**
@@ -56,7 +57,7 @@ function readPart(part: unknown, path: string, model: string, reading: Reading):
 }
 
 function readInline({ mimeType, data }: JsonObject, path: string, model: string, reading: Reading): void {
-  const type = typeof mimeType === 'string' ? mimeType : ''
+  const type = textOrNone(mimeType)
   if (STILL_IMAGE.test(type) && COUNTS_IMAGES.test(model) && typeof data === 'string') {
     // An image is never read as text: its tokens take the place of its bytes.
     reading.added_tokens += INLINE_IMAGE_TOKENS - data.length
@@ -76,10 +77,11 @@ function readProcessing(processing: unknown, path: string, reading: Reading): vo
 }
 
 /** A film of YouTube's is one whatever its type is said to be. */
-const mayBeFilm = ({ mimeType, fileUri }: JsonObject) => mayHoldAudio(mimeType) || /youtu\.?be/i.test(String(fileUri))
+const mayBeFilm = ({ mimeType, fileUri }: JsonObject) =>
+  mayHoldAudio(mimeType) || /youtu\.?be/i.test(textOrNone(fileUri))
 
 /** Whether there may be sound in it; a film has a track of it. */
-const mayHoldAudio = (mimeType: unknown) => !/^(image|text)\/|^application\/pdf$/i.test(String(mimeType))
+const mayHoldAudio = (mimeType: unknown) => !/^(image|text)\/|^application\/pdf$/i.test(textOrNone(mimeType))
 
 /** Beside its JSON a function may have answered with media. */
 function readFunctionResponse(fields: JsonObject, path: string, model: string, reading: Reading): void {

@@ -3,7 +3,7 @@
 import { type GatewayError, isRefusal } from '../errors.ts'
 import { isObject, PLAIN_BOUND } from './answer.ts'
 import type { Asked, Bound, Edit, JsonObject } from './dialect.ts'
-import { invalidField, readPositiveInteger } from './fields.ts'
+import { invalidField, readPositiveInteger, textOrNone } from './fields.ts'
 import { readContents } from './gemini-contents.ts'
 import { fieldsOf, listOf, messageAt, type Reading, spellingOf, startReading, unknownIn } from './gemini-fields.ts'
 import { modelInPath, refuseOtherModel, refuseQuery } from './gemini-request.ts'
@@ -80,7 +80,7 @@ export function editGenerate(body: JsonObject, granted_output_tokens: number | n
 
 /** The tier that may answer, dearest first; null for the standard one. */
 export function askedTier(tier: unknown): 'priority' | null {
-  const isCheap = tier === undefined || /^(unspecified|standard|flex)$/i.test(String(tier))
+  const isCheap = tier === undefined || /^(unspecified|standard|flex)$/i.test(textOrNone(tier))
   return isCheap ? null : 'priority'
 }
 
@@ -129,8 +129,8 @@ function readModalities(config: JsonObject, model: string, reading: Reading): bo
   if (MAKES_PICTURES.test(model)) reading.unbounded ??= 'model'
   let audio = /tts|audio/.test(model)
   for (const modality of listOf(config.responseModalities)) {
-    if (/^audio$/i.test(String(modality))) audio = true
-    else if (!/^text$/i.test(String(modality))) reading.unbounded ??= 'generationConfig.responseModalities'
+    if (/^audio$/i.test(textOrNone(modality))) audio = true
+    else if (!/^text$/i.test(textOrNone(modality))) reading.unbounded ??= 'generationConfig.responseModalities'
   }
   return audio
 }

@@ -18,7 +18,7 @@ const COMMON_FIELDS = ['top_k', 'min_p', 'repetition_penalty']
 const SAMPLES = ['chat_completions', 'completions']
 
 /** Parts of messages that are billed as tokens. Others (files, documents) may cost by the page. */
-const TOKEN_PARTS = new Set(
+const TOKEN_PARTS: ReadonlySet<unknown> = new Set(
   `text refusal thinking image_url input_audio input_text output_text summary_text reasoning_text input_image`.split(
     ' ',
   ),
@@ -121,7 +121,7 @@ function areSwitches(given: unknown): boolean {
 function findOddPart(messages: unknown, path: string): string | null {
   for (const [at, message] of (Array.isArray(messages) ? messages : []).entries()) {
     const content = isObject(message) && Array.isArray(message.content) ? message.content : []
-    const odd = content.findIndex((part) => !isObject(part) || !TOKEN_PARTS.has(String(part.type)))
+    const odd = content.findIndex((part) => !isObject(part) || !TOKEN_PARTS.has(part.type))
     if (odd !== -1) return `${path}[${at}].content[${odd}]`
   }
   return null

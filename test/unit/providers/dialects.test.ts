@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { ERROR_STATUS, type ErrorCode, type GatewayError } from '../../../src/errors.ts'
+import { isObject } from '../../../src/providers/answer.ts'
 import { anthropic } from '../../../src/providers/anthropic.ts'
 import { createBedrock } from '../../../src/providers/bedrock.ts'
 import { OPERATIONS, providerSchema } from '../../../src/providers/compatible/provider.ts'
@@ -35,6 +36,36 @@ const ODD_BODIES: JsonObject[] = [
   { model: 1, messages: {}, input: {}, prompt: 3, requests: [null], contents: 'x' },
   { model: 'm', max_tokens: -1, messages: [null], input: [[]], requests: [{ params: [] }], contents: [{ parts: 7 }] },
 ]
+const MESSAGES = [
+  { role: 'user', content: [{ type: 'text', text: 'x' }] },
+  { role: 'user', content: [{ type: 'tool_addition', tool: { type: 'tool_reference' } }] },
+]
+const BODIES: JsonObject[] = [
+  { model: 'm', max_tokens: 9, messages: MESSAGES, tools: [{ type: 'function' }], service_tier: 'auto' },
+  { model: 'm', max_tokens: 9, messages: MESSAGES, tools: [{ type: 'custom' }] },
+  { model: 'm', input: [{ type: 'message', role: 'user', content: [{ type: 'input_text', text: 'x' }] }] },
+  {
+    messages: MESSAGES,
+    serviceTier: { type: 'default' },
+    performanceConfig: { latency: 'standard' },
+    additionalModelRequestFields: { thinking: { budget_tokens: 1 } },
+  },
+  {
+    contents: [{ role: 'user', parts: [{ text: 'x' }, { fileData: { mimeType: 'image/png', fileUri: 'x' } }] }],
+    generationConfig: { responseModalities: ['TEXT'], thinkingConfig: { thinkingBudget: 1 } },
+    serviceTier: 'standard',
+  },
+]
+/** The value with one of all that it holds replaced, in every way. */
+function withOne(replaced: unknown, value: unknown): unknown[] {
+  if (typeof value !== 'object' || value === null) return [replaced]
+  const members = Object.entries(value).flatMap(([name, member]) =>
+    withOne(replaced, member).map((other) =>
+      Array.isArray(value) ? value.with(Number(name), other) : { ...value, [name]: other },
+    ),
+  )
+  return [replaced, ...members]
+}
 const ODD_ANSWERS = [
   '',
   '{',
@@ -298,8 +329,10 @@ describe.each([
   })
 
   test('reads a bound or a refusal, never an exception, from whatever is sent', () => {
+    // Of an object with this name no text can be made.
+    const bodies = BODIES.flatMap((body) => withOne({ toString: 1 }, body).filter(isObject))
     for (const { readBound } of dialect.operations) {
-      for (const body of ODD_BODIES) {
+      for (const body of [...ODD_BODIES, ...bodies]) {
         const read = readBound?.(askedWith(body, { params: { model: 'm', id: 'i' } }))
         if (!read) continue
         if ('code' in read) expect(CODES).toContain(read.code)
