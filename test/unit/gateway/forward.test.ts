@@ -117,6 +117,10 @@ test('an answer has its provider’s headers, but none that tell of the operator
     'access-control-allow-origin': 'https://of-the-operator.example',
     'alt-svc': 'h3="of-the-operator.example:443"',
     'strict-transport-security': 'max-age=1; of-the-operator',
+    nel: '{"report_to":"of-the-operator","max_age":604800}',
+    'report-to': '{"group":"of-the-operator","max_age":604800,"endpoints":[{"url":"https://provider.example"}]}',
+    'reporting-endpoints': 'default="https://of-the-operator.example"',
+    'clear-site-data': '"*", "of-the-operator"',
   }
   const seen = Object.fromEntries((await send(true)).headers)
   expect(seen).toMatchObject({ 'x-request-id': 'req_1', 'content-type': 'application/json' })
