@@ -37,10 +37,10 @@ const describe = ({ name, type, size }: File) => ({ name, type, size })
 /** The characters of RFC 2046 without the space, quoted or not: nothing that needs an escape. */
 const BOUNDARY = /^boundary=("?)([\w'()+,./:=?-]{1,70})\1$/i
 
-/** Null unless the content type is that of a form and has exactly one boundary. */
+/** Null unless the content type is that of a form and has exactly one boundary. Some parsers look for the word alone. */
 function boundaryOf(content_type: string): string | null {
   const [type = '', ...parameters] = content_type.split(';').map((part) => part.trim())
-  const boundaries = parameters.filter((parameter) => /^boundary/i.test(parameter))
+  const boundaries = parameters.filter((parameter) => /boundary/i.test(parameter))
   if (!/^multipart\/form-data$/i.test(type) || boundaries.length !== 1) return null
   return BOUNDARY.exec(boundaries[0] ?? '')?.[2] ?? null
 }

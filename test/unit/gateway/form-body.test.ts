@@ -42,6 +42,8 @@ test.each([
   'multipart/form-data; boundary=b; boundary*=c',
   'multipart/form-data; boundary=b, multipart/form-data; boundary=c',
   'multipart/form-data; x=";boundary=c"; boundary=b',
+  'multipart/form-data; x="boundary=c"; boundary=b',
+  'multipart/form-data; xboundary=c; boundary=b',
   'multipart/form-data',
   'multipart/form-data; boundary=',
   'multipart/mixed; boundary=b',
