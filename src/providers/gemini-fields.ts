@@ -27,8 +27,12 @@ export const startReading = (): Reading => ({
   added_tokens: 0,
 })
 
+/** No field of Google's has a longer name; to look into one of megabytes takes seconds, and more memory than a Worker has. */
+const MAX_NAME_LENGTH = 100
+
 /** `max_output_tokens` is `maxOutputTokens`; a name that is neither spelling of anything stays as it is. */
 function camelCase(name: string): string {
+  if (name.length > MAX_NAME_LENGTH) return name
   const camel = name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
   const snake = camel.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
   return name === snake ? camel : name

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { answerGemini, GOOGLE_CREDENTIAL } from '../../../src/local/fake-gemini.ts'
 import type { Asked, Bound, JsonObject, Operation } from '../../../src/providers/dialect.ts'
 import { gemini } from '../../../src/providers/gemini.ts'
+import { fieldsOf, startReading } from '../../../src/providers/gemini-fields.ts'
 import { askedWith } from './replay.ts'
 
 const operation = (name: string) => gemini.operations.find((one) => one.name === name) as Operation
@@ -24,6 +25,16 @@ const part = (one: JsonObject) => ({ contents: [{ role: 'user', parts: [one] }] 
 const film = (more: JsonObject) => part({ fileData: { fileUri: 'https://a/b', mimeType: 'video/mp4' }, ...more })
 const answeredFilm = (more: JsonObject) =>
   part({ functionResponse: { parts: [{ inlineData: { mimeType: 'video/mp4', data: 'AAAA' }, ...more }] } })
+
+test('a name that is far longer than any field’s is read as fast as other text', () => {
+  const timeOf = (name: string) => {
+    const started_at = performance.now()
+    fieldsOf({ [name]: 1 }, '', startReading())
+    return performance.now() - started_at
+  }
+  const plain = Math.max(1, timeOf('a'.repeat(2_000_000)))
+  expect(timeOf('_a'.repeat(1_000_000))).toBeLessThan(20 * plain)
+})
 
 describe('the output', () => {
   test.each<[JsonObject, object]>([
