@@ -33,6 +33,9 @@ export interface GatewayOptions {
   prices: PriceBook
 }
 
+/** What an error repeats of the client's own name of a field, which may have megabytes. */
+const MAX_FIELD_LENGTH = 200
+
 export function gateway(options: GatewayOptions): Hono<GatewayEnv> {
   const { config, dialect, upstream, ledgerOf, db, keys, jwt, prices } = options
   const errorAnswer = (error: GatewayError, requestId: string) =>
@@ -86,7 +89,10 @@ function inFull(error: GatewayError, call: Call, { edits }: Operation): GatewayE
     return { ...error, message: `${error.message} ${bound.open_input} counts as the model's whole context window.` }
   }
   if (error.code !== 'unbounded_request') return error
-  const blame = (field: string, why: string) => ({ ...error, message: `${error.message} ${field} ${why}.`, field })
+  const blame = (path: string, why: string) => {
+    const field = path.slice(0, MAX_FIELD_LENGTH)
+    return { ...error, message: `${error.message} ${field} ${why}.`, field }
+  }
   if (quote.input_tokens === null && bound) {
     const { unbounded, open_input } = bound
     if (unbounded) return blame(unbounded, 'is unknown to Tollgate, not set or has no limit')

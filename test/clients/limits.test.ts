@@ -178,6 +178,9 @@ describe.each(PROVIDERS)('%s refuses', (provider) => {
       ...badRequest('field_of_2030'),
       message: expect.stringMatching(/cap needs\. field_of_2030 is unknown to Tollgate, not set or has no limit\.$/),
     })
+    const long = await call(bodyOf(provider, { ['x'.repeat(MIB)]: true }))
+    expect(long).toMatchObject({ code: 'unbounded_request', field: 'x'.repeat(200) })
+    expect(long.message.length).toBeLessThan(500)
   })
 
   test('a call where nobody has a provider key', async () => {
