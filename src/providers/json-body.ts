@@ -12,6 +12,8 @@ const MAX_DEPTH = 500
 
 /** Small values grow fifteenfold when they are parsed: 20 MiB of `[],` would fill the memory that all callers share. */
 const MAX_VALUES = 500_000
+/** Each name that no other object has is kept and looked up by itself: 240,000 are more than all of that memory. */
+const MAX_NAMES = 100_000
 
 /** What an error repeats of the path of a field. */
 const MAX_PATH_LENGTH = 200
@@ -38,7 +40,9 @@ export interface JsonBody {
 export function parseJsonBody(bytes: Uint8Array): JsonBody | GatewayError {
   const text = decodeUtf8(bytes)
   if (text === null) return invalid('The request body is not valid UTF-8.')
-  if (!hasFewValues(text)) return invalid(`The request body must have at most ${MAX_VALUES} values.`)
+  if (!hasFewValues(text)) {
+    return invalid(`The request body must have at most ${MAX_VALUES} values, and ${MAX_NAMES} different names.`)
+  }
   // Undefined also where it is too deep for the engine's stack.
   const value = parseJsonOrUndefined(text)
   if (value === undefined) return invalid('The request body is not valid JSON.')
@@ -86,12 +90,16 @@ export function applyEdits(body: JsonBody, edits: Edit[]): Uint8Array {
 function hasFewValues(text: string): boolean {
   if (text.length <= MAX_VALUES) return true
   let values = 0
-  for (let at = 0; at < text.length; at++) {
+  const names = new Set<string>()
+  for (let at = 0; at < text.length && names.size <= MAX_NAMES; at++) {
     const code = text.charCodeAt(at)
-    if (code === QUOTE) at = skipString(text, at) - 1
-    else if (code === COMMA || code === OPEN_BRACKET || code === OPEN_BRACE) values += 1
+    if (code === QUOTE) {
+      const end = skipString(text, at)
+      if (text.charCodeAt(skipSpace(text, end)) === COLON) names.add(text.slice(at, end))
+      at = end - 1
+    } else if (code === COMMA || code === OPEN_BRACKET || code === OPEN_BRACE) values += 1
   }
-  return values <= MAX_VALUES
+  return values <= MAX_VALUES && names.size <= MAX_NAMES
 }
 
 /** Of all objects inside. */

@@ -133,6 +133,15 @@ describe('editing', () => {
   })
 })
 
+test('a body of a great many different names is refused before it is parsed; those of a list of objects are counted once', () => {
+  const members = Array.from({ length: 120_000 }, (_, at) => `"k${at}" :1`)
+  for (const body of [`{${members}}`, `{"a":[${members.map((member) => `{${member}}`)}]}`]) {
+    const refused = { code: 'invalid_request', message: expect.stringContaining('different names') }
+    expect(parseJsonBody(encode(body))).toMatchObject(refused)
+  }
+  expect(parseJsonBody(encode(`{"a":[${members.map(() => '{"k":"x","l":1}')}]}`))).toMatchObject({ value: {} })
+})
+
 test('a body of a great many small values is refused before it is parsed; long strings are not counted', () => {
   const many = new TextEncoder().encode(`{"messages":[${'[],'.repeat(300_000)}[]]}`)
   expect(parseJsonBody(many)).toMatchObject({ code: 'invalid_request', message: expect.stringContaining('values') })
