@@ -122,12 +122,12 @@ function readOutput(config: JsonObject, reading: Reading): NonNullable<Bound['ou
 }
 
 /** They answer with images (Nano Banana) or films (Omni), whatever they are asked for. */
-const MAKES_PICTURES = /image|banana|omni/
+const MAKES_PICTURES = /image|banana|omni/i
 
 /** Images and films are billed by the piece or at up to ten times the rate of text, whatever bounds the text. True for audio. */
 function readModalities(config: JsonObject, model: string, reading: Reading): boolean {
   if (MAKES_PICTURES.test(model)) reading.unbounded ??= 'model'
-  let audio = /tts|audio/.test(model)
+  let audio = /tts|audio/i.test(model)
   for (const modality of listOf(config.responseModalities)) {
     if (/^audio$/i.test(textOrNone(modality))) audio = true
     else if (!/^text$/i.test(textOrNone(modality))) reading.unbounded ??= 'generationConfig.responseModalities'

@@ -163,6 +163,13 @@ describe('what bytes do not bound is named', () => {
     },
   )
 
+  test('a model is what its name says in capitals, too: its price is found by either', () => {
+    expect(boundOf(HELLO, { params: { model: 'gemini-2.5-flash-Image:generateContent' } }).unbounded).toBe('model')
+    expect(boundOf(HELLO, { params: { model: 'gemini-2.5-flash-preview-TTS:generateContent' } }).audio_output).toBe(
+      true,
+    )
+  })
+
   test('a still image that a model is shown is bounded', () => {
     const image = part({ inlineData: { mimeType: 'image/png', data: 'A'.repeat(1e5) }, mediaProcessing: 'STATIC' })
     expect(boundOf(image)).toMatchObject({ open_input: null, audio_input: false })
