@@ -139,9 +139,9 @@ function carriesNothing({ headers, body }: Request): boolean {
 const MAX_PATH_LENGTH = 500
 
 const PATH_AS_SENT = /^[a-z]+:\/\/[^/]*([^?#]*)/i
-/** Separators in disguise: the provider may see two segments where the router saw one. */
-const ENCODED_SEPARATOR = /%(2f|5c|25|00)/i
-const ENCODED_TRICK = /%(5c|25|00)/i
+/** Separators in disguise: the provider may see two segments where the router saw one. To servers in Java `..;x` is `..`. */
+const ENCODED_SEPARATOR = /%(2f|5c|25|00)|\/(\.|%2e){1,2};/i
+const ENCODED_TRICK = /%(5c|25|00)|\/(\.|%2e){1,2};/i
 
 /**
  * The URL as it came. The router matched the path as it was sent and decoded; the URL parser resolves `..`, `%2e` and
