@@ -42,6 +42,10 @@ async function readCall(
   const said = accepted(readCallHeaders(request.headers, headers))
   const credential = credentialOf(c, dialect, upstream)
   if (dialect.credential_query && url.search) url.searchParams.delete(dialect.credential_query)
+  if (TOLLGATE_KEY.test(url.search)) {
+    const message = 'The query has a Tollgate key, which the provider would see. Send it in a header alone.'
+    throw new GatewayFault({ code: 'invalid_request', message })
+  }
 
   const { bytes, json, value } = await readContent(request, operation)
   const asked: Asked = {
@@ -87,6 +91,9 @@ async function readCall(
     },
   }
 }
+
+/** As the value of a parameter. */
+const TOLLGATE_KEY = /=tg_[\w-]{71}/
 
 /** What goes to the provider: the caller's own where it brings one. */
 function credentialOf({ req, var: { caller } }: Context<GatewayEnv>, dialect: Dialect, upstream: Upstream): string {

@@ -106,6 +106,20 @@ describe('keys', () => {
   })
 })
 
+test('a key in a query that goes to the provider is refused: it would stand in the provider’s logs', async () => {
+  const before = gateway.provider.requests.length
+  const headers = { authorization: `Bearer ${user.key}` }
+  for (const query of [`key=${user.key}`, `api-version=1&api_key=${user.key}`]) {
+    const answer = await fetch(`${gateway.url}/openai/v1/models?${query}`, { headers })
+    expect(answer.status).toBe(400)
+    expect(await answer.text()).not.toContain(user.key)
+  }
+  expect(gateway.provider.requests).toHaveLength(before)
+  const google = await fetch(`${gateway.url}/gemini/v1beta/models?key=${user.key}`)
+  expect([google.status, gateway.provider.requests.at(-1)?.path]).toEqual([200, '/v1beta/models'])
+  gateway.provider.requests.length = before
+})
+
 describe('JWTs', () => {
   const claims = { sub: 'someone', name: 'Someone', role: 'tollgate-admin' }
   const now = Math.floor(Date.now() / 1_000)
