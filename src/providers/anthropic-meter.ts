@@ -15,6 +15,7 @@ import {
 import { tierName } from './anthropic-messages.ts'
 import { askedCacheWrite } from './cache-ttl.ts'
 import type { JsonObject, Meter, Metered, TokenUsage } from './dialect.ts'
+import { textOrNone } from './fields.ts'
 import { recognizeRepeats } from './repeated-events.ts'
 import { createSseReader } from './sse.ts'
 
@@ -144,7 +145,7 @@ export function readMessageEvents(body: JsonObject): MessageEvents {
       const block = event.content_block ?? event.delta
       const bytes = bytesOfStrings(block)
       metered.seen_output_bytes += bytes
-      if (isObject(block) && /thinking/.test(String(block.type))) metered.may_hide_output = true
+      if (isObject(block) && /thinking/.test(textOrNone(block.type))) metered.may_hide_output = true
       if (json !== null && isObject(block) && block === event.delta) repeats.learn(json, bytes)
     } else if (event.type === 'message_delta') {
       overwrite(event.usage)

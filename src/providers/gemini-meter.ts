@@ -84,7 +84,7 @@ function readAnswer({ body, params }: Asked, headers: Headers): Answer {
     service_tier: answeredTier({ serviceTier: headers.get(TIER_HEADER) }) ?? askedTier(fields.serviceTier),
   }
   const finished = new Set<unknown>()
-  const queries = new Set<string>()
+  const queries = new Set<unknown>()
   let searches = 0
   let blocked = false
   let unreadable = false
@@ -96,7 +96,7 @@ function readAnswer({ body, params }: Asked, headers: Headers): Answer {
     if (typeof candidate.finishReason === 'string') finished.add(candidate.index ?? 0)
     const grounding = isObject(candidate.groundingMetadata) ? candidate.groundingMetadata : {}
     const searched = Array.isArray(grounding.webSearchQueries) ? grounding.webSearchQueries : []
-    for (const query of searched) queries.add(String(query))
+    for (const query of searched) queries.add(query)
     const grounded = Array.isArray(grounding.groundingChunks) && grounding.groundingChunks.length > 0 ? 1 : 0
     searches = Math.max(searches, queries.size, searched.length, grounded)
   }

@@ -2,6 +2,7 @@
 
 import { errorClass, isObject, isWhole, meterAnswer, NO_USAGE, tokenCount, UNREAD } from './answer.ts'
 import type { AnswerHead, Meter, Metered, TokenUsage } from './dialect.ts'
+import { textOrNone } from './fields.ts'
 import { readEvents } from './openai-events.ts'
 import { shortenStrings } from './openai-long-strings.ts'
 
@@ -56,7 +57,7 @@ function meterStream({ by_image, n }: AskedImages): Meter {
   let error_class: string | null = null
   const events = readEvents((event) => {
     if (event.error || event.type === 'error') error_class ??= errorClass(event.error ?? event)
-    if (!/^image_\w+\.completed$/.test(String(event.type))) return
+    if (!/^image_\w+\.completed$/.test(textOrNone(event.type))) return
     completed += 1
     usage = add(usage, by_image ? { ...NO_USAGE, units: 1 } : readImageUsage(event.usage))
   })

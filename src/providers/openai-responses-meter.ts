@@ -14,6 +14,7 @@ import {
   UNREAD,
 } from './answer.ts'
 import type { Concluded, JsonObject, Meter, Metered, TokenUsage } from './dialect.ts'
+import { textOrNone } from './fields.ts'
 import { readEvents } from './openai-events.ts'
 import { shortenStrings } from './openai-long-strings.ts'
 import { VISIBLE_OUTPUT } from './openai-meter.ts'
@@ -129,7 +130,7 @@ export function readTotals(usage: unknown): TokenUsage | null {
 /** Opening a found page and finding in it cost nothing; a search whose action is not told may have cost. */
 function isSearch(item: unknown): boolean {
   if (!isObject(item) || item.type !== 'web_search_call') return false
-  return !isObject(item.action) || !['open_page', 'find_in_page', 'find'].includes(String(item.action.type))
+  return !isObject(item.action) || !['open_page', 'find_in_page', 'find'].includes(textOrNone(item.action.type))
 }
 
 function meterWith(stream: boolean, measure: (read: Read) => Metered): Meter {
@@ -172,6 +173,6 @@ function readEvent(event: JsonObject, read: Read): void {
 
 /** The event decides: what it holds of the response may be newer than the stream, or older. */
 function statusOf(type: unknown, status: unknown): unknown {
-  const ended = /^response\.(completed|incomplete|failed|cancelled)$/.exec(String(type))?.[1]
+  const ended = /^response\.(completed|incomplete|failed|cancelled)$/.exec(textOrNone(type))?.[1]
   return ended ?? (TERMINAL.has(status) ? 'in_progress' : status)
 }

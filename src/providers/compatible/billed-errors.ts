@@ -2,6 +2,7 @@
 
 import { bufferAnswer, isObject } from '../answer.ts'
 import type { AnswerHead, Meter } from '../dialect.ts'
+import { textOrNone } from '../fields.ts'
 import type { Quirks } from './provider.ts'
 
 export function withBilledErrors(meter: Meter, { status }: AnswerHead, { billed_errors }: Quirks): Meter {
@@ -26,5 +27,5 @@ export function withBilledErrors(meter: Meter, { status }: AnswerHead, { billed_
 function codeOf(answer: unknown): string {
   const { code, message } = isObject(answer) && isObject(answer.error) ? answer.error : {}
   if (typeof code === 'string') return code
-  return /maximum context length/.test(String(message)) ? 'context_length_exceeded' : ''
+  return /maximum context length/.test(textOrNone(message)) ? 'context_length_exceeded' : ''
 }

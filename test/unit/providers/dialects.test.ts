@@ -73,6 +73,11 @@ const ODD_ANSWERS = [
   '{"usage":"much","usageMetadata":[]}',
   'data: {"usage":{"prompt_tokens":-1}}\n\n',
   '\0\xff\xff\xff',
+  // Of an object with this name no text can be made.
+  '{"candidates":[{"groundingMetadata":{"webSearchQueries":[{"toString":1}]}}]}',
+  '{"object":"response","status":"completed","usage":{"input_tokens":0,"output_tokens":0},"output":[{"type":"web_search_call","action":{"type":{"toString":1}}}]}',
+  'data: {"type":{"toString":1},"response":{}}\n\n',
+  'data: {"type":"content_block_start","content_block":{"type":{"toString":1}}}\n\n',
 ].map((text) => new TextEncoder().encode(text))
 const render = (dialect: Dialect, error: GatewayError, cap_status: number | null = null) =>
   dialect.errorResponse(error, 'req_1', { cap_status })
