@@ -26,6 +26,9 @@ const CONTINUES_FOR_MS = 24 * 3_600 * 1_000
 
 const CLAMPED_HEADER = 'tollgate-clamped'
 
+/** Servers may invent higher ones, which no `Response` can have. */
+const HIGHEST_STATUS = 599
+
 /** A JSON answer up to this size is kept until its call is settled. */
 const MAX_WHOLE_BYTES = 1_048_576
 
@@ -155,7 +158,7 @@ function toClient(
   }
   const { clamped, granted_output_tokens } = c.var.hold.admission
   if (clamped) headers.set(CLAMPED_HEADER, `output_tokens=${granted_output_tokens}`)
-  return new Response(body, { status, headers })
+  return new Response(body, { status: status > HIGHEST_STATUS ? 502 : status, headers })
 }
 
 async function failed(

@@ -61,6 +61,17 @@ const lost = [520, 524].map(
 const answers: Fault[] = [
   ...refused,
   {
+    name: 'a status that is none of HTTP',
+    sends: (_, subject) => subject.refusal(699, HINTS),
+    sees({ error }, subject) {
+      expect(error).toSatisfy(subject.isTyped)
+      expect(subject.statusOf(error)).toBe(502)
+    },
+    attempts: ({ name, tries }) => (name.startsWith('bedrock') ? tries(502) : 1),
+    charged: 'nothing',
+    event: { status: 699, error_class: 'upstream_error' },
+  },
+  {
     name: 'a 429 whose client asks again, as calls of their own',
     sends: (_, subject) => subject.refusal(429, { 'retry-after-ms': '3' }),
     sees: ({ error }, subject) => expect(subject.statusOf(error)).toBe(429),
