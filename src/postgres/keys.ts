@@ -7,8 +7,8 @@ import { isAfter, type Page, type PageRequest, pageOf } from './pages.ts'
 import { type ApiKeyRow, apiKeys } from './schema.ts'
 import { bumpVersion } from './users.ts'
 
-/** Of a row of `api_keys`. */
-export const isActive = sql`(expires_at is null or expires_at > now()) and (revoked_at is null or revoked_at > now())`
+/** Of a row of `api_keys`. `now()` would be when the transaction began: maybe before it waited for one that has ended a key. */
+export const isActive = sql`coalesce(least(expires_at, revoked_at) > statement_timestamp(), true)`
 
 /** Active keys of one user: all of them are in the snapshot of its ledger. */
 export const MOST_ACTIVE_KEYS = 100

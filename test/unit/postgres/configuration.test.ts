@@ -130,7 +130,11 @@ test('racing requests make no more active keys than a user may have', async () =
   expect(await rotateKey(db, full.id, newKey(user_id), 60)).toBeNull()
   expect((await findKey(db, user_id, full.id))?.revoked_at).toBeNull()
   expect(await rotateKey(db, full.id, newKey(user_id), 0)).not.toBeNull()
-  expect((await loadSnapshot(db, user_id))?.keys).toHaveLength(MOST_ACTIVE_KEYS)
+  const keys = (await loadSnapshot(db, user_id))?.keys ?? []
+  expect(keys).toHaveLength(MOST_ACTIVE_KEYS)
+  // One that has waited for another must see that its key has ended.
+  const rotated = await Promise.all(keys.slice(0, 8).map(({ id }) => rotateKey(db, id, newKey(user_id), 0)))
+  expect(rotated).not.toContain(null)
 })
 
 test('a rotated key lives until its grace or its own expiry ends, and has one successor also under a race', async () => {
