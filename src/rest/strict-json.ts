@@ -4,14 +4,16 @@ import type { MiddlewareHandler } from 'hono'
 import { encodingFault, mediaTypeOf } from '../body-type.ts'
 import { accepted, GatewayFault } from '../fault.ts'
 import { parseJsonBody } from '../providers/json-body.ts'
+import { visit } from '../providers/text-bound.ts'
 import { endedEarly } from './empty-body.ts'
+import { fieldFault } from './invalid-request.ts'
 
 /** What Hono's validators read as JSON. */
 const JSON_TYPE = /^application\/([\w.-]+\+)?json$/
 
 /**
- * Refuses a body that is compressed or not UTF-8, and JSON that is malformed, no object, begins with a byte order mark or
- * names a field twice.
+ * Refuses a body that is compressed or not UTF-8, and JSON that is malformed, no object, begins with a byte order mark, names
+ * a field twice or names `__proto__`, which the schema of a record would leave out in silence.
  */
 export const strictJson: MiddlewareHandler = async function strictJson(c, next) {
   const { headers, body } = c.req.raw
@@ -24,7 +26,10 @@ export const strictJson: MiddlewareHandler = async function strictJson(c, next) 
       throw endedEarly(error)
     })
     // Clients that label every request as JSON may still send nothing.
-    if (bytes.byteLength > 0) accepted(parseJsonBody(new Uint8Array(bytes)))
+    if (bytes.byteLength > 0)
+      visit(accepted(parseJsonBody(new Uint8Array(bytes))).value, (_, name) => {
+        if (name === '__proto__') throw fieldFault(name, 'is not a known field')
+      })
   }
   await next()
 }

@@ -103,6 +103,7 @@ describe('what is not valid names its field, and nothing is saved', () => {
     [{ tier_percent: { batch: 33.3 } }, 'tier_percent.batch', 'from 1 to 1000'],
     [{ tier_percent: { batch: 1_001 } }, 'tier_percent.batch', 'from 1 to 1000'],
     [{ tier_percent: { Batch: 50 } }, 'tier_percent.Batch', 'name that is not possible'],
+    [{ tier_percent: JSON.parse('{"__proto__":50}') }, '__proto__', 'not a known field'],
     [{ tier_percent: numbered(17, (at) => [`t${at}`, 50]) }, 'tier_percent', 'at most 16 tiers'],
     [{ long_context: Array.from({ length: 9 }, (_, at) => above(at + 1)) }, 'long_context', 'at most 8 thresholds'],
     [{ long_context: [above(100_000_001)] }, 'long_context[0].above_input_tokens', 'from 1 to 100000000'],
