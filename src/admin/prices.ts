@@ -157,10 +157,7 @@ function merged(old: PriceRow, change: z.output<typeof priceChangeSchema>, now_m
   const { id: _, created_at: _at, created_by: _by, ended_at, ended_by, replaced_by, ...whole } = priceView(old)
   const wire = { ...whole, ...change }
   for (const field of ['usd_per_mtok', 'tier_percent'] as const)
-    if (isObject(whole[field]) && isObject(change[field]))
-      wire[field] = Object.fromEntries(
-        Object.entries({ ...whole[field], ...change[field] }).filter(([, value]) => value !== null),
-      )
+    if (isObject(whole[field]) && isObject(change[field])) wire[field] = { ...whole[field], ...change[field] }
   const checked = newPriceSchema.safeParse(wire)
   if (!checked.success) throw new GatewayFault(invalidRequest(checked.error, wire))
   return { ...checked.data, effective_from: checked.data.effective_from ?? new Date(now_ms) }

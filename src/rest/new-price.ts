@@ -73,7 +73,8 @@ const thresholds = z
   )
 
 const tierPercent = z
-  .record(z.string().regex(/^[a-z][a-z0-9_]{0,31}$/), whole(1, MOST_PERCENT))
+  .record(z.string().regex(/^[a-z][a-z0-9_]{0,31}$/), whole(1, MOST_PERCENT).nullable())
+  .transform(withoutNulls)
   .refine((tiers) => Object.keys(tiers).length <= MOST_TIERS, `must have at most ${MOST_TIERS} tiers`)
 
 /** A whole price; null is as absent. */
@@ -166,6 +167,8 @@ const ratesOf = (rates: z.output<typeof given>) =>
 const sorted = (tiers: Record<string, number>) =>
   Object.fromEntries(Object.entries(tiers).sort(([a], [b]) => (a < b ? -1 : 1)))
 
-function withoutNulls(fields: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined && value !== null))
+function withoutNulls<T>(fields: Record<string, T>): Record<string, NonNullable<T>> {
+  return Object.fromEntries(
+    Object.entries(fields).filter((field): field is [string, NonNullable<T>] => field[1] != null),
+  )
 }

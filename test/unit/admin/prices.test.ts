@@ -242,6 +242,7 @@ test('a change is checked on the price that it would make', async () => {
   for (const [change, field] of [
     [{ usd_per_mtok: { input: '-1' } }, 'usd_per_mtok.input'],
     [{ usd_per_mtok: { output: null } }, 'usd_per_mtok.output'],
+    [{ usd_per_mtok: { cachd_input: null } }, 'usd_per_mtok.cachd_input'],
     [{ usd_per_mtok: null }, 'usd_per_mtok'],
     [{ usd_per_mtok: 'x' }, 'usd_per_mtok'],
     [{ provider: 'azure' }, 'provider'],
