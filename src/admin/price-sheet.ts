@@ -1,10 +1,11 @@
 // A sheet of prices: a row is a price, a column a field as JSON has it (`usd_per_mtok.input`). Pure.
 
-import type { GatewayError } from '../errors.ts'
+import { type GatewayError, isRefusal } from '../errors.ts'
 import { GatewayFault } from '../fault.ts'
 import { MOST_PRICES, type NewPrice } from '../postgres/prices.ts'
 import type { PriceRow } from '../postgres/schema.ts'
-import { isObject } from '../providers/answer.ts'
+import { isObject, parseJsonOrUndefined } from '../providers/answer.ts'
+import { parseJsonBody } from '../providers/json-body.ts'
 import { type CsvRow, formatCsv, guardedCell, parseCsv, unguardedCell } from '../rest/csv.ts'
 import { invalidRequest } from '../rest/invalid-request.ts'
 import { providerFault } from '../rest/known-provider.ts'
@@ -93,6 +94,8 @@ function readRow({ cells }: CsvRow, columns: string[], providers: ReadonlySet<st
     const cell = unguardedCell(cells[at] ?? '')
     if (cell === '') continue
     const [field = '', part] = column.split('.')
+    const repeated = field === 'long_context' && repeatedNameIn(field, cell)
+    if (repeated) return [repeated]
     if (part !== undefined && groups[field]) groups[field][part] = field === TIERS ? numberIn(cell) : cell
     else wire[field] = field === 'context_window' ? numberIn(cell) : field === 'long_context' ? jsonIn(cell) : cell
   }
@@ -109,11 +112,15 @@ function readRow({ cells }: CsvRow, columns: string[], providers: ReadonlySet<st
 const numberIn = (cell: string): unknown => (/^\d{1,15}$/.test(cell.trim()) ? Number(cell) : cell)
 
 function jsonIn(cell: string): unknown {
-  try {
-    return JSON.parse(cell)
-  } catch {
-    return cell
-  }
+  const value = parseJsonOrUndefined(cell)
+  return value === undefined ? cell : value
+}
+
+/** JSON is as strict as in a body. */
+function repeatedNameIn(field: string, cell: string): Fault | null {
+  if (parseJsonOrUndefined(cell) === undefined) return null
+  const read = parseJsonBody(new TextEncoder().encode(`{"${field}":${cell}}`))
+  return isRefusal(read) ? { field: read.field ?? field, message: read.message } : null
 }
 
 function refused(errors: Fault[]): GatewayFault {
