@@ -12,6 +12,7 @@ import { createKeyRing } from './auth/keys.ts'
 import type { Config } from './config.ts'
 import { gatewayRoutes } from './gateway/routes.ts'
 import { configuredPrices, providerNames } from './gateway/upstreams.ts'
+import { setHeaders } from './middleware/answers.ts'
 import { authenticate, requireAdmin } from './middleware/authenticate.ts'
 import { requestId } from './middleware/request-id.ts'
 import { openDatabase } from './postgres/client.ts'
@@ -51,6 +52,12 @@ export function createApp({ config, ledgerOf, priceStore = null }: AppOptions) {
   const providers = providerNames(config)
   const admin = adminRoutes({ db, ledgerOf, keys, now: Date.now, newId, providers, priceStore })
   const usage = usageRoutes({ db, ledgerOf })
+  // A cache may keep an answer that says nothing, and give it to anybody where the key came in another header than `Authorization`.
+  for (const path of ['/admin/*', '/usage/*', '/prices/*'])
+    app.use(path, async function notStored(c, next) {
+      await next()
+      setHeaders(c, { 'cache-control': 'no-store' })
+    })
   app.use('/admin/*', requireAdmin({ adminToken: config.ADMIN_TOKEN, jwt }))
   app.route('/admin', admin)
   app.use('/usage/*', authenticate({ keys, jwt, scope: 'usage', readCredential: anthropic.readCredential }))

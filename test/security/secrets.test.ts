@@ -39,6 +39,21 @@ async function keep(call: Promise<Response>): Promise<number> {
 const as = (key: string) => ({ headers: { authorization: `Bearer ${key}` } })
 
 describe('secrets', () => {
+  test('are stored by no cache on their way: a new key, and what only the caller of a key may read', async () => {
+    const headers = { authorization: `Bearer ${ADMIN_TOKEN}`, 'content-type': 'application/json' }
+    const keys = `${gateway.url}/admin/users/${user.id}/keys`
+    const answers = await Promise.all([
+      fetch(keys, { method: 'POST', headers, body: '{"name":"k"}' }),
+      fetch(keys, { headers }),
+      // Shared caches leave out what carries `Authorization`, not these.
+      ...['/usage/caps', '/usage/events', '/prices/openai/gpt-4o'].map((path) =>
+        fetch(gateway.url + path, { headers: { 'x-api-key': user.key } }),
+      ),
+    ])
+    expect(answers.map(({ status }) => status)).toEqual([201, 200, 200, 200, 200])
+    for (const { url, headers } of answers) expect(headers.get('cache-control'), url).toBe('no-store')
+  })
+
   test('are in no answer, whatever goes wrong', async () => {
     for (const provider of PROVIDERS) {
       const call = (body: unknown = bodyOf(provider), key = user.key) => keep(post(gateway, provider, key, body))
