@@ -30,6 +30,10 @@ const status = z
 const truth = z.enum(['true', 'false']).transform((value) => value === 'true')
 
 const plainText = z.string().refine(isStorableText, 'must not contain NUL or lone surrogates')
+const metadataValue = z.union(
+  [plainText, z.number(), z.boolean(), z.null()],
+  'must be a text, a number, true, false or null',
+)
 const metadata = z
   .string()
   .max(2_048)
@@ -39,7 +43,7 @@ const metadata = z
     path: ['__proto__'],
     message: 'is a name that no metadata has',
   })
-  .pipe(z.record(plainText, z.union([plainText, z.number(), z.boolean(), z.null()]), 'must be a flat JSON object'))
+  .pipe(z.record(plainText, metadataValue, 'must be a flat JSON object'))
 
 /** What narrows events down, by query parameter. */
 export const eventFilters = {

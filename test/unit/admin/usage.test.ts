@@ -143,6 +143,14 @@ test.each([
   expect(await send('GET', `/admin/usage/events?${query}`)).toMatchObject({ status: 400, body: { field } })
 })
 
+test.each(['{"team":["a"]}', '{"a\\u0000b":1}'])(
+  'metadata that is there is not said to be missing: %s',
+  async (metadata) => {
+    const { body } = await send('GET', `/admin/usage/events?metadata=${encodeURIComponent(metadata)}`)
+    expect(body).toMatchObject({ status: 400, detail: expect.stringMatching(/^metadata\..*: must be/s) })
+  },
+)
+
 test('who exports from one instant of recording to the next gets each event once, however late it came', async () => {
   const instants = [0, 1, 2].map((hours) => new Date(AT + 3_600_000 * hours).toISOString())
   const [early, late] = [ids(0, 2), ids(1, 3)]
