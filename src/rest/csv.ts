@@ -17,14 +17,24 @@ export interface Csv {
   fault: CsvFault | null
 }
 
-/** Lines end with LF or CRLF; empty ones are skipped. Nothing is read after a fault: where cells end is not sure there. */
-export function parseCsv(text: string): Csv {
+export interface MostOfCsv {
+  rows: number
+  /** Of one row. */
+  cells: number
+}
+
+/**
+ * Lines end with LF or CRLF; empty ones are skipped. Nothing is read after a fault: where cells end is not sure there. Nor
+ * after one row more than the most: short rows take a hundred times as much memory as text.
+ */
+export function parseCsv(text: string, most: MostOfCsv = { rows: Infinity, cells: Infinity }): Csv {
   const rows: CsvRow[] = []
   let at = 0
   let line = 1
-  while (at < text.length) {
+  while (at < text.length && rows.length <= most.rows) {
     const row: CsvRow = { line, cells: [] }
     for (;;) {
+      if (row.cells.length === most.cells) return faulty(line, `has more than ${most.cells} cells`)
       const cell = text[at] === '"' ? quotedCell(text, at) : plainCell(text, at)
       if ('fault' in cell) return faulty(line + linesIn(text.slice(at, cell.end)), cell.fault)
       row.cells.push(cell.value)

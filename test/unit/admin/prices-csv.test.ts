@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
 import { sql } from 'drizzle-orm'
 import fc from 'fast-check'
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
@@ -174,6 +176,24 @@ test('what is no CSV in UTF-8, or too much of it, is refused', async () => {
   expect((await upload(`${HEADER}\n${'x'.repeat(4 * 1024 * 1024)}`)).status).toBe(413)
   expect(await live()).toEqual([])
 })
+
+test.each(['a\n', '"",', 'ab,'])(
+  'a file that is no sheet of prices fits into memory, however much is in it: %j',
+  async (part) => {
+    const read = `
+    import { readPrices } from ${JSON.stringify(import.meta.resolve('../../../src/admin/price-sheet.ts'))}
+    const part = ${JSON.stringify(part)}
+    try {
+      readPrices('provider,model\\n' + part.repeat(4 * 1024 * 1024 / part.length), new Set())
+    } catch ({ message }) {
+      console.log(message)
+    }`
+    // An isolate has 128 MB, and more to do.
+    const options = ['--max-old-space-size=48', '--no-warnings', '--input-type=module', '--eval', read]
+    const { stdout } = await promisify(execFile)(process.execPath, options)
+    expect(stdout).toMatch(/^Nothing was saved. line (2002|2): /)
+  },
+)
 
 test('a sheet without instants can be uploaded again and again: what is in force already stays', async () => {
   const sheet = rows('openai,a,,1,2', 'openai,b,,1,2', `openai,c,${FROM},1,2`)
