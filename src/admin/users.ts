@@ -5,6 +5,7 @@ import { USER_STATUSES } from '../../durable-objects/ledger/types.ts'
 import type { UserRow } from '../postgres/schema.ts'
 import { changeUser, createUser, deleteUser, findUser, listUsers, type UserChange } from '../postgres/users.ts'
 import { answers, notFound, problems, restApp, takes } from '../rest/app.ts'
+import { emptyBodyIsNone } from '../rest/empty-body.ts'
 import {
   email,
   id,
@@ -48,6 +49,8 @@ const userChangeSchema = z.strictObject({
 })
 
 const params = z.object({ id })
+/** A suspension that is to end by itself, say, must not look as if it would. */
+const nothing = { ...takes(z.strictObject({})), required: false }
 
 const create = createRoute({
   method: 'post',
@@ -98,8 +101,9 @@ const suspend = createRoute({
   operationId: 'suspendUser',
   tags: ['users'],
   summary: 'Refuse all calls of a user',
-  request: { params, query: noQuery },
-  responses: { 200: answers(userSchema, 'The user as changed'), ...problems(404, 409) },
+  middleware: emptyBodyIsNone,
+  request: { params, query: noQuery, body: nothing },
+  responses: { 200: answers(userSchema, 'The user as changed'), ...problems(404, 409, 413, 415) },
 })
 const activate = createRoute({
   method: 'post',
@@ -107,8 +111,9 @@ const activate = createRoute({
   operationId: 'activateUser',
   tags: ['users'],
   summary: 'End a suspension',
-  request: { params, query: noQuery },
-  responses: { 200: answers(userSchema, 'The user as changed'), ...problems(404, 409) },
+  middleware: emptyBodyIsNone,
+  request: { params, query: noQuery, body: nothing },
+  responses: { 200: answers(userSchema, 'The user as changed'), ...problems(404, 409, 413, 415) },
 })
 const remove = createRoute({
   method: 'delete',

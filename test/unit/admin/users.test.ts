@@ -397,6 +397,14 @@ describe('what is not valid names its field', () => {
   })
 })
 
+test.each(['suspend', 'activate'])('%s takes nothing, and what it is given is not passed over', async (action) => {
+  const path = `/admin/users/${await newUser()}/${action}`
+  const until = await send('POST', path, { until: '2030-01-01T00:00:00Z' })
+  expect(until).toMatchObject({ status: 400, body: { field: 'until', detail: 'until: is not a known field' } })
+  expect((await send('POST', path, 'for a day', { 'content-type': 'text/plain' })).status).toBe(415)
+  for (const nothing of [undefined, '', {}]) expect((await send('POST', path, nothing)).status).toBe(200)
+})
+
 test.each([
   ['/admin/users', 'application/json'],
   [`/admin/users/${NOBODY}/keys/${NOBODY}/rotate`, 'text/plain'],
