@@ -1,6 +1,6 @@
 // For routes whose body is optional: clients that label every request as JSON may still send nothing.
 
-import type { MiddlewareHandler } from 'hono'
+import type { Context, MiddlewareHandler } from 'hono'
 import { GatewayFault } from '../fault.ts'
 
 /** Takes the content type off a request that has no content. */
@@ -8,13 +8,17 @@ export const emptyBodyIsNone: MiddlewareHandler = async function emptyBodyIsNone
   const text = await c.req.text().catch((error) => {
     throw endedEarly(error)
   })
-  if (text === '') {
-    const { url, method } = c.req
-    const headers = new Headers(c.req.raw.headers)
-    headers.delete('content-type')
-    c.req.raw = new Request(url, { method, headers })
-  }
+  if (text === '') setType(c, null)
   await next()
+}
+
+/** For a request whose body has been read: Hono keeps that. */
+export function setType(c: Context, type: string | null): void {
+  const { url, method } = c.req
+  const headers = new Headers(c.req.raw.headers)
+  headers.delete('content-type')
+  if (type !== null) headers.set('content-type', type)
+  c.req.raw = new Request(url, { method, headers })
 }
 
 /** The client went away, or closed its side, before it had sent what it announced. */

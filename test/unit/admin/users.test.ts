@@ -371,8 +371,14 @@ describe('what is not valid names its field', () => {
     expect(rotation).toMatchObject({ status: 400, body: { field: 'grace_seconds' } })
   })
 
-  test('a body that says UTF-8 in any spelling of its own is taken, whatever its letters', async () => {
-    for (const type of ['application/json; charset=UTF-8', 'Application/JSON;charset="utf-8"'])
+  test('a body that says JSON in UTF-8 in any spelling of its own is taken, whatever its letters', async () => {
+    for (const type of [
+      'application/json; charset=UTF-8',
+      'Application/JSON;charset="utf-8"',
+      'application/json ; charset=utf-8',
+      'application/json;',
+      'application/vnd.acme_1+json',
+    ])
       expect(
         await send('POST', '/admin/users', utf8('{"name":"Zoë 🦊"}'), {
           'content-type': type,
