@@ -23,13 +23,17 @@ export class EventRejected extends Error {
 }
 
 const CHECK_VIOLATION = '23514'
+/** Shorter than the client's patience, so that no statement that it gave up on keeps a connection. */
+const LOCK_TIMEOUT_MS = 5_000
 
 const { recorded_at: _, ...written } = getTableColumns(usageEvents)
 const columns = Object.values(written).map(({ name }) => name)
 // The events go as one JSON parameter, so that the statement's text never changes and costs no time to build.
-// `now()` would be when it began: what waits for a lock (an index is made) would come behind an export's back.
+// `now()` would be when it began: what waits for a lock (an index is made) would come behind an export's back. So would a row
+// whose successor waits (each month has its own lock), also after the client gave up: hence the limit.
 const INSERT_EVENTS = sql.raw(`insert into usage_events (${columns.join(', ')}, recorded_at)
-select ${columns.join(', ')}, clock_timestamp() from json_populate_recordset(null::usage_events, `)
+select ${columns.join(', ')}, clock_timestamp()
+from set_config('lock_timeout', '${LOCK_TIMEOUT_MS}', true), json_populate_recordset(null::usage_events, `)
 const REPLACE_LOWER_REVISION = sql.raw(`)
 on conflict (id, occurred_at) do update set ${columns.map((name) => `${name} = excluded.${name}`).join(', ')}, recorded_at = clock_timestamp()
 where usage_events.revision < excluded.revision`)
