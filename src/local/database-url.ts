@@ -6,6 +6,12 @@ import { StartFault } from './start-fault.ts'
 /** @throws {StartFault} for another database's URL, and for what is none. */
 export function requirePostgresUrl(url: string): void {
   if (!/^postgres(ql)?:\/\//.test(url)) throw new StartFault('DATABASE_URL must start with postgresql://')
+  // Without a host, which only `pg` reads, it is a local server's socket.
+  if (!URL.canParse(url.replace('@/', '@localhost/'))) {
+    throw new StartFault(
+      'DATABASE_URL must be like postgresql://user:password@host/database, with special characters %-encoded',
+    )
+  }
 }
 
 /** Whether it answers SQL over HTTP by itself. */

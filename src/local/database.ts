@@ -93,9 +93,13 @@ async function openPGlite({ dataDir, dump }: { dataDir?: string; dump?: Blob }):
 
 const TEXT_AS_IT_IS = { getTypeParser: () => (text: string) => text }
 
+/** A host that drops what is sent to it would else be waited for without end. */
+const CONNECT_TIMEOUT_MS = 10_000
+
 async function openServer(url: string): Promise<LocalDatabase> {
   const config = {
     connectionString: url,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     onConnect: async (client: pg.ClientBase) => {
       await client.query(`set time zone 'UTC'`)
     },

@@ -2,12 +2,22 @@ import { describe, expect, it } from 'vitest'
 import { databaseFingerprint, isNeonUrl, requirePostgresUrl } from '../../../src/local/database-url.ts'
 
 describe('a database URL', () => {
-  it.each(['postgresql://u:p@host/db', 'postgres://host/db', 'postgresql:///db?host=/run/postgresql'])(
-    '%s is one of Postgres',
-    (url) => expect(() => requirePostgresUrl(url)).not.toThrow(),
-  )
+  it.each([
+    'postgresql://u:p@host/db',
+    'postgres://host/db',
+    'postgresql:///db?host=/run/postgresql',
+    'postgresql://u:p@/db?host=/run/postgresql',
+    'postgresql://%2Frun%2Fpostgresql/db',
+  ])('%s is one of Postgres', (url) => expect(() => requirePostgresUrl(url)).not.toThrow())
   it.each(['nonsense', 'mysql://x/y', '', 'host/postgresql://'])('%j is refused in one line', (url) =>
     expect(() => requirePostgresUrl(url)).toThrow(/^DATABASE_URL must start with postgresql:\/\/$/),
+  )
+  it.each(['u:S3#CRET@host/db', 'u:S3/CRET@host/db', 'u:S3?CRET@host/db', 'u:S3CRET@host:port/db', 'u:S3CRET@'])(
+    '%s is refused by name, and its password is not said',
+    (rest) =>
+      expect(() => requirePostgresUrl(`postgresql://${rest}`)).toThrow(
+        /^DATABASE_URL must be like postgresql:\/\/user:password@host\/database, with special characters %-encoded$/,
+      ),
   )
 
   it.each([

@@ -1,6 +1,8 @@
 // `npm run migrate` as a process of its own.
 
 import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readMigrations } from '../../../src/local/migrations.ts'
 import { openTestDatabase, type TestDatabase } from '../../support/postgres.ts'
@@ -86,6 +88,18 @@ describe('npm run migrate', () => {
     for (const url of ['nonsense', 'mysql://x/y'])
       expect(await stderrOf(url)).toBe('DATABASE_URL must start with postgresql://\n')
     expect(await stderrOf('postgresql://nobody@127.0.0.1:1/none')).toMatch(/^Postgres does not answer: .*\n$/)
+  })
+
+  it('gives up on a host that accepts a connection and says nothing', async () => {
+    const mute = createServer().listen(0, '127.0.0.1')
+    await once(mute, 'listening')
+    const { port } = mute.address() as AddressInfo
+    const DATABASE_URL = `postgresql://somebody:S3CRET@127.0.0.1:${port}/none`
+    const { code, stderr } = await migrate([], { DATABASE_URL })
+    mute.close()
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/^Postgres does not answer: .*timeout.*\n$/)
+    expect(stderr).not.toContain('S3CRET')
   })
 
   it.skipIf(!process.env.TEST_DATABASE_URL)('works on an ordinary Postgres server', async () => {
