@@ -252,6 +252,17 @@ test('as many prices as there may be go up, come down, go up again and change, a
   expect(published().length).toBeLessThanOrEqual(2 * FULL)
 }, 60_000)
 
+test('the prices of a restored backup are in force once its own sheet goes up, also where it has none', async () => {
+  await upload(rows('openai,a,,1,2', 'openai,b,,1,2'))
+  for (const lost of ['b', 'a']) {
+    await db.execute(sql`delete from prices where model = ${lost}`)
+    expect(published().some(({ model }) => model === lost)).toBe(true)
+    expect((await upload(await download())).status).toBe(200)
+    expect(published().some(({ model }) => model === lost)).toBe(false)
+  }
+  expect(published()).toEqual([])
+})
+
 test('prices of a provider that is gone go up again as they came down', async () => {
   await db.execute(sql`insert into prices (id, provider, model, effective_from, price, created_by)
     values (gen_random_uuid(), 'gone', 'a', ${FROM}::timestamptz, '{"request_nano_usd":5}', 'ada')`)
