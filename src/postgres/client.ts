@@ -16,24 +16,28 @@ export interface DatabaseConfig {
 /** How long a statement may take, its way there and back included. */
 export const TIMEOUT_MS = 10_000
 
+/** Makes a request, as `fetch` does. */
+export type Via = (url: string, init: RequestInit) => Promise<Response>
+
 interface FetchOptions {
   endpoint: string | undefined
   timeout_ms: number
+  via: Via | undefined
 }
 
 // The driver knows one endpoint for the whole process. This one function serves every client: a client's own endpoint
 // and timeout come along with each request. The body is read here, so that a timeout in it is the driver's error too.
 neonConfig.fetchFunction = async (
   url: string,
-  { endpoint, timeout_ms = TIMEOUT_MS, ...init }: RequestInit & Partial<FetchOptions>,
+  { endpoint, timeout_ms = TIMEOUT_MS, via = fetch, ...init }: RequestInit & Partial<FetchOptions>,
 ) => {
-  const response = await fetch(endpoint ?? url, { ...init, signal: AbortSignal.timeout(timeout_ms) })
+  const response = await via(endpoint ?? url, { ...init, signal: AbortSignal.timeout(timeout_ms) })
   return new Response(await response.text(), { status: response.status })
 }
 
 /** The bare driver: tagged templates, `query` and `transaction([...])`. */
-export function openSql(config: DatabaseConfig, timeout_ms = TIMEOUT_MS): Sql {
-  const fetchOptions: FetchOptions = { endpoint: config.DATABASE_HTTP_URL, timeout_ms }
+export function openSql(config: DatabaseConfig, timeout_ms = TIMEOUT_MS, via?: Via): Sql {
+  const fetchOptions: FetchOptions = { endpoint: config.DATABASE_HTTP_URL, timeout_ms, via }
   return neon(config.DATABASE_URL, { fetchOptions, disableWarningInBrowsers: true })
 }
 

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { afterAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { migrateDown, migrateUp, openMigrationDatabase, readMigrations } from '../../../src/local/migrations.ts'
 import { down, type Migration, type MigrationDatabase, status, up } from '../../../src/postgres/migrate.ts'
 import { openTestDatabase } from '../../support/postgres.ts'
@@ -80,6 +80,13 @@ describe('any migrations', () => {
     await up(database, [one])
     await expect(up(database, [{ ...one, up: `${one.up} ` }])).rejects.toThrow('0000_one has changed')
     await expect(up(database, [{ ...one, up: one.up.replaceAll('\n', '\r\n') }, two])).resolves.toEqual(['0001_two'])
+  })
+
+  test("may take longer than Node's fetch waits for an answer: it is not asked", async () => {
+    const asked = vi.spyOn(globalThis, 'fetch')
+    expect(await up(database, [one])).toEqual(['0000_one'])
+    expect(asked).not.toHaveBeenCalled()
+    asked.mockRestore()
   })
 
   test('one that is not here, or that came too late, is refused by name', async () => {
