@@ -101,7 +101,7 @@ async function openServer(url: string): Promise<LocalDatabase> {
     connectionString: url,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     onConnect: async (client: pg.ClientBase) => {
-      await client.query(`set time zone 'UTC'`)
+      await client.query(`set time zone 'UTC'; set datestyle to 'ISO'`)
     },
   }
   const pool = new pg.Pool(config)

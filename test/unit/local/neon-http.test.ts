@@ -21,7 +21,12 @@ const things = pgTable('neon_http_things', {
 
 const databases: [string, () => Promise<LocalDatabase>][] = [['PGlite in memory', () => openDatabase()]]
 const url = process.env.TEST_DATABASE_URL
-if (url) databases.push(['the Postgres server of TEST_DATABASE_URL', () => openDatabase({ url })])
+if (url) {
+  const elsewhere = new URL(url)
+  elsewhere.searchParams.set('options', '-c datestyle=SQL,DMY -c timezone=Asia/Kolkata -c intervalstyle=sql_standard')
+  databases.push(['the Postgres server of TEST_DATABASE_URL', () => openDatabase({ url })])
+  databases.push(['a server that is set otherwise', () => openDatabase({ url: elsewhere.href })])
+}
 
 describe.each(databases)('Neon over HTTP on %s', (_, open) => {
   let database: LocalDatabase
