@@ -34,7 +34,9 @@ const columns = Object.values(written).map(({ name }) => name)
 const INSERT_EVENTS = sql.raw(`insert into usage_events (${columns.join(', ')}, recorded_at)
 select ${columns.join(', ')}, clock_timestamp()
 from set_config('lock_timeout', '${LOCK_TIMEOUT_MS}', true), json_populate_recordset(null::usage_events, `)
+// In one order, or two that share rows (a client gave up on one of them) would each wait for the other.
 const REPLACE_LOWER_REVISION = sql.raw(`)
+order by id, occurred_at
 on conflict (id, occurred_at) do update set ${columns.map((name) => `${name} = excluded.${name}`).join(', ')}, recorded_at = clock_timestamp()
 where usage_events.revision < excluded.revision`)
 

@@ -115,6 +115,17 @@ test('a higher revision replaces a lower one, and never the other way round, in 
   }
 })
 
+test('racing batches that share events, in whatever order, wait for each other and do not deadlock', async () => {
+  for (let round = 0; round < 10; round++) {
+    const events = Array.from({ length: MOST_EVENTS }, () => usageEvent({}))
+    const corrected = events.map((event) => ({ ...event, revision: 1 }))
+    const batches = [events, events.toReversed(), corrected, corrected.toReversed()]
+    await Promise.all(batches.map((batch) => writeEvents(db, batch)))
+  }
+  const { rows } = await db.execute(sql`select count(*)::int as count, min(revision) as revision from usage_events`)
+  expect(rows).toEqual([{ count: 10 * MOST_EVENTS, revision: 1 }])
+})
+
 test('two users whose provider told them one id lose none of their events, though ledgers write together', async () => {
   const id = crypto.randomUUID()
   const event = usageEvent({ id, cost_nano_usd: 1, revision: 1 })
