@@ -2,6 +2,7 @@
 // names: over HTTP where it is Neon's, else as any Postgres server.
 
 import { env, exit } from 'node:process'
+import { MigrationError } from '../postgres/migrate.ts'
 import { readArguments, refuseArguments, wholeNumber } from './arguments.ts'
 import { openAnsweringDatabase } from './database.ts'
 import { isNeonUrl, requirePostgresUrl } from './database-url.ts'
@@ -78,6 +79,7 @@ function report(done: string, names: string[]): string[] {
 /** The error's own words, and Postgres's hints where it gave some. */
 function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
-  const { code, detail, hint } = error as Error & { code?: unknown; detail?: unknown; hint?: unknown }
+  const sqlError = error instanceof MigrationError ? (error.cause ?? {}) : error
+  const { code, detail, hint } = sqlError as { code?: unknown; detail?: unknown; hint?: unknown }
   return [error.message, code && `SQLSTATE ${code}`, detail, hint].filter(Boolean).join('\n')
 }

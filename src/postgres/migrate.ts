@@ -45,7 +45,7 @@ const LIST_APPLIED: Statement = {
 /**
  * Applies what is still to come, in order.
  * @returns the names of what this run applied.
- * @throws {MigrationError} where what was applied is not what is here; the database's error where a migration fails.
+ * @throws {MigrationError} where what was applied is not what is here; with the database's error where a migration fails.
  */
 export async function up(database: MigrationDatabase, migrations: Migration[]): Promise<string[]> {
   const done: string[] = []
@@ -58,7 +58,7 @@ export async function up(database: MigrationDatabase, migrations: Migration[]): 
       params: [name, await checksum(migration)],
     }
     const isDone = () => isApplied(database, name)
-    if (await attempt(database, [LOCK, claim, ...statementsOf(migration.up)], isDone)) done.push(name)
+    if (await attempt(database, name, [LOCK, claim, ...statementsOf(migration.up)], isDone)) done.push(name)
   }
   return done
 }
@@ -78,7 +78,7 @@ export async function down(database: MigrationDatabase, migrations: Migration[],
       params: [name],
     }
     const isDone = async () => !(await isApplied(database, name))
-    if (await attempt(database, [LOCK, unclaim, ...statementsOf(script)], isDone)) done.push(name)
+    if (await attempt(database, name, [LOCK, unclaim, ...statementsOf(script)], isDone)) done.push(name)
   }
   return done
 }
@@ -109,9 +109,10 @@ async function listChecked(database: MigrationDatabase, migrations: Migration[])
   return applied
 }
 
-/** False where a racing run has done the same meanwhile. */
+/** False where a racing run has done the same meanwhile. Those before it are done: whoever reads the error must know which. */
 async function attempt(
   database: MigrationDatabase,
+  name: string,
   statements: Statement[],
   isDone: () => Promise<boolean>,
 ): Promise<boolean> {
@@ -120,7 +121,7 @@ async function attempt(
     return true
   } catch (error) {
     if (await isDone()) return false
-    throw error
+    throw new MigrationError(`${name}: ${error instanceof Error ? error.message : error}`, { cause: error })
   }
 }
 

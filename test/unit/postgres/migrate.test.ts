@@ -42,7 +42,7 @@ describe('any migrations', () => {
   })
 
   test('one that fails leaves nothing behind, and what went before it stays', async () => {
-    await expect(up(database, [one, two, broken])).rejects.toThrow('division by zero')
+    await expect(up(database, [one, two, broken])).rejects.toThrow('0002_broken: division by zero')
     expect(await tables()).toEqual(['one', 'tollgate_migrations'])
     expect((await status(database, [one, two, broken])).map(({ applied_at }) => applied_at !== null)).toEqual([
       true,
@@ -55,7 +55,7 @@ describe('any migrations', () => {
   test('a way back that fails leaves the migration applied', async () => {
     const stuck = { ...one, down: 'drop table one--> statement-breakpoint\nselect 1 / 0' }
     await up(database, [stuck])
-    await expect(down(database, [stuck], 1)).rejects.toThrow('division by zero')
+    await expect(down(database, [stuck], 1)).rejects.toThrow('0000_one: division by zero')
     expect(await tables()).toEqual(['one', 'tollgate_migrations'])
     expect((await status(database, [stuck]))[0]?.applied_at).not.toBeNull()
   })
@@ -128,6 +128,15 @@ describe("Tollgate's own migrations", () => {
     expect(await migrateUp(connection)).toEqual(NAMES)
     expect(await database.query({ text: 'select count(*)::int as count from users' })).toEqual([{ count: 0 }])
     await migrateDown(connection, NAMES.length)
+  })
+
+  test('the command says which one failed, and why', async () => {
+    await database.transaction([{ text: 'create table prices (id int)' }])
+    const env = { DATABASE_URL: connection.databaseUrl, DATABASE_HTTP_URL: connection.databaseHttpUrl }
+    const stderr = '0001_prices: relation "prices" already exists\nSQLSTATE 42P07\n'
+    expect(await run([], env)).toEqual({ code: 1, stdout: '', stderr })
+    await database.transaction([{ text: 'drop table prices' }])
+    await migrateDown(connection, 1)
   })
 
   test('the command says what it did', async () => {
