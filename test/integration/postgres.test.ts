@@ -84,19 +84,20 @@ describe('while Postgres is down', () => {
 
   test('usage is still told by the ledger, and what only Postgres knows is a 503 problem document', async () => {
     const { id, key } = await userWithCap(10)
-    const ask = (method: string, path: string, token = ADMIN_TOKEN) =>
+    const ask = (method: string, path: string, token = ADMIN_TOKEN, body?: object) =>
       fetch(gateway.url + path, {
         method,
         headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-        ...(method === 'POST' && { body: JSON.stringify({ name: 'somebody' }) }),
+        ...(body && { body: JSON.stringify(body) }),
       })
+    const create = (path: string) => ask('POST', path, ADMIN_TOKEN, { name: 'somebody' })
     await gateway.postgres.server.pause()
     try {
       const refusals = await Promise.all([
         ask('GET', '/admin/users'),
-        ask('POST', '/admin/users'),
+        create('/admin/users'),
         ask('GET', `/admin/users/${id}/caps`),
-        ask('POST', `/admin/users/${id}/keys`),
+        create(`/admin/users/${id}/keys`),
         ask('POST', `/admin/users/${id}/suspend`),
         ask('DELETE', `/admin/users/${id}`),
         ask('GET', '/admin/default-caps'),
