@@ -92,7 +92,7 @@ export function priceOfEntry(
   if (traits.is_wrong(entry, { context_window, has_long_context: starts.size > 0 })) return null
   const ratesAbove = (input_tokens: number) => {
     const found = ratesAt(prices, input_tokens, traits, model)
-    return found && beforePromotion(found, traits, entry)
+    return found && raise(found, traits, [entry, model])
   }
   const rates = ratesAbove(0)
   if (rates === null) return null
@@ -119,18 +119,18 @@ export function priceOfEntry(
   }
 }
 
-function beforePromotion(rates: Rates, { promotions }: ProviderTraits, entry: string): Rates {
-  const promotion = promotions.find(([entries]) => entries.test(entry))
-  if (!promotion) return rates
-  const [, input_percent, output_percent] = promotion
-  const before = (rate: number, percent: number) => Math.ceil((rate * percent) / 100)
+function raise(rates: Rates, { raised }: ProviderTraits, names: string[]): Rates {
+  const found = raised.find(([pattern]) => names.some((name) => pattern.test(name)))
+  if (!found) return rates
+  const [, input_percent, output_percent] = found
+  const up = (rate: number, percent: number) => Math.ceil((rate * percent) / 100)
   return {
     ...rates,
-    input: before(rates.input, input_percent),
-    cached_input: before(rates.cached_input, input_percent),
-    cache_write_5m: before(rates.cache_write_5m, input_percent),
-    cache_write_1h: before(rates.cache_write_1h, input_percent),
-    output: before(rates.output, output_percent),
+    input: up(rates.input, input_percent),
+    cached_input: up(rates.cached_input, input_percent),
+    cache_write_5m: up(rates.cache_write_5m, input_percent),
+    cache_write_1h: up(rates.cache_write_1h, input_percent),
+    output: up(rates.output, output_percent),
   }
 }
 

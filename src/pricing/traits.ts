@@ -21,8 +21,8 @@ export interface ProviderTraits {
   web_search_usd_per_thousand: number
   /** What a search finds, where it is billed as so many input tokens that no usage is known to count. */
   tokens_of_search: readonly [models: RegExp, tokens: number] | null
-  /** Promotions that may be over. */
-  promotions: readonly Promotion[]
+  /** Prices that are above their entry, or may be. By entry or by the name called; first match wins. */
+  raised: readonly Raise[]
   /** Retired names, and the model that answers instead. */
   routed: ReadonlyMap<string, string>
   /** True for entries that would be wrong: see the comments below. */
@@ -34,11 +34,8 @@ export type Traits = Omit<ProviderTraits, 'catalogue_id'>
 
 export type ModelTiers = readonly [models: RegExp, percent: Readonly<Record<string, number>>]
 
-/**
- * A price that was promised until a day that has passed: what came before it, in percent of the catalogue's input and output.
- * Which of them holds nobody here knows, so the dearer one is charged.
- */
-export type Promotion = readonly [entries: RegExp, input_percent: number, output_percent: number]
+/** What a price was raised to, or was before a promotion that may be over, in percent of the entry's input and output. */
+export type Raise = readonly [names: RegExp, input_percent: number, output_percent: number]
 
 export interface EntryFacts {
   context_window: number | null
@@ -57,7 +54,7 @@ export const PLAIN_TRAITS: Traits = {
   batches_without_cache: null,
   web_search_usd_per_thousand: 35,
   tokens_of_search: null,
-  promotions: [],
+  raised: [],
   routed: new Map(),
   is_wrong: () => false,
 }
@@ -124,7 +121,7 @@ export const PROVIDERS: ReadonlyMap<string, ProviderTraits> = new Map<string, Pr
       batches_without_cache: /^(?!gpt-[5-9])/,
       web_search_usd_per_thousand: 10,
       tokens_of_search: [/^gpt-4(o|\.1)-mini(-\d{4}-\d{2}-\d{2})?$/, 8_000],
-      promotions: [[GPT_5_6_SOL, 125, 150]],
+      raised: [[GPT_5_6_SOL, 125, 150]],
     },
   ],
   [
@@ -159,7 +156,13 @@ export const PROVIDERS: ReadonlyMap<string, ProviderTraits> = new Map<string, Pr
         ['priority', 175],
         ['optimized', 125],
       ]),
-      promotions: [[GPT_5_6_SOL, 125, 150]],
+      raised: [
+        [GPT_5_6_SOL, 125, 150],
+        // "Public extended access" since December 2025: https://aws.amazon.com/bedrock/pricing, as Helicone/helicone #5709 quotes it.
+        [/anthropic\.claude-3-5-sonnet/, 200, 200],
+        // A fifth above the global price, which some entries are: the same page, as BerriAI/litellm #27120 and #39764 quote it.
+        [/^us-gov\./, 120, 120],
+      ],
     },
   ],
   [
@@ -186,7 +189,7 @@ export const PROVIDERS: ReadonlyMap<string, ProviderTraits> = new Map<string, Pr
       ...PLAIN_TRAITS,
       catalogue_id: 'azure',
       tier_percent: OPENAI_TIERS,
-      promotions: [[GPT_5_6_SOL, 125, 150]],
+      raised: [[GPT_5_6_SOL, 125, 150]],
     },
   ],
   ['groq', { ...PLAIN_TRAITS, catalogue_id: 'groq' }],
@@ -207,14 +210,26 @@ export const PROVIDERS: ReadonlyMap<string, ProviderTraits> = new Map<string, Pr
       is_wrong: (entry) => /^grok-(3$|4-0709|4(-1)?-fast|code-fast)/.test(entry),
     },
   ],
-  ['together', { ...PLAIN_TRAITS, catalogue_id: 'together' }],
+  [
+    'together',
+    {
+      ...PLAIN_TRAITS,
+      catalogue_id: 'together',
+      // $1.04 since July 2026: https://www.together.ai/models/llama-3-3-70b, as anomalyco/models.dev #2989 shows it.
+      raised: [[/llama-3\.3-70b-instruct-turbo$/i, 118.2, 118.2]],
+    },
+  ],
   // Any host may serve open weights, at its own price. Of the closed ones some long-context prices are missing.
   [
     'openrouter',
     {
       ...PLAIN_TRAITS,
       catalogue_id: 'openrouter',
-      promotions: [[GPT_5_6_SOL, 250, 300]],
+      raised: [
+        [GPT_5_6_SOL, 250, 300],
+        // Bedrock's price, in https://openrouter.ai/api/v1/models as @oh-my-pi/pi-catalog 18.2.11 read it.
+        [/^anthropic\/claude-3\.5-sonnet/, 200, 200],
+      ],
       is_wrong: (entry, { context_window, has_long_context }) => {
         if (/gpt-oss|image|audio|grok-4-fast/.test(entry)) return true
         if (/^(anthropic\/claude|openai\/|google\/gemini-[^/]*flash)/.test(entry)) return false
@@ -223,5 +238,7 @@ export const PROVIDERS: ReadonlyMap<string, ProviderTraits> = new Map<string, Pr
       },
     },
   ],
-  ['workers-ai', { ...PLAIN_TRAITS, catalogue_id: 'cloudflare' }],
+  // Neurons are billed, and their dollars rounded: https://developers.cloudflare.com/workers-ai/platform/pricing. Of this one
+  // @earendil-works/pi-ai 1.6.0 has $0.0605.
+  ['workers-ai', { ...PLAIN_TRAITS, catalogue_id: 'cloudflare', raised: [[/glm-4\.7-flash$/, 101, 100]] }],
 ])

@@ -139,7 +139,7 @@ describe('Bedrock', () => {
     ['us.anthropic.claude-sonnet-4-5-20250929-v1:0', 3.3],
     ['eu.anthropic.claude-sonnet-4-5-20250929-v1:0', 3.3],
     ['apac.anthropic.claude-sonnet-4-20250514-v1:0', 3],
-    ['anthropic.claude-3-5-sonnet-20241022-v2:0', 3],
+    ['anthropic.claude-3-5-haiku-20241022-v1:0', 0.8],
     ['us.anthropic.claude-opus-4-5-20251101-v1:0', 5.5],
     ['global.anthropic.claude-opus-4-5-20251101-v1:0', 5],
     ['us.anthropic.claude-sonnet-4-6', 3.3],
@@ -153,7 +153,7 @@ describe('Bedrock', () => {
     ['arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.anthropic.claude-sonnet-4-5-20250929-v1:0', 3.3],
     [
       'arn:aws-us-gov:bedrock:us-gov-west-1:123456789012:inference-profile/us-gov.anthropic.claude-haiku-4-5-20251001-v1:0',
-      1.1,
+      1.32,
     ],
   ])('%s has its price', (model, dollars) => {
     expect(input(model)).toBe(usd(dollars))
@@ -243,7 +243,6 @@ describe('OpenAI-compatible providers', () => {
     ['mistral', 'magistral-small-2509', 0.5],
     ['mistral', 'mistral-embed', 0.1],
     ['xai', 'grok-4.3', 1.25],
-    ['together', 'meta-llama/Llama-3.3-70B-Instruct-Turbo', 0.88],
     ['together', 'NousResearch/Nous-Hermes-Llama2-13b', 0.225],
     ['openrouter', 'anthropic/claude-haiku-4.5', 1],
     ['openrouter', 'openai/gpt-4.1-mini', 0.4],
@@ -306,6 +305,27 @@ test('seconds and characters have the published prices', () => {
   expect((catalogue('openai', 'whisper-1')?.unit_nano_usd ?? 0) * 60).toBe(usd(0.006))
   expect((catalogue('openai', 'tts-1')?.unit_nano_usd ?? 0) * 1_000_000).toBe(usd(15))
   expect((catalogue('openai', 'TTS-1-HD')?.unit_nano_usd ?? 0) * 1_000_000).toBe(usd(30))
+})
+
+test.each([
+  // https://aws.amazon.com/bedrock/pricing, as others quote it: extended access, and GovCloud.
+  ['bedrock', 'anthropic.claude-3-5-sonnet-20241022-v2:0', 6, 30],
+  ['bedrock', 'us-gov.anthropic.claude-sonnet-4-5-20250929-v1:0', 3.6, 18],
+  ['bedrock', 'us-gov.openai.gpt-oss-120b-1:0', 0.18, 0.72],
+  ['openrouter', 'anthropic/claude-3.5-sonnet', 6, 30],
+  // https://www.together.ai/models/llama-3-3-70b, as https://github.com/anomalyco/models.dev/pull/2989 shows it.
+  ['together', 'meta-llama/Llama-3.3-70B-Instruct-Turbo', 1.04, 1.04],
+  // Billed in neurons.
+  ['workers-ai', '@cf/zai-org/glm-4.7-flash', 0.0605, 0.4],
+])('%s %s costs at least what it was raised to, and hardly more', (provider, model, input, output) => {
+  const { rates } = catalogue(provider, model) ?? expect.unreachable(model)
+  for (const [rate, raised] of [
+    [rates.input, usd(input)],
+    [rates.output, usd(output)],
+  ] as const) {
+    expect(rate).toBeGreaterThanOrEqual(raised)
+    expect(rate).toBeLessThanOrEqual(raised * 1.11)
+  }
 })
 
 // It was to last until 21 November 2026 at least; Azure's until the 30th. OpenRouter's entry is half of it.
