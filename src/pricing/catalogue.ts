@@ -89,7 +89,7 @@ export function priceOfEntry(
   for (const price of Object.values(prices)) {
     if (typeof price === 'object') for (const tier of price.tiers) starts.add(tier.start)
   }
-  if (traits.is_wrong(entry, { context_window, has_long_context: starts.size > 0 })) return null
+  if (traits.is_wrong(entry, { name: model, context_window, has_long_context: starts.size > 0 })) return null
   const ratesAbove = (input_tokens: number) => {
     const found = ratesAt(prices, input_tokens, traits, model)
     return found && raise(found, traits, [entry, model])

@@ -38,6 +38,8 @@ export type ModelTiers = readonly [models: RegExp, percent: Readonly<Record<stri
 export type Raise = readonly [names: RegExp, input_percent: number, output_percent: number]
 
 export interface EntryFacts {
+  /** What was called. */
+  name: string
   context_window: number | null
   has_long_context: boolean
 }
@@ -182,7 +184,9 @@ export const PROVIDERS: ReadonlyMap<string, ProviderTraits> = new Map<string, Pr
       is_wrong: (entry) => entry.startsWith('claude') || entry === 'gemini-2.5-flash-preview',
     },
   ],
-  // A deployment is priced by its name. Fallbacks of the catalogue: OpenAI's and Anthropic's list prices.
+  // A deployment is priced by its name. Fallbacks of the catalogue: OpenAI's and Anthropic's list prices, which are Azure's, too.
+  // DeepSeek's, xAI's and Moonshot's are not: https://azure.microsoft.com/pricing/details/ai-foundry-models/deepseek. Of Phi,
+  // OpenRouter's are there, of which Azure's (https://prices.azure.com) are up to three times.
   [
     'azure',
     {
@@ -190,6 +194,7 @@ export const PROVIDERS: ReadonlyMap<string, ProviderTraits> = new Map<string, Pr
       catalogue_id: 'azure',
       tier_percent: OPENAI_TIERS,
       raised: [[GPT_5_6_SOL, 125, 150]],
+      is_wrong: (entry) => !/^(gpt-|o\d|ada$|text-embedding-|codex-|claude-)/.test(entry),
     },
   ],
   ['groq', { ...PLAIN_TRAITS, catalogue_id: 'groq' }],
@@ -200,14 +205,14 @@ export const PROVIDERS: ReadonlyMap<string, ProviderTraits> = new Map<string, Pr
     'deepseek',
     { ...PLAIN_TRAITS, catalogue_id: 'deepseek', is_wrong: (entry) => /^deepseek-(chat|reasoner)$/.test(entry) },
   ],
-  // Retired names that go on to newer models at their prices, most of them dearer, some with a larger window:
-  // https://docs.x.ai/developers/migration/may-15-retirement
+  // Retired names that go on to newer models at their prices, most of them dearer, some with a larger window, and an alias
+  // that moves: https://docs.x.ai/developers/migration/may-15-retirement, and karthink/gptel #1454 of all older ones.
   [
     'xai',
     {
       ...PLAIN_TRAITS,
       catalogue_id: 'x-ai',
-      is_wrong: (entry) => /^grok-(3$|4-0709|4(-1)?-fast|code-fast)/.test(entry),
+      is_wrong: (_, { name }) => /^grok-([23]|4(-|$)|code|build|latest)/.test(name),
     },
   ],
   [

@@ -249,6 +249,7 @@ describe('OpenAI-compatible providers', () => {
     ['azure', 'gpt-4o-mini', 0.15],
     ['azure', 'o4-mini', 1.1],
     ['azure', 'text-embedding-3-small', 0.02],
+    ['azure', 'text-embedding-ada-002', 0.1],
     ['workers-ai', '@cf/meta/llama-3.1-8b-instruct', 0.282],
     ['workers-ai', '@cf/baai/bge-m3', 0.012],
   ])('%s %s has its price', (provider, model, dollars) => {
@@ -267,6 +268,10 @@ describe('OpenAI-compatible providers', () => {
     ['xai', 'grok-4-fast', 'retired: what answers costs six times as much'],
     ['xai', 'grok-4-1-fast-non-reasoning', 'retired'],
     ['xai', 'grok-code-fast-1', 'retired'],
+    ['xai', 'grok-build-0.1', 'retired'],
+    ['xai', 'grok-3-mini', 'retired: what answers costs four times as much'],
+    ['xai', 'grok-2-latest', 'retired'],
+    ['xai', 'grok-latest', 'an alias that moved on to models whose cached input is dearer'],
     ['openrouter', 'x-ai/grok-4-fast', 'retired'],
     ['openrouter', 'meta-llama/llama-3.1-8b-instruct', 'the price of whichever host serves it'],
     ['openrouter', 'openai/gpt-oss-20b', 'open weights'],
@@ -276,6 +281,9 @@ describe('OpenAI-compatible providers', () => {
     ['openrouter', 'anthropic/claude-haiku-4.5:nitro', 'a variant'],
     ['openrouter', 'qwen/qwen3-8b:free', 'free'],
     ['azure', 'my-deployment', 'a name that tells nothing'],
+    ['azure', 'deepseek-v4-pro', "Azure's own price is three times DeepSeek's"],
+    ['azure', 'grok-4.20', "Azure's own price is above xAI's"],
+    ['azure', 'phi-4', "OpenRouter's price"],
   ])('%s %s is unpriced: %s', (provider, model) => {
     expect(catalogue(provider, model)).toBeNull()
   })
