@@ -210,9 +210,11 @@ function longSonnet(rates: Rates): Price['long_context'][number] {
 /**
  * A header (`anthropic-beta: context-1m-...`) opens a window of a million to Sonnet 4 and 4.5, whose entries say 200,000:
  * no more at Anthropic itself (https://platform.claude.com/docs/en/release-notes/overview, 30 April 2026). Gemini's
- * professional models have one that their entries leave out: https://ai.google.dev/gemini-api/docs/models
+ * professional models have one that their entries leave out: https://ai.google.dev/gemini-api/docs/models. Palmyra X5's is
+ * that of X4 there: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-palmyra-x5.html
  */
 function largestWindow(provider: string, entry: string, context_window: number | null): number | null {
   if (context_window === null) return /^gemini-(2\.5|3|3\.1)-pro(-preview)?$/.test(entry) ? 1_048_576 : null
+  if (/palmyra-x5/.test(entry)) return Math.max(context_window, 1_040_000)
   return provider !== 'anthropic' && LONG_SONNET.test(entry) ? Math.max(context_window, 1_000_000) : context_window
 }

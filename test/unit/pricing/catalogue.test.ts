@@ -49,6 +49,8 @@ describe('the catalogue', () => {
     expect(catalogue('anthropic', 'claude-sonnet-4-5')?.context_window).toBe(200_000)
     expect(catalogue('anthropic', 'claude-haiku-4-5')?.context_window).toBe(200_000)
     expect(catalogue('bedrock', 'us.anthropic.claude-sonnet-4-5-20250929-v1:0')?.context_window).toBe(1_000_000)
+    // https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-palmyra-x5.html
+    expect(catalogue('bedrock', 'us.writer.palmyra-x5-v1:0')?.context_window).toBe(1_040_000)
   })
 
   test('a retired name that goes on to another model costs the dearer rates of both', () => {
@@ -164,6 +166,9 @@ describe('Bedrock', () => {
     ['anthropic.claude-3-5-sonnet-20241022-v3:0', 'another version'],
     ['anthropic.claude-sonnet-4-5-20250930-v1:0', 'another date'],
     ['us.amazon.nova-lite-plus-v1:0', 'another model with the same part'],
+    ['eu.amazon.nova-pro-v1:0', '15 % dearer there'],
+    ['jp.amazon.nova-2-lite-v1:0', '20 % dearer there'],
+    ['apac.amazon.nova-micro-v1:0', '6 % dearer there'],
     ['arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3', 'a profile that names no model'],
     ['arn:aws:bedrock:us-east-1:123456789012:provisioned-model/a1b2c3', 'throughput paid by the hour'],
     ['arn:aws:s3:::bucket/amazon.nova-lite-v1:0', 'no model'],
