@@ -125,7 +125,8 @@ function readAnswer({ body, params }: Asked, headers: Headers): Answer {
       const read = readGeminiUsage(usage)
       // Text that took no tokens was not counted.
       if (read === null || (read.output_tokens === 0 && metered.seen_output_bytes > 0)) return metered
-      metered.usage = { ...read, web_search_requests: BILLED_BY_PROMPT.test(model) ? Math.min(searches, 1) : searches }
+      const isByPrompt = BILLED_BY_PROMPT.test(metered.response_model ?? model)
+      metered.usage = { ...read, web_search_requests: isByPrompt ? Math.min(searches, 1) : searches }
       return metered
     },
   }

@@ -194,6 +194,13 @@ describe('a JSON answer', () => {
     expect(answered({ candidates, usageMetadata: USAGE }, { model }).usage).toMatchObject({ web_search_requests })
   })
 
+  test('that another model gave pays the searches as that one does: a retired name goes on to it', () => {
+    const groundingMetadata = { webSearchQueries: ['a', 'b'] }
+    const candidates = [{ ...candidate('Hi', 'STOP'), groundingMetadata }]
+    const answer = { candidates, usageMetadata: USAGE, modelVersion: 'gemini-3.8-flash' }
+    expect(answered(answer, { model: 'gemini-2.5-pro' }).usage).toMatchObject({ web_search_requests: 2 })
+  })
+
   test.each([
     [[{ web: { uri: 'https://a' } }], 1],
     [[], 0],
