@@ -11,6 +11,7 @@ import { anthropic } from '../providers/anthropic.ts'
 import { chunkOf } from '../providers/bedrock-invoke-meter.ts'
 import type { Dialect } from '../providers/dialect.ts'
 import { createFrameReader } from '../providers/eventstream.ts'
+import { textOrNone } from '../providers/fields.ts'
 import { type JsonBody, parseJsonBody } from '../providers/json-body.ts'
 import { sseError } from '../providers/sse.ts'
 import { answerFault } from './answer-fault.ts'
@@ -102,9 +103,7 @@ async function toAnthropic(answer: Response): Promise<Response> {
   const { status, body } = answer
   // Tollgate's own refusals are Anthropic's already: they have no error type of AWS's.
   if (status >= 400 && exception !== null) {
-    const said = parseJsonOrUndefined(await answer.text())
-    const message = isObject(said) ? String(said.message ?? said.Message ?? exception) : exception
-    return Response.json(wireError(exception, message, request_id), { status, headers })
+    return Response.json(wireError(exception, await answer.text(), request_id), { status, headers })
   }
   if (!body || !/^application\/vnd\.amazon\.eventstream/.test(headers.get('content-type') ?? '')) {
     return new Response(body, { status, headers })
@@ -123,11 +122,9 @@ function eventsOfFrames(request_id: string | null): TransformStream<Uint8Array, 
       const event = chunkOf(frame)
       if (!isObject(event)) return
       const { 'amazon-bedrock-invocationMetrics': _, ...own } = event
-      events.push(encoder.encode(`event: ${event.type}\ndata: ${JSON.stringify(own)}\n\n`))
+      events.push(encoder.encode(`event: ${textOrNone(event.type)}\ndata: ${JSON.stringify(own)}\n\n`))
     } else {
-      const said = parseJsonOrUndefined(new TextDecoder().decode(frame.body))
-      const message = isObject(said) ? String(said.message ?? exception) : exception
-      events.push(sseError(wireError(exception, message, request_id), 'error'))
+      events.push(sseError(wireError(exception, new TextDecoder().decode(frame.body), request_id), 'error'))
     }
   })
   let isTold = false
@@ -136,8 +133,8 @@ function eventsOfFrames(request_id: string | null): TransformStream<Uint8Array, 
       frames.push(chunk)
       if (frames.broken && !isTold) {
         isTold = true
-        const message = 'The provider sent what cannot be read.'
-        events.push(sseError(wireError('internalServerException', message, request_id), 'error'))
+        const body = '{"message":"The provider sent what cannot be read."}'
+        events.push(sseError(wireError('internalServerException', body, request_id), 'error'))
       }
       for (const event of events) controller.enqueue(event)
       events = []
@@ -155,7 +152,10 @@ const ERROR_TYPES: [RegExp, string][] = [
   [/^modelTimeout/i, 'timeout_error'],
 ]
 
-function wireError(exception: string, message: string, request_id: string | null) {
+/** @param body of the answer or frame: its message, where it has one, else the exception's name. */
+function wireError(exception: string, body: string, request_id: string | null) {
   const type = ERROR_TYPES.find(([pattern]) => pattern.test(exception))?.[1] ?? 'api_error'
+  const said = parseJsonOrUndefined(body)
+  const message = (isObject(said) && (textOrNone(said.message) || textOrNone(said.Message))) || exception
   return { type: 'error', error: { type, message }, request_id }
 }

@@ -10,7 +10,7 @@ import {
 } from '@anthropic-ai/sdk'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { afterSteps, inPieces, json } from '../../src/local/fake-script.ts'
-import { exceptionFrame } from '../../src/providers/eventstream.ts'
+import { exceptionFrame, jsonFrame } from '../../src/providers/eventstream.ts'
 import {
   answerWith,
   anthropicOf,
@@ -223,5 +223,21 @@ describe('errors are Anthropic’s, typed and raised once', () => {
     answerWith(gateway, (usual) => afterSteps(usual, 4, exceptionFrame('throttlingException', 'Slow.')))
     const error = await failure(anthropicOf(gateway, user.key).client.messages.stream(HELLO).finalMessage())
     expect((error as APIError).error).toMatchObject({ error: { type: 'rate_limit_error', message: 'Slow.' } })
+  })
+
+  test('words of which no text can be made leave the exception’s name, and the stream as it is', async () => {
+    const message = { toString: 1 }
+    gateway.provider.reply = () => json({ message }, 400, { 'x-amzn-errortype': 'ValidationException' })
+    const refused = await failure(anthropicOf(gateway, user.key).client.messages.create(HELLO))
+    expect((refused as APIError).error).toMatchObject({ error: { message: 'ValidationException' } })
+
+    const type = jsonFrame(
+      { ':message-type': 'event', ':event-type': 'chunk' },
+      { bytes: btoa('{"type":{"toString":1}}') },
+    )
+    const exception = jsonFrame({ ':message-type': 'exception', ':exception-type': 'throttlingException' }, { message })
+    answerWith(gateway, (usual) => afterSteps(usual, 4, type, exception))
+    const broken = await failure(anthropicOf(gateway, user.key).client.messages.stream(HELLO).finalMessage())
+    expect((broken as APIError).error).toMatchObject({ error: { message: 'throttlingException' } })
   })
 })
