@@ -145,6 +145,7 @@ describe('Bedrock', () => {
     ['us.anthropic.claude-opus-4-5-20251101-v1:0', 5.5],
     ['global.anthropic.claude-opus-4-5-20251101-v1:0', 5],
     ['us.anthropic.claude-sonnet-4-6', 3.3],
+    ['in.openai.gpt-5.6-terra', 2.2],
     ['amazon.nova-lite-v1:0', 0.06],
     ['us.amazon.nova-pro-v1:0:300k', 0.8],
     ['meta.llama3-1-70b-instruct-v1:0', 0.72],
@@ -255,6 +256,8 @@ describe('OpenAI-compatible providers', () => {
     ['azure', 'o4-mini', 1.1],
     ['azure', 'text-embedding-3-small', 0.02],
     ['azure', 'text-embedding-ada-002', 0.1],
+    ['azure', 'codex-mini', 1.5],
+    ['azure', 'claude-haiku-4-5', 1],
     ['workers-ai', '@cf/meta/llama-3.1-8b-instruct', 0.282],
     ['workers-ai', '@cf/baai/bge-m3', 0.012],
   ])('%s %s has its price', (provider, model, dollars) => {
@@ -341,10 +344,16 @@ test.each([
   }
 })
 
+test('what was raised costs more to cache, too', () => {
+  const rates = catalogue('bedrock', 'anthropic.claude-3-5-sonnet-20241022-v2:0')?.rates
+  expect(rates).toMatchObject({ cached_input: usd(0.6), cache_write_5m: usd(7.5), cache_write_1h: usd(12) })
+})
+
 // It was to last until 21 November 2026 at least; Azure's until the 30th. OpenRouter's entry is half of it.
 test.each([
   ['openai', 'gpt-5.6-sol', 1],
   ['openai', 'gpt-5.6', 1],
+  ['openai', 'gpt-5-6-sol', 1],
   ['azure', 'gpt-5.6-sol', 1],
   ['bedrock', 'us.openai.gpt-5.6-sol', 1.1],
   ['openrouter', 'openai/gpt-5.6-sol', 1],

@@ -140,6 +140,8 @@ test('a body of a great many different names is refused before it is parsed; tho
     expect(parseJsonBody(encode(body))).toMatchObject(refused)
   }
   expect(parseJsonBody(encode(`{"a":[${members.map(() => '{"k":"x","l":1}')}]}`))).toMatchObject({ value: {} })
+  // Texts, of which embeddings may have so many, are no names.
+  expect(parseJsonBody(encode(`{"input":[${members.map((_, at) => `"text ${at}"`)}]}`))).toMatchObject({ value: {} })
 })
 
 test('a body of a great many small values is refused before it is parsed; long strings are not counted', () => {

@@ -176,6 +176,14 @@ describe('images', () => {
     expect(json('images_generations', BODY, { data: [{}], usage: USAGE, svg_usage: odd }).usage).toBeNull()
   })
 
+  test.each([
+    ...['auto', 'low', 'medium', 'high', 'standard', 'hd', '', null].map((quality) => ({ quality })),
+    ...['png', 'jpeg', 'webp', '', null].map((output_format) => ({ output_format })),
+    { safety_identifier: 'a' },
+  ])('%j is bounded', (extra) => {
+    expect(bound('images_generations', { ...BODY, ...extra }).unbounded).toBeNull()
+  })
+
   test('every image that is sent counts, whatever its field is called', () => {
     const one = wholeInput(bound('images_edits', { ...BODY, image: FILE }))
     const form = { ...BODY, 'image[]': [FILE, FILE], markup: FILE, safety_identifier: 'a' }
@@ -263,6 +271,13 @@ describe('images', () => {
 
 describe('audio', () => {
   const FORM = { file: FILE, model: 'gpt-4o-transcribe' }
+
+  test('what helps to understand the file is bounded', () => {
+    const one = { keywords: 'a', languages: 'en' }
+    const more = { 'keywords[]': ['a', 'b'], 'languages[]': ['en', 'de'] }
+    for (const extra of [one, more])
+      expect(bound('audio_transcriptions', { ...FORM, ...extra })).toMatchObject({ unbounded: null })
+  })
 
   test('a file that is transcribed by tokens fits the context window', () => {
     expect(bound('audio_transcriptions', FORM)).toMatchObject({

@@ -129,6 +129,7 @@ test('longer windows of background calls and compressed images cost no more', ()
     const background_options = { completion_window, continuation_id: 'a' }
     expect(bound({ background: true, background_options, image })).toMatchObject({ unbounded: null, open_input: null })
   }
+  expect(bound({ background_options: {}, image: null }).unbounded).toBeNull()
 })
 
 test.each([
