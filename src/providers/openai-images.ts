@@ -54,19 +54,9 @@ const EDIT_FIELDS = new Set(
   quality response_format safety_identifier size stream user`.split(/\s+/),
 )
 /** What an image of another takes (`xhigh`, `max`) is not known. */
-const QUALITIES: ReadonlySet<unknown> = new Set([
-  undefined,
-  null,
-  '',
-  'auto',
-  'low',
-  'medium',
-  'high',
-  'standard',
-  'hd',
-])
+const QUALITIES: ReadonlySet<unknown> = new Set(['', 'auto', 'low', 'medium', 'high', 'standard', 'hd'])
 /** A GIF is up to sixteen images, an SVG is written by another model. */
-const OUTPUT_FORMATS: ReadonlySet<unknown> = new Set([undefined, null, '', 'png', 'jpeg', 'webp'])
+const OUTPUT_FORMATS: ReadonlySet<unknown> = new Set(['', 'png', 'jpeg', 'webp'])
 const VARIATION_FIELDS = new Set(['image', 'model', 'n', 'response_format', 'size', 'user'])
 
 export const imageOperations: Operation[] = [
@@ -141,8 +131,8 @@ function readFormBound(form: JsonObject, known: ReadonlySet<string>): Bound | Ga
 }
 
 function unknownKind({ quality, output_format }: JsonObject): string | null {
-  if (!QUALITIES.has(quality)) return 'quality'
-  return OUTPUT_FORMATS.has(output_format) ? null : 'output_format'
+  if (!QUALITIES.has(quality ?? '')) return 'quality'
+  return OUTPUT_FORMATS.has(output_format ?? '') ? null : 'output_format'
 }
 
 interface Wanted {

@@ -114,11 +114,11 @@ export function editResponses(body: JsonObject, granted_output_tokens: number | 
 }
 
 /** Windows of background calls that cost no more than being served as soon as possible. */
-const NO_DEARER_WINDOWS: ReadonlySet<unknown> = new Set([undefined, null, 'soonest', '2h', '8h'])
+const NO_DEARER_WINDOWS: ReadonlySet<unknown> = new Set(['soonest', '2h', '8h'])
 
 /** Images may be compressed: then they are fewer tokens. */
 function unknownOption({ background_options: background, image }: JsonObject): string | null {
-  if (isObject(background) && !NO_DEARER_WINDOWS.has(background.completion_window))
+  if (isObject(background) && !NO_DEARER_WINDOWS.has(background.completion_window ?? 'soonest'))
     return 'background_options.completion_window'
   return (image ?? null) === null || hasOnly(image, 'context_compression') ? null : 'image'
 }
