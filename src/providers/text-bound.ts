@@ -95,8 +95,8 @@ function nfkcExpansion(text: string): number {
   if (!/[\u0080-\uffff]/.test(text)) return 0
   let expansion = 0
   for (const slice of slices(text)) {
-    const longer = encoder.encode(slice.normalize('NFKC')).length - encoder.encode(slice).length
-    if (longer > 0) expansion += longer
+    const normal = slice.normalize('NFKC')
+    if (normal !== slice) expansion += Math.max(0, encoder.encode(normal).length - encoder.encode(slice).length)
   }
   return expansion
 }
