@@ -10,7 +10,9 @@ export const TOOL_PREAMBLE_TOKENS = 1_000
  * Normalizing makes text up to 18 times longer, and sorts marks that follow each other in the square of their number (a
  * megabyte took 20 s): by the slice, it takes little memory and time whatever the text.
  */
-const SLICE = 128
+const NORMALIZED_SLICE = 128
+/** Takes little memory, and no more time than the whole text would. */
+const ENCODED_SLICE = 65_536
 
 const encoder = new TextEncoder()
 
@@ -38,7 +40,7 @@ export function visit(root: unknown, onValue: (value: unknown, key: string | nul
 export function utf8Length(text: string): number {
   if (!/[\u0080-\uffff]/.test(text)) return text.length
   let bytes = 0
-  for (const slice of slices(text)) bytes += encoder.encode(slice).length
+  for (const slice of slices(text, ENCODED_SLICE)) bytes += encoder.encode(slice).length
   return bytes
 }
 
@@ -94,7 +96,7 @@ function countOf(text: string, characters: string): number {
 function nfkcExpansion(text: string): number {
   if (!/[\u0080-\uffff]/.test(text)) return 0
   let expansion = 0
-  for (const slice of slices(text)) {
+  for (const slice of slices(text, NORMALIZED_SLICE)) {
     const normal = slice.normalize('NFKC')
     if (normal !== slice) expansion += Math.max(0, encoder.encode(normal).length - encoder.encode(slice).length)
   }
@@ -102,9 +104,9 @@ function nfkcExpansion(text: string): number {
 }
 
 /** A cut between a letter and its marks only keeps them longer; one between surrogates would lose a character. */
-function* slices(text: string): Generator<string> {
+function* slices(text: string, length: number): Generator<string> {
   for (let from = 0; from < text.length; ) {
-    let to = Math.min(from + SLICE, text.length)
+    let to = Math.min(from + length, text.length)
     const last = text.charCodeAt(to - 1)
     if (to < text.length && last >= 0xd800 && last <= 0xdbff) to++
     yield text.slice(from, to)

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { JsonObject } from '../../../src/providers/dialect.ts'
-import { tokensOfBody } from '../../../src/providers/text-bound.ts'
+import { tokensOfBody, utf8Length } from '../../../src/providers/text-bound.ts'
 
 const boundOf = (body: JsonObject) => tokensOfBody(body, new TextEncoder().encode(JSON.stringify(body)).length)
 
@@ -114,4 +114,15 @@ test('marks out of order, which normalizing sorts one by one, take no longer tha
   }
   const others = timeOf('\uFDFA'.repeat(125_000))
   expect(timeOf('\u0315\u0300\u0327\u0316\u0334'.repeat(25_000))).toBeLessThan(20 * others)
+})
+
+test('a long text has all of its bytes, and all that normalizing adds, wherever it is cut', () => {
+  const bytesOf = (text: string) => new TextEncoder().encode(text).length
+  for (const start of ['', 'x']) {
+    // Two units each; normalizing makes three letters of the sign.
+    const [foxes, signs] = ['🦊', '\u{1F240}'].map((one) => start + one.repeat(100_000)) as [string, string]
+    expect(utf8Length(foxes)).toBe(bytesOf(foxes))
+    expect(tokensOfBody({ content: foxes }, 0)).toBeLessThan(10)
+    expect(tokensOfBody({ content: signs }, bytesOf(signs))).toBeGreaterThanOrEqual(bytesOf(signs.normalize('NFKC')))
+  }
 })
