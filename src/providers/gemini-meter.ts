@@ -120,6 +120,8 @@ function readAnswer({ body, params }: Asked, headers: Headers): Answer {
     },
     end(ended) {
       metered.complete = ended && !unreadable && metered.error_class === null && areAllFinished()
+      // A retired name goes on to a newer model.
+      metered.may_hide_output ||= !THINKS_NEVER.test(metered.response_model ?? model)
       if (usage === null || !metered.complete) return metered
       metered.service_tier = answeredTier(usage) ?? metered.service_tier
       const read = readGeminiUsage(usage)

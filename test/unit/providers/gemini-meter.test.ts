@@ -201,6 +201,12 @@ describe('a JSON answer', () => {
     expect(answered(answer, { model: 'gemini-2.5-pro' }).usage).toMatchObject({ web_search_requests: 2 })
   })
 
+  test('that another model gave may hide thoughts where that one thinks', () => {
+    const answer = (modelVersion: string) => ({ candidates: [candidate('Hi', 'STOP')], modelVersion })
+    const hides = (version: string) => answered(answer(version), { model: 'gemini-2.0-flash' }).may_hide_output
+    expect(['gemini-2.0-flash-001', 'gemini-3.8-flash'].map(hides)).toEqual([false, true])
+  })
+
   test.each([
     [[{ web: { uri: 'https://a' } }], 1],
     [[], 0],
