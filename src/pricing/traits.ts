@@ -220,8 +220,8 @@ export const PROVIDERS: ReadonlyMap<string, ProviderTraits> = new Map<string, Pr
     {
       ...PLAIN_TRAITS,
       catalogue_id: 'together',
-      // $1.04 since July 2026: https://www.together.ai/models/llama-3-3-70b, as anomalyco/models.dev #2989 shows it.
-      raised: [[/llama-3\.3-70b-instruct-turbo$/i, 118.2, 118.2]],
+      // $1.04 in place of $0.88 since July 2026: https://www.together.ai/models/llama-3-3-70b, as anomalyco/models.dev #2989 shows it.
+      raised: [[/llama-3\.3-70b-instruct-turbo$/i, 10_400 / 88, 10_400 / 88]],
     },
   ],
   // Any host may serve open weights, at its own price. Of the closed ones some long-context prices are missing.

@@ -29,7 +29,7 @@ const MODELS: Record<string, Models> = {
   xai: { chat: 'grok-4.3', rates: [1_250, 200, 2_500], responses: true, models: 'gpt-4o-mini' },
   together: {
     chat: 'meta-llama/Llama-3.3-70B-Instruct-Turbo',
-    rates: [880, 880, 880],
+    rates: [1_040, 1_040, 1_040],
     completions: { model: 'mistralai/Mixtral-8x7B-Instruct-v0.1', rates: [900, 900] },
     embeddings: { model: 'BAAI/bge-large-en-v1.5', rate: null },
     models: 'gpt-4o-mini',
