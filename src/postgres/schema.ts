@@ -187,6 +187,8 @@ export const usageEvents = pgTable(
       .using('gin', table.metadata.op('jsonb_path_ops'))
       .where(sql`${table.metadata} is not null`),
     index('usage_events_overrun').on(table.occurred_at, table.id).where(sql`${table.overrun}`),
+    index('usage_events_unpriced').on(table.occurred_at, table.id).where(sql`${table.price_source} = 'none'`),
+    index('usage_events_held').on(table.occurred_at, table.id).where(sql`${table.usage_source} = 'hold'`),
   ],
 )
 

@@ -12,7 +12,15 @@ const { db, database, server, close } = await openTestDatabase()
 afterAll(close)
 
 const AT = Date.now()
-const RARE = { job_id: 'j', batch_id: 'b', session_id: 's', error_class: 'upstream_cut', overrun: true }
+const RARE = {
+  job_id: 'j',
+  batch_id: 'b',
+  session_id: 's',
+  error_class: 'upstream_cut',
+  overrun: true,
+  price_source: 'none',
+  usage_source: 'hold',
+} as const
 const TAGS = { team: 'search', release: 7 }
 
 beforeAll(async () => {

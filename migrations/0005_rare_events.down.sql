@@ -1,0 +1,2 @@
+DROP INDEX "usage_events_held";--> statement-breakpoint
+DROP INDEX "usage_events_unpriced";
