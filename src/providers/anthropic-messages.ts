@@ -95,8 +95,7 @@ function dearestTier(body: JsonObject): string | null {
 function readThinkingBudget(body: JsonObject): number | GatewayError {
   const thinking = body.thinking ?? {}
   if (!isObject(thinking)) return invalidField('thinking', 'an object')
-  const budget = readPositiveInteger(thinking, 'budget_tokens', 'thinking.budget_tokens')
-  return budget ?? 0
+  return readPositiveInteger(thinking, 'budget_tokens', { path: 'thinking.budget_tokens' }) ?? 0
 }
 
 /** Compaction runs the model once more over the whole context. */
@@ -148,9 +147,8 @@ function readTools(tools: unknown[]): Tools | GatewayError {
     const type = isObject(tool) ? (tool.type ?? 'custom') : null
     if (type === 'custom') continue
     if (isObject(tool) && typeof type === 'string' && USES.test(type)) {
-      const uses = readPositiveInteger(tool, 'max_uses', `${path}.max_uses`)
+      const uses = readPositiveInteger(tool, 'max_uses', { path: `${path}.max_uses`, most: MAX_USES })
       if (isRefusal(uses)) return uses
-      if (uses !== null && uses > MAX_USES) return invalidField(`${path}.max_uses`, `at most ${MAX_USES}`)
       if (uses === null || !isCalledDirectly(tool, type)) {
         read.hosted ??= path
         continue

@@ -88,9 +88,9 @@ export function editConverse(body: JsonObject, granted_output_tokens: number | n
 function readMaxTokens(body: JsonObject): number | null | GatewayError {
   const config = body.inferenceConfig ?? {}
   if (!isObject(config)) return invalidField('inferenceConfig', 'an object')
-  const maxTokens = readPositiveInteger(config, 'maxTokens', 'inferenceConfig.maxTokens')
+  const maxTokens = readPositiveInteger(config, 'maxTokens', { path: 'inferenceConfig.maxTokens' })
   if (isRefusal(maxTokens)) return maxTokens
-  const maxNewTokens = readPositiveInteger(config, 'max_new_tokens', 'inferenceConfig.max_new_tokens')
+  const maxNewTokens = readPositiveInteger(config, 'max_new_tokens', { path: 'inferenceConfig.max_new_tokens' })
   if (isRefusal(maxNewTokens)) return maxNewTokens
   return maxTokens === null && maxNewTokens === null ? null : Math.max(maxTokens ?? 0, maxNewTokens ?? 0)
 }

@@ -162,11 +162,10 @@ function readOutput(body: JsonObject, { max, within, choices }: PromptFamily): B
   if (max === null) return null
   const holder = within ? (body[within.field] ?? {}) : body
   if (!isObject(holder)) return invalidField(within?.field ?? 'body', 'an object')
-  const max_tokens = readPositiveInteger(holder, max, within ? `${within.field}.${max}` : max)
+  const max_tokens = readPositiveInteger(holder, max, { path: within ? `${within.field}.${max}` : max })
   if (isRefusal(max_tokens)) return max_tokens
-  const n = choices ? readPositiveInteger(body, choices) : 1
+  const n = choices ? readPositiveInteger(body, choices, { most: MAX_CHOICES }) : 1
   if (isRefusal(n)) return n
-  if (choices && n !== null && n > MAX_CHOICES) return invalidField(choices, `at most ${MAX_CHOICES}`)
   return { max_tokens, min_tokens: 1, choices: n ?? 1 }
 }
 

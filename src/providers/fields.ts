@@ -9,15 +9,20 @@ export function invalidField(field: string, must: string): GatewayError {
 }
 
 /** 1e400 is Infinity once parsed, and refused like strings, fractions, zero and negative numbers. */
-export function readPositiveInteger(body: JsonObject, name: string, path = name): number | null | GatewayError {
-  const value = readCount(body, name, path)
-  return value === 0 || isRefusal(value) ? invalidField(path, 'a positive integer') : value
+export function readPositiveInteger(
+  body: JsonObject,
+  name: string,
+  { path = name, most = Number.MAX_SAFE_INTEGER } = {},
+): number | null | GatewayError {
+  const value = readCount(body, name)
+  if (value === 0 || isRefusal(value)) return invalidField(path, 'a positive integer')
+  return value !== null && value > most ? invalidField(path, `at most ${most}`) : value
 }
 
-export function readCount(body: JsonObject, name: string, path = name): number | null | GatewayError {
+export function readCount(body: JsonObject, name: string): number | null | GatewayError {
   const value = body[name] ?? null
   if (value === null || (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0)) return value
-  return invalidField(path, 'an integer of at least 0')
+  return invalidField(name, 'an integer of at least 0')
 }
 
 export function readBoolean(body: JsonObject, name: string, path = name): boolean | GatewayError {

@@ -103,13 +103,13 @@ function readTools(tools: unknown, reading: Reading): void {
 }
 
 function readOutput(config: JsonObject, reading: Reading): NonNullable<Bound['output']> | GatewayError {
-  const max = readPositiveInteger(config, 'maxOutputTokens', 'generationConfig.maxOutputTokens')
+  const max = readPositiveInteger(config, 'maxOutputTokens', { path: 'generationConfig.maxOutputTokens' })
   if (isRefusal(max)) return max
-  const choices = readPositiveInteger(config, 'candidateCount', 'generationConfig.candidateCount')
+  const choices = readPositiveInteger(config, 'candidateCount', {
+    path: 'generationConfig.candidateCount',
+    most: MAX_CANDIDATES,
+  })
   if (isRefusal(choices)) return choices
-  if (choices !== null && choices > MAX_CANDIDATES) {
-    return invalidField('generationConfig.candidateCount', `at most ${MAX_CANDIDATES}`)
-  }
   const thinking = messageAt(config.thinkingConfig, 'generationConfig.thinkingConfig', reading)
   reading.unbounded ??= unknownIn(thinking, KNOWN_THINKING, 'generationConfig.thinkingConfig.')
   const budget = thinking.thinkingBudget ?? 0

@@ -85,9 +85,8 @@ export function dropsUsageChunk(body: JsonObject): boolean {
 }
 
 function readOutput(body: JsonObject): NonNullable<Bound['output']> | GatewayError {
-  const n = readPositiveInteger(body, 'n')
+  const n = readPositiveInteger(body, 'n', { most: MAX_CHOICES })
   if (isRefusal(n)) return n
-  if (n !== null && n > MAX_CHOICES) return invalidField('n', `at most ${MAX_CHOICES}`)
   const maxTokens = readPositiveInteger(body, 'max_tokens')
   if (isRefusal(maxTokens)) return maxTokens
   const maxCompletionTokens = readPositiveInteger(body, 'max_completion_tokens')

@@ -3,7 +3,7 @@
 import { type GatewayError, isRefusal } from '../errors.ts'
 import { PLAIN_BOUND } from './answer.ts'
 import type { Bound, Edit, JsonObject, Operation } from './dialect.ts'
-import { invalidField, readBoolean, readModel, readPositiveInteger, unknownField } from './fields.ts'
+import { readBoolean, readModel, readPositiveInteger, unknownField } from './fields.ts'
 import { askForUsage, dropsUsageChunk, readUsageFlag } from './openai-chat.ts'
 import { countInputs, inSlices } from './openai-input.ts'
 import { meterChat } from './openai-meter.ts'
@@ -42,9 +42,8 @@ function readCompletionsBound(body: JsonObject, bytes: number): Bound | GatewayE
   const prompts = countInputs(body.prompt ?? '', 'prompt')
   if (isRefusal(prompts)) return prompts
   for (const field of ['n', 'best_of']) {
-    const count = readPositiveInteger(body, field)
+    const count = readPositiveInteger(body, field, { most: MAX_CHOICES })
     if (isRefusal(count)) return count
-    if (count !== null && count > MAX_CHOICES) return invalidField(field, `at most ${MAX_CHOICES}`)
   }
   // Scoring a prompt (`echo` and `logprobs`) asks for no token: 0 is allowed here.
   const max_tokens = body.max_tokens === 0 ? 1 : readPositiveInteger(body, 'max_tokens')

@@ -68,10 +68,8 @@ export function readResponsesBound(body: JsonObject, bytes: number): Bound | Gat
   if (isRefusal(background)) return background
   const max_tokens = readPositiveInteger(body, 'max_output_tokens')
   if (isRefusal(max_tokens)) return max_tokens
-  const max_tool_calls = readPositiveInteger(body, 'max_tool_calls')
+  const max_tool_calls = readPositiveInteger(body, 'max_tool_calls', { most: MAX_TOOL_CALLS })
   if (isRefusal(max_tool_calls)) return max_tool_calls
-  if (max_tool_calls !== null && max_tool_calls > MAX_TOOL_CALLS)
-    return invalidField('max_tool_calls', `at most ${MAX_TOOL_CALLS}`)
   const declared = readArray(body, 'tools')
   if (isRefusal(declared)) return declared
   const items = body.input ?? []
