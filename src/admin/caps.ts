@@ -6,7 +6,7 @@ import { GatewayFault } from '../fault.ts'
 import { changeCap, createCap, deleteCap, findCap, isSecondCap, isUnlimitedCap, listCaps } from '../postgres/caps.ts'
 import { findUser } from '../postgres/users.ts'
 import { limitsOfChangedCap, limitsOfNewCap } from '../rest/amounts.ts'
-import { answers, notFound, problems, restApp, takes } from '../rest/app.ts'
+import { answers, found, notFound, problems, restApp, takes } from '../rest/app.ts'
 import { capSchema, capType, capView, onExceed } from '../rest/caps.ts'
 import { id, noQuery } from '../rest/fields.ts'
 import { fieldFault } from '../rest/invalid-request.ts'
@@ -108,12 +108,11 @@ export function capRoutes(deps: AdminDeps) {
         () => createCap(db, { id: newId(), user_id, cap_type, ...limits, on_exceed, is_active }),
         (error) => (isSecondCap(error) ? secondCap(cap_type) : null),
       )
-      if (!row) throw notFound('cap')
-      return c.json(capView(row), 201)
+      return c.json(capView(found(row, 'cap')), 201)
     })
     .openapi(list, async (c) => {
       const userId = c.req.valid('param').id
-      if (!(await findUser(db, userId))) throw notFound('user')
+      found(await findUser(db, userId), 'user')
       return c.json({ data: (await listCaps(db, userId)).map(capView) }, 200)
     })
     .openapi(status, async (c) => {
@@ -123,9 +122,7 @@ export function capRoutes(deps: AdminDeps) {
     })
     .openapi(get, async (c) => {
       const { id: userId, cap_id } = c.req.valid('param')
-      const row = await findCap(db, userId, cap_id)
-      if (!row) throw notFound('cap')
-      return c.json(capView(row), 200)
+      return c.json(capView(found(await findCap(db, userId, cap_id), 'cap')), 200)
     })
     .openapi(change, async (c) => {
       const { id: userId, cap_id } = c.req.valid('param')
@@ -138,8 +135,7 @@ export function capRoutes(deps: AdminDeps) {
         () => (changesNothing ? findCap(db, userId, cap_id) : changeCap(db, userId, cap_id, fields)),
         (error) => (isUnlimitedCap(error) ? unlimitedCap() : null),
       )
-      if (!row) throw notFound('cap')
-      return c.json(capView(row), 200)
+      return c.json(capView(found(row, 'cap')), 200)
     })
     .openapi(remove, async (c) => {
       const { id: userId, cap_id } = c.req.valid('param')

@@ -2,7 +2,7 @@
 
 import { createRoute, z } from '@hono/zod-openapi'
 import { deleteDefaultCap, listDefaultCaps, putDefaultCap } from '../postgres/caps.ts'
-import { answers, notFound, problems, restApp, takes } from '../rest/app.ts'
+import { answers, found, notFound, problems, restApp, takes } from '../rest/app.ts'
 import { capType, defaultCapSchema, defaultCapView } from '../rest/caps.ts'
 import { noQuery } from '../rest/fields.ts'
 import { capSettings } from './caps.ts'
@@ -44,8 +44,7 @@ export function defaultCapRoutes({ db }: AdminDeps) {
     .openapi(put, async (c) => {
       const { limits, ...settings } = c.req.valid('json')
       const row = await putDefaultCap(db, { cap_type: c.req.valid('param').cap_type, ...limits, ...settings })
-      if (!row) throw notFound('default cap')
-      return c.json(defaultCapView(row), 200)
+      return c.json(defaultCapView(found(row, 'default cap')), 200)
     })
     .openapi(remove, async (c) => {
       if (!(await deleteDefaultCap(db, c.req.valid('param').cap_type))) throw notFound('default cap')

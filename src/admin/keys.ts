@@ -6,7 +6,7 @@ import { GatewayFault } from '../fault.ts'
 import { createKey, findKey, listKeys, MOST_ACTIVE_KEYS, type NewKey, revokeKey, rotateKey } from '../postgres/keys.ts'
 import type { ApiKeyRow } from '../postgres/schema.ts'
 import { findUser } from '../postgres/users.ts'
-import { answers, notFound, problems, restApp, takes } from '../rest/app.ts'
+import { answers, found, notFound, problems, restApp, takes } from '../rest/app.ts'
 import { emptyBodyIsNone } from '../rest/empty-body.ts'
 import { id, instant, name, noQuery, pageQuery, pageRequest, pageSchema, pageView } from '../rest/fields.ts'
 import { pushSnapshot } from '../rest/in-force.ts'
@@ -136,14 +136,12 @@ export function keyRoutes(deps: AdminDeps) {
     })
     .openapi(list, async (c) => {
       const userId = c.req.valid('param').id
-      if (!(await findUser(db, userId))) throw notFound('user')
+      found(await findUser(db, userId), 'user')
       return c.json(pageView(await listKeys(db, userId, pageRequest(c.req.valid('query'))), keyView), 200)
     })
     .openapi(get, async (c) => {
       const { id: userId, key_id } = c.req.valid('param')
-      const row = await findKey(db, userId, key_id)
-      if (!row) throw notFound('key')
-      return c.json(keyView(row), 200)
+      return c.json(keyView(found(await findKey(db, userId, key_id), 'key')), 200)
     })
     .openapi(revoke, async (c) => {
       const { id: userId, key_id } = c.req.valid('param')

@@ -14,7 +14,7 @@ import {
 } from '../postgres/prices.ts'
 import type { PriceRow } from '../postgres/schema.ts'
 import { isObject } from '../providers/answer.ts'
-import { answers, notFound, problems, restApp, takes } from '../rest/app.ts'
+import { answers, found, problems, restApp, takes } from '../rest/app.ts'
 import { id, noQuery, pageQuery, pageRequest, pageSchema, pageView, text } from '../rest/fields.ts'
 import { fieldFault, invalidRequest } from '../rest/invalid-request.ts'
 import { providerFault } from '../rest/known-provider.ts'
@@ -105,9 +105,8 @@ export function priceRoutes(deps: AdminDeps) {
         const old = effective_from ? null : await findPriceInForce(db, price, now_ms)
         if (old && isSame(old, { ...price, effective_from: old.effective_from })) return old
         await changePrices(db, { added: [added], replaced: [], by: created_by, now_ms })
-        return findPrice(db, added.id)
+        return found(await findPrice(db, added.id), 'price')
       })
-      if (!row) throw notFound('price')
       sayInForceBy(c, deps)
       return c.json(priceView(row), row.id === added.id ? 201 : 200)
     })
@@ -117,13 +116,10 @@ export function priceRoutes(deps: AdminDeps) {
       return c.json(pageView(await listPrices(db, pageRequest(query), filter), priceView), 200)
     })
     .openapi(get, async (c) => {
-      const row = await findPrice(db, c.req.valid('param').id)
-      if (!row) throw notFound('price')
-      return c.json(priceView(row), 200)
+      return c.json(priceView(found(await findPrice(db, c.req.valid('param').id), 'price')), 200)
     })
     .openapi(change, async (c) => {
-      const old = await findPrice(db, c.req.valid('param').id)
-      if (!old) throw notFound('price')
+      const old = found(await findPrice(db, c.req.valid('param').id), 'price')
       const id = newId()
       const wanted = merged(old, c.req.valid('json'), now())
       const row = await saved(async () => {
@@ -141,8 +137,7 @@ export function priceRoutes(deps: AdminDeps) {
       const priceId = c.req.valid('param').id
       await saved(async () => {
         if (await endPrice(db, priceId, authorOf(c.req.raw.headers))) return
-        const row = await findPrice(db, priceId)
-        if (!row) throw notFound('price')
+        const row = found(await findPrice(db, priceId), 'price')
         if (row.replaced_by) throw ended(row)
       })
       sayInForceBy(c, deps)

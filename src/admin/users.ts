@@ -4,7 +4,7 @@ import { createRoute, z } from '@hono/zod-openapi'
 import { USER_STATUSES } from '../../durable-objects/ledger/types.ts'
 import type { UserRow } from '../postgres/schema.ts'
 import { changeUser, createUser, deleteUser, findUser, listUsers, type UserChange } from '../postgres/users.ts'
-import { answers, notFound, problems, restApp, takes } from '../rest/app.ts'
+import { answers, found, notFound, problems, restApp, takes } from '../rest/app.ts'
 import { emptyBodyIsNone } from '../rest/empty-body.ts'
 import {
   email,
@@ -131,9 +131,7 @@ export function userRoutes(deps: AdminDeps) {
   async function changed(userId: string, fields: UserChange) {
     const old = await findUser(db, userId)
     const change = () => (old && isAlready(old, fields) ? Promise.resolve(old) : changeUser(db, userId, fields))
-    const row = await changeAndPush(deps, userId, change)
-    if (!row) throw notFound('user')
-    return userView(row)
+    return userView(found(await changeAndPush(deps, userId, change), 'user'))
   }
 
   return restApp()
@@ -141,18 +139,14 @@ export function userRoutes(deps: AdminDeps) {
       const userId = deps.newId()
       // Nothing to push: a ledger that has no snapshot refuses, or asks for one with the first call.
       await createUser(db, { id: userId, ...c.req.valid('json') })
-      const row = await findUser(db, userId)
-      if (!row) throw notFound('user')
-      return c.json(userView(row), 201)
+      return c.json(userView(found(await findUser(db, userId), 'user')), 201)
     })
     .openapi(list, async (c) => {
       const { limit, cursor, ...filter } = c.req.valid('query')
       return c.json(pageView(await listUsers(db, pageRequest({ limit, cursor }), filter), userView), 200)
     })
     .openapi(get, async (c) => {
-      const row = await findUser(db, c.req.valid('param').id)
-      if (!row) throw notFound('user')
-      return c.json(userView(row), 200)
+      return c.json(userView(found(await findUser(db, c.req.valid('param').id), 'user')), 200)
     })
     .openapi(change, async (c) => c.json(await changed(c.req.valid('param').id, c.req.valid('json')), 200))
     .openapi(suspend, async (c) => c.json(await changed(c.req.valid('param').id, { status: 'suspended' }), 200))

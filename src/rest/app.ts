@@ -42,6 +42,12 @@ function logFault(error: GatewayError, thrown: unknown): void {
 
 export const notFound = (what: string) => new GatewayFault({ code: 'not_found', message: `There is no such ${what}.` })
 
+/** @throws {GatewayFault} `not_found` where there is none. */
+export function found<T>(row: T | null, what: string): T {
+  if (row === null) throw notFound(what)
+  return row
+}
+
 const problemSchema = z
   .object({
     type: z.string(),

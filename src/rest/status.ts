@@ -7,7 +7,7 @@ import { refusalError } from '../middleware/refusal-error.ts'
 import { loadSnapshot } from '../postgres/snapshots.ts'
 import { type Identity, provisionUser } from '../postgres/users.ts'
 import { amountsSchema, amountsView, limitsSchema, limitsView } from './amounts.ts'
-import { notFound } from './app.ts'
+import { found } from './app.ts'
 import { capType } from './caps.ts'
 import type { Deps } from './in-force.ts'
 
@@ -95,11 +95,7 @@ export async function callerStatus(deps: Deps, caller: UsageCaller): Promise<Led
  * @throws {GatewayFault} `not_found`, `ledger_unavailable`
  */
 export async function userStatus(deps: Deps, userId: string): Promise<LedgerStatus> {
-  return statusOf(deps, userId, null, async () => {
-    const snapshot = await loadSnapshot(deps.db, userId)
-    if (snapshot) return snapshot
-    throw notFound('user')
-  })
+  return statusOf(deps, userId, null, async () => found(await loadSnapshot(deps.db, userId), 'user'))
 }
 
 /** A ledger that was never told of its user is told now. */
