@@ -75,12 +75,7 @@ export const limitsSchema = z.object({
 /** Null where a dimension is not limited. */
 export function limitsView(limits: { requests: number | null; tokens: number | null; cost: number | null }) {
   const { requests, tokens, cost } = limits
-  return {
-    requests,
-    tokens,
-    cost_cents: cost === null ? null : centsOfNanoUsd(cost),
-    cost_usd: cost === null ? null : usdOfNanoUsd(cost),
-  }
+  return { requests, tokens, ...(cost === null ? { cost_cents: null, cost_usd: null } : costView(cost)) }
 }
 
 export const amountsSchema = z.object({
@@ -91,5 +86,9 @@ export const amountsSchema = z.object({
 })
 
 export function amountsView({ requests, tokens, cost }: Record<LimitType, number>) {
-  return { requests, tokens, cost_cents: centsOfNanoUsd(cost), cost_usd: usdOfNanoUsd(cost) }
+  return { requests, tokens, ...costView(cost) }
+}
+
+export function costView(nano_usd: number) {
+  return { cost_cents: centsOfNanoUsd(nano_usd), cost_usd: usdOfNanoUsd(nano_usd) }
 }

@@ -5,9 +5,9 @@ import { OUTCOMES, USAGE_SOURCES } from '../../durable-objects/ledger/types.ts'
 import type { Page } from '../postgres/pages.ts'
 import type { UsageEventRow } from '../postgres/schema.ts'
 import { isStorableText } from '../postgres/storable-text.ts'
-import { centsOfNanoUsd, usdOfNanoUsd } from '../pricing/money.ts'
 import { FIXED_PRICE_SOURCES } from '../pricing/price.ts'
 import { parseJsonOrUndefined } from '../providers/answer.ts'
+import { costView } from './amounts.ts'
 import { id, pageQuery, pageSchema, pageView, queryInstant, text } from './fields.ts'
 
 const label = text(512).optional()
@@ -159,7 +159,6 @@ function eventView(row: UsageEventRow) {
     occurred_at: row.occurred_at.toISOString(),
     settled_at: row.settled_at.toISOString(),
     recorded_at: row.recorded_at.toISOString(),
-    cost_cents: centsOfNanoUsd(row.cost_nano_usd),
-    cost_usd: usdOfNanoUsd(row.cost_nano_usd),
+    ...costView(row.cost_nano_usd),
   }
 }

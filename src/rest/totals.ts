@@ -7,7 +7,7 @@ import type { Database } from '../postgres/client.ts'
 import type { EventFilter } from '../postgres/events.ts'
 import { isStorableText } from '../postgres/storable-text.ts'
 import { GROUPS, type Group, SUMS, sumEvents, type Totals } from '../postgres/totals.ts'
-import { centsOfNanoUsd, usdOfNanoUsd } from '../pricing/money.ts'
+import { costView } from './amounts.ts'
 import { eventFilters, eventSchema, inOrder } from './events.ts'
 import { id, queryInstant, timeZone } from './fields.ts'
 import { fieldFault } from './invalid-request.ts'
@@ -143,7 +143,6 @@ function rowView({ window, ...row }: Totals, starts: number[] | null) {
     ...(start !== undefined && { window_start: new Date(start).toISOString() }),
     ...row,
     tokens: row.input_tokens + row.output_tokens,
-    cost_cents: centsOfNanoUsd(row.cost_nano_usd),
-    cost_usd: usdOfNanoUsd(row.cost_nano_usd),
+    ...costView(row.cost_nano_usd),
   }
 }
