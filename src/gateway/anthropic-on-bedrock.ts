@@ -4,6 +4,7 @@
 //   /anthropic/v1/messages -> /bedrock/model/{id}/invoke(-with-response-stream) -> JSON or events -> JSON or SSE
 
 import { Hono, type MiddlewareHandler } from 'hono'
+import { isRefusal } from '../errors.ts'
 import { accepted } from '../fault.ts'
 import type { CallerIdentity } from '../middleware/authenticate.ts'
 import { isObject, parseJsonOrUndefined } from '../providers/answer.ts'
@@ -65,9 +66,9 @@ export function anthropicOnBedrock(options: AnthropicOnBedrockOptions): Hono<Env
     if (c.var.caller.brings_own_key) return next()
     const bytes = accepted(await readBody(c.req.raw))
     const body = parseJsonBody(bytes)
-    const model = 'code' in body ? undefined : body.value.model
+    const model = isRefusal(body) ? undefined : body.value.model
     const id = typeof model === 'string' ? idOf.get(model) : undefined
-    if ('code' in body || id === undefined || !isStreamFlag(body.value.stream)) {
+    if (isRefusal(body) || id === undefined || !isStreamFlag(body.value.stream)) {
       // What was read must be there to be read again.
       c.req.raw = innerRequest(c.req.url, c.req.raw.headers, bytes)
       return next()

@@ -1,7 +1,7 @@
 // A JSON body that can be edited without touching what was not asked for: top-level members are found by their place in
 // the text, so that big integers, key order, escapes and whitespace reach the provider as the client sent them. Pure.
 
-import type { GatewayError } from '../errors.ts'
+import { type GatewayError, isRefusal } from '../errors.ts'
 import { isObject, parseJsonOrUndefined } from './answer.ts'
 import { concatBytes } from './bytes.ts'
 import type { Edit, JsonObject } from './dialect.ts'
@@ -48,7 +48,7 @@ export function parseJsonBody(bytes: Uint8Array): JsonBody | GatewayError {
   if (value === undefined) return invalid('The request body is not valid JSON.')
   if (!isObject(value)) return invalid('The request body must be a JSON object.')
   const members = findMembers(text)
-  if (!(members instanceof Map)) return members
+  if (isRefusal(members)) return members
   // `{"generationConfig":{"maxOutputTokens":99999,"maxOutputTokens":1}}`: JSON.parse has kept one of them.
   for (const [field, { names }] of members) {
     if (names === countNames(value[field])) continue

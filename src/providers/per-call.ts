@@ -2,7 +2,7 @@
 // operation that is not configured is refused. Pure.
 
 import { z } from 'zod'
-import type { GatewayError } from '../errors.ts'
+import { type GatewayError, isRefusal } from '../errors.ts'
 import { nanoUsdOfUsd } from '../pricing/money.ts'
 import { type Price, priceWithoutTokens } from '../pricing/price.ts'
 import { MAYBE_BILLED, NO_USAGE, PLAIN_BOUND, UNREAD } from './answer.ts'
@@ -131,7 +131,7 @@ export function perCallOperation(
     ...route,
     readBound(asked): Bound | GatewayError {
       const model = modelOf(asked)
-      if (typeof model !== 'string') return model
+      if (isRefusal(model)) return model
       return { ...PLAIN_BOUND, model, stream: false, input_tokens: 0, output: null }
     },
     meter: (_asked, head) => meterCall(head),
