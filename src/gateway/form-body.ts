@@ -2,6 +2,7 @@
 // might read in two ways (two boundaries, text around the parts, two names of one part) is refused. Pure.
 
 import type { GatewayError } from '../errors.ts'
+import { CR, LF } from '../providers/bytes.ts'
 import type { JsonObject } from '../providers/dialect.ts'
 
 /** Fields by name, an array where one was sent more than once; a file is `{ name, type, size }`. */
@@ -44,8 +45,6 @@ function boundaryOf(content_type: string): string | null {
   if (!/^multipart\/form-data$/i.test(type) || boundaries.length !== 1) return null
   return BOUNDARY.exec(boundaries[0] ?? '')?.[2] ?? null
 }
-
-const [LF, CR] = [10, 13]
 
 const NOT_WHOLE = 'The request body must begin with its first boundary and end with its closing one.'
 const PLAIN =

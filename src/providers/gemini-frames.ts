@@ -1,16 +1,9 @@
 // Finds the objects of a JSON array that grows, as Gemini streams, in any chunking. What marks them is ASCII, so bytes are
 // looked at and nothing is decoded. Pure, and never throws.
 
-import { concatBytes } from './bytes.ts'
+import { BACKSLASH, CLOSE_BRACE, CLOSE_BRACKET, concatBytes, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './bytes.ts'
 import type { StreamFilter } from './dialect.ts'
 import { MAX_FRAME_BYTES, passWholeFrames } from './whole-frames.ts'
-
-const QUOTE = 0x22
-const BACKSLASH = 0x5c
-const OPEN_BRACKET = 0x5b
-const CLOSE_BRACKET = 0x5d
-const OPEN_BRACE = 0x7b
-const CLOSE_BRACE = 0x7d
 
 interface ArrayScan {
   /** What is after the array's end belongs to it. `onEnd` is told where each object ends. */

@@ -3,7 +3,19 @@
 
 import { type GatewayError, isRefusal } from '../errors.ts'
 import { isObject, parseJsonOrUndefined } from './answer.ts'
-import { concatBytes } from './bytes.ts'
+import {
+  BACKSLASH,
+  CLOSE_BRACE,
+  CLOSE_BRACKET,
+  COLON,
+  COMMA,
+  CR,
+  concatBytes,
+  LF,
+  OPEN_BRACE,
+  OPEN_BRACKET,
+  QUOTE,
+} from './bytes.ts'
 import type { Edit, JsonObject } from './dialect.ts'
 import { visit } from './text-bound.ts'
 
@@ -145,16 +157,7 @@ function findMembers(text: string): Map<string, Member> | GatewayError {
   return members
 }
 
-const QUOTE = 0x22
-const COMMA = 0x2c
-const COLON = 0x3a
-const OPEN_BRACKET = 0x5b
-const BACKSLASH = 0x5c
-const CLOSE_BRACKET = 0x5d
-const OPEN_BRACE = 0x7b
-const CLOSE_BRACE = 0x7d
-
-const isSpace = (code: number) => code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09
+const isSpace = (code: number) => code === 0x20 || code === LF || code === CR || code === 0x09
 
 function skipSpace(text: string, from: number): number {
   let at = from

@@ -1,13 +1,10 @@
 // Shortens the long strings of an answer (images as base64) before it is parsed: usage stands after megabytes of them.
 // Works on the bytes of JSON, alone or inside server-sent events, in any chunking. Pure.
 
+import { BACKSLASH, CR, LF, QUOTE } from './bytes.ts'
+
 /** No string that tells of usage is longer. */
 const MAX_STRING_BYTES = 262_144
-
-const QUOTE = 0x22
-const BACKSLASH = 0x5c
-const LF = 0x0a
-const CR = 0x0d
 
 export interface LongStrings {
   /** What is left of the chunk. */

@@ -2,14 +2,11 @@
 // nothing else: all other bytes pass as they came, each event as soon as its blank line is there. Pure.
 
 import { isObject, parseJsonOrUndefined } from './answer.ts'
-import { concatBytes } from './bytes.ts'
+import { CR, concatBytes, LF } from './bytes.ts'
 import type { StreamFilter } from './dialect.ts'
 
 /** An event larger than this is not a usage chunk; it passes without being held. */
 const MAX_HELD_BYTES = 1_048_576
-
-const LF = 0x0a
-const CR = 0x0d
 
 export function createUsageChunkFilter(): StreamFilter {
   let held: Uint8Array[] = []

@@ -1,14 +1,11 @@
 // Streams in whole frames alone, in any chunking: events, or what another scan finds. What marks them is ASCII, so bytes
 // are looked at and nothing is decoded. Pure, and never throws.
 
-import { concatBytes } from './bytes.ts'
+import { CR, concatBytes, LF } from './bytes.ts'
 import type { StreamFilter } from './dialect.ts'
 
 /** One frame may hold an image; what is longer is not kept. */
 export const MAX_FRAME_BYTES = 24 * 1024 * 1024
-
-const LF = 0x0a
-const CR = 0x0d
 
 /** Where the last frame of these bytes ends; 0 where none does. */
 export type Scan = (chunk: Uint8Array) => number
