@@ -13,8 +13,8 @@ import { meterSpeech, meterTranscript } from './openai-audio-meter.ts'
 import { readFormBoolean, tokensOfForm, unknownFormField } from './openai-form.ts'
 import { tokensOfText } from './text-bound.ts'
 
-/** Their context window, which a transcript can fill; its own limit is far lower. */
 const TRANSCRIBE = /^gpt-4o(-mini)?-transcribe(-diarize|-\d{4}-\d{2}-\d{2})?$/
+/** Their context window; their own limit of a transcript is far lower. */
 const TRANSCRIPT_TOKENS = 16_000
 
 const TRANSCRIPTION_FIELDS = new Set(

@@ -1,7 +1,7 @@
 // Names of service tiers: which of them cost no more than the standard one, wherever they are said. Pure.
 
 import { stringOrNull } from './answer.ts'
-import type { Bound } from './dialect.ts'
+import type { Bound, JsonObject } from './dialect.ts'
 
 /** `scale` and `reserved` are paid for in advance, `on_demand` is Groq's own word; `flex` and `batch` cost less. */
 const NO_DEARER: ReadonlySet<unknown> = new Set([
@@ -23,11 +23,7 @@ export const isNoDearerTier = (tier: unknown): boolean => NO_DEARER.has(tier)
 const OPENAI_TIERS: ReadonlySet<unknown> = new Set([undefined, null, 'auto', 'default', 'flex', 'priority', 'fast'])
 
 /** The dearest tier that may answer an OpenAI body: its project may be set to `priority`, which `auto` is, too. */
-export function openAITier({
-  service_tier: tier,
-}: {
-  service_tier?: unknown
-}): Pick<Bound, 'service_tier' | 'unbounded'> {
+export function openAITier({ service_tier: tier }: JsonObject): Pick<Bound, 'service_tier' | 'unbounded'> {
   return {
     service_tier: tier === 'default' || tier === 'flex' ? null : 'priority',
     unbounded: OPENAI_TIERS.has(tier) ? null : 'service_tier',
@@ -35,10 +31,10 @@ export function openAITier({
 }
 
 /** The tier that an OpenAI answer names, or null. A body that asks for one may name it, too. */
-export function namedOpenAITier({ service_tier: tier }: { service_tier?: unknown }): string | null {
+export function namedOpenAITier({ service_tier: tier }: JsonObject): string | null {
   return tier === 'fast' ? 'priority' : stringOrNull(tier)
 }
 
 /** What an OpenAI answer that names no tier costs: the standard price, unless a dearer one was asked for. */
-export const untoldOpenAITier = (body: { service_tier?: unknown }): 'priority' | null =>
+export const untoldOpenAITier = (body: JsonObject): 'priority' | null =>
   namedOpenAITier(body) === 'priority' ? 'priority' : null
