@@ -5,7 +5,7 @@ import type { ModelPrice, PriceCalculationResult } from '@pydantic/genai-prices'
 import { BUILT_IN } from './built-in.ts'
 import { isSameBedrockModel, matchesForSure, modelKey } from './model-id.ts'
 import { nanoUsdOfUsd } from './money.ts'
-import type { Price, Rates } from './price.ts'
+import { atPercent, type Price, type Rates } from './price.ts'
 import { foundTokens, PROVIDERS, type ProviderTraits, tiersOf, uncachedTiersOf } from './traits.ts'
 
 export type Catalogue = (provider: string, model: string) => Price | null
@@ -91,8 +91,8 @@ export function priceOfEntry(
   }
   if (traits.is_wrong(entry, { name: model, context_window, has_long_context: starts.size > 0 })) return null
   const ratesAbove = (input_tokens: number) => {
-    const found = ratesAt(prices, input_tokens, traits, model)
-    return found && raise(found, traits, [entry, model])
+    const plain = ratesAt(prices, input_tokens, traits, model)
+    return plain && raise(plain, traits, [entry, model])
   }
   const rates = ratesAbove(0)
   if (rates === null) return null
@@ -102,7 +102,8 @@ export function priceOfEntry(
     if (dearer === null) return null
     long_context.push({ above_input_tokens, rates: dearer })
   }
-  if (starts.size === 0 && LONG_SONNET.test(entry)) long_context.push(longSonnet(rates))
+  if (starts.size === 0 && LONG_SONNET.test(entry))
+    long_context.push({ above_input_tokens: 200_000, rates: scaled(rates, 200, 150) })
   return {
     rates,
     long_context,
@@ -121,16 +122,18 @@ export function priceOfEntry(
 
 function raise(rates: Rates, { raised }: ProviderTraits, names: string[]): Rates {
   const found = raised.find(([pattern]) => names.some((name) => pattern.test(name)))
-  if (!found) return rates
-  const [, input_percent, output_percent] = found
-  const up = (rate: number, percent: number) => Math.ceil((rate * percent) / 100)
+  return found ? scaled(rates, found[1], found[2]) : rates
+}
+
+/** All rates but those of audio. */
+function scaled(rates: Rates, input_percent: number, output_percent: number): Rates {
   return {
     ...rates,
-    input: up(rates.input, input_percent),
-    cached_input: up(rates.cached_input, input_percent),
-    cache_write_5m: up(rates.cache_write_5m, input_percent),
-    cache_write_1h: up(rates.cache_write_1h, input_percent),
-    output: up(rates.output, output_percent),
+    input: atPercent(rates.input, input_percent),
+    cached_input: atPercent(rates.cached_input, input_percent),
+    cache_write_5m: atPercent(rates.cache_write_5m, input_percent),
+    cache_write_1h: atPercent(rates.cache_write_1h, input_percent),
+    output: atPercent(rates.output, output_percent),
   }
 }
 
@@ -183,7 +186,7 @@ function ratesAt(prices: ModelPrice, inputTokens: number, traits: ProviderTraits
 }
 
 function percentOf(input: number, percent: number, { names_cache_writes }: ProviderTraits): number {
-  return names_cache_writes ? input : Math.ceil((input * percent) / 100)
+  return names_cache_writes ? input : atPercent(input, percent)
 }
 
 function usdAt(prices: ModelPrice, key: string, inputTokens: number): number | undefined {
@@ -194,18 +197,6 @@ function usdAt(prices: ModelPrice, key: string, inputTokens: number): number | u
 
 /** Sonnet 4 and 4.5 cost more beyond 200,000 tokens, wherever they are served; not every entry says so. */
 const LONG_SONNET = /claude-(4-sonnet|sonnet-4)([-.][05])?(-\d{8})?(-v\d)?(:\d)?$/
-
-function longSonnet(rates: Rates): Price['long_context'][number] {
-  const { input, cached_input, cache_write_5m, cache_write_1h, output } = rates
-  const dearer = {
-    input: input * 2,
-    cached_input: cached_input * 2,
-    cache_write_5m: cache_write_5m * 2,
-    cache_write_1h: cache_write_1h * 2,
-    output: Math.ceil(output * 1.5),
-  }
-  return { above_input_tokens: 200_000, rates: { ...rates, ...dearer } }
-}
 
 /**
  * A header (`anthropic-beta: context-1m-...`) opens a window of a million to Sonnet 4 and 4.5, whose entries say 200,000:

@@ -4,7 +4,7 @@
 import type { Bound, TokenUsage } from '../providers/dialect.ts'
 import { isNoDearerTier } from '../providers/service-tiers.ts'
 import { type Charge, priceOf } from './money.ts'
-import type { Price, Rates } from './price.ts'
+import { atPercent, type Price, type Rates } from './price.ts'
 
 /**
  * The price of a call in nano-dollars, by the tier that answered (one that nobody priced costs as much as the dearest)
@@ -18,7 +18,7 @@ export function costOf(
   longest_input_tokens: number | null = null,
 ): number {
   const rates = ratesFor(price, longest_input_tokens ?? usage.input_tokens)
-  const scale = scaleBy(percentOf(price, service_tier) ?? dearestPercent(price))
+  const percent = percentOf(price, service_tier) ?? dearestPercent(price)
   const isUncached = service_tier !== null && price.uncached_tiers?.has(service_tier)
   const input = split(usage.input_tokens, rates.input, [
     { count: usage.cached_input_tokens, nano_usd_per_million: isUncached ? rates.input : rates.cached_input },
@@ -31,7 +31,7 @@ export function costOf(
   ])
   const tokens = [...input, ...output].map(({ count, nano_usd_per_million }) => ({
     count,
-    nano_usd_per_million: scale(nano_usd_per_million),
+    nano_usd_per_million: atPercent(nano_usd_per_million, percent),
   }))
   return priceOf([...tokens, ...feesOf(price, usage)])
 }
@@ -55,7 +55,6 @@ export function worstCase(price: Price, bound: PricedBound, input_tokens: number
   if (bound.units > 0 && price.unit_nano_usd === null) return null
   const percent = percentOf(price, bound.service_tier)
   if (percent === null) return null
-  const scale = scaleBy(percent)
   let input = 0
   let output = 0
   for (const rates of reachable(price, input_tokens)) {
@@ -72,8 +71,11 @@ export function worstCase(price: Price, bound: PricedBound, input_tokens: number
     )
     output = Math.max(output, rates.output, bound.audio_output ? (rates.audio_output ?? 0) : 0)
   }
-  const input_cost = priceOf([{ count: input_tokens, nano_usd_per_million: scale(input) }, ...feesOf(price, bound)])
-  return { input_cost_nano_usd: input_cost, output_nano_usd_per_mtok: scale(output) }
+  const input_charge = { count: input_tokens, nano_usd_per_million: atPercent(input, percent) }
+  return {
+    input_cost_nano_usd: priceOf([input_charge, ...feesOf(price, bound)]),
+    output_nano_usd_per_mtok: atPercent(output, percent),
+  }
 }
 
 /** What no tier scales. */
@@ -105,8 +107,6 @@ function percentOf({ tier_percent }: Price, service_tier: string | null): number
 }
 
 const dearestPercent = ({ tier_percent }: Price): number => Math.max(100, ...tier_percent.values())
-
-const scaleBy = (percent: number) => (nano_usd_per_million: number) => Math.ceil((nano_usd_per_million * percent) / 100)
 
 /**
  * Shares out a total among its kinds, the dearest first; what is left is plain. Kinds may overlap (audio that was

@@ -3,7 +3,7 @@
 
 import { modelKey } from './model-id.ts'
 import { nanoUsdOfUsd } from './money.ts'
-import type { LongContext, Price, Rates } from './price.ts'
+import { atPercent, type LongContext, type Price, type Rates } from './price.ts'
 import { foundTokens, PLAIN_TRAITS, PROVIDERS, type Traits, tiersOf, uncachedTiersOf } from './traits.ts'
 
 /** Nano-dollars per million tokens. `input` and `output` are always set, the others where they differ from the usual. */
@@ -58,12 +58,12 @@ export function priceOfOverride({ id, provider, model, price }: Override): Price
 
 function ratesOf(given: GivenRates, { cache_write_5m_percent, cache_write_1h_percent }: Traits): Rates {
   const { input, output } = given
-  const cache_write_5m = given.cache_write_5m ?? Math.ceil((input * cache_write_5m_percent) / 100)
+  const cache_write_5m = given.cache_write_5m ?? atPercent(input, cache_write_5m_percent)
   return {
     input,
     cached_input: given.cached_input ?? input,
     cache_write_5m,
-    cache_write_1h: given.cache_write_1h ?? Math.max(cache_write_5m, Math.ceil((input * cache_write_1h_percent) / 100)),
+    cache_write_1h: given.cache_write_1h ?? Math.max(cache_write_5m, atPercent(input, cache_write_1h_percent)),
     output,
     audio_input: given.audio_input ?? null,
     audio_output: given.audio_output ?? null,

@@ -3,8 +3,7 @@
 // finds the memory too old reads for itself; while one reads, the others go on with what is known.
 
 import { modelKey } from './model-id.ts'
-import type { Override } from './override.ts'
-import { priceOfOverride } from './override.ts'
+import { type Override, priceOfOverride } from './override.ts'
 import type { Price } from './price.ts'
 
 /** Where the overrides are kept for all workers. */

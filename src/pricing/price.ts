@@ -37,6 +37,9 @@ export interface Price {
   price_source: PriceSource
 }
 
+/** Of a rate, rounded up. */
+export const atPercent = (rate: number, percent: number): number => Math.ceil((rate * percent) / 100)
+
 const FREE_TOKENS: Rates = {
   input: 0,
   cached_input: 0,
