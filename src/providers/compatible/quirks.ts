@@ -148,9 +148,8 @@ function adapt(
 ): Edit[] {
   const kept = no_stream_options ? edits.filter(({ field }) => field !== 'stream_options') : edits
   if (name !== 'chat_completions' || output_field === null) return kept
-  const limits = { max_tokens: body.max_tokens ?? null, max_completion_tokens: body.max_completion_tokens ?? null }
-  if (limits[output_field] !== null) return kept
-  const other = output_field === 'max_tokens' ? limits.max_completion_tokens : limits.max_tokens
+  if ((body[output_field] ?? null) !== null) return kept
+  const other = body.max_tokens ?? body.max_completion_tokens ?? null
   if (other === null)
     return granted === null ? kept : [...kept.filter(isNoLimit), { field: output_field, value: granted }]
   return [...kept, { field: output_field, value: Math.min(Number(other), granted ?? Number(other)) }]
