@@ -19,7 +19,7 @@ const GUARDRAIL_HEADER = 'x-amzn-bedrock-guardrailidentifier'
 
 type Reader = (asked: Asked, model: BedrockModel) => Bound | GatewayError
 
-const bound =
+const readBound =
   (stream: boolean, read: Reader): NonNullable<Operation['readBound']> =>
   (asked) => {
     const model = readModelId(asked.params.model ?? '')
@@ -70,20 +70,20 @@ const converse: Pick<Operation, 'method' | 'kept_whole' | 'edits' | 'meter'> = {
 }
 
 const operations: Operation[] = [
-  { ...invoke, name: 'invoke_model', path: '/model/:model/invoke', readBound: bound(false, readInvoke) },
+  { ...invoke, name: 'invoke_model', path: '/model/:model/invoke', readBound: readBound(false, readInvoke) },
   {
     ...invoke,
     name: 'invoke_model_stream',
     path: '/model/:model/invoke-with-response-stream',
-    readBound: bound(true, readInvoke),
+    readBound: readBound(true, readInvoke),
     filter: wholeFrames,
   },
-  { ...converse, name: 'converse', path: '/model/:model/converse', readBound: bound(false, readConverse) },
+  { ...converse, name: 'converse', path: '/model/:model/converse', readBound: readBound(false, readConverse) },
   {
     ...converse,
     name: 'converse_stream',
     path: '/model/:model/converse-stream',
-    readBound: bound(true, readConverse),
+    readBound: readBound(true, readConverse),
     filter: wholeFrames,
   },
   {
