@@ -79,16 +79,16 @@ function layoutOf(value: unknown, key: string | null, depth: number): number {
   if (typeof value === 'object' && value !== null) return 4 + 2 * indent + tags
   if (typeof value !== 'string') return 2 + indent + tags
   // JSON in a text, which is parsed and written anew.
-  return indent + tags + (key === 'arguments' ? countOf(value, ',:') : 0)
+  return indent + tags + (key === 'arguments' ? countSeparators(value) : 0)
 }
 
 /** Of what `tools[0].function` holds. */
 const SCHEMA_DEPTH = 4
 
 /** Without a list of all that is found: a body may hold twenty million. */
-function countOf(text: string, characters: string): number {
+function countSeparators(json: string): number {
   let count = 0
-  for (let at = 0; at < text.length; at++) if (characters.includes(text.charAt(at))) count++
+  for (let at = 0; at < json.length; at++) if (json[at] === ',' || json[at] === ':') count++
   return count
 }
 
