@@ -30,25 +30,24 @@ export interface CallHeaders extends Pick<EventDraft, 'job_id' | 'batch_id' | 's
 }
 
 /** The call's own ids and metadata (null where it has none), or which header is wrong and why. */
-export function readCallHeaders(
-  headers: Headers,
-  entries: Iterable<[name: string, value: string]> = headers,
-): CallHeaders | GatewayError {
-  for (const [name] of entries) {
-    if (name.startsWith(PREFIX) && !KNOWN_HEADERS.includes(name))
-      return bad(name, `is not known here. Known are ${KNOWN_HEADERS.join(', ')}`)
+export function readCallHeaders(headers: Iterable<[name: string, value: string]>): CallHeaders | GatewayError {
+  const own = new Map<string, string>()
+  for (const [name, value] of headers) {
+    if (!name.startsWith(PREFIX)) continue
+    if (!KNOWN_HEADERS.includes(name)) return bad(name, `is not known here. Known are ${KNOWN_HEADERS.join(', ')}`)
+    own.set(name, value)
   }
   for (const name of [JOB_ID_HEADER, BATCH_ID_HEADER, SESSION_ID_HEADER]) {
-    const id = headers.get(name)
-    if (id !== null && !ID.test(id))
+    const id = own.get(name)
+    if (id !== undefined && !ID.test(id))
       return bad(name, 'must be 1 to 128 printable ASCII characters, no comma, sent once')
   }
-  const metadata = readMetadata(headers.get(METADATA_HEADER))
+  const metadata = readMetadata(own.get(METADATA_HEADER) ?? null)
   if (typeof metadata === 'string') return bad(METADATA_HEADER, metadata)
   return {
-    job_id: headers.get(JOB_ID_HEADER),
-    batch_id: headers.get(BATCH_ID_HEADER),
-    session_id: headers.get(SESSION_ID_HEADER),
+    job_id: own.get(JOB_ID_HEADER) ?? null,
+    batch_id: own.get(BATCH_ID_HEADER) ?? null,
+    session_id: own.get(SESSION_ID_HEADER) ?? null,
     metadata,
   }
 }

@@ -39,7 +39,7 @@ async function readCall(
   const request = c.req.raw
   const url = urlOf(request.url, c.req.path, dialect)
   const headers = [...request.headers]
-  const said = accepted(readCallHeaders(request.headers, headers))
+  const said = accepted(readCallHeaders(headers))
   const credential = credentialOf(c, dialect, upstream)
   if (dialect.credential_query && url.search) url.searchParams.delete(dialect.credential_query)
   if (TOLLGATE_KEY.test(url.search)) {
