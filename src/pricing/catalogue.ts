@@ -160,33 +160,26 @@ function ratesAt(prices: ModelPrice, inputTokens: number, traits: ProviderTraits
     return usd === undefined ? undefined : nanoUsdOfUsd(usd)
   }
   const input = rate('input_mtok') ?? 0
-  const output = rate('output_mtok') ?? (WITHOUT_OUTPUT.test(model) ? 0 : undefined)
-  if (input <= 0 || output === undefined || (output === 0 && !WITHOUT_OUTPUT.test(model))) return null
+  const output = rate('output_mtok') ?? 0
+  if (input <= 0 || (output === 0 && !WITHOUT_OUTPUT.test(model))) return null
   const audio_input = rate('input_audio_mtok') ?? null
   // What a speech model writes is audio, at the one price that it has.
   const audio_output = rate('output_audio_mtok') ?? (/tts/.test(model) ? output : null)
   // Audio at text rates is ten times too cheap; searches on every call are in no answer.
   if (/audio|realtime|sonic/.test(model) && (audio_input === null || audio_output === null)) return null
   if (/(^|-)(re)?search(-|$)/.test(model)) return null
-  const write = Math.max(
-    rate('cache_write_mtok') ?? percentOf(input, traits.cache_write_5m_percent, traits),
-    // Some entries have the fee of storing, which comes on top.
-    input,
-  )
+  const usualWrite = (percent: number) => (traits.names_cache_writes ? input : atPercent(input, percent))
+  // At least the input's: some entries have the fee of storing, which comes on top.
+  const cache_write_5m = Math.max(rate('cache_write_mtok') ?? usualWrite(traits.cache_write_5m_percent), input)
   return {
     input,
     cached_input: rate('cache_read_mtok') ?? input,
-    cache_write_5m: write,
-    cache_write_1h:
-      rate('cache_write_1h_mtok') ?? Math.max(write, percentOf(input, traits.cache_write_1h_percent, traits)),
+    cache_write_5m,
+    cache_write_1h: rate('cache_write_1h_mtok') ?? Math.max(cache_write_5m, usualWrite(traits.cache_write_1h_percent)),
     output,
     audio_input,
     audio_output,
   }
-}
-
-function percentOf(input: number, percent: number, { names_cache_writes }: ProviderTraits): number {
-  return names_cache_writes ? input : atPercent(input, percent)
 }
 
 function usdAt(prices: ModelPrice, key: string, inputTokens: number): number | undefined {
