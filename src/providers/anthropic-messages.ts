@@ -6,6 +6,7 @@ import { dearestCacheWrite } from './cache-ttl.ts'
 import { findOpenContent, type ReadBlock } from './content-walk.ts'
 import type { Bound, Edit, JsonObject } from './dialect.ts'
 import {
+  editBound,
   invalidField,
   readArray,
   readBoolean,
@@ -77,8 +78,7 @@ export function readMessageBound(body: JsonObject, bytes: number): Bound | Gatew
 }
 
 export function editMessage(body: JsonObject, granted_output_tokens: number | null): Edit[] {
-  if (granted_output_tokens === null || Number(body.max_tokens) <= granted_output_tokens) return []
-  return [{ field: 'max_tokens', value: granted_output_tokens }]
+  return editBound(body, 'max_tokens', granted_output_tokens)
 }
 
 /** Names of price multipliers (see pricing/traits.ts): fast mode, inference in the US, both. */

@@ -7,7 +7,7 @@ import { editMessage, readMessageBound } from './anthropic-messages.ts'
 import { editConverse, readConverseBound } from './bedrock-converse.ts'
 import { type BedrockModel, claudeName, type Family, TEMPLATE_TOKENS } from './bedrock-model.ts'
 import type { Bound, Edit, JsonObject } from './dialect.ts'
-import { invalidField, readPositiveInteger, unknownField } from './fields.ts'
+import { editBound, invalidField, readPositiveInteger, unknownField } from './fields.ts'
 import { editChat, readChatBound } from './openai-chat.ts'
 import { inSlices } from './openai-input.ts'
 import { TOOL_PREAMBLE_TOKENS, tokensOfBody } from './text-bound.ts'
@@ -98,16 +98,13 @@ export function editInvoke(
   if (isChat(family, body)) return editMessages(body, granted_output_tokens, id)
   const { max, within } = (family && PROMPT_FAMILIES[family]) || { max: null }
   if (max === null) return []
-  const holder = within ? body[within.field] : body
-  const own = isObject(holder) && typeof holder[max] === 'number' ? holder[max] : null
-  const smaller = granted_output_tokens !== null && (own === null || own > granted_output_tokens)
-  const bound = smaller ? granted_output_tokens : own
-  if (within) {
-    // Written anew even where its bound stays: of a name that it holds twice, the model gets the one that was read.
-    const config = { ...(isObject(holder) && holder), ...(bound !== null && { [max]: bound }) }
-    return bound === null ? [] : [{ field: within.field, value: config }]
-  }
-  return smaller ? [{ field: max, value: bound }] : []
+  if (!within) return editBound(body, max, granted_output_tokens)
+  // Written anew even where its bound stays: of a name that it holds twice, the model gets the one that was read.
+  const holder = body[within.field]
+  const config = isObject(holder) ? holder : {}
+  const own = typeof config[max] === 'number' ? config[max] : null
+  const bound = Math.min(own ?? Infinity, granted_output_tokens ?? Infinity)
+  return bound === Infinity ? [] : [{ field: within.field, value: { ...config, [max]: bound } }]
 }
 
 const NO_BOUND = { max_tokens: null, min_tokens: 1, choices: 1 }

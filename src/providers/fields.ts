@@ -1,8 +1,9 @@
-// Reads fields of a request body: absent and null are the same, anything of the wrong kind is a 400 that names it. Pure.
+// Reads fields of a request body: absent and null are the same, anything of the wrong kind is a 400 that names it. And
+// writes the granted output bound into one. Pure.
 
 import { type GatewayError, isRefusal } from '../errors.ts'
 import { isObject } from './answer.ts'
-import type { JsonObject } from './dialect.ts'
+import type { Edit, JsonObject } from './dialect.ts'
 
 export function invalidField(field: string, must: string): GatewayError {
   return { code: 'invalid_request', message: `${field} must be ${must}.`, field }
@@ -57,4 +58,11 @@ export function unknownField(body: JsonObject, known: ReadonlySet<string>): stri
 /** An object without another field than this one. */
 export function hasOnly(value: unknown, name: string): boolean {
   return isObject(value) && Object.keys(value).every((key) => key === name)
+}
+
+/** The edit that writes the granted bound where the client's own is larger or absent. */
+export function editBound(body: JsonObject, field: string, granted_output_tokens: number | null): Edit[] {
+  const own = body[field]
+  if (granted_output_tokens === null || (typeof own === 'number' && own <= granted_output_tokens)) return []
+  return [{ field, value: granted_output_tokens }]
 }

@@ -4,7 +4,15 @@ import { type GatewayError, isRefusal } from '../errors.ts'
 import { isObject, PLAIN_BOUND } from './answer.ts'
 import { unpricedCache } from './cache-ttl.ts'
 import type { Bound, Edit, JsonObject } from './dialect.ts'
-import { invalidField, readArray, readBoolean, readModel, readPositiveInteger, unknownField } from './fields.ts'
+import {
+  editBound,
+  invalidField,
+  readArray,
+  readBoolean,
+  readModel,
+  readPositiveInteger,
+  unknownField,
+} from './fields.ts'
 import { findHosted } from './openai-responses-tools.ts'
 import { openAITier } from './service-tiers.ts'
 import { TOOL_PREAMBLE_TOKENS, tokensOfBody, visit } from './text-bound.ts'
@@ -62,14 +70,9 @@ export function readChatBound(body: JsonObject, bytes: number): Bound | GatewayE
 
 /** Asks for usage in streams, and writes the granted bound wherever the client's own is larger or absent. */
 export function editChat(body: JsonObject, granted_output_tokens: number | null): Edit[] {
-  const edits = askForUsage(body)
-  if (granted_output_tokens === null) return edits
-  const present = ['max_tokens', 'max_completion_tokens'].filter((field) => typeof body[field] === 'number')
-  for (const field of present) {
-    if (Number(body[field]) > granted_output_tokens) edits.push({ field, value: granted_output_tokens })
-  }
-  if (present.length === 0) edits.push({ field: 'max_completion_tokens', value: granted_output_tokens })
-  return edits
+  const set = ['max_tokens', 'max_completion_tokens'].filter((field) => typeof body[field] === 'number')
+  const fields = set.length > 0 ? set : ['max_completion_tokens']
+  return [...askForUsage(body), ...fields.flatMap((field) => editBound(body, field, granted_output_tokens))]
 }
 
 /** The edit for a stream whose client did not ask for usage. */

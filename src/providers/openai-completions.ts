@@ -2,8 +2,8 @@
 
 import { type GatewayError, isRefusal } from '../errors.ts'
 import { PLAIN_BOUND } from './answer.ts'
-import type { Bound, Edit, JsonObject, Operation } from './dialect.ts'
-import { readBoolean, readModel, readPositiveInteger, unknownField } from './fields.ts'
+import type { Bound, JsonObject, Operation } from './dialect.ts'
+import { editBound, readBoolean, readModel, readPositiveInteger, unknownField } from './fields.ts'
 import { askForUsage, dropsUsageChunk, readUsageFlag } from './openai-chat.ts'
 import { countInputs, inSlices } from './openai-input.ts'
 import { meterChat } from './openai-meter.ts'
@@ -23,7 +23,7 @@ export const completions: Operation = {
   method: 'POST',
   path: '/v1/completions',
   readBound: ({ body, bytes }) => readCompletionsBound(body, bytes),
-  edits: ({ body }, granted_output_tokens) => editCompletions(body, granted_output_tokens),
+  edits: ({ body }, granted) => [...askForUsage(body), ...editBound(body, 'max_tokens', granted)],
   filter: ({ body }) => (dropsUsageChunk(body) ? createUsageChunkFilter() : null),
   meter: ({ body }, { format }) => {
     const { n, best_of, prompts } = readCounts(body)
@@ -57,13 +57,6 @@ function readCompletionsBound(body: JsonObject, bytes: number): Bound | GatewayE
     unbounded: unknownField(body, KNOWN_FIELDS),
     output: { max_tokens, min_tokens: 1, choices: Math.max(n, best_of) * prompts },
   }
-}
-
-function editCompletions(body: JsonObject, granted_output_tokens: number | null): Edit[] {
-  const edits = askForUsage(body)
-  const asked = typeof body.max_tokens === 'number' ? body.max_tokens : Number.POSITIVE_INFINITY
-  if (granted_output_tokens === null || asked <= granted_output_tokens) return edits
-  return [...edits, { field: 'max_tokens', value: granted_output_tokens }]
 }
 
 /** Of a body whose fields were found to be right. */

@@ -6,6 +6,7 @@ import { isObject, PLAIN_BOUND } from './answer.ts'
 import { unpricedCache } from './cache-ttl.ts'
 import type { Bound, Edit, JsonObject, Operation } from './dialect.ts'
 import {
+  editBound,
   hasOnly,
   invalidField,
   readArray,
@@ -106,9 +107,7 @@ export function readResponsesBound(body: JsonObject, bytes: number): Bound | Gat
 }
 
 export function editResponses(body: JsonObject, granted_output_tokens: number | null): Edit[] {
-  const asked = typeof body.max_output_tokens === 'number' ? body.max_output_tokens : Number.POSITIVE_INFINITY
-  if (granted_output_tokens === null || asked <= granted_output_tokens) return []
-  return [{ field: 'max_output_tokens', value: granted_output_tokens }]
+  return editBound(body, 'max_output_tokens', granted_output_tokens)
 }
 
 /** Windows of background calls that cost no more than being served as soon as possible. */
