@@ -125,25 +125,22 @@ interface Media {
 /** What the messages hold besides text. A part of an unknown type may refer to anything. */
 function readMedia(messages: unknown[]): Media {
   const media: Media = { added_tokens: 0, open_input: null, audio: false }
-  const open = (path: string) => {
-    media.open_input ??= path
-  }
   for (const [at, message] of messages.entries()) {
     const path = `messages[${at}]`
     if (!isObject(message)) {
-      open(path)
+      media.open_input ??= path
       continue
     }
     media.audio ||= Boolean(message.audio)
     const member = Object.entries(message).find(([name, value]) => mayRefer(name, value))
-    if (member) open(`${path}.${member[0].slice(0, 40)}`)
+    if (member) media.open_input ??= `${path}.${member[0].slice(0, 40)}`
     const content = message.content ?? ''
     if (typeof content === 'string') continue
     if (!Array.isArray(content)) {
-      open(`${path}.content`)
+      media.open_input ??= `${path}.content`
       continue
     }
-    for (const [index, part] of content.entries()) readPart(part, `${path}.content[${index}]`, media, open)
+    for (const [index, part] of content.entries()) readPart(part, `${path}.content[${index}]`, media)
   }
   return media
 }
@@ -181,18 +178,18 @@ function isThoughtOfBytes(detail: unknown): boolean {
   return isWhole || THOUGHTS_OF_BYTES.has(detail.type)
 }
 
-function readPart(part: unknown, path: string, media: Media, open: (path: string) => void): void {
+function readPart(part: unknown, path: string, media: Media): void {
   if (!isObject(part) || typeof part.type !== 'string') {
-    open(path)
+    media.open_input ??= path
   } else if (part.type === 'image_url') {
     // Mistral takes the URL alone, too.
     const url = isObject(part.image_url) ? part.image_url.url : part.image_url
     // An image is never read as text: its tokens take the place of its bytes.
     if (isInlineImage(url)) media.added_tokens += INLINE_IMAGE_TOKENS - url.length
-    else open(`${path}.image_url`)
+    else media.open_input ??= `${path}.image_url`
   } else if (part.type !== 'text' && part.type !== 'refusal' && !isThought(part)) {
     media.audio ||= part.type === 'input_audio'
-    open(`${path}.${part.type.slice(0, 40)}`)
+    media.open_input ??= `${path}.${part.type.slice(0, 40)}`
   }
 }
 
