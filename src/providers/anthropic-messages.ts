@@ -144,9 +144,9 @@ function readTools(tools: unknown[]): Tools | GatewayError {
   const read: Tools = { added_tokens, open_input: null, uses: 0, searches: 0, hosted: null }
   for (const [at, tool] of tools.entries()) {
     const path = `tools[${at}]`
-    const type = isObject(tool) ? (tool.type ?? 'custom') : null
+    const type = isObject(tool) ? textOrNone(tool.type ?? 'custom') : ''
     if (type === 'custom') continue
-    if (isObject(tool) && typeof type === 'string' && USES.test(type)) {
+    if (isObject(tool) && USES.test(type)) {
       const uses = readPositiveInteger(tool, 'max_uses', { path: `${path}.max_uses`, most: MAX_USES })
       if (isRefusal(uses)) return uses
       if (uses === null || !isCalledDirectly(tool, type)) {
@@ -157,8 +157,8 @@ function readTools(tools: unknown[]): Tools | GatewayError {
       read.open_input ??= path
       read.uses += uses
       if (type.startsWith('web_search')) read.searches += uses
-    } else if (typeof type === 'string' && /^(computer|browser)_toolset_/.test(type)) read.open_input ??= path
-    else if (typeof type === 'string' && /^(bash|text_editor|computer|memory)_\d/.test(type)) {
+    } else if (/^(computer|browser)_toolset_/.test(type)) read.open_input ??= path
+    else if (/^(bash|text_editor|computer|memory)_\d/.test(type)) {
       // Anthropic writes the schemas of these itself.
       read.added_tokens += TOOL_PREAMBLE_TOKENS
     } else read.hosted ??= path
