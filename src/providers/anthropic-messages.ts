@@ -54,25 +54,25 @@ export function readMessageBound(body: JsonObject, bytes: number): Bound | Gatew
   if (maxTokens === null) return invalidField('max_tokens', 'set: the API demands it')
   const thinking = readThinkingBudget(body)
   if (isRefusal(thinking)) return thinking
-  const tools = readArray(body, 'tools')
+  const declared = readArray(body, 'tools')
+  if (isRefusal(declared)) return declared
+  const tools = readTools(declared)
   if (isRefusal(tools)) return tools
 
-  const media = readMedia(body, tools)
-  const client = readTools(tools)
-  if (isRefusal(client)) return client
+  const media = readMedia(body, declared)
   const formatted = body.output_config || body.output_format ? TOOL_PREAMBLE_TOKENS : 0
   return {
     ...PLAIN_BOUND,
     model,
     stream,
-    input_tokens: tokensOfBody(body, bytes) + media.added_tokens + client.added_tokens + formatted,
-    open_input: media.open_input ?? client.open_input,
-    rounds: client.uses + 1,
-    unbounded: unknownField(body, KNOWN_FIELDS) ?? client.hosted ?? findCompaction(body) ?? findBroughtTool(body),
+    input_tokens: tokensOfBody(body, bytes) + media.added_tokens + tools.added_tokens + formatted,
+    open_input: media.open_input ?? tools.open_input,
+    rounds: tools.uses + 1,
+    unbounded: unknownField(body, KNOWN_FIELDS) ?? tools.hosted ?? findCompaction(body) ?? findBroughtTool(body),
     // A bound at or below the thinking budget would be a 400 from Anthropic. Each round may write as much as the bound.
-    output: { max_tokens: maxTokens, min_tokens: Math.min(maxTokens, thinking + 1), choices: client.uses + 1 },
+    output: { max_tokens: maxTokens, min_tokens: Math.min(maxTokens, thinking + 1), choices: tools.uses + 1 },
     cache_write: dearestCacheWrite(body, 'cache_control'),
-    web_search_requests: client.searches,
+    web_search_requests: tools.searches,
     service_tier: dearestTier(body),
   }
 }
