@@ -49,16 +49,9 @@ export const perCallServiceSchema = z
     routes: z.array(routeSchema).min(1, 'must have at least one route'),
   })
   .superRefine(({ routes }, context) => {
-    const seen = new Set<string>()
-    for (const [at, { name, method, path }] of routes.entries()) {
-      for (const [field, key] of [
-        ['name', name],
-        ['path', `${method} ${path}`],
-      ] as const) {
-        if (seen.has(key)) context.addIssue({ code: 'custom', path: ['routes', at, field], message: 'is there twice' })
-        seen.add(key)
-      }
-    }
+    const [names, paths] = [routes.map(({ name }) => name), routes.map(({ method, path }) => `${method} ${path}`)]
+    refuseRepeated(names, (at) => ['routes', at, 'name'], context)
+    refuseRepeated(paths, (at) => ['routes', at, 'path'], context)
   })
 
 /** What an operator writes. */
@@ -67,12 +60,15 @@ export type PerCallService = z.output<typeof perCallServiceSchema>
 
 /** For `config.ts`: a list of services, each with a name of its own. */
 export const perCallServicesSchema = z.array(perCallServiceSchema).superRefine((services, context) => {
-  const seen = new Set<string>()
-  for (const [at, { provider }] of services.entries()) {
-    if (seen.has(provider)) context.addIssue({ code: 'custom', path: [at, 'provider'], message: 'is there twice' })
-    seen.add(provider)
-  }
+  const names = services.map(({ provider }) => provider)
+  refuseRepeated(names, (at) => [at, 'provider'], context)
 })
+
+function refuseRepeated(keys: string[], pathOf: (at: number) => PropertyKey[], context: z.RefinementCtx): void {
+  for (const [at, key] of keys.entries()) {
+    if (keys.indexOf(key) < at) context.addIssue({ code: 'custom', path: pathOf(at), message: 'is there twice' })
+  }
+}
 
 export function perCallDialect(service: PerCallService): Dialect {
   const { provider, credential_header, credential_query, credential_scheme } = service
