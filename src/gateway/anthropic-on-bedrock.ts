@@ -3,7 +3,7 @@
 //
 //   /anthropic/v1/messages -> /bedrock/model/{id}/invoke(-with-response-stream) -> JSON or events -> JSON or SSE
 
-import { Hono, type MiddlewareHandler } from 'hono'
+import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { isRefusal } from '../errors.ts'
 import { accepted } from '../fault.ts'
 import type { CallerIdentity } from '../middleware/authenticate.ts'
@@ -63,7 +63,13 @@ export function anthropicOnBedrock(options: AnthropicOnBedrockOptions): Hono<Env
   const app = new Hono<Env>()
   app.onError(answerFault((error, requestId) => anthropic.errorResponse(error, requestId, { cap_status })))
   app.post('/v1/messages', authenticate, async function anthropicOnBedrock(c, next) {
-    if (c.var.caller.brings_own_key) return next()
+    const request = c.var.caller.brings_own_key ? null : await readForBedrock(c)
+    return request ? toAnthropic(await callBedrock(request, c)) : next()
+  })
+  return app
+
+  /** The call as Bedrock's; null where Bedrock does not serve it. On its own, so that nothing of the body is kept. */
+  async function readForBedrock(c: Context<Env>): Promise<Request | null> {
     const bytes = accepted(await readBody(c.req.raw))
     const body = parseJsonBody(bytes)
     const model = isRefusal(body) ? undefined : body.value.model
@@ -71,11 +77,10 @@ export function anthropicOnBedrock(options: AnthropicOnBedrockOptions): Hono<Env
     if (isRefusal(body) || id === undefined || !isStreamFlag(body.value.stream)) {
       // What was read must be there to be read again.
       c.req.raw = innerRequest(c.req.url, c.req.raw.headers, bytes)
-      return next()
+      return null
     }
-    return toAnthropic(await callBedrock(toBedrock(c.req.raw, body, id), c))
-  })
-  return app
+    return toBedrock(c.req.raw, body, id)
+  }
 }
 
 const isStreamFlag = (value: unknown) => value === undefined || value === null || typeof value === 'boolean'

@@ -31,6 +31,13 @@ export interface Call {
   credential: string
 }
 
+/** Once it is sent and nobody reads it any more: an answer may take minutes, and all calls of a Worker share 128 MB. */
+export function letGoOfBody(call: Call): void {
+  call.bytes = null
+  call.json = null
+  call.asked = { ...call.asked, body: {} }
+}
+
 export interface GatewayEnv {
   Variables: { request_id: string; caller: CallerIdentity; call: Call; hold: Hold }
 }

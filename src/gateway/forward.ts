@@ -9,16 +9,15 @@ import type { CallEnd } from '../middleware/hold.ts'
 import { conclude, requestModels } from '../middleware/ledger-calls.ts'
 import type { PriceBook } from '../pricing/price-book.ts'
 import { MAYBE_BILLED } from '../providers/answer.ts'
-import type { AnswerHead, Dialect, Operation, Upstream } from '../providers/dialect.ts'
+import type { AnswerHead, Dialect, Meter, Operation, StreamFilter, Upstream } from '../providers/dialect.ts'
 import { applyEdits } from '../providers/json-body.ts'
 import { passWholeEvents } from '../providers/whole-frames.ts'
 import { type AnswerEnd, type Cut, pumpAnswer, readAnswer } from './answer.ts'
-import type { GatewayEnv } from './call.ts'
+import { type GatewayEnv, letGoOfBody } from './call.ts'
 import { endOfAnswer, endOfFailure } from './call-end.ts'
 import { continuedId, toConclusion } from './conclude.ts'
 import { boundToWrite } from './quote.ts'
-import { type SilenceWatch, watchSilence } from './silence.ts'
-import { fetchAnswer, headOf, type NoAnswer } from './upstream-answer.ts'
+import { headOf, type NoAnswer, type Sent, sendUpstream } from './upstream-answer.ts'
 import { answerHeaders, type Outgoing, upstreamRequest } from './upstream-request.ts'
 
 /** Where an operation does not say how long its calls may go on. */
@@ -51,12 +50,13 @@ export function forward(options: ForwardOptions): Handler<GatewayEnv> {
   }
 
   return async function forward(c) {
-    const request = await toRequest(c, options)
-    const controller = new AbortController()
-    const abort = () => controller.abort()
-    const silence = watchSilence(limits)
-    silence.onSilence(abort)
-    const answered = await fetchAnswer(request, controller.signal, silence)
+    const { operation } = options
+    const { call } = c.var
+    const { answering, silence, abort } = sendUpstream(await toRequest(c, options), limits)
+    const openMeter = operation.meter(call.asked)
+    const filter = operation.filter?.(call.asked) ?? null
+    letGoOfBody(call)
+    const answered = await answering
     if (!(answered instanceof Response)) {
       silence.stop()
       return failed(c, options, answered)
@@ -65,22 +65,22 @@ export function forward(options: ForwardOptions): Handler<GatewayEnv> {
     const { body } = answered
     const head = headOf(answered)
     const length = announcedLength(answered)
-    const answer = { response: answered, head, length, silence, abort }
-    const isKept = length <= MAX_WHOLE_BYTES || options.operation.kept_whole === true
+    const answer = { response: answered, head, length, meter: openMeter(head), filter, silence, abort }
+    const isKept = length <= MAX_WHOLE_BYTES || operation.kept_whole === true
     if (body === null || (head.format === 'json' && isKept)) return passWhole(c, options, answer)
     return passStream(c, options, answer, body)
   }
 }
 
 /** The provider's answer, once its headers are here. */
-interface Answer {
+interface Answer extends Pick<Sent, 'silence' | 'abort'> {
   response: Response
   head: AnswerHead
   /** As announced; NaN where it is not known. */
   length: number
-  silence: SilenceWatch
-  /** Ends the upstream request. */
-  abort: () => void
+  meter: Meter
+  /** The operation's own. */
+  filter: StreamFilter | null
 }
 
 /** Of bytes that are compressed all the same it is not the length of what they hold. */
@@ -90,10 +90,9 @@ function announcedLength({ headers }: Response): number {
 
 /** Short answers: settled before the client has a byte. */
 async function passWhole(c: Context<GatewayEnv>, options: ForwardOptions, answer: Answer): Promise<Response> {
-  const { response, head, length, silence } = answer
+  const { response, length, meter, silence } = answer
   const bytes = await readAnswer(response, length, silence)
   silence.stop()
-  const meter = options.operation.meter(c.var.call.asked, head)
   if (bytes) meter.push(bytes)
   const cut = bytes ? null : silence.broken ? 'upstream_timeout' : 'upstream_cut'
   const end = { metered: meter.end(), cut, client_gone: false, first_byte_at: Date.now() } as const
@@ -112,7 +111,7 @@ function passStream(
   answer: Answer,
   body: ReadableStream<Uint8Array>,
 ): Response {
-  const { response, head, silence, abort } = answer
+  const { response, head, meter, silence, abort } = answer
   const { dialect, operation } = options
   const { call, hold, request_id } = c.var
   const isStream = response.ok && (head.format === 'sse' || head.format === 'eventstream' || operation.streams === true)
@@ -120,8 +119,8 @@ function passStream(
   const end = Promise.withResolvers<CallEnd>()
   const settled = hold.settle(end.promise)
   const pumped = pumpAnswer(body, {
-    meter: operation.meter(call.asked, head),
-    filter: isStream ? (operation.filter?.(call.asked) ?? (head.format === 'sse' ? passWholeEvents() : null)) : null,
+    meter,
+    filter: isStream ? (answer.filter ?? (head.format === 'sse' ? passWholeEvents() : null)) : null,
     silence,
     abort,
     mayGoOn: hold.mayGoOn,

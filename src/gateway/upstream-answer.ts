@@ -3,7 +3,7 @@
 import { mediaTypeOf } from '../body-type.ts'
 import type { GatewayError } from '../errors.ts'
 import type { AnswerHead } from '../providers/dialect.ts'
-import type { SilenceWatch } from './silence.ts'
+import { type SilenceLimits, type SilenceWatch, watchSilence } from './silence.ts'
 import type { Outgoing } from './upstream-request.ts'
 
 const PROBE_TIMEOUT_MS = 2_000
@@ -16,16 +16,37 @@ export interface NoAnswer {
   was_sent: boolean
 }
 
-export async function fetchAnswer(
-  outgoing: Outgoing | Request,
-  signal: AbortSignal,
+/** A request on its way. */
+export interface Sent {
+  answering: Promise<Response | NoAnswer>
+  /** Ends the request when the provider falls silent. */
+  silence: SilenceWatch
+  /** Ends the request. */
+  abort: () => void
+}
+
+/** Keeps nothing of the request while its answer is awaited: its body may be large, and the wait long. */
+export function sendUpstream(outgoing: Outgoing | Request, limits: SilenceLimits): Sent {
+  const controller = new AbortController()
+  const abort = () => controller.abort()
+  const silence = watchSilence(limits)
+  silence.onSilence(abort)
+  silence.begin('first_byte')
+  return { answering: untilAnswered(send(outgoing, controller.signal), outgoing.url, silence), silence, abort }
+}
+
+async function send(outgoing: Outgoing | Request, signal: AbortSignal): Promise<Response> {
+  return outgoing instanceof Request ? fetch(outgoing, { signal }) : fetch(outgoing.url, { ...outgoing.init, signal })
+}
+
+async function untilAnswered(
+  answering: Promise<Response>,
+  url: string,
   silence: SilenceWatch,
 ): Promise<Response | NoAnswer> {
   const started_at = Date.now()
-  silence.begin('first_byte')
   try {
-    if (outgoing instanceof Request) return await fetch(outgoing, { signal })
-    return await fetch(outgoing.url, { ...outgoing.init, signal })
+    return await answering
   } catch (error) {
     console.warn(JSON.stringify({ message: 'no answer from upstream', error: String(error) }))
     if (silence.broken) {
@@ -35,7 +56,7 @@ export async function fetchAnswer(
     const message = 'The provider could not be reached.'
     return {
       error: { code: 'upstream_unreachable', message },
-      was_sent: Date.now() - started_at > REFUSED_WITHIN_MS || (await isThere(outgoing.url)),
+      was_sent: Date.now() - started_at > REFUSED_WITHIN_MS || (await isThere(url)),
     }
   } finally {
     silence.end()

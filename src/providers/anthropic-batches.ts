@@ -14,7 +14,7 @@ import {
 } from './answer.ts'
 import { readMessageBound } from './anthropic-messages.ts'
 import { answeredTier, readMessageUsage } from './anthropic-meter.ts'
-import type { Asked, Bound, Concluded, JsonObject, Meter, Metered, Operation, TokenUsage } from './dialect.ts'
+import type { Bound, Concluded, JsonObject, Meter, Metered, Operation, TokenUsage } from './dialect.ts'
 import { invalidField, unknownField } from './fields.ts'
 import { unmetered } from './refusals.ts'
 
@@ -35,22 +35,27 @@ const create: Operation = {
   path: '/v1/messages/batches',
   readBound: ({ body, bytes }) => readBatchBound(body, bytes),
   // A batch is granted as it is or refused: its answers are wanted whole.
-  meter: () =>
+  meter: () => () =>
     meterBatch({ complete: false, may_hide_output: true }, (answer) => ({ continues_as: stringOrNull(answer.id) })),
   continues_for_ms: CONTINUES_FOR_MS,
 }
 
 const get: Operation = {
   ...unmetered('message_batches_get', '/v1/messages/batches/:id'),
-  meter: (asked) =>
-    meterBatch({ complete: true, may_hide_output: false }, (answer) => ({
-      concluded: concludedWithoutAnswers(answer, asked),
-    })),
+  meter:
+    ({ params: { id = '' } }) =>
+    () =>
+      meterBatch({ complete: true, may_hide_output: false }, (answer) => ({
+        concluded: concludedWithoutAnswers(answer, id),
+      })),
 }
 
 const results: Operation = {
   ...unmetered('message_batches_results', '/v1/messages/batches/:id/results'),
-  meter: (asked, { status, headers }) => meterResults(asked, status === 200, headers),
+  meter:
+    ({ params: { id = '' } }) =>
+    ({ status, headers }) =>
+      meterResults(id, status === 200, headers),
 }
 
 export const messageBatches: Operation[] = [
@@ -135,14 +140,14 @@ function meterBatch(
 }
 
 /** A batch that ended without one answer used nothing; what one with answers used its results tell. */
-function concludedWithoutAnswers(answer: JsonObject, { params: { id = '' } }: Asked): Concluded[] {
+function concludedWithoutAnswers(answer: JsonObject, id: string): Concluded[] {
   const counts = isObject(answer.request_counts) ? answer.request_counts : {}
   if (answer.processing_status !== 'ended' || counts.succeeded !== 0 || answer.id !== id) return []
   return [{ id, usage: NO_USAGE, longest_input_tokens: null, model: null, service_tier: null, error_class: null }]
 }
 
 /** One line a request, in any order. What it concludes holds only where the file went past whole. */
-function meterResults({ params: { id = '' } }: Asked, isAnswer: boolean, headers: Headers): Meter {
+function meterResults(id: string, isAnswer: boolean, headers: Headers): Meter {
   const announced = Number(headers.get('content-length') ?? Number.NaN)
   let usage: TokenUsage | null = NO_USAGE
   let model: string | null = null

@@ -14,7 +14,7 @@ import {
 } from './answer.ts'
 import { tierName } from './anthropic-messages.ts'
 import { askedCacheWrite } from './cache-ttl.ts'
-import type { JsonObject, Meter, Metered, TokenUsage } from './dialect.ts'
+import type { JsonObject, Meter, Metered, OpenMeter, TokenUsage } from './dialect.ts'
 import { textOrNone } from './fields.ts'
 import { recognizeRepeats } from './repeated-events.ts'
 import { createSseReader } from './sse.ts'
@@ -22,8 +22,9 @@ import { createSseReader } from './sse.ts'
 /** Families that think only when they are asked to: without it, all that they bill is in the answer to be seen. */
 const THINKS_WHEN_ASKED = /^claude-(2|3|instant|(opus|sonnet|haiku)-4(-[0156])?(-\d{8})?$)/
 
-export function meterMessage(body: JsonObject, stream: boolean): Meter {
-  return stream ? meterStream(body) : meterJson(body)
+export function meterMessage(body: JsonObject): OpenMeter {
+  const expected = expectedOf(body)
+  return ({ format }) => (format === 'sse' ? meterStream(expected) : meterWhole(expected))
 }
 
 /** `asked_cache_write` names the kind of cache writes that an answer does not split by their time to live. */
@@ -71,39 +72,50 @@ const INPUT_FIELDS: ReadonlySet<string> = new Set([
 const hasInput = ({ input_tokens, cache_read_input_tokens, cache_creation_input_tokens }: JsonObject): boolean =>
   [input_tokens, cache_read_input_tokens, cache_creation_input_tokens].some((count) => tokenCount(count) !== 0)
 
-function blank(body: JsonObject): Metered {
-  const thinking = isObject(body.thinking) ? body.thinking.type : undefined
-  const asksNoThought = thinking === undefined && typeof body.model === 'string' && THINKS_WHEN_ASKED.test(body.model)
-  return {
-    ...UNREAD,
-    may_hide_output: thinking !== 'disabled' && !asksNoThought,
-  }
+/** What of an answer the request tells. */
+interface Expected {
+  /** True where more is billed than is in the answer. */
+  may_hide_output: boolean
+  cache_write: '5m' | '1h'
+  speed: unknown
+  inference_geo: unknown
 }
 
-function readUsage(usage: JsonObject, body: JsonObject, metered: Metered): void {
-  metered.usage = readMessageUsage(usage, askedCacheWrite(body, 'cache_control'))
-  metered.service_tier = answeredTier(usage, body)
+export function expectedOf(body: JsonObject): Expected {
+  const { speed, inference_geo } = body
+  const thinking = isObject(body.thinking) ? body.thinking.type : undefined
+  const asksNoThought = thinking === undefined && typeof body.model === 'string' && THINKS_WHEN_ASKED.test(body.model)
+  const may_hide_output = thinking !== 'disabled' && !asksNoThought
+  return { may_hide_output, cache_write: askedCacheWrite(body, 'cache_control'), speed, inference_geo }
+}
+
+function readUsage(usage: JsonObject, expected: Expected, metered: Metered): void {
+  metered.usage = readMessageUsage(usage, expected.cache_write)
+  metered.service_tier = answeredTier(usage, expected)
 }
 
 /**
  * What Anthropic says of speed and place multiplies the price; its `priority` does not, commitments are paid apart. An
  * answer that does not say is taken at its word of the request.
  */
-export function answeredTier(usage: JsonObject, body: JsonObject = {}): string | null {
-  const isFast = (usage.speed ?? body.speed ?? 'standard') !== 'standard'
-  const isUs = (usage.inference_geo ?? body.inference_geo) === 'us'
+export function answeredTier(
+  usage: JsonObject,
+  asked: { speed?: unknown; inference_geo?: unknown } = {},
+): string | null {
+  const isFast = (usage.speed ?? asked.speed ?? 'standard') !== 'standard'
+  const isUs = (usage.inference_geo ?? asked.inference_geo) === 'us'
   if (usage.service_tier === 'batch' && !isFast) return isUs ? 'batch_us' : 'batch'
   return tierName(isFast, isUs) ?? stringOrNull(usage.service_tier)
 }
 
-function meterJson(body: JsonObject): Meter {
+export function meterWhole(expected: Expected): Meter {
   return meterAnswer((answer) => {
-    const metered = blank(body)
+    const metered: Metered = { ...UNREAD, may_hide_output: expected.may_hide_output }
     if (answer.type === 'error') metered.error_class = errorClass(answer.error)
     metered.complete = answer.type === 'message'
     metered.response_model = stringOrNull(answer.model)
     metered.seen_output_bytes = bytesOfStrings(answer.content)
-    if (isObject(answer.usage)) readUsage(answer.usage, body, metered)
+    if (isObject(answer.usage)) readUsage(answer.usage, expected, metered)
     return metered
   })
 }
@@ -119,8 +131,8 @@ export interface MessageEvents {
   end(whole: boolean): Metered
 }
 
-export function readMessageEvents(body: JsonObject): MessageEvents {
-  const metered = blank(body)
+export function readMessageEvents(expected: Expected): MessageEvents {
+  const metered: Metered = { ...UNREAD, may_hide_output: expected.may_hide_output }
   const repeats = recognizeRepeats()
   let usage: JsonObject = {}
   let isOutputTold = false
@@ -171,14 +183,14 @@ export function readMessageEvents(body: JsonObject): MessageEvents {
     end(whole) {
       metered.complete = ended && whole && !unreadable && metered.error_class === null
       // What message_start says of the output is a beginning: only a stream that told why it stopped told its usage.
-      if (isOutputTold && (stopped || ended)) readUsage(usage, body, metered)
+      if (isOutputTold && (stopped || ended)) readUsage(usage, expected, metered)
       return metered
     },
   }
 }
 
-function meterStream(body: JsonObject): Meter {
-  const events = readMessageEvents(body)
+function meterStream(expected: Expected): Meter {
+  const events = readMessageEvents(expected)
   const sse = createSseReader(events.readJson)
   return {
     push: sse.push,

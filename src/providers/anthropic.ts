@@ -15,7 +15,7 @@ const messages: Operation = {
   path: '/v1/messages',
   readBound: ({ body, bytes }) => readMessageBound(body, bytes),
   edits: ({ body }, granted_output_tokens) => editMessage(body, granted_output_tokens),
-  meter: ({ body }, { format }) => meterMessage(body, format === 'sse'),
+  meter: ({ body }) => meterMessage(body),
 }
 
 export const anthropic: Dialect = {

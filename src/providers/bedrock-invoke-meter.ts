@@ -2,37 +2,49 @@
 // unknown usage.
 
 import { bytesOfStrings, isObject, parseJsonOrUndefined, tokenCount } from './answer.ts'
-import { meterMessage, readMessageEvents } from './anthropic-meter.ts'
+import { expectedOf, meterWhole, readMessageEvents } from './anthropic-meter.ts'
 import { meterFrames, meterJson, readConverseUsage, usageOf } from './bedrock-meter.ts'
 import { type BedrockModel, claudeName, type Family } from './bedrock-model.ts'
 import { answeredTier, dearestTier, tierOfHeaders } from './bedrock-tier.ts'
 import { askedCacheWrite } from './cache-ttl.ts'
-import type { AnswerHead, Asked, JsonObject, Meter, Metered, TokenUsage } from './dialect.ts'
+import type { AnswerHead, Asked, JsonObject, Meter, Metered, OpenMeter, TokenUsage } from './dialect.ts'
 import type { Frame } from './eventstream.ts'
 import { readChatUsage } from './openai-meter.ts'
 
 const METRICS = 'amazon-bedrock-invocationMetrics'
 
-export function meterInvoke({ body, headers }: Asked, head: AnswerHead, { id, family }: BedrockModel): Meter {
-  const asked_cache_write = askedCacheWrite(body, family === 'claude' ? 'cache_control' : 'cachePoint')
-  const service_tier = answeredTier(dearestTier(...tierOfHeaders(headers)), ...tierOfHeaders(head.headers))
+/** What of an answer the request tells. */
+interface Expected {
+  family: BedrockModel['family']
+  cache_write: '5m' | '1h'
+  /** The dearest that may answer. */
+  tier: string | null
+  /** What a message of Claude's is expected to be. */
+  message: ReturnType<typeof expectedOf>
+}
+
+export function meterInvoke({ body, headers }: Asked, { id, family }: BedrockModel): OpenMeter {
+  const message = expectedOf({ ...body, model: claudeName(id) })
+  const cache_write = family === 'claude' ? message.cache_write : askedCacheWrite(body, 'cachePoint')
+  const expected = { family, cache_write, tier: dearestTier(...tierOfHeaders(headers)), message }
+  return (head) => meterExpected(expected, head)
+}
+
+function meterExpected({ family, cache_write, tier, message }: Expected, head: AnswerHead): Meter {
+  const service_tier = answeredTier(tier, ...tierOfHeaders(head.headers))
   const finish = (metered: Metered, metrics: unknown = null): Metered => ({
     ...metered,
     service_tier,
-    usage:
-      metered.usage ?? metricsUsage(metrics, asked_cache_write) ?? headerUsage(head.headers, family, asked_cache_write),
+    usage: metered.usage ?? metricsUsage(metrics, cache_write) ?? headerUsage(head.headers, family, cache_write),
   })
   if (family === 'claude' && head.status < 400) {
-    const message = { ...body, model: claudeName(id) }
-    return head.format === 'eventstream'
-      ? meterClaudeFrames(message, finish)
-      : ending(meterMessage(message, false), finish)
+    return head.format === 'eventstream' ? meterClaudeFrames(message, finish) : ending(meterWhole(message), finish)
   }
   if (head.format !== 'eventstream') {
     const meter = meterJson(head, (answer, metered) => {
       metered.complete = true
       metered.seen_output_bytes = bytesOfStrings(answer)
-      metered.usage = readUsage(answer, family, asked_cache_write)
+      metered.usage = readUsage(answer, family, cache_write)
     })
     return ending(meter, (metered) => (head.status < 400 ? finish(metered) : metered))
   }
@@ -64,7 +76,10 @@ export function chunkOf({ headers, body }: Frame): unknown {
 }
 
 /** Anthropic's own events say more than Bedrock's sum: how long caches live, who thought. */
-function meterClaudeFrames(message: JsonObject, finish: (metered: Metered, metrics: unknown) => Metered): Meter {
+function meterClaudeFrames(
+  message: Expected['message'],
+  finish: (metered: Metered, metrics: unknown) => Metered,
+): Meter {
   const events = readMessageEvents(message)
   let metrics: unknown = null
   const frames = meterFrames(

@@ -12,7 +12,7 @@ import {
 } from './answer.ts'
 import { answeredTier, dearestTier, tierOf } from './bedrock-tier.ts'
 import { askedCacheWrite } from './cache-ttl.ts'
-import type { AnswerHead, JsonObject, Meter, Metered, TokenUsage } from './dialect.ts'
+import type { AnswerHead, JsonObject, Meter, Metered, OpenMeter, TokenUsage } from './dialect.ts'
 import { createFrameReader, type Frame } from './eventstream.ts'
 
 /** Usage as Converse and Nova tell it: input without what the cache gave and took. */
@@ -58,11 +58,21 @@ export function usageOf(counts: Counts): TokenUsage | null {
   return isWhole(read) ? read : null
 }
 
-export function meterConverse(body: JsonObject, head: AnswerHead): Meter {
-  const asked_cache_write = askedCacheWrite(body, 'cachePoint')
-  const tier = dearestTier(...tierOf(body))
+/** What of an answer to Converse the request tells. */
+interface Expected {
+  cache_write: '5m' | '1h'
+  /** The dearest that may answer. */
+  tier: string | null
+}
+
+export function meterConverse(body: JsonObject): OpenMeter {
+  const expected = { cache_write: askedCacheWrite(body, 'cachePoint'), tier: dearestTier(...tierOf(body)) }
+  return (head) => meterExpected(expected, head)
+}
+
+function meterExpected({ cache_write, tier }: Expected, head: AnswerHead): Meter {
   const readEnd = (answer: JsonObject, metered: Metered) => {
-    metered.usage = readConverseUsage(answer.usage, asked_cache_write)
+    metered.usage = readConverseUsage(answer.usage, cache_write)
     metered.service_tier = answeredTier(tier, ...tierOf(answer))
   }
   if (head.format !== 'eventstream') {

@@ -60,13 +60,13 @@ const invoke: Pick<Operation, 'method' | 'assumes_json' | 'kept_whole' | 'edits'
   assumes_json: true,
   kept_whole: true,
   edits: (asked, granted_output_tokens) => editInvoke(asked.body, granted_output_tokens, modelOf(asked)),
-  meter: (asked, head) => meterInvoke(asked, head, modelOf(asked)),
+  meter: (asked) => meterInvoke(asked, modelOf(asked)),
 }
 const converse: Pick<Operation, 'method' | 'kept_whole' | 'edits' | 'meter'> = {
   method: 'POST',
   kept_whole: true,
   edits: ({ body }, granted_output_tokens) => editConverse(body, granted_output_tokens),
-  meter: ({ body }, head) => meterConverse(body, head),
+  meter: ({ body }) => meterConverse(body),
 }
 
 const operations: Operation[] = [

@@ -114,6 +114,9 @@ export interface AnswerHead {
   headers: Headers
 }
 
+/** A meter for the answer that begins so. */
+export type OpenMeter = (head: AnswerHead) => Meter
+
 /** Reads usage from an answer as it goes past. Must never throw: what it cannot read is unknown usage. */
 export interface Meter {
   push(bytes: Uint8Array): void
@@ -152,8 +155,8 @@ export interface Operation {
   edits?: (asked: Asked, granted_output_tokens: number | null) => Edit[]
   /** What must be taken out of the client's stream: a chunk that only Tollgate asked for, half a frame. Null: half events. */
   filter?: (asked: Asked) => StreamFilter | null
-  /** A meter for one answer. */
-  meter(asked: Asked, head: AnswerHead): Meter
+  /** How the answer will be metered: of the body, which is let go of meanwhile, it keeps what that takes and no more. */
+  meter(asked: Asked): OpenMeter
   /** As the dialect's, where this operation's streams speak of errors in another way. */
   streamError?: Dialect['streamError']
   /** Statuses of errors that are billed all the same: they are not to be tried again. */
@@ -194,7 +197,7 @@ export interface Dialect {
    * The provider's own error event, for a stream that ends badly after it has begun. The last event may have been cut
    * inside: what follows must not become a part of it. `asked` tells which kind of stream it is where there are several.
    */
-  streamError(error: GatewayError, request_id: string, asked?: Asked): Uint8Array
+  streamError(error: GatewayError, request_id: string, asked?: Pick<Asked, 'query'>): Uint8Array
   /** Default output bound of a model where the client sets none; null where the API demands one or none is known. */
   maxOutputTokens(model: string): number | null
 }

@@ -11,7 +11,7 @@ import {
   tokenCount,
   UNREAD,
 } from './answer.ts'
-import type { AnswerHead, Asked, JsonObject, Meter, Metered, TokenUsage } from './dialect.ts'
+import type { Asked, JsonObject, Meter, Metered, OpenMeter, TokenUsage } from './dialect.ts'
 import { fieldsOf, messageAt, startReading } from './gemini-fields.ts'
 import { createArrayReader } from './gemini-frames.ts'
 import { askedTier } from './gemini-generate.ts'
@@ -26,10 +26,27 @@ const TIER_HEADER = 'x-gemini-service-tier'
 /** Gemini 3 and later bill each search, older ones a prompt that was grounded. */
 const BILLED_BY_PROMPT = /^gemini-[12]\./
 
-export function meterGenerate(asked: Asked, { format, headers }: AnswerHead, stream: boolean): Meter {
-  const answer = readAnswer(asked, headers)
-  if (format === 'sse') return meterEvents(answer)
-  return stream ? meterArray(answer) : meterJson(answer)
+/** What of an answer the request tells. */
+interface Expected {
+  model: string
+  candidates: number
+  /** The tier that was asked for. */
+  service_tier: string | null
+}
+
+export function meterGenerate({ body, params }: Asked, stream: boolean): OpenMeter {
+  const fields = fieldsOf(body, '', startReading())
+  const { candidateCount } = messageAt(fields.generationConfig, '', startReading())
+  const expected = {
+    model: modelInPath(params),
+    candidates: typeof candidateCount === 'number' ? candidateCount : 1,
+    service_tier: askedTier(fields.serviceTier),
+  }
+  return ({ format, headers }) => {
+    const answer = readAnswer(expected, headers)
+    if (format === 'sse') return meterEvents(answer)
+    return stream ? meterArray(answer) : meterJson(answer)
+  }
 }
 
 /** Null where a number is missing or is no count. Cached tokens are inside the prompt's, tool results beside them. */
@@ -72,16 +89,12 @@ interface Answer {
 }
 
 /** A whole answer, or the sum of a stream's chunks: each says what was used up to it, the last one all. */
-function readAnswer({ body, params }: Asked, headers: Headers): Answer {
-  const model = modelInPath(params)
-  const fields = fieldsOf(body, '', startReading())
-  const { candidateCount } = messageAt(fields.generationConfig, '', startReading())
-  const candidates = typeof candidateCount === 'number' ? candidateCount : 1
+function readAnswer({ model, candidates, service_tier }: Expected, headers: Headers): Answer {
   const metered: Metered = {
     ...UNREAD,
     may_hide_output: !THINKS_NEVER.test(model),
     // Priority is served as standard where it has no room. An answer that names no tier was served at the one asked for.
-    service_tier: answeredTier({ serviceTier: headers.get(TIER_HEADER) }) ?? askedTier(fields.serviceTier),
+    service_tier: answeredTier({ serviceTier: headers.get(TIER_HEADER) }) ?? service_tier,
   }
   const finished = new Set<unknown>()
   const queries = new Set<unknown>()

@@ -19,7 +19,7 @@ const generateContent: Operation = {
   path: pathOf('generateContent'),
   readBound: (asked) => readGenerateBound(asked, false),
   edits: ({ body }, granted_output_tokens) => editGenerate(body, granted_output_tokens),
-  meter: (asked, head) => meterGenerate(asked, head, false),
+  meter: (asked) => meterGenerate(asked, false),
 }
 
 /** Events with `?alt=sse`, else a JSON array that grows. */
@@ -29,7 +29,7 @@ const streamGenerateContent: Operation = {
   path: pathOf('streamGenerateContent'),
   readBound: (asked) => readGenerateBound(asked, true),
   filter: ({ query }) => (asksForEvents(query) ? null : passWholeObjects()),
-  meter: (asked, head) => meterGenerate(asked, head, true),
+  meter: (asked) => meterGenerate(asked, true),
   streams: true,
 }
 
@@ -38,7 +38,7 @@ const embedContent: Operation = {
   method: 'POST',
   path: pathOf('embedContent'),
   readBound: readEmbedBound,
-  meter: meterEmbed,
+  meter: () => meterEmbed,
 }
 
 const batchEmbedContents: Operation = {
@@ -92,7 +92,7 @@ export const gemini: Dialect = {
  * The SDK throws on an event with an error. To readers of an array it is one more object, after the last whole one; where
  * there was none before it, or `asked` is not said, the array cannot be parsed, which no client overlooks.
  */
-function streamError(error: GatewayError, _request_id: string, asked?: Asked): Uint8Array {
+function streamError(error: GatewayError, _request_id: string, asked?: Pick<Asked, 'query'>): Uint8Array {
   const wire = googleError(error)
   if (asked === undefined || asksForEvents(asked.query)) return sseError(wire)
   return new TextEncoder().encode(`\n,\n${JSON.stringify(wire)}\n]`)

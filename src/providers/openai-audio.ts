@@ -32,7 +32,7 @@ export const audioOperations: Operation[] = [
     path: '/v1/audio/transcriptions',
     takes: 'form',
     readBound: ({ body }) => readTranscriptBound(body, TRANSCRIPTION_FIELDS),
-    meter: (_, head) => meterTranscript(head),
+    meter: () => meterTranscript,
   },
   {
     name: 'audio_translations',
@@ -40,14 +40,17 @@ export const audioOperations: Operation[] = [
     path: '/v1/audio/translations',
     takes: 'form',
     readBound: ({ body }) => readTranscriptBound(body, TRANSLATION_FIELDS),
-    meter: (_, head) => meterTranscript(head),
+    meter: () => meterTranscript,
   },
   {
     name: 'audio_speech',
     method: 'POST',
     path: '/v1/audio/speech',
     readBound: ({ body, bytes }) => readSpeechBound(body, bytes),
-    meter: ({ body }, head) => meterSpeech(charactersOf(body), head),
+    meter({ body }) {
+      const characters = charactersOf(body)
+      return (head) => meterSpeech(characters, head)
+    },
   },
 ]
 

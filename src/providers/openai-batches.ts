@@ -35,12 +35,12 @@ export const batchOperations: Operation[] = [
       output: { max_tokens: null, min_tokens: 1, choices: 1 },
       service_tier: 'batch',
     }),
-    meter: () => meterBatch(true),
+    meter: () => () => meterBatch(true),
     continues_for_ms: BATCH_HELD_MS,
   },
   refused('batches_list', '/v1/batches', `Batches cannot be listed through Tollgate. ${OTHERS}`),
-  { ...unmetered('batches_get', '/v1/batches/:id'), meter: () => meterBatch(false) },
-  { ...unmetered('batches_cancel', '/v1/batches/:id/cancel', 'POST'), meter: () => meterBatch(false) },
+  { ...unmetered('batches_get', '/v1/batches/:id'), meter: () => () => meterBatch(false) },
+  { ...unmetered('batches_cancel', '/v1/batches/:id/cancel', 'POST'), meter: () => () => meterBatch(false) },
 ]
 
 function meterBatch(created: boolean): Meter {

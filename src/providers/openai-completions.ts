@@ -25,10 +25,10 @@ export const completions: Operation = {
   readBound: ({ body, bytes }) => readCompletionsBound(body, bytes),
   edits: ({ body }, granted) => [...askForUsage(body), ...editBound(body, 'max_tokens', granted)],
   filter: ({ body }) => (dropsUsageChunk(body) ? createUsageChunkFilter() : null),
-  meter: ({ body }, { format }) => {
+  meter({ body }) {
     const { n, best_of, prompts } = readCounts(body)
     // What lost among `best_of` is billed and never seen.
-    return meterChat(body, format === 'sse', { choices: n * prompts, may_hide_output: best_of > n })
+    return meterChat(body, n * prompts, best_of > n)
   },
 }
 

@@ -26,7 +26,7 @@ export const embeddings: Operation = {
   method: 'POST',
   path: '/v1/embeddings',
   readBound: ({ body, bytes }) => readEmbeddingsBound(body, bytes),
-  meter: () => meterAnswer(readEmbeddings),
+  meter: () => () => meterAnswer(readEmbeddings),
 }
 
 export const moderations = unmetered('moderations', '/v1/moderations', 'POST')

@@ -3,7 +3,7 @@
 
 import { type GatewayError, isRefusal } from '../errors.ts'
 import { PLAIN_BOUND } from './answer.ts'
-import type { Bound, JsonObject, Operation } from './dialect.ts'
+import type { Asked, Bound, JsonObject, OpenMeter, Operation } from './dialect.ts'
 import { invalidField, readBoolean, readModel, readPositiveInteger, unknownField } from './fields.ts'
 import { countFiles, readFormBoolean, readFormCount, readText, tokensOfForm, unknownFormField } from './openai-form.ts'
 import { meterImages } from './openai-images-meter.ts'
@@ -65,7 +65,7 @@ export const imageOperations: Operation[] = [
     method: 'POST',
     path: '/v1/images/generations',
     readBound: ({ body, bytes }) => readGenerationBound(body, bytes),
-    meter: ({ body }, head) => meterImages(askedOf(body), head),
+    meter,
   },
   {
     name: 'images_edits',
@@ -73,7 +73,7 @@ export const imageOperations: Operation[] = [
     path: '/v1/images/edits',
     takes: 'form',
     readBound: ({ body }) => readFormBound(body, EDIT_FIELDS),
-    meter: ({ body }, head) => meterImages(askedOf(body), head),
+    meter,
   },
   {
     name: 'images_variations',
@@ -81,12 +81,15 @@ export const imageOperations: Operation[] = [
     path: '/v1/images/variations',
     takes: 'form',
     readBound: ({ body }) => readFormBound(body, VARIATION_FIELDS),
-    meter: ({ body }, head) => meterImages(askedOf(body), head),
+    meter,
   },
 ]
 
 /** Of a body or form whose fields were found to be right. */
-const askedOf = ({ model, n }: JsonObject) => ({ by_image: isByImage(String(model)), n: Number(n || 1) })
+function meter({ body: { model, n } }: Asked): OpenMeter {
+  const asked = { by_image: isByImage(String(model)), n: Number(n || 1) }
+  return (head) => meterImages(asked, head)
+}
 
 const isByImage = (model: string) => /^dall-e-/.test(model)
 

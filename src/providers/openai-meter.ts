@@ -11,7 +11,7 @@ import {
   tokenCount,
   UNREAD,
 } from './answer.ts'
-import type { JsonObject, Meter, Metered, TokenUsage } from './dialect.ts'
+import type { JsonObject, Meter, Metered, OpenMeter, TokenUsage } from './dialect.ts'
 import { readEvents } from './openai-events.ts'
 import { recognizeRepeats } from './repeated-events.ts'
 import { namedOpenAITier, untoldOpenAITier } from './service-tiers.ts'
@@ -20,21 +20,32 @@ import { namedOpenAITier, untoldOpenAITier } from './service-tiers.ts'
 export const VISIBLE_OUTPUT = /^gpt-(3\.5|4)(?!.*(audio|realtime|search))/
 
 /** What an answer is expected to hold. */
-export interface Expected {
+interface Expected {
   choices: number
   /** True where more is billed than is in the answer. */
   may_hide_output: boolean
+  /** Of an answer that names none. */
+  service_tier: string | null
 }
 
-/** Of chat completions, and of legacy ones, whose choices have a `text` in place of a `delta`. */
-export function meterChat(body: JsonObject, stream: boolean, expected: Expected = expectedOf(body)): Meter {
-  return stream ? meterStream(body, expected) : meterJson(body, expected)
+/**
+ * Of chat completions, and of legacy ones, whose choices have a `text` in place of a `delta`.
+ *
+ * @param hides_more true where more is billed than is in the answer, whatever the model.
+ */
+export function meterChat(
+  body: JsonObject,
+  choices: number = typeof body.n === 'number' ? body.n : 1,
+  hides_more: boolean = isObject(body.audio),
+): OpenMeter {
+  const expected: Expected = {
+    choices,
+    may_hide_output: hides_more || typeof body.model !== 'string' || !VISIBLE_OUTPUT.test(body.model),
+    // It was served at the standard tier, unless the client asked for a dearer one.
+    service_tier: untoldOpenAITier(body),
+  }
+  return ({ format }) => (format === 'sse' ? meterStream(expected) : meterJson(expected))
 }
-
-const expectedOf = ({ n, audio }: JsonObject): Expected => ({
-  choices: typeof n === 'number' ? n : 1,
-  may_hide_output: isObject(audio),
-})
 
 /** Null where a number is missing or is no count. Cached, cache-written and audio tokens are inside the totals. */
 export function readChatUsage(usage: unknown): TokenUsage | null {
@@ -57,18 +68,11 @@ export function readChatUsage(usage: unknown): TokenUsage | null {
   return isWhole(read) && read.cached_input_tokens + read.cache_write_5m_tokens <= input_tokens ? read : null
 }
 
-function blank(body: JsonObject, { may_hide_output }: Expected): Metered {
-  return {
-    ...UNREAD,
-    may_hide_output: may_hide_output || typeof body.model !== 'string' || !VISIBLE_OUTPUT.test(body.model),
-    // An answer that names no tier was served at the standard one, unless the client asked for a dearer one.
-    service_tier: untoldOpenAITier(body),
-  }
-}
+const blank = ({ may_hide_output, service_tier }: Expected): Metered => ({ ...UNREAD, may_hide_output, service_tier })
 
-function meterJson(body: JsonObject, expected: Expected): Meter {
+function meterJson(expected: Expected): Meter {
   return meterAnswer((answer) => {
-    const metered = blank(body, expected)
+    const metered = blank(expected)
     readCommon(answer, metered)
     metered.complete = metered.error_class === null && Array.isArray(answer.choices)
     metered.usage = readChatUsage(answer.usage)
@@ -83,8 +87,8 @@ function readCommon(chunk: JsonObject, metered: Metered): void {
   if (chunk.error !== undefined && chunk.error !== null) metered.error_class ??= errorClass(chunk.error)
 }
 
-function meterStream(body: JsonObject, expected: Expected): Meter {
-  const metered = blank(body, expected)
+function meterStream(expected: Expected): Meter {
+  const metered = blank(expected)
   const finished = new Set<unknown>()
   const repeats = recognizeRepeats()
   let usage: TokenUsage | null = null

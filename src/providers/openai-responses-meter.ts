@@ -13,7 +13,7 @@ import {
   tokenCount,
   UNREAD,
 } from './answer.ts'
-import type { Concluded, JsonObject, Meter, Metered, TokenUsage } from './dialect.ts'
+import type { Concluded, JsonObject, Meter, Metered, OpenMeter, TokenUsage } from './dialect.ts'
 import { textOrNone } from './fields.ts'
 import { readEvents } from './openai-events.ts'
 import { shortenStrings } from './openai-long-strings.ts'
@@ -38,22 +38,39 @@ interface Read {
   shortened: boolean
 }
 
+/** What the answer to `POST /v1/responses` is expected to be. */
+interface Expected {
+  /** True where more is billed than is in the answer. */
+  may_hide_output: boolean
+  background: boolean
+  /** Of an answer that names none. */
+  service_tier: string | null
+}
+
 /** Of `POST /v1/responses`. */
-export function meterResponse(body: JsonObject, stream: boolean): Meter {
+export function meterResponse(body: JsonObject): OpenMeter {
   const hosted = Array.isArray(body.tools) && body.tools.some(isHosted)
-  const hides = hosted || typeof body.model !== 'string' || !VISIBLE_OUTPUT.test(body.model)
+  const expected: Expected = {
+    may_hide_output: hosted || typeof body.model !== 'string' || !VISIBLE_OUTPUT.test(body.model),
+    background: body.background === true,
+    service_tier: untoldOpenAITier(body),
+  }
+  return ({ format }) => meterMade(expected, format === 'sse')
+}
+
+function meterMade(expected: Expected, stream: boolean): Meter {
   return meterWith(stream, (read) => {
     const response = read.response ?? {}
     const isOver = TERMINAL.has(response.status)
-    const goesOn = GOES_ON.has(response.status) && (body.background === true || response.background === true)
+    const goesOn = GOES_ON.has(response.status) && (expected.background || response.background === true)
     const error = read.error ?? response.error ?? null
     const metered: Metered = {
       ...UNREAD,
-      may_hide_output: hides || read.shortened,
+      may_hide_output: expected.may_hide_output || read.shortened,
       usage: isOver ? readResponsesUsage(response) : null,
       seen_output_bytes: isOver ? bytesOfStrings(response.output) : read.delta_bytes,
       response_model: stringOrNull(response.model),
-      service_tier: namedOpenAITier(response) ?? untoldOpenAITier(body),
+      service_tier: namedOpenAITier(response) ?? expected.service_tier,
       error_class: error === null ? null : errorClass(error),
       continues_as: goesOn ? stringOrNull(response.id) : null,
     }

@@ -47,15 +47,24 @@ export const responseOperations: Operation[] = [
     path: '/v1/responses',
     readBound: ({ body, bytes }) => readResponsesBound(body, bytes),
     edits: ({ body }, granted_output_tokens) => editResponses(body, granted_output_tokens),
-    meter: ({ body }, { format }) => meterResponse(body, format === 'sse'),
+    meter: ({ body }) => meterResponse(body),
     continues_for_ms: BACKGROUND_HELD_MS,
   },
   unmetered('responses_input_tokens', '/v1/responses/input_tokens', 'POST'),
-  { ...unmetered('responses_get', '/v1/responses/:id'), meter: (_, { format }) => meterStored(format === 'sse') },
-  { ...unmetered('responses_cancel', '/v1/responses/:id/cancel', 'POST'), meter: () => meterStored(false) },
+  {
+    ...unmetered('responses_get', '/v1/responses/:id'),
+    meter:
+      () =>
+      ({ format }) =>
+        meterStored(format === 'sse'),
+  },
+  { ...unmetered('responses_cancel', '/v1/responses/:id/cancel', 'POST'), meter: () => () => meterStored(false) },
   {
     ...unmetered('responses_delete', '/v1/responses/:id', 'DELETE'),
-    meter: ({ params }) => meterDeleted(params.id ?? ''),
+    meter:
+      ({ params: { id = '' } }) =>
+      () =>
+        meterDeleted(id),
   },
   unmetered('responses_input_items', '/v1/responses/:id/input_items'),
 ]

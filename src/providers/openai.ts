@@ -22,7 +22,7 @@ const chatCompletions: Operation = {
   readBound: ({ body, bytes }) => readChatBound(body, bytes),
   edits: ({ body }, granted_output_tokens) => editChat(body, granted_output_tokens),
   filter: ({ body }) => (dropsUsageChunk(body) ? createUsageChunkFilter() : null),
-  meter: ({ body }, { format }) => meterChat(body, format === 'sse'),
+  meter: ({ body }) => meterChat(body),
 }
 
 const realtime = refused(

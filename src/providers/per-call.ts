@@ -130,7 +130,7 @@ export function perCallOperation(
       if (isRefusal(model)) return model
       return { ...PLAIN_BOUND, model, stream: false, input_tokens: 0, output: null }
     },
-    meter: (_asked, head) => meterCall(head),
+    meter: () => meterCall,
   }
 }
 

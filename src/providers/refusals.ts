@@ -56,5 +56,5 @@ export function refused(name: string, path: string, message: string): Operation 
 /** An operation that uses no tokens and costs nothing; it counts as a request. */
 export function unmetered(name: string, path: string, method: Operation['method'] = 'GET'): Operation {
   const metered: Metered = { ...UNREAD, complete: true, may_hide_output: false }
-  return { name, method, path, readBound: null, meter: () => ({ push() {}, end: () => metered }) }
+  return { name, method, path, readBound: null, meter: () => () => ({ push() {}, end: () => metered }) }
 }

@@ -13,6 +13,8 @@ export interface MemorySample {
   sent: number
   /** Live objects after a full collection. */
   heap_mb: number
+  /** Bytes outside of it that live objects hold. */
+  buffers_mb: number
   /** Of the process; 0 where there is no /proc. */
   rss_mb: number
 }
@@ -32,8 +34,9 @@ export async function sampleMemory(inspector: URL, sent: number): Promise<Memory
     // What finalizers let go is only collected by the next one.
     await ask(socket, 1, 'HeapProfiler.collectGarbage')
     await ask(socket, 2, 'HeapProfiler.collectGarbage')
-    const { usedSize } = await ask(socket, 3, 'Runtime.getHeapUsage')
-    return { sent, heap_mb: Number(usedSize) / 1e6, rss_mb: rssMb() }
+    const { usedSize, backingStorageSize } = await ask(socket, 3, 'Runtime.getHeapUsage')
+    const buffers_mb = Number(backingStorageSize) / 1e6
+    return { sent, heap_mb: Number(usedSize) / 1e6, buffers_mb, rss_mb: rssMb() }
   } finally {
     socket.close()
   }

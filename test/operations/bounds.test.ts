@@ -258,7 +258,7 @@ function billed(operation: Operation, asked: Asked, script: Script, provider: st
     ({ name }) => name === 'message_batches_results',
   )
   const read = operation.name === 'message_batches_create' ? (results ?? operation) : operation
-  const meter = read.meter(asked, headOf(script))
+  const meter = read.meter(asked)(headOf(script))
   for (const step of script.steps) {
     if (step instanceof Uint8Array) meter.push(step)
     else if (typeof step === 'string') meter.push(new TextEncoder().encode(step))

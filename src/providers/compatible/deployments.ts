@@ -37,7 +37,7 @@ export function atDatedPath(operation: Operation, version: string): Operation {
       return asked.body.model === model ? others : [{ field: 'model', value: model }, ...others]
     },
     filter: (asked) => filter?.(withModel(asked)) ?? null,
-    meter: (asked, head) => meter(withModel(asked), head),
+    meter: (asked) => meter(withModel(asked)),
   }
 }
 

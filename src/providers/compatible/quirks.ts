@@ -44,9 +44,10 @@ export function withQuirks(operation: Operation, quirks: Quirks): Operation {
       const asksForUsage = edits?.(asked, null).some(({ field }) => field === 'stream_options')
       return quirks.no_stream_options && asksForUsage ? null : (filter?.(asked) ?? null)
     },
-    meter(asked, head) {
-      const withUsage = withUsageQuirks(meter(asked, head), head, quirks, asksForOneHour(asked.body, quirks))
-      return withBilledErrors(withUsage, head, quirks)
+    meter(asked) {
+      const open = meter(asked)
+      const one_hour = asksForOneHour(asked.body, quirks)
+      return (head) => withBilledErrors(withUsageQuirks(open(head), head, quirks, one_hour), head, quirks)
     },
   }
 }

@@ -12,7 +12,7 @@ import {
 } from '../../../src/gateway/answer.ts'
 import { openClientBody } from '../../../src/gateway/client-body.ts'
 import { watchSilence } from '../../../src/gateway/silence.ts'
-import { fetchAnswer } from '../../../src/gateway/upstream-answer.ts'
+import { sendUpstream } from '../../../src/gateway/upstream-answer.ts'
 import { UNREAD } from '../../../src/providers/answer.ts'
 import { providerSchema } from '../../../src/providers/compatible/provider.ts'
 import { withUsageQuirks } from '../../../src/providers/compatible/usage.ts'
@@ -138,7 +138,7 @@ test('a compatible provider’s stream without [DONE] waits, too, with what come
   const head = { status: 200, headers: new Headers(), format: 'sse' } as const
   const record = Promise.withResolvers<boolean>()
   const { body: answer } = pumped([text, stop, usage], {
-    meter: withUsageQuirks(meterChat(body, true), head, quirks, false),
+    meter: withUsageQuirks(meterChat(body)(head), head, quirks, false),
     filter: createUsageChunkFilter(),
     settle: () => record.promise,
   })
@@ -348,13 +348,10 @@ test('a provider that takes a call, drops it and is too busy to be asked may hav
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1/chat/completions`
-  const silence = watchSilence({ first_byte_ms: 60_000, idle_ms: 60_000 })
   const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined)
-  const answered = await fetchAnswer(
-    { url, init: { method: 'POST', body: '{}' } },
-    new AbortController().signal,
-    silence,
-  )
+  const limits = { first_byte_ms: 60_000, idle_ms: 60_000 }
+  const { answering, silence } = sendUpstream({ url, init: { method: 'POST', body: '{}' } }, limits)
+  const answered = await answering
   silence.stop()
   warn.mockRestore()
   server.closeAllConnections()

@@ -76,13 +76,16 @@ function send(isRecorded: boolean): Promise<Response> {
   const usage = { ...NO_USAGE, input_tokens: 3 }
   const operation: Operation = {
     ...(openai.operations.find(({ name }) => name === 'embeddings') ?? expect.unreachable()),
-    meter: () => ({ push: () => undefined, end: () => ({ ...UNREAD, complete: true, may_hide_output: false, usage }) }),
+    meter: () => () => ({
+      push: () => undefined,
+      end: () => ({ ...UNREAD, complete: true, may_hide_output: false, usage }),
+    }),
   }
   const app = new Hono<GatewayEnv>()
   app.use(async (c, next) => {
     c.set('request_id', 'request-1')
     c.set('caller', { brings_own_key: false } as GatewayEnv['Variables']['caller'])
-    c.set('call', CALL)
+    c.set('call', { ...CALL })
     c.set('hold', hold)
     await next()
   })

@@ -87,7 +87,7 @@ describe('the bound of a batch', () => {
 })
 
 const meterOf = (name: string, text: string, ...chunks: number[]): Metered => {
-  const meter = operation(name).meter(askedWith({}, { params: { id: 'msgbatch_1' } }), headOf('json'))
+  const meter = operation(name).meter(askedWith({}, { params: { id: 'msgbatch_1' } }))(headOf('json'))
   const bytes = new TextEncoder().encode(text)
   let from = 0
   for (const to of [...chunks, bytes.length]) {
@@ -168,7 +168,7 @@ describe('the results of a batch', () => {
     expect(meterOf('results', '').concluded).toEqual([])
     expect(meterOf('results', FILE.slice(0, 300))).toMatchObject({ complete: false, concluded: [] })
     const head = headOf('other', { 'content-length': '100000' })
-    const meter = operation('results').meter(askedWith({}, { params: { id: 'a' } }), head)
+    const meter = operation('results').meter(askedWith({}, { params: { id: 'a' } }))(head)
     meter.push(new TextEncoder().encode(FILE))
     expect(meter.end()).toMatchObject({ complete: false, concluded: [] })
   })

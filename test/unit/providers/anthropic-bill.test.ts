@@ -30,7 +30,7 @@ function billAndBound(dialect: Dialect, name: string, asked: Asked, answer: Scri
     default_max_output_tokens: null,
     model_max_output_tokens: dialect.maxOutputTokens(bound.model),
   })
-  const meter = operation.meter(asked, headOf('json', answer.headers))
+  const meter = operation.meter(asked)(headOf('json', answer.headers))
   meter.push(Buffer.from(String(answer.steps[0])))
   const { usage, service_tier } = meter.end()
   if (!usage) throw new Error('no usage')

@@ -74,7 +74,7 @@ describe('a stream', () => {
       [invoke, CLAUDE, chunksOf('bedrock-claude')],
       [invoke, LLAMA, chunksOf('bedrock-llama')],
     ] as const) {
-      const meter = operation.meter(askedOf(model, {}), headOf('eventstream'))
+      const meter = operation.meter(askedOf(model, {}))(headOf('eventstream'))
       const finished = frames.map((frame) => {
         meter.push(frame)
         return meter.finished

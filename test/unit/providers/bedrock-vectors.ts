@@ -42,7 +42,7 @@ export const askedOf = (model: string, body: JsonObject, more: Partial<Asked> = 
   askedWith(body, { params: { model }, ...more })
 
 export function meterOnce(operation: Operation, asked: Asked, head: AnswerHead, ...chunks: Uint8Array[]): Metered {
-  const meter = operation.meter(asked, head)
+  const meter = operation.meter(asked)(head)
   for (const chunk of chunks) meter.push(chunk)
   return meter.end()
 }

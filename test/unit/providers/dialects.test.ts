@@ -329,7 +329,7 @@ describe.each([
     )
     for (const operation of dialect.operations.filter(({ readBound }) => readBound === null)) {
       expect(operation.edits).toBeUndefined()
-      expect(operation.meter(askedWith({}), headOf('json')).end()).toMatchObject({ usage: null, complete: true })
+      expect(operation.meter(askedWith({}))(headOf('json')).end()).toMatchObject({ usage: null, complete: true })
     }
   })
 
@@ -350,7 +350,7 @@ describe.each([
     for (const operation of dialect.operations) {
       for (const format of ['json', 'sse', 'eventstream', 'other'] as const) {
         for (const bytes of ODD_ANSWERS) {
-          const meter = operation.meter(askedWith({}), headOf(format))
+          const meter = operation.meter(askedWith({}))(headOf(format))
           meter.push(bytes)
           const { usage } = meter.end()
           expect(usage?.input_tokens ?? 0, operation.name).toBe(0)

@@ -23,7 +23,7 @@ const bytesOf = (chunk: Uint8Array | string) => (typeof chunk === 'string' ? new
 
 function metered(format: Format, how: How, ...chunks: (Uint8Array | string)[]) {
   const { model = MODEL, body = {}, of = stream, headers = {} } = how
-  const meter = of.meter(askedWith(body, { params: { model: `${model}:verb` } }), headOf(format, headers))
+  const meter = of.meter(askedWith(body, { params: { model: `${model}:verb` } }))(headOf(format, headers))
   for (const chunk of chunks) meter.push(bytesOf(chunk))
   return meter.end()
 }
@@ -105,7 +105,7 @@ describe('a stream', () => {
   })
 
   test('whose every event says that it finished is charged the last usage, and is not finished before its end', () => {
-    const meter = stream.meter(askedWith({}, { params: { model: MODEL } }), headOf('sse'))
+    const meter = stream.meter(askedWith({}, { params: { model: MODEL } }))(headOf('sse'))
     const say = (candidatesTokenCount: number) =>
       meter.push(
         bytesOf(event({ candidates: [candidate('a', 'STOP')], usageMetadata: { ...USAGE, candidatesTokenCount } })),
@@ -118,7 +118,7 @@ describe('a stream', () => {
 
   test('of an array is finished once the array has closed, and not complete before', () => {
     const open = `[${JSON.stringify({ candidates: [candidate('a', 'STOP')], usageMetadata: USAGE })}`
-    const meter = stream.meter(askedWith({}, { params: { model: MODEL } }), headOf('json'))
+    const meter = stream.meter(askedWith({}, { params: { model: MODEL } }))(headOf('json'))
     meter.push(bytesOf(open))
     expect(meter.finished).toBe(false)
     meter.push(bytesOf(']'))

@@ -76,7 +76,7 @@ describe('a call', () => {
     [429, false],
     [500, false],
   ])('answered %i is one that is paid: %s', (status, isPaid) => {
-    const meter = operation('place_photo').meter(askedWith({}), { ...headOf('json'), status })
+    const meter = operation('place_photo').meter(askedWith({}))({ ...headOf('json'), status })
     meter.push(new Uint8Array([0]))
     expect(meter.end()).toMatchObject({ usage: isPaid ? NO_USAGE : null, complete: status < 400 })
   })

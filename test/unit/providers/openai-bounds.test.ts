@@ -48,7 +48,7 @@ function check(
   if (!bound || 'code' in bound) throw new Error(JSON.stringify(bound))
   const quoted = quote(bound, price, { default_max_output_tokens: null, model_max_output_tokens: 100_000 })
   const script = answerOpenAI('POST', one.path, 'Bearer sk-fake', sent.bytes, sent.content_type)
-  const meter = one.meter(asked, headOf(script))
+  const meter = one.meter(asked)(headOf(script))
   for (const step of script.steps) {
     if (step instanceof Uint8Array) meter.push(step)
     else if (typeof step === 'string') meter.push(new TextEncoder().encode(step))

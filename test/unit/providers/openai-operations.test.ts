@@ -331,7 +331,7 @@ describe('audio', () => {
   })
 
   test('a transcript as plain text tells nothing', () => {
-    const meter = operation('audio_transcriptions').meter(askedWith(FORM), headOf('other'))
+    const meter = operation('audio_transcriptions').meter(askedWith(FORM))(headOf('other'))
     meter.push(new TextEncoder().encode('Hello'))
     expect(meter.end()).toMatchObject({ usage: null, complete: true, may_hide_output: true })
   })
@@ -340,8 +340,12 @@ describe('audio', () => {
     const body = { model: 'tts-1-hd', input: 'Grüße', voice: 'alloy' }
     expect(bound('audio_speech', body)).toMatchObject({ units: 5, input_tokens: 0, unbounded: null })
     const speech = operation('audio_speech')
-    expect(speech.meter(askedWith(body), headOf('other')).end().usage).toEqual({ ...NO_USAGE, units: 5 })
-    expect(speech.meter(askedWith(body), { ...headOf('json'), status: 400 }).end().usage).toBeNull()
+    expect(speech.meter(askedWith(body))(headOf('other')).end().usage).toEqual({ ...NO_USAGE, units: 5 })
+    expect(
+      speech
+        .meter(askedWith(body))({ ...headOf('json'), status: 400 })
+        .end().usage,
+    ).toBeNull()
   })
 
   test('speech that is billed by tokens tells them in events alone', () => {
@@ -355,7 +359,7 @@ describe('audio', () => {
         may_hide_output: true,
       },
     ])
-    const meter = operation('audio_speech').meter(askedWith(body), headOf('other'))
+    const meter = operation('audio_speech').meter(askedWith(body))(headOf('other'))
     meter.push(new Uint8Array(3_200))
     expect(meter.end()).toMatchObject({ usage: null, seen_output_bytes: 100 })
   })

@@ -86,7 +86,7 @@ describe('a stream', () => {
   })
 
   test('is finished once its last event is there, and not before', () => {
-    const meter = responses.meter(askedWith(BODY), headOf('sse'))
+    const meter = responses.meter(askedWith(BODY))(headOf('sse'))
     meter.push(bytes.subarray(0, end))
     expect(meter.finished).toBe(false)
     meter.push(bytes.subarray(end))
@@ -207,7 +207,7 @@ describe('a JSON answer', () => {
 describe('later answers', () => {
   const asked = askedWith({}, { params: { id: 'resp_1' } })
   const later = (name: string, answer: unknown) => {
-    const meter = operation(name).meter(asked, headOf('json'))
+    const meter = operation(name).meter(asked)(headOf('json'))
     meter.push(new TextEncoder().encode(JSON.stringify(answer)))
     return meter.end()
   }
@@ -269,7 +269,7 @@ test('anything at all throws nothing and reports no usage that is no count', () 
   fc.assert(
     fc.property(fc.array(noise), fc.constantFrom('json', 'sse', 'other'), (chunks, format) => {
       for (const one of openai.operations) {
-        const meter = one.meter(askedWith({ model: 'm', input: 'x' }, { params: { id: 'x' } }), headOf(format))
+        const meter = one.meter(askedWith({ model: 'm', input: 'x' }, { params: { id: 'x' } }))(headOf(format))
         for (const chunk of chunks) meter.push(chunk)
         const { usage } = meter.end()
         if (usage) expect(Object.values(usage).every((count) => Number.isSafeInteger(count) && count >= 0)).toBe(true)

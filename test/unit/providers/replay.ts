@@ -27,7 +27,7 @@ export function meterOnce(
   stream: boolean,
   ...chunks: (Uint8Array | string)[]
 ): Metered {
-  const meter = operation.meter(askedWith(body), headOf(stream ? 'sse' : 'json'))
+  const meter = operation.meter(askedWith(body))(headOf(stream ? 'sse' : 'json'))
   for (const chunk of chunks) meter.push(typeof chunk === 'string' ? new TextEncoder().encode(chunk) : chunk)
   return meter.end()
 }

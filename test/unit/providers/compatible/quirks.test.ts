@@ -344,7 +344,7 @@ describe('usage, at every chunk boundary', () => {
 
   test('the gateway learns that a stream is over as early as from OpenAI', () => {
     const { meter } = chatOf('groq')
-    const reading = meter(askedWith(STREAM), { status: 200, format: 'sse', headers: new Headers() })
+    const reading = meter(askedWith(STREAM))({ status: 200, format: 'sse', headers: new Headers() })
     reading.push(bytes(event({ choices: choice('', 'stop') })))
     expect(reading.finished).toBe(false)
     reading.push(bytes(DONE))
