@@ -136,3 +136,20 @@ export function meterAnswer(read: (answer: JsonObject) => Metered): Meter {
     },
   }
 }
+
+/**
+ * The same meter with another end.
+ * @param push given where another reader is to see the bytes, too.
+ */
+export function changeEnd(meter: Meter, change: (metered: Metered) => Metered, push = meter.push): Meter {
+  return {
+    push,
+    get finished() {
+      return meter.finished ?? false
+    },
+    get may_be_over() {
+      return meter.may_be_over ?? false
+    },
+    end: () => change(meter.end()),
+  }
+}

@@ -1,7 +1,7 @@
 // Reads what an InvokeModel call used: in the words of its model's family, else in Bedrock's own. Pure; unreadable usage is
 // unknown usage.
 
-import { bytesOfStrings, isObject, parseJsonOrUndefined, tokenCount } from './answer.ts'
+import { bytesOfStrings, changeEnd, isObject, parseJsonOrUndefined, tokenCount } from './answer.ts'
 import { expectedOf, meterWhole, readMessageEvents } from './anthropic-meter.ts'
 import { meterFrames, meterJson, readConverseUsage, usageOf } from './bedrock-meter.ts'
 import { type BedrockModel, claudeName, type Family } from './bedrock-model.ts'
@@ -38,7 +38,7 @@ function meterExpected({ family, cache_write, tier, message }: Expected, head: A
     usage: metered.usage ?? metricsUsage(metrics, cache_write) ?? headerUsage(head.headers, family, cache_write),
   })
   if (family === 'claude' && head.status < 400) {
-    return head.format === 'eventstream' ? meterClaudeFrames(message, finish) : ending(meterWhole(message), finish)
+    return head.format === 'eventstream' ? meterClaudeFrames(message, finish) : changeEnd(meterWhole(message), finish)
   }
   if (head.format !== 'eventstream') {
     const meter = meterJson(head, (answer, metered) => {
@@ -46,7 +46,7 @@ function meterExpected({ family, cache_write, tier, message }: Expected, head: A
       metered.seen_output_bytes = bytesOfStrings(answer)
       metered.usage = readUsage(answer, family, cache_write)
     })
-    return ending(meter, (metered) => (head.status < 400 ? finish(metered) : metered))
+    return changeEnd(meter, (metered) => (head.status < 400 ? finish(metered) : metered))
   }
   let metrics: unknown = null
   const meter = meterFrames(
@@ -58,7 +58,7 @@ function meterExpected({ family, cache_write, tier, message }: Expected, head: A
     },
     () => metrics !== null,
   )
-  return ending(meter, (metered) => (metrics === null ? metered : finish(metered, metrics)))
+  return changeEnd(meter, (metered) => (metrics === null ? metered : finish(metered, metrics)))
 }
 
 /** The JSON inside a `chunk` frame; undefined where there is none. */
@@ -90,23 +90,10 @@ function meterClaudeFrames(
     },
     () => events.ended,
   )
-  return ending(frames, (framed) => {
+  return changeEnd(frames, (framed) => {
     const metered = { ...events.end(framed.complete), ...(framed.error_class && { error_class: framed.error_class }) }
     return events.ended ? finish(metered, metrics) : { ...metered, service_tier: null }
   })
-}
-
-function ending(meter: Meter, change: (metered: Metered) => Metered): Meter {
-  return {
-    push: meter.push,
-    get finished() {
-      return meter.finished ?? false
-    },
-    get may_be_over() {
-      return meter.may_be_over ?? false
-    },
-    end: () => change(meter.end()),
-  }
 }
 
 /** Null where the body does not say. */

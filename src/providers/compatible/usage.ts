@@ -1,7 +1,7 @@
 // Usage that a provider reports in a place of its own, read beside OpenAI's meter. Pure; must never throw.
 
-import { bufferAnswer, isObject, parseJsonOrUndefined } from '../answer.ts'
-import type { AnswerHead, Meter, TokenUsage } from '../dialect.ts'
+import { bufferAnswer, changeEnd, isObject, parseJsonOrUndefined } from '../answer.ts'
+import type { AnswerHead, Meter, Metered, TokenUsage } from '../dialect.ts'
 import { readChatUsage } from '../openai-meter.ts'
 import { createSseReader } from '../sse.ts'
 import type { Quirks } from './provider.ts'
@@ -9,27 +9,19 @@ import type { Quirks } from './provider.ts'
 /** @param one_hour true where cache writes are for an hour: the provider does not tell them apart. */
 export function withUsageQuirks(meter: Meter, { format }: AnswerHead, quirks: Quirks, one_hour: boolean): Meter {
   const reader = hasPlace(quirks) ? readUsage(format === 'sse', quirks) : null
-  return {
-    push(bytes) {
-      meter.push(bytes)
-      reader?.push(bytes)
-    },
-    get finished() {
-      return meter.finished === true
-    },
-    get may_be_over() {
-      return meter.may_be_over === true
-    },
-    end() {
-      const metered = meter.end()
-      const own = reader?.end() ?? null
-      // A sum so far is no usage: only what OpenAI's meter takes as final counts.
-      const isFinal = metered.usage !== null || metered.complete
-      const usage = isFinal && own !== null ? own : metered.usage
-      // A model here may reason in silence whatever its name: unread usage is the hold.
-      return { ...metered, may_hide_output: true, usage: usage && one_hour ? asOneHour(usage) : usage }
-    },
+  const push = (bytes: Uint8Array) => {
+    meter.push(bytes)
+    reader?.push(bytes)
   }
+  const change = (metered: Metered): Metered => {
+    const own = reader?.end() ?? null
+    // A sum so far is no usage: only what OpenAI's meter takes as final counts.
+    const isFinal = metered.usage !== null || metered.complete
+    const usage = isFinal && own !== null ? own : metered.usage
+    // A model here may reason in silence whatever its name: unread usage is the hold.
+    return { ...metered, may_hide_output: true, usage: usage && one_hour ? asOneHour(usage) : usage }
+  }
+  return changeEnd(meter, change, push)
 }
 
 const hasPlace = ({ usage_at, cached_tokens_at }: Quirks) => usage_at !== null || cached_tokens_at !== null
