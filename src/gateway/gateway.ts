@@ -74,7 +74,7 @@ function hintFor(method: string, path: string, { provider, operations }: Dialect
   return meant ? ` Did you mean /${provider}${meant.path}?` : ''
 }
 
-/** Which model has no price, which field nothing bounds, or what makes a small call large: that the call knows. */
+/** A refusal with what only the call knows: the model without a price, the field to blame, what counts as a window. */
 function inFull(error: GatewayError, call: Call, { edits }: Operation): GatewayError {
   const { asked, bound, quote, draft } = call
   const isUnknown = error.code === 'unpriced_model' || (error.code === 'unbounded_request' && !bound?.unbounded)

@@ -11,7 +11,7 @@ const MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 const MAX_NAME_LENGTH = 200
 
-/** Cloudflare's own words for an origin that took the request and then gave no answer it could pass on. */
+/** Cloudflare's own statuses for an origin that took the request and then gave no answer that could be passed on. */
 export const MAYBE_BILLED: ReadonlySet<number> = new Set([520, 524])
 
 /** Where dialects begin to fill in what they read. */

@@ -120,7 +120,7 @@ export type OpenMeter = (head: AnswerHead) => Meter
 /** Reads usage from an answer as it goes past. Must never throw: what it cannot read is unknown usage. */
 export interface Meter {
   push(bytes: Uint8Array): void
-  /** True once a stream has reached its own end: what `end` says will not change any more. Left out: never before it. */
+  /** True once a stream has reached its own end: what `end` says will not change any more. Left out: only `end` tells. */
   readonly finished?: boolean
   /** True where a stream may have told all, though its end is still to be marked, if it ever is. Left out: never. */
   readonly may_be_over?: boolean
@@ -153,7 +153,7 @@ export interface Operation {
   refuse?: (asked: Asked) => GatewayError | null
   /** The body's edits for metering (usage in streams) and for the granted output bound (null: leave it). */
   edits?: (asked: Asked, granted_output_tokens: number | null) => Edit[]
-  /** What must be taken out of the client's stream: a chunk that only Tollgate asked for, half a frame. Null: half events. */
+  /** Takes a chunk that only Tollgate asked for out of the client's stream, or keeps half a frame back. Null: half events. */
   filter?: (asked: Asked) => StreamFilter | null
   /** How the answer will be metered: of the body, which is let go of meanwhile, it keeps what that takes and no more. */
   meter(asked: Asked): OpenMeter

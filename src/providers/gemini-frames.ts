@@ -6,7 +6,7 @@ import type { StreamFilter } from './dialect.ts'
 import { MAX_FRAME_BYTES, passWholeFrames } from './whole-frames.ts'
 
 interface ArrayScan {
-  /** What is after the array's end belongs to it. `onEnd` is told where each object ends. */
+  /** As `Scan`; what is after the array's end belongs to it. `onEnd` is told where each object ends. */
   scan(chunk: Uint8Array, onEnd?: (at: number) => void): number
   /** True once the array has closed. */
   readonly closed: boolean

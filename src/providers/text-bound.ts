@@ -82,7 +82,7 @@ function layoutOf(value: unknown, key: string | null, depth: number): number {
   return indent + tags + (key === 'arguments' ? countSeparators(value) : 0)
 }
 
-/** Of what `tools[0].function` holds. */
+/** How deep a body's schemas begin: what `tools[0].function` holds. */
 const SCHEMA_DEPTH = 4
 
 /** Without a list of all that is found: a body may hold twenty million. */
