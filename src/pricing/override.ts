@@ -3,7 +3,7 @@
 
 import { modelKey } from './model-id.ts'
 import { nanoUsdOfUsd } from './money.ts'
-import { atPercent, type LongContext, type Price, type Rates } from './price.ts'
+import { atPercent, type Price, type Rates } from './price.ts'
 import { foundTokens, PLAIN_TRAITS, PROVIDERS, type Traits, tiersOf, uncachedTiersOf } from './traits.ts'
 
 /** Nano-dollars per million tokens. `input` and `output` are always set, the others where they differ from the usual. */
@@ -42,9 +42,7 @@ export function priceOfOverride({ id, provider, model, price }: Override): Price
   const givenSearch = price.web_search_nano_usd_per_thousand
   return {
     rates,
-    long_context: (price.long_context ?? []).map(
-      ({ above_input_tokens, rates }): LongContext => ({ above_input_tokens, rates: ratesOf(rates, traits) }),
-    ),
+    long_context: (price.long_context ?? []).map((beyond) => ({ ...beyond, rates: ratesOf(beyond.rates, traits) })),
     tier_percent: new Map([...tiersOf(traits, key), ...Object.entries(price.tier_percent ?? {})]),
     ...uncachedTiersOf(traits, key),
     web_search_nano_usd_per_million: givenSearch === undefined ? usualSearch : givenSearch * 1_000,
