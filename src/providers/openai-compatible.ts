@@ -24,7 +24,7 @@ export function openAICompatible(provider: CompatibleProvider): Dialect {
   const paths = [CHAT_PATH, ...provider.operations.flatMap((operation) => PATHS[operation])]
   const version = versionOf(provider)
   const operations = openai.operations
-    .filter(({ path, method }) => paths.includes(path) && (method === 'POST') === !path.startsWith('/v1/models'))
+    .filter(({ path }) => paths.includes(path))
     .map((operation) => withQuirks(operation, quirks))
   const dated = provider.deployments ? operations.filter(({ method }) => method === 'POST') : []
   return {
