@@ -23,8 +23,8 @@ import { TOOL_PREAMBLE_TOKENS, tokensOfBody, visit } from './text-bound.ts'
  */
 export const INLINE_IMAGE_TOKENS = 50_000
 
-/** OpenAI's own limit; keeps the product with a bound far below 2^53. */
-const MAX_CHOICES = 128
+/** OpenAI's own limit of `n` (that of `best_of` is 20); keeps the product with a bound far below 2^53. */
+export const MAX_CHOICES = 128
 
 /** Fields whose cost is known: in the bytes, or accounted for below. Spelling counts: some JSON parsers ignore case. */
 const KNOWN_FIELDS = new Set(

@@ -4,14 +4,11 @@ import { type GatewayError, isRefusal } from '../errors.ts'
 import { PLAIN_BOUND } from './answer.ts'
 import type { Bound, JsonObject, Operation } from './dialect.ts'
 import { editBound, readBoolean, readModel, readPositiveInteger, unknownField } from './fields.ts'
-import { askForUsage, dropsUsageChunk, readUsageFlag } from './openai-chat.ts'
+import { askForUsage, dropsUsageChunk, MAX_CHOICES, readUsageFlag } from './openai-chat.ts'
 import { countInputs, inSlices } from './openai-input.ts'
 import { meterChat } from './openai-meter.ts'
 import { tokensOfText } from './text-bound.ts'
 import { createUsageChunkFilter } from './usage-chunk-filter.ts'
-
-/** OpenAI's own limit for `n`; its limit for `best_of` is 20. */
-const MAX_CHOICES = 128
 
 const KNOWN_FIELDS = new Set(
   `best_of echo frequency_penalty logit_bias logprobs max_tokens model n presence_penalty prompt seed stop stream
