@@ -25,15 +25,12 @@ export function openAICompatible(provider: CompatibleProvider): Dialect {
   const version = versionOf(provider)
   const operations = openai.operations
     .filter(({ path }) => paths.includes(path))
-    .map((operation) => withQuirks(operation, quirks))
+    .map((operation) => withQuirks({ ...operation, path: version + operation.path.slice('/v1'.length) }, quirks))
   const dated = provider.deployments ? operations.filter(({ method }) => method === 'POST') : []
   return {
     ...openai,
     provider: name,
-    operations: [
-      ...operations.map((operation) => ({ ...operation, path: version + operation.path.slice('/v1'.length) })),
-      ...dated.map((operation) => atDatedPath(operation, version)),
-    ],
+    operations: [...operations, ...dated.map((operation) => atDatedPath(operation, version))],
     // Groq's SDK and Azure's URLs: `/groq/openai/v1/chat/completions`.
     optional_prefix: '/openai',
     request_id_header: provider.request_id_header,

@@ -10,25 +10,19 @@ import type { Asked, Operation } from '../dialect.ts'
 /** The name of a deployment. */
 const DEPLOYMENT = ':deployment{[\\w.-]+}'
 
-/** What the paths of operations begin with in OpenAI's own table. */
-const VERSION = '/v1'
-
-/** Those whose body names the deployment in the dated API as well. */
-const NAMED_IN_BODY = ['responses']
-
 /**
- * The dated path of an operation of OpenAI's.
+ * The dated path of an operation of the v1 API.
  *
- * @param version below the provider's prefix in its own paths
+ * @param version what its own path begins with
  */
 export function atDatedPath(operation: Operation, version: string): Operation {
-  const { name, path, readBound, edits, filter, meter } = operation
-  const below = path.slice(VERSION.length)
-  const target = version + below
-  if (NAMED_IN_BODY.includes(name)) return { ...operation, path: below, target }
+  const { name, path: target, readBound, edits, filter, meter } = operation
+  const path = target.slice(version.length)
+  // Here the body names the deployment in the dated API as well.
+  if (name === 'responses') return { ...operation, path, target }
   return {
     ...operation,
-    path: `/deployments/${DEPLOYMENT}${below}`,
+    path: `/deployments/${DEPLOYMENT}${path}`,
     target,
     readBound: readBound && ((asked) => readBound(withModel(asked))),
     edits(asked, granted_output_tokens) {
