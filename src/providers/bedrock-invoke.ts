@@ -167,7 +167,8 @@ function readOutput(body: JsonObject, { max, within, choices }: PromptFamily): B
 }
 
 function unknownWithin(body: JsonObject, { within }: PromptFamily): string | null {
-  const holder = within && body[within.field]
-  const field = within && isObject(holder) ? unknownField(holder, within.fields) : null
-  return field === null ? null : `${within?.field}.${field}`
+  if (!within) return null
+  const holder = body[within.field]
+  const field = isObject(holder) ? unknownField(holder, within.fields) : null
+  return field && `${within.field}.${field}`
 }

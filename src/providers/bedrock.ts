@@ -14,7 +14,7 @@ import type { Asked, Bound, Dialect, ErrorRendering, Operation, Upstream } from 
 import { exceptionFrame, wholeFrames } from './eventstream.ts'
 import { factsOf, isRetryable, refusal, unmetered } from './refusals.ts'
 
-/** Headers that change what a call costs in ways that are not understood. */
+/** Guardrails cost by the text that they read. */
 const GUARDRAIL_HEADER = 'x-amzn-bedrock-guardrailidentifier'
 
 type Reader = (asked: Asked, model: BedrockModel) => Bound | GatewayError
@@ -37,7 +37,6 @@ function modelOf({ params }: Asked): BedrockModel {
 const readInvoke: Reader = ({ body, bytes, headers }, model) => {
   const bound = readInvokeBound(body, bytes, model)
   if (isRefusal(bound)) return bound
-  // Guardrails cost by the text that they read.
   const guarded = headers.has(GUARDRAIL_HEADER) ? GUARDRAIL_HEADER : null
   const unpriced = isUnpriced(...tierOfHeaders(headers)) ? LATENCY_HEADER : null
   const service_tier = dearestTier(...tierOfHeaders(headers))

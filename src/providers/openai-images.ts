@@ -53,11 +53,11 @@ const EDIT_FIELDS = new Set(
   `background image image[] input_fidelity markup mask model n output_compression output_format partial_images prompt
   quality response_format safety_identifier size stream user`.split(/\s+/),
 )
+const VARIATION_FIELDS = new Set(['image', 'model', 'n', 'response_format', 'size', 'user'])
 /** What an image of another takes (`xhigh`, `max`) is not known. */
 const QUALITIES: ReadonlySet<unknown> = new Set(['', 'auto', 'low', 'medium', 'high', 'standard', 'hd'])
 /** A GIF is up to sixteen images, an SVG is written by another model. */
 const OUTPUT_FORMATS: ReadonlySet<unknown> = new Set(['', 'png', 'jpeg', 'webp'])
-const VARIATION_FIELDS = new Set(['image', 'model', 'n', 'response_format', 'size', 'user'])
 
 export const imageOperations: Operation[] = [
   {
