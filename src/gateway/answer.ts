@@ -34,6 +34,7 @@ export const MAX_KEPT_BYTES = 32 * 1024 * 1024
  * @param length as announced; NaN where it is not known.
  */
 export async function readAnswer(answer: Response, length: number, silence: SilenceWatch): Promise<Uint8Array | null> {
+  if (answer.body === null) return NOTHING
   try {
     if (!(length <= MAX_KEPT_BYTES)) return await readParts(answer.body, silence)
     // Whoever tells the length has it all. One limit for it: to wait for each part would be dearer than all of them.
@@ -46,19 +47,19 @@ export async function readAnswer(answer: Response, length: number, silence: Sile
   }
 }
 
-async function readParts(body: ReadableStream<Uint8Array> | null, silence: SilenceWatch): Promise<Uint8Array | null> {
+async function readParts(body: ReadableStream<Uint8Array>, silence: SilenceWatch): Promise<Uint8Array | null> {
   const parts: Uint8Array[] = []
   let length = 0
-  const reader = body?.getReader()
+  const reader = body.getReader()
   for (;;) {
     // Slow is not silent: each part has as long.
     silence.begin('idle')
-    const { done, value } = (await reader?.read()) ?? { done: true }
+    const { done, value } = await reader.read()
     if (done) return concatBytes(parts)
     length += value.length
     parts.push(value)
     if (length > MAX_KEPT_BYTES) {
-      await reader?.cancel()
+      await reader.cancel()
       return null
     }
   }
