@@ -35,7 +35,6 @@ interface Read {
   error: unknown
   /** True where the bytes ended in what could be read to their end. */
   readable: boolean
-  shortened: boolean
 }
 
 /** What the answer to `POST /v1/responses` is expected to be. */
@@ -59,14 +58,15 @@ export function meterResponse(body: JsonObject): OpenMeter {
 }
 
 function meterMade(expected: Expected, stream: boolean): Meter {
-  return meterWith(stream, (read) => {
+  return meterWith(stream, (read, shortened) => {
     const response = read.response ?? {}
     const isOver = TERMINAL.has(response.status)
     const goesOn = GOES_ON.has(response.status) && (expected.background || response.background === true)
     const error = read.error ?? response.error ?? null
-    const metered: Metered = {
+    return {
       ...UNREAD,
-      may_hide_output: expected.may_hide_output || read.shortened,
+      complete: (isOver || (goesOn && !stream)) && read.readable && error === null,
+      may_hide_output: expected.may_hide_output || shortened,
       usage: isOver ? readResponsesUsage(response) : null,
       seen_output_bytes: isOver ? bytesOfStrings(response.output) : read.delta_bytes,
       response_model: stringOrNull(response.model),
@@ -74,8 +74,6 @@ function meterMade(expected: Expected, stream: boolean): Meter {
       error_class: error === null ? null : errorClass(error),
       continues_as: goesOn ? stringOrNull(response.id) : null,
     }
-    const ended = isOver || (goesOn && !stream)
-    return { ...metered, complete: ended && read.readable && metered.error_class === null }
   })
 }
 
@@ -150,10 +148,9 @@ function isSearch(item: unknown): boolean {
   return !isObject(item.action) || !['open_page', 'find_in_page', 'find'].includes(textOrNone(item.action.type))
 }
 
-function meterWith(stream: boolean, measure: (read: Read) => Metered): Meter {
+function meterWith(stream: boolean, measure: (read: Read, shortened: boolean) => Metered): Meter {
   const strings = shortenStrings()
-  const read: Read = { response: null, delta_bytes: 0, error: null, readable: true, shortened: false }
-  const finish = () => measure({ ...read, shortened: strings.shortened })
+  const read: Read = { response: null, delta_bytes: 0, error: null, readable: true }
   if (!stream) {
     const buffer = bufferAnswer()
     return {
@@ -163,7 +160,7 @@ function meterWith(stream: boolean, measure: (read: Read) => Metered): Meter {
         read.readable = isObject(answer)
         if (isObject(answer) && (answer.object === 'response' || Array.isArray(answer.output))) read.response = answer
         else if (isObject(answer)) read.error = answer.error ?? null
-        return finish()
+        return measure(read, strings.shortened)
       },
     }
   }
@@ -175,7 +172,7 @@ function meterWith(stream: boolean, measure: (read: Read) => Metered): Meter {
     },
     end() {
       read.readable = events.end()
-      return finish()
+      return measure(read, strings.shortened)
     },
   }
 }
