@@ -9,9 +9,7 @@ import {
   CLOSE_BRACKET,
   COLON,
   COMMA,
-  CR,
   concatBytes,
-  LF,
   OPEN_BRACE,
   OPEN_BRACKET,
   QUOTE,
@@ -157,7 +155,7 @@ function findMembers(text: string): Map<string, Member> | GatewayError {
   return members
 }
 
-const isSpace = (code: number) => code === 0x20 || code === LF || code === CR || code === 0x09
+const isSpace = (code: number) => code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09
 
 function skipSpace(text: string, from: number): number {
   let at = from
