@@ -29,10 +29,11 @@ const INLINE_IMAGE_TOKENS = 5_000
  * `fallback_credit_token`, the credit of a refused message, a cache write becomes as cheap as a read, and nothing dearer.
  * `billing_policy` says who pays, and a call that cannot be billed to whom it says is refused:
  * https://platform.claude.com/docs/en/manage-claude/oauth-apps/linked-billing
+ * `safeguards` are looked at below.
  */
 const KNOWN_FIELDS = new Set(
   `billing_policy cache_control context_management diagnostics fallback_credit_token inference_geo max_tokens messages
-  metadata model output_config output_format service_tier speed stop_sequences stream system temperature thinking
+  metadata model output_config output_format safeguards service_tier speed stop_sequences stream system temperature thinking
   tool_choice tools top_k top_p`.split(/\s+/),
 )
 
@@ -68,7 +69,12 @@ export function readMessageBound(body: JsonObject, bytes: number): Bound | Gatew
     input_tokens: tokensOfBody(body, bytes) + media.added_tokens + tools.added_tokens + formatted,
     open_input: media.open_input ?? tools.open_input,
     rounds: tools.uses + 1,
-    unbounded: unknownField(body, KNOWN_FIELDS) ?? tools.hosted ?? findCompaction(body) ?? findBroughtTool(body),
+    unbounded:
+      unknownField(body, KNOWN_FIELDS) ??
+      tools.hosted ??
+      findCompaction(body) ??
+      findSafeguard(body) ??
+      findBroughtTool(body),
     // A bound at or below the thinking budget would be a 400 from Anthropic. Each round may write as much as the bound.
     output: { max_tokens: maxTokens, min_tokens: Math.min(maxTokens, thinking + 1), choices: tools.uses + 1 },
     cache_write: dearestCacheWrite(body, 'cache_control'),
@@ -104,6 +110,16 @@ function findCompaction(body: JsonObject): string | null {
   const { edits = [] } = body.context_management
   const clears = (edit: unknown) => isObject(edit) && typeof edit.type === 'string' && edit.type.startsWith('clear_')
   return Array.isArray(edits) && edits.every(clears) ? null : 'context_management'
+}
+
+/**
+ * Anthropic's check of what the model would have done, which Claude Code's auto mode asks for, is not charged. Another may be.
+ * https://code.claude.com/docs/en/auto-mode-classifier-billing
+ */
+function findSafeguard({ safeguards }: JsonObject): string | null {
+  const isFree = (one: unknown) => isObject(one) && one.type === 'dangerous_tool_use'
+  const asked = safeguards ?? []
+  return Array.isArray(asked) && asked.every(isFree) ? null : 'safeguards'
 }
 
 /** A message may bring a tool that `tools` does not name, of any kind: also one that Anthropic runs. */

@@ -252,6 +252,13 @@ describe('what nothing bounds is named', () => {
     })
   })
 
+  test("not so for the check of tools that Claude Code's auto mode asks for, which is free; another may not be", () => {
+    const safeguard = { type: 'dangerous_tool_use', classifier_context: { v: 1, permission_mode: 'auto' } }
+    expect(bound({ safeguards: [safeguard] })).toEqual({ ...bound({}), input_tokens: expect.any(Number) })
+    for (const safeguards of [[safeguard, { type: 'deep_review' }], [{}], ['dangerous_tool_use'], safeguard, true])
+      expect(bound({ safeguards }).unbounded).toBe('safeguards')
+  })
+
   test('not so for the credit of a refused message, which only makes its cache cheaper', () => {
     expect(bound({ fallback_credit_token: 'a' }).unbounded).toBeNull()
     expect(bound({ fallback_credit_token: { token: 'a', mode: 'best_effort' } }).unbounded).toBeNull()
