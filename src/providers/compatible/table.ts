@@ -94,6 +94,8 @@ export const KNOWN_PROVIDERS: readonly ProviderRow[] = [
         transforms: 0,
         usage: 0,
         session_id: 0,
+        // opencode's, beside or in place of `reasoning`: a hint, which the bound of the output covers.
+        reasoningEffort: 0,
       },
       // As at xAI.
       text_bound_models: ['grok'],

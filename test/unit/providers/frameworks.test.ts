@@ -76,3 +76,7 @@ test('xAI: log probabilities of responses, and the older name of parallel_tool_c
   expect(compatible('xai', { input: 'x', logprobs: true, top_logprobs: 2 }, 'responses').unbounded).toBeNull()
   expect(compatible('xai', { ...user(), parallel_function_calling: false }).unbounded).toBeNull()
 })
+
+test("OpenRouter: opencode's name of how much a model shall think", () => {
+  expect(compatible('openrouter', { ...user(), reasoningEffort: 'medium' }).unbounded).toBeNull()
+})
