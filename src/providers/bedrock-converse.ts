@@ -21,10 +21,13 @@ const INLINE_IMAGE_TOKENS: Partial<Record<Family, number>> = {
 /** Qwen3-VL's are 16,384: https://huggingface.co/Qwen/Qwen3-VL-235B-A22B-Instruct/blob/main/preprocessor_config.json */
 const OTHER_IMAGE_TOKENS = 20_000
 
-/** Fields whose cost is known. `guardrailConfig` and `promptVariables` are not among them: both cost by what they hold. */
+/**
+ * Fields whose cost is known. `guardrailConfig` and `promptVariables` are not among them: both cost by what they hold.
+ * `anthropicBeta` is what the AI SDK leaves here of its option, beside the `anthropic_beta` that it makes of it.
+ */
 const KNOWN_FIELDS = new Set(
-  `additionalModelRequestFields additionalModelResponseFieldPaths inferenceConfig messages outputConfig performanceConfig
-  requestMetadata schemaVersion serviceTier system toolConfig`.split(/\s+/),
+  `additionalModelRequestFields additionalModelResponseFieldPaths anthropicBeta inferenceConfig messages outputConfig
+  performanceConfig requestMetadata schemaVersion serviceTier system toolConfig`.split(/\s+/),
 )
 const KNOWN_INFERENCE_FIELDS = new Set(
   'maxTokens max_new_tokens temperature topP top_p topK top_k stopSequences reasoningConfig'.split(' '),

@@ -119,6 +119,12 @@ describe('Converse', () => {
     expect(converse(extra).unbounded).toBe(name)
   })
 
+  test('knows the betas that the AI SDK leaves at the top, beside those that it writes where they belong', () => {
+    const anthropic_beta = ['one-2026-01-01']
+    const extra = { additionalModelRequestFields: { anthropic_beta }, anthropicBeta: anthropic_beta }
+    expect(converse(extra).unbounded).toBeNull()
+  })
+
   test.each([
     [{ effort: 'low' }, 1_000],
     [{ format: { type: 'json_schema', schema: { type: 'object' } } }, 1_000],
