@@ -14,8 +14,9 @@ import { withUsageQuirks } from './usage.ts'
 /** Sampling parameters that many servers know and that cost nothing. */
 const COMMON_FIELDS = ['top_k', 'min_p', 'repetition_penalty']
 
-/** Operations with parameters of a provider's own. */
-const SAMPLES = ['chat_completions', 'completions']
+/** Operations with these, and those with parameters of a provider's own. */
+const SAMPLES = ['chat_completions', 'completions', 'responses']
+const HAS_FIELDS = ['chat_completions', 'completions']
 
 /** Parts of messages that are billed as tokens. Others (files, documents) may cost by the page. */
 const TOKEN_PARTS: ReadonlySet<unknown> = new Set(
@@ -52,10 +53,10 @@ export function withQuirks(operation: Operation, quirks: Quirks): Operation {
   }
 }
 
-/** Parameters of a chat or completion that OpenAI does not know and whose cost is known. */
+/** Parameters that OpenAI does not know and whose cost is known. */
 function ownFields(body: JsonObject, { name }: Operation, { fields }: Quirks): JsonObject {
-  if (!SAMPLES.includes(name)) return {}
-  const isOwn = (field: string) => Object.hasOwn(fields, field) || COMMON_FIELDS.includes(field)
+  const common = SAMPLES.includes(name) ? COMMON_FIELDS : []
+  const isOwn = (field: string) => common.includes(field) || (HAS_FIELDS.includes(name) && Object.hasOwn(fields, field))
   return Object.fromEntries(Object.entries(body).filter(([field]) => isOwn(field)))
 }
 

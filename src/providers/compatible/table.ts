@@ -40,7 +40,7 @@ export const KNOWN_PROVIDERS: readonly ProviderRow[] = [
     quirks: {
       output_field: 'max_tokens',
       cached_tokens_at: 'prompt_cache_hit_tokens',
-      fields: { thinking: 0 },
+      fields: { thinking: 0, user_id: 0 },
     },
   },
   {

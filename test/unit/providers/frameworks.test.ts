@@ -80,3 +80,16 @@ test('xAI: log probabilities of responses, and the older name of parallel_tool_c
 test("OpenRouter: opencode's name of how much a model shall think", () => {
   expect(compatible('openrouter', { ...user(), reasoningEffort: 'medium' }).unbounded).toBeNull()
 })
+
+test('DeepSeek: whose call it is', () => {
+  expect(compatible('deepseek', { ...user(), user_id: 'ada' }).unbounded).toBeNull()
+})
+
+test('sampling parameters of responses cost nothing, and a provider’s own fields of chats are not fields of responses', () => {
+  const bound = compatible('xai', { input: 'x', top_k: 3, min_p: 0.1, repetition_penalty: 1 }, 'responses')
+  expect(bound.unbounded).toBeNull()
+  expect(compatible('openrouter', { input: 'x', transforms: ['middle-out'] }, 'responses').unbounded).toBe('transforms')
+  expect(compatible('openrouter', { input: 'x', reasoning: { mode: 'pro' } }, 'responses').unbounded).toBe(
+    'reasoning.mode',
+  )
+})
