@@ -147,9 +147,12 @@ function chunked(chunks: object[], input: number, output: number): Uint8Array[] 
   })
 }
 
+/** https://platform.claude.com/docs/en/api/versioning */
+const VERSIONS: ReadonlySet<unknown> = new Set(['bedrock-2023-05-31', '2026-10-21'])
+
 function invokeClaude(id: string, body: Body, bytes: Buffer, streams: boolean): Script {
   const invalid = (message: string) => refusal(400, 'ValidationException', message)
-  if (body.anthropic_version !== 'bedrock-2023-05-31') return invalid('anthropic_version: Field required')
+  if (!VERSIONS.has(body.anthropic_version)) return invalid('anthropic_version: Field required')
   const extra = ['model', 'stream'].find((field) => field in body)
   if (extra) return invalid(`${extra}: Extra inputs are not permitted`)
   if (!Number.isInteger(body.max_tokens)) return invalid('max_tokens: Field required')

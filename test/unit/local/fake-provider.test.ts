@@ -6,7 +6,7 @@ import Anthropic, {
 } from '@anthropic-ai/sdk'
 import OpenAI, { APIConnectionError, AuthenticationError, BadRequestError, NotFoundError, RateLimitError } from 'openai'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { type FakeProvider, startFakeProvider } from '../../../src/local/fake-provider.ts'
+import { BEDROCK_CREDENTIAL, type FakeProvider, startFakeProvider } from '../../../src/local/fake-provider.ts'
 import {
   afterSteps,
   CUT,
@@ -222,6 +222,18 @@ describe('Gemini', () => {
     expect((await call('', 'generateContent')).status).toBe(404)
     const headers = { 'x-goog-api-key': 'goog-fake' }
     expect((await fetch(`${provider.url}/v1beta/models/gemini-x`, { headers })).status).toBe(404)
+  })
+})
+
+describe('Bedrock', () => {
+  it('takes either version of Anthropic’s API', async () => {
+    const ask = async (anthropic_version?: string) => {
+      const body = { anthropic_version, max_tokens: 9, messages: [{ role: 'user', content: 'hi' }] }
+      const headers = { authorization: `Bearer ${BEDROCK_CREDENTIAL}`, 'content-type': 'application/json' }
+      const url = `${provider.url}/model/us.anthropic.claude-opus-4-8/invoke`
+      return (await fetch(url, { method: 'POST', headers, body: JSON.stringify(body) })).status
+    }
+    expect([await ask('bedrock-2023-05-31'), await ask('2026-10-21'), await ask()]).toEqual([200, 200, 400])
   })
 })
 
