@@ -7,7 +7,7 @@ import type { CompatibleProvider, OPERATIONS } from './compatible/provider.ts'
 import { withQuirks } from './compatible/quirks.ts'
 import type { Dialect, Upstream } from './dialect.ts'
 import { openai, wireError } from './openai.ts'
-import { refusal, statusOf } from './refusals.ts'
+import { isRetryable, refusal, statusOf } from './refusals.ts'
 
 const CHAT_PATH = '/v1/chat/completions'
 
@@ -41,9 +41,22 @@ export function openAICompatible(provider: CompatibleProvider): Dialect {
       if (credential_header === 'api-key') headers.set('api-key', credential)
       else headers.set('authorization', `Bearer ${credential}`)
     },
-    errorResponse: quirks.flat_errors ? flatErrorResponse : openai.errorResponse,
+    errorResponse: errorResponseOf(quirks),
     maxOutputTokens: () => max_output_tokens,
   }
+}
+
+function errorResponseOf({ flat_errors, status_errors }: CompatibleProvider['quirks']): Dialect['errorResponse'] {
+  if (status_errors) return statusErrorResponse
+  return flat_errors ? flatErrorResponse : openai.errorResponse
+}
+
+const statusErrorResponse: Dialect['errorResponse'] = (error, request_id, options) => {
+  const usual = statusOf(error, options)
+  const status = usual >= 500 && !isRetryable(error) ? 424 : usual
+  const { code: reason, ...wire } = wireError(error)
+  const body = { error: { ...wire, code: status, metadata: { reason } } }
+  return refusal(error, status, body, { 'x-request-id': request_id })
 }
 
 const flatErrorResponse: Dialect['errorResponse'] = (error, request_id, options) => {

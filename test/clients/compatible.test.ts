@@ -348,6 +348,32 @@ describe('quirks on the wire', () => {
     expect(gateway.compatible.requests).toHaveLength(1)
   })
 
+  test('openrouter: the code of an error is its status, without which its own clients read none', async () => {
+    const { key } = await gateway.admin.user([{ cap_type: 'daily', limits: { tokens: 10 } }])
+    const { client } = clientOf(gateway, '/openrouter/v1', key)
+    const create = (more: object) =>
+      failure(client.chat.completions.create({ model: 'a/b', max_tokens: 9, messages: MESSAGES, ...more }))
+    expect(await create({})).toMatchObject({
+      status: 429,
+      type: 'insufficient_quota',
+      error: { code: 429, metadata: { reason: 'insufficient_quota' }, cap: { limit: 10 } },
+    })
+    expect(await create({ models: ['c/d'] })).toMatchObject({
+      status: 400,
+      param: 'models',
+      error: { code: 400, metadata: { reason: 'unbounded_request' } },
+    })
+  })
+
+  test('openrouter: a call that may be billed ends with no 5xx, at which its own clients ask again for an hour', async () => {
+    const { id, key } = await gateway.admin.user([{ cap_type: 'daily', limits: { tokens: 100_000 } }])
+    const { client } = clientOf(gateway, '/openrouter/v1', key)
+    gateway.change = (usual, { method }) => (method === 'HEAD' ? usual : { steps: [CUT] })
+    const error = await failure(client.chat.completions.create({ model: 'a/b', max_tokens: 9, messages: MESSAGES }))
+    expect(error).toMatchObject({ status: 424, error: { code: 424, metadata: { reason: 'upstream_unreachable' } } })
+    expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'hold', error_class: 'upstream_unreachable' })
+  })
+
   test.each([
     // What it refused for its input is known to have written nothing: no more than the 16 tokens of an unseen end.
     [400, 'content_filter', 'estimated', 16],

@@ -85,6 +85,8 @@ export const KNOWN_PROVIDERS: readonly ProviderRow[] = [
       // https://openrouter.ai/docs/use-cases/usage-accounting
       no_stream_options: true,
       output_field: 'max_tokens',
+      // See `chatSend` and `PaymentRequiredResponseErrorData` of https://github.com/OpenRouterTeam/typescript-sdk.
+      status_errors: true,
       cache_ttl: true,
       fields: {
         cache_control: 0,
@@ -94,6 +96,7 @@ export const KNOWN_PROVIDERS: readonly ProviderRow[] = [
         transforms: 0,
         usage: 0,
         session_id: 0,
+        trace: 0,
         // opencode's, beside or in place of `reasoning`: a hint, which the bound of the output covers.
         reasoningEffort: 0,
       },

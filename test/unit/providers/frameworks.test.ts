@@ -77,8 +77,9 @@ test('xAI: log probabilities of responses, and the older name of parallel_tool_c
   expect(compatible('xai', { ...user(), parallel_function_calling: false }).unbounded).toBeNull()
 })
 
-test("OpenRouter: opencode's name of how much a model shall think", () => {
+test("OpenRouter: opencode's name of how much a model shall think, and what a call is called in traces", () => {
   expect(compatible('openrouter', { ...user(), reasoningEffort: 'medium' }).unbounded).toBeNull()
+  expect(compatible('openrouter', { ...user(), trace: { trace_id: 'a', team: 'b' } }).unbounded).toBeNull()
 })
 
 test('DeepSeek: whose call it is', () => {
