@@ -54,8 +54,8 @@ function errorResponseOf({ flat_errors, status_errors }: CompatibleProvider['qui
 const statusErrorResponse: Dialect['errorResponse'] = (error, request_id, options) => {
   const usual = statusOf(error, options)
   const status = usual >= 500 && !isRetryable(error) ? 424 : usual
-  const { code: reason, ...wire } = wireError(error)
-  const body = { error: { ...wire, code: status, metadata: { reason } } }
+  const { code, ...wire } = wireError(error)
+  const body = { error: { ...wire, code: status, metadata: { code } } }
   return refusal(error, status, body, { 'x-request-id': request_id })
 }
 

@@ -356,12 +356,12 @@ describe('quirks on the wire', () => {
     expect(await create({})).toMatchObject({
       status: 429,
       type: 'insufficient_quota',
-      error: { code: 429, metadata: { reason: 'insufficient_quota' }, cap: { limit: 10 } },
+      error: { code: 429, metadata: { code: 'insufficient_quota' }, cap: { limit: 10 } },
     })
     expect(await create({ models: ['c/d'] })).toMatchObject({
       status: 400,
       param: 'models',
-      error: { code: 400, metadata: { reason: 'unbounded_request' } },
+      error: { code: 400, metadata: { code: 'unbounded_request' } },
     })
   })
 
@@ -370,7 +370,7 @@ describe('quirks on the wire', () => {
     const { client } = clientOf(gateway, '/openrouter/v1', key)
     gateway.change = (usual, { method }) => (method === 'HEAD' ? usual : { steps: [CUT] })
     const error = await failure(client.chat.completions.create({ model: 'a/b', max_tokens: 9, messages: MESSAGES }))
-    expect(error).toMatchObject({ status: 424, error: { code: 424, metadata: { reason: 'upstream_unreachable' } } })
+    expect(error).toMatchObject({ status: 424, error: { code: 424, metadata: { code: 'upstream_unreachable' } } })
     expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'hold', error_class: 'upstream_unreachable' })
   })
 

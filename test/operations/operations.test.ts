@@ -158,7 +158,7 @@ const EXCEEDED: Record<string, { status: number; words: RegExp; header?: [name: 
   gemini: { status: 429, words: /"status":"RESOURCE_EXHAUSTED"/ },
   'google-places': { status: 429, words: /"status":"RESOURCE_EXHAUSTED"/ },
   things: { status: 429, words: /"code":"cap_exceeded"/ },
-  openrouter: { status: 429, words: /"code":429.*"reason":"insufficient_quota"/, header: ['x-should-retry', 'false'] },
+  openrouter: { status: 429, words: /"code":429.*"code":"insufficient_quota"/, header: ['x-should-retry', 'false'] },
 }
 
 async function expectExceeded(provider: string, answer: Response, limit_type: string) {
@@ -220,7 +220,7 @@ const UNKNOWN: Record<string, { status: number; words: RegExp }> = {
   gemini: { status: 401, words: /"status":"UNAUTHENTICATED"/ },
   'google-places': { status: 401, words: /"status":"UNAUTHENTICATED"/ },
   things: { status: 401, words: /"code":"unauthenticated"/ },
-  openrouter: { status: 401, words: /"code":401.*"reason":"invalid_api_key"/ },
+  openrouter: { status: 401, words: /"code":401.*"code":"invalid_api_key"/ },
 }
 
 describe.each([

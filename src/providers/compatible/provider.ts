@@ -32,7 +32,7 @@ const quirksSchema = z.strictObject({
   flat_errors: z.boolean().default(false),
   /**
    * Its own clients read no error whose `code` is not the status, and ask again at any 5xx, for up to an hour: what is not
-   * to be asked again is a 424 then, and what OpenAI's `code` would be is `metadata.reason`.
+   * to be asked again is a 424 then, and what OpenAI's `code` would be is `metadata.code`.
    */
   status_errors: z.boolean().default(false),
   /** Parts of the names of models that search, route or call tools by themselves, for fees that nothing bounds. */

@@ -12,7 +12,7 @@ import type { Quirks } from './provider.ts'
 import { withUsageQuirks } from './usage.ts'
 
 /** Sampling parameters that many servers know and that cost nothing. */
-const COMMON_FIELDS = ['top_k', 'min_p', 'repetition_penalty']
+const COMMON_FIELDS = ['top_k', 'min_p', 'repetition_penalty', 'seed', 'presence_penalty', 'frequency_penalty']
 
 /** Operations with these, and those with parameters of a provider's own. */
 const SAMPLES = ['chat_completions', 'completions', 'responses']

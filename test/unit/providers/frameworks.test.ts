@@ -87,7 +87,8 @@ test('DeepSeek: whose call it is', () => {
 })
 
 test('sampling parameters of responses cost nothing, and a provider’s own fields of chats are not fields of responses', () => {
-  const bound = compatible('xai', { input: 'x', top_k: 3, min_p: 0.1, repetition_penalty: 1 }, 'responses')
+  const sampling = { top_k: 3, min_p: 0.1, repetition_penalty: 1, seed: 1, presence_penalty: 0, frequency_penalty: 0 }
+  const bound = compatible('xai', { input: 'x', ...sampling }, 'responses')
   expect(bound.unbounded).toBeNull()
   expect(compatible('openrouter', { input: 'x', transforms: ['middle-out'] }, 'responses').unbounded).toBe('transforms')
   expect(compatible('openrouter', { input: 'x', reasoning: { mode: 'pro' } }, 'responses').unbounded).toBe(
