@@ -119,9 +119,7 @@ export class Outbox {
     this.#heedClock()
     if (this.#options.now() < this.#retryAt) return Promise.resolve()
     this.#isAskedAgain = this.#draining !== null
-    this.#draining ??= this.#drain().finally(() => {
-      this.#draining = null
-    })
+    this.#draining ??= Promise.resolve().then(() => this.#drain())
     return this.#draining
   }
 
@@ -161,6 +159,9 @@ export class Outbox {
           retry_in_ms: delay,
         }),
       )
+    } finally {
+      // With its last look at what waits: whoever asks from now on is not to join it.
+      this.#draining = null
     }
   }
 

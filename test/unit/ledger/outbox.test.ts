@@ -80,6 +80,24 @@ test('a drain that joins one that runs leaves nothing that waited when it was as
   expect(outbox.isBehind).toBe(false)
 })
 
+test.each([0, 1, 2, 3, 4, 5, 6, 7, 8])(
+  'a drain asked for while one ends, %i microtasks on, leaves nothing',
+  async (turns) => {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    write = async (events) => {
+      await promise
+      await deliver(events)
+    }
+    append('early')
+    const first = outbox.drain()
+    resolve()
+    for (let turn = 0; turn < turns; turn++) await null
+    append('late')
+    await Promise.all([first, outbox.drain()])
+    expect(written).toEqual(['early', 'late'])
+  },
+)
+
 test('it says that it is behind while Postgres is down or has refused an event, and no longer', async () => {
   write = () => Promise.reject(new Error('down'))
   append('a')
