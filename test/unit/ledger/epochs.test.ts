@@ -67,6 +67,10 @@ function settle(
 const usage = () => ledger.status(now)?.caps[0]?.current_usage
 const held = () => ledger.status(now)?.caps[0]?.held.requests
 const ceiling = () => sql.peek<Amount>('select * from epochs where expires_at is null')[0]
+const HELD_TOKENS = 'select total(input_tokens + output_tokens) as tokens from reservations where outcome is null'
+/** The tokens of the holds that are in memory alone. */
+const unwritten = () =>
+  (ledger.status(now)?.caps[0]?.held.tokens ?? 0) - (sql.peek<{ tokens: number }>(HELD_TOKENS)[0]?.tokens ?? 0)
 const rows = (): number => sql.peek<{ rows: number }>('select count(*) as rows from reservations')[0]?.rows ?? 0
 
 describe('a busy ledger', () => {
@@ -159,6 +163,19 @@ describe('a busy ledger', () => {
     expect(ledger.reserve(ask(id, { input_tokens: 7 }), now + 5)).toEqual(first)
   })
 
+  test('calls that come and go one after the other never need a higher ceiling', () => {
+    for (let i = 0; i < 100; i++) settle(admit())
+    expect(ceiling()).toMatchObject({ requests: 15, input_tokens: 1_500 })
+  })
+
+  test('writes a hold of another kind than its ceiling allows', () => {
+    admit()
+    admit()
+    expect(admit({ input_tokens: 1_501 }).epoch).toBe(0)
+    const output = { max_tokens: 1, min_tokens: 1, choices: 1, nano_usd_per_mtok: 0 }
+    expect(admit({ input_tokens: 0, output }).epoch).toBe(0)
+  })
+
   test('calls that come one by one are each written, without a ceiling', () => {
     for (let i = 0; i < 5; i++) {
       expect(admit().epoch).toBe(0)
@@ -180,6 +197,7 @@ describe('a ceiling', () => {
   test('is not raised where a cap is nearly used up: every hold is written, to the last one', () => {
     configure(cap('daily', { requests: 15 }))
     for (let i = 0; i < 15; i++) expect(admit().epoch).toBe(0)
+    expect(ledger.isAtRest).toBe(true)
     expect(() => admit()).toThrow('refused')
     ledger = open()
     expect(usage()?.requests).toBe(15)
@@ -192,6 +210,29 @@ describe('a ceiling', () => {
     admit({ input_tokens: 300 })
     admit({ input_tokens: 1, output })
     expect(ceiling()).toMatchObject({ requests: 15, input_tokens: 4_500, output_tokens: 750 })
+  })
+
+  test('takes no more of a cap than that where calls of different kinds take turns', () => {
+    configure(cap('total', { tokens: 16_000 }))
+    const output = { max_tokens: 100, min_tokens: 100, choices: 1, nano_usd_per_mtok: 0 }
+    for (let i = 0; i < 6; i++) {
+      admit()
+      admit({ input_tokens: 0, output })
+      const { input_tokens = 0, output_tokens = 0 } = ceiling() ?? {}
+      expect(input_tokens + output_tokens).toBeLessThanOrEqual(16_000 / 16 + unwritten())
+    }
+    expect(ceiling()).toBeDefined()
+  })
+
+  test('that was lowered is kept to', () => {
+    configure(cap('total', { tokens: 160_000 }))
+    admit()
+    admit()
+    configure(cap('total', { tokens: 8_000 }))
+    const output = { max_tokens: 100, min_tokens: 100, choices: 1, nano_usd_per_mtok: 0 }
+    admit({ input_tokens: 0, output })
+    expect(ceiling()).toMatchObject({ input_tokens: 0, output_tokens: 400 })
+    expect(admit().epoch).toBe(0)
   })
 
   test('survives holds so large that sixteen of them are no safe integer', () => {
@@ -277,6 +318,17 @@ describe('after a crash', () => {
       { id: a.id, outcome: 'released', input_tokens: 0, revision: 0 },
     ])
     expect(usage()?.requests).toBeGreaterThan(settled)
+  })
+
+  test('a call from before is charged also where the clock has jumped a day ahead', () => {
+    const lost = admitUnwritten()
+    now += 25 * HOUR
+    ledger = open()
+    const before = [held(), usage()?.requests]
+    events = []
+    settle(lost)
+    expect(held()).toBe((before[0] ?? 0) - 1)
+    expect(events).toMatchObject([{ id: lost.id, outcome: 'settled', occurred_at: lost.reserved_at }])
   })
 
   test('a call from before that had been written leaves the remnant alone', () => {

@@ -141,6 +141,19 @@ describe('a call that goes on', () => {
     ])
   })
 
+  test('is held for its time from when its answer ended, however long that took', () => {
+    const { epoch } = reserve('call')
+    const continues = { request_id: 'goes-on', for_ms: DAY }
+    ledger.settle([settlement('call', NOON, { epoch, hold: HOLD, usage: REQUEST, continues })], NOON + HOUR)
+    expect(ledger.nextExpiry()).toBe(NOON + HOUR + DAY)
+  })
+
+  test('leaves nothing of what it said of itself once it has ended for good', () => {
+    goOn('call', 'goes-on')
+    conclude(NOON, 'goes-on')
+    expect(sql.peek('select draft from reservations')).toEqual([{ draft: null }, { draft: null }])
+  })
+
   test('does not count again once its end is forgotten', () => {
     const settled = goOn('call', 'goes-on')
     conclude(NOON, 'goes-on')
@@ -265,6 +278,13 @@ describe('what goes over', () => {
       held: { tokens: 0 },
     })
     for (const id of ['second', 'third']) expect(eventsOf(id)).toMatchObject([{ ...HOLD, usage_source: 'hold' }])
+  })
+
+  test('of a released call is nothing where the id is taken: the other is still awaited', () => {
+    goOn('first', 'goes-on')
+    goOn('second', 'goes-on', { outcome: 'released', usage: null })
+    expect(usage().held).toEqual(ALL_HELD.held)
+    expect(eventsOf('second')).toMatchObject([{ outcome: 'released' }])
   })
 
   test('is nothing under a taken id, and what the call used beyond its hold still counts', () => {

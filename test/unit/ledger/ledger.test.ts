@@ -131,6 +131,20 @@ describe('what fits', () => {
     expect(decision).toMatchObject({ admitted: true, clamped: true, granted_output_tokens: 450 })
   })
 
+  test('what cannot be shared out among the choices is granted to none', () => {
+    configure(cap('daily', { tokens: 1_000 }))
+    const decision = ledger.reserve(ask('a', { output: output(500, { choices: 3 }) }), NOON)
+    expect(decision).toMatchObject({ admitted: true, granted_output_tokens: 333, hold: { output_tokens: 999 } })
+  })
+
+  test('an answer is cut short at once where waiting for one cap would leave it cut short by another', () => {
+    configure(cap('hourly', { tokens: 2_000 }), cap('daily', { cost: 1_000_000 }))
+    ledger.reserve(ask('in flight', { input_tokens: 1_500 }), NOON)
+    // Room for 500 tokens until that has ended, and for 100 by the other cap, whatever ends.
+    const decision = ledger.reserve(ask('a', { output: output(2_000) }), NOON)
+    expect(decision).toMatchObject({ admitted: true, clamped: true, granted_output_tokens: 100 })
+  })
+
   test('a part that is just useful is granted; a token less is refused', () => {
     configure(cap('daily', { tokens: 116 }))
     const asked = (input_tokens: number) => ask(`${input_tokens}`, { input_tokens, output: output(500) })
@@ -361,6 +375,24 @@ describe('how calls end', () => {
     expect(events).toMatchObject([{ id: 'a', input_tokens: 20, occurred_at: NOON, settled_at: NOON + 1, revision: 0 }])
   })
 
+  test('of two ends of one call that come together the first counts', () => {
+    configure(cap('daily', { tokens: 500 }))
+    ledger.reserve(ask('a', { input_tokens: 50 }), NOON)
+    const ends = [20, 30].map((input_tokens) => settlement('a', NOON, { usage: amount({ requests: 1, input_tokens }) }))
+    ledger.settle(ends, NOON)
+    expect(ledger.status(NOON)?.caps[0]?.current_usage.tokens).toBe(20)
+    expect(events).toMatchObject([{ id: 'a', input_tokens: 20 }])
+  })
+
+  test('a call that was released stays so, whatever comes after', () => {
+    configure(cap('daily', { tokens: 500 }))
+    ledger.reserve(ask('a', { input_tokens: 50 }), NOON)
+    ledger.settle([settlement('a', NOON, { outcome: 'released' })], NOON)
+    ledger.settle([settlement('a', NOON, { usage: amount({ requests: 1, input_tokens: 20 }) })], NOON)
+    expect(ledger.status(NOON)?.caps[0]?.current_usage).toEqual({ requests: 0, tokens: 0, cost: 0 })
+    expect(events).toMatchObject([{ id: 'a', outcome: 'released' }])
+  })
+
   test('unknown usage is charged the hold, a release is charged nothing', () => {
     configure(cap('daily', { tokens: 500 }))
     ledger.reserve(ask('unknown', { input_tokens: 50 }), NOON)
@@ -545,6 +577,9 @@ test('what is forgotten is looked for once an hour, since a busy day has a milli
   const busy = new Ledger(counting, { hold_ttl_ms: TTL, emit: () => {} }, NOON)
   for (let at = NOON; at < NOON + 2 * HOUR; at += 15_000) busy.prune(at)
   expect(looks).toBe(2)
+  // The clock was set back.
+  busy.prune(NOON - 2 * HOUR)
+  expect(looks).toBe(3)
 })
 
 test('a failed write leaves no trace, in memory either', () => {

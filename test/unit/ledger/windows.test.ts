@@ -112,6 +112,8 @@ describe('windowOf, known days', () => {
     ['half hour', 'hourly', 'Asia/Kolkata', '2026-06-01T00:10Z', '2026-05-31T23:30Z', '2026-06-01T00:30Z'],
     ['three quarters', 'hourly', 'Asia/Kathmandu', '2026-06-01T00:10Z', '2026-05-31T23:15Z', '2026-06-01T00:15Z'],
     ['three quarters', 'daily', 'Asia/Kathmandu', '2026-06-01T00:10Z', '2026-05-31T18:15Z', '2026-06-01T18:15Z'],
+    ['a day from 00:15', 'hourly', 'Asia/Kathmandu', '1985-12-31T18:35Z', '1985-12-31T18:30Z', '1985-12-31T19:15Z'],
+    ['the hour before it', 'hourly', 'Asia/Kathmandu', '1985-12-31T18:20Z', '1985-12-31T17:30Z', '1985-12-31T18:30Z'],
     ['before the lost day', 'daily', 'Pacific/Apia', '2011-12-30T09:59Z', '2011-12-29T10:00Z', '2011-12-30T10:00Z'],
     ['after the lost day', 'daily', 'Pacific/Apia', '2011-12-30T10:00Z', '2011-12-30T10:00Z', '2011-12-31T10:00Z'],
     ['six-day week', 'weekly', 'Pacific/Apia', '2011-12-30T10:00Z', '2011-12-26T10:00Z', '2012-01-01T10:00Z'],
