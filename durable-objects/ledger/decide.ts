@@ -86,13 +86,11 @@ function amountAsked({ limit_type }: { limit_type: LimitType }, ask: Ask, output
   }
 }
 
-/** The largest bound of one answer that this limit has room for; -1 where it has none at all. */
+/** The largest bound of one answer under a limit that has room for a smaller one and not for all: so it is of tokens or cost. */
 function largestOutput(limit: Limit, ask: Ask): number {
   const room = limit.limit - limit.current_usage - amountAsked(limit, ask, 0)
-  if (room < 0 || limit.limit_type === 'requests') return -1
   const { choices, nano_usd_per_mtok } = pricedOutput(ask.output)
   if (limit.limit_type === 'tokens') return Math.floor(room / choices)
-  if (nano_usd_per_mtok === 0) return Number.MAX_SAFE_INTEGER
   return Number((BigInt(room) * 1_000_000n) / (BigInt(nano_usd_per_mtok) * BigInt(choices)))
 }
 

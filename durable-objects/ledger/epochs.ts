@@ -56,10 +56,8 @@ export class Epochs {
 
   /** Once no hold is in memory alone. Numbers are not used again. */
   end(): void {
-    const known = this.#read()
-    this.#sql.all(END, known.epoch)
-    known.epoch = 0
-    known.ceiling = NOTHING
+    this.#sql.all(END, this.current)
+    this.forget()
   }
 
   /** What may still be in flight from lives that crashed. */

@@ -31,7 +31,7 @@ const EXPIRED = 'select * from reservations where outcome is null and expires_at
 const NEXT_EXPIRY = 'select min(expires_at) as expires_at from reservations where outcome is null'
 const FORGET = `
   delete from reservations
-  where outcome is not null and ended_at < ? and seq <= (select max(seq) from reservations) - ?`
+  where ended_at < ? and seq <= (select max(seq) from reservations) - ?`
 
 /** What a row says of a call: the part that memory knows too, of holds that are out. */
 export interface KnownCall extends Pick<Hold, 'reserved_at' | 'amount' | 'granted_output_tokens' | 'clamped'> {

@@ -44,6 +44,7 @@ export interface ReservationRow extends Amount {
   granted_output_tokens: number | null
   clamped: number
   outcome: Outcome | null
+  /** Null while it is held. */
   ended_at: number | null
   /** The event's draft as JSON; null once the call has ended for good: settled or released. */
   draft: string | null
