@@ -81,6 +81,46 @@ test('a stream whose call could not be recorded ends in an error instead of its 
   await done
 })
 
+test('a stream whose call could not be recorded is read no further', async () => {
+  const abort = vi.fn()
+  const { body, done } = pumped(['one ', LAST, ' and more'], { settle: async () => false, abort })
+  await Promise.all([new Response(body).text(), done])
+  expect(abort).toHaveBeenCalledOnce()
+})
+
+test('what is half an event when a stream breaks off does not pass, and its end that is whole does', async () => {
+  const filter = { push: (bytes: Uint8Array) => bytes, end: () => new TextEncoder().encode('[rest]') }
+  expect(await new Response(pumped(['one ', LAST], { filter }).body).text()).toBe(`one ${LAST}[rest]`)
+  expect(await new Response(pumped(['one '], { filter }).body).text()).toBe('one error: upstream_cut')
+})
+
+test('an error that the provider has told in its stream is not told again', async () => {
+  const meter = {
+    push: () => undefined,
+    end: () => ({ ...UNREAD, complete: false, may_hide_output: true, error_class: 'upstream_error' }),
+  }
+  const { body, ends } = pumped(['one ', 'its own error'], { meter })
+  expect(await new Response(body).text()).toBe('one its own error')
+  expect(ends).toMatchObject([{ cut: null }])
+})
+
+test('what comes after the end of a stream passes and is not metered', async () => {
+  const push = vi.fn()
+  const meter = { push, finished: true, end: () => ({ ...UNREAD, complete: true, may_hide_output: false }) }
+  expect(await new Response(pumped(['the end', ' and more'], { meter }).body).text()).toBe('the end and more')
+  expect(push).toHaveBeenCalledOnce()
+})
+
+test('an answer that is over leaves no timer behind, whether or not its client stayed', async () => {
+  vi.useFakeTimers()
+  const whole = pumped(['one ', LAST])
+  await Promise.all([new Response(whole.body).text(), whole.done])
+  const left = pumped(['one ', LAST])
+  await left.body.cancel()
+  await left.done
+  expect(vi.getTimerCount()).toBe(0)
+})
+
 test('what is no stream keeps its last piece back until its call is on record, and for good where it cannot be', async () => {
   const record = Promise.withResolvers<boolean>()
   const settle = () => record.promise
