@@ -92,6 +92,13 @@ test('what is half an event when a stream breaks off does not pass, and its end 
   const filter = { push: (bytes: Uint8Array) => bytes, end: () => new TextEncoder().encode('[rest]') }
   expect(await new Response(pumped(['one ', LAST], { filter }).body).text()).toBe(`one ${LAST}[rest]`)
   expect(await new Response(pumped(['one '], { filter }).body).text()).toBe('one error: upstream_cut')
+  // Also behind an error of the provider's own.
+  const meter = {
+    push: () => undefined,
+    end: () => ({ ...UNREAD, complete: false, may_hide_output: true, error_class: 'upstream_error' }),
+  }
+  const broken = new ReadableStream<Uint8Array>({ pull: (controller) => controller.error(new Error('cut')) })
+  expect(await new Response(pumped(broken, { filter, meter }).body).text()).not.toContain('[rest]')
 })
 
 test('an error that the provider has told in its stream is not told again', async () => {
@@ -253,6 +260,13 @@ test('an answer without an end is not kept without end', async () => {
   expect(sent).toBeLessThan(MAX_KEPT_BYTES + 3 * part.length)
 })
 
+test('an answer of unknown length that breaks off is none', async () => {
+  const silence = watchSilence({ first_byte_ms: 60_000, idle_ms: 60_000 })
+  const broken = new ReadableStream<Uint8Array>({ pull: (controller) => controller.error(new Error('cut')) })
+  expect(await readAnswer(new Response(broken), Number.NaN, silence)).toBeNull()
+  silence.stop()
+})
+
 test('a client that keeps its connection and does not read cannot keep its call from ending', async () => {
   const chunks = Array.from({ length: 50 }, () => 'x'.repeat(1_000))
   const aborted = Promise.withResolvers<void>()
@@ -357,6 +371,15 @@ test('a client is given what it asks for, and nothing once it has left', async (
   client.giveUp()
   client.close(null)
   expect(gone).toHaveBeenCalledOnce()
+})
+
+test('a client that was given up is given nothing of what waited for it', async () => {
+  const client = openClientBody()
+  const waiting = client.write(new Uint8Array([1]))
+  client.giveUp()
+  await waiting
+  client.close(null)
+  expect(await new Response(client.body).bytes()).toHaveLength(0)
 })
 
 test('a client that leaves once it has been given all of it has not left too early', async () => {

@@ -320,6 +320,13 @@ describe('after a crash', () => {
     expect(usage()?.requests).toBeGreaterThan(settled)
   })
 
+  test('a remnant never makes room, whatever its calls say that they held', () => {
+    const lost = admitUnwritten()
+    ledger = open()
+    settle({ ...lost, hold: { ...lost.hold, requests: 100 } })
+    expect(held()).toBe(0)
+  })
+
   test('a call from before is charged also where the clock has jumped a day ahead', () => {
     const lost = admitUnwritten()
     now += 25 * HOUR
@@ -385,6 +392,7 @@ describe('after a crash', () => {
     expect(held()).toBe(0)
     expect(mayGoOn(lost)).toBe(true)
     expect(held()).toBe(1)
+    expect(ledger.nextExpiry()).toBe(lost.reserved_at + TTL)
     settle(lost)
     expect(mayGoOn(lost)).toBe(true)
     expect(held()).toBe(0)
