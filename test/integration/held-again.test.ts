@@ -35,3 +35,20 @@ test('a call that its ledger has lost is held again when it is told of it, and c
   expect(events).toMatchObject([{ id: asked.request_id, outcome: 'expired', ...hold }])
   await checkBooks(gateway, [id])
 })
+
+test('of two such calls the one that is over later ends by the alarm, too', async () => {
+  const { id } = await gateway.admin.user([{ cap_type: 'total', limits: { requests: 100 } }])
+  const ledger = await gateway.ledgerOf(id)
+  const hold = amount({ requests: 1 })
+  const lost = { granted_output_tokens: null, clamped: false, hold, epoch: 1 }
+  const now = Date.now()
+  for (const reserved_at of [now - 2_000, now]) {
+    const asked = ask(crypto.randomUUID(), { draft: { ...ask('').draft, user_id: id } })
+    expect(await ledger.mayGoOn({ ...asked, ...lost, reserved_at })).toBe(true)
+  }
+  const events = await eventually(
+    () => eventsOf(gateway, [id]),
+    ({ length }) => length === 2,
+  )
+  expect(events).toMatchObject([{ outcome: 'expired' }, { outcome: 'expired' }])
+})
