@@ -10,6 +10,7 @@ const RETRYABLE: ReadonlySet<ErrorCode> = new Set([
   'ledger_unavailable',
   'database_unavailable',
   'prices_unavailable',
+  'keys_unavailable',
   'not_yet_in_force',
 ])
 

@@ -37,6 +37,7 @@ describe('refusals', () => {
     expect(repeated.sort()).toEqual([
       'cap_busy',
       'database_unavailable',
+      'keys_unavailable',
       'ledger_unavailable',
       'not_yet_in_force',
       'prices_unavailable',

@@ -257,6 +257,7 @@ describe.each([
     expect(retryable.sort()).toEqual([
       'cap_busy',
       'database_unavailable',
+      'keys_unavailable',
       'ledger_unavailable',
       'not_yet_in_force',
       'prices_unavailable',
