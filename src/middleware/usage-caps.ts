@@ -65,12 +65,14 @@ export function usageCaps<E extends { Variables: UsageCapsVariables }>(
       const closing = hold.close(unreported, { status, latency_ms: Date.now() - started_at })
       if (closing) keepAlive(c, closing)
     }
-    await next().catch((thrown) => {
-      // No `Error`, so that Hono makes no answer of it. The handler may have used anything.
+    try {
+      await next()
+      setHeaders(c, fields)
+    } catch (thrown) {
+      // No `Error`, so that Hono makes no answer of it, or an answer that takes no headers. The handler may have used anything.
       close({ usage: null }, null)
       throw thrown
-    })
-    setHeaders(c, fields)
+    }
     // A handler that reports nothing has the price it asked for; one that throws may have used anything.
     close({ usage: null, usage_source: c.error ? 'hold' : 'reported' }, c.res.status)
   }

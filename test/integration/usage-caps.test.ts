@@ -160,6 +160,30 @@ describe('a call costs', () => {
     expect(events).toMatchObject([{ requests: 3, status: 207, error_class: 'in_part' }])
   })
 
+  test('what it is first settled at, however long that takes: all that is said later is void', async () => {
+    allow({ tokens: 500 })
+    const end = Promise.withResolvers<CallEnd>()
+    const recorded: Promise<boolean>[] = []
+    app.post('/work', usageCaps({ ledgerOf, ask: () => ASKED }), (c) => {
+      const { hold } = c.var
+      recorded.push(hold.settle(end.promise), hold.settle({ usage: { input_tokens: 1 } }))
+      hold.report({ usage: { input_tokens: 2 } })
+      return c.text('done')
+    })
+    await app.request('/work', { method: 'POST' }, {}, context)
+    expect([events.length, used()?.tokens]).toEqual([0, 100])
+    end.resolve({ usage: { input_tokens: 70 } })
+    expect(await Promise.all(recorded)).toEqual([true, true])
+    expect(events).toMatchObject([{ input_tokens: 70 }])
+  })
+
+  test('what was asked, where the handler’s answer is one that no client can be given', async () => {
+    allow({ tokens: 500 })
+    app.post('/work', usageCaps({ ledgerOf, ask: () => ASKED }), () => Response.error())
+    expect((await post('/work')).status).toBe(500)
+    expect(events).toMatchObject([{ input_tokens: 100, usage_source: 'hold' }])
+  })
+
   test('nothing, where the call is released', async () => {
     allow({ requests: 1 })
     route(1, () => ({ outcome: 'released', usage: null }))
