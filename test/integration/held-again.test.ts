@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Admission } from '../../durable-objects/ledger/types.ts'
 import { checkBooks, eventsOf, statusOf } from '../support/books.ts'
 import { eventually, type Gateway, startGateway } from '../support/gateway.ts'
-import { amount, ask } from '../support/ledger-fixtures.ts'
+import { amount, ask, settlement } from '../support/ledger-fixtures.ts'
 
 let gateway: Gateway
 beforeAll(async () => {
@@ -51,4 +51,23 @@ test('of two such calls the one that is over later ends by the alarm, too', asyn
     ({ length }) => length === 2,
   )
   expect(events).toMatchObject([{ outcome: 'expired' }, { outcome: 'expired' }])
+})
+
+test('the alarm of an earlier life is not put off by what comes after: its hold ends when its time is up', async () => {
+  const { id } = await gateway.admin.user([{ cap_type: 'total', limits: { requests: 100 } }])
+  const draft = { ...ask('').draft, user_id: id }
+  const [lost, other] = [crypto.randomUUID(), crypto.randomUUID()]
+  const hold = amount({ requests: 1 })
+  // Seconds longer than its time to live, for the restart.
+  const admitted = { granted_output_tokens: null, clamped: false, hold, reserved_at: Date.now() + 3_000, epoch: 1 }
+  await (await gateway.ledgerOf(id)).mayGoOn({ ...ask(lost, { draft }), ...admitted })
+  await gateway.restart()
+  await (await gateway.ledgerOf(id)).settle(settlement(other, Date.now(), { draft, usage: hold }))
+
+  const events = await eventually(
+    () => eventsOf(gateway, [id]),
+    ({ length }) => length === 2,
+    12_000,
+  )
+  expect(events.find((event) => event.id === lost)).toMatchObject({ outcome: 'expired' })
 })

@@ -1,6 +1,6 @@
 // Answers on their way to a client, with streams in memory: what is withheld, what is given up, and when.
 
-import { createServer } from 'node:http'
+import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, expect, test, vi } from 'vitest'
 import {
@@ -405,10 +405,9 @@ test('a watch that is stopped leaves no timer behind', () => {
   expect(vi.getTimerCount()).toBe(0)
 })
 
-test('a provider that takes a call, drops it and is too busy to be asked may have billed it', async () => {
-  const server = createServer((request) => {
-    if (request.method === 'POST') request.socket.destroy()
-  })
+/** What comes of a call to a provider that does this once it has it. */
+async function fetchFrom(drop: (server: Server, request: IncomingMessage) => void): Promise<unknown> {
+  const server = createServer((request) => drop(server, request))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1/chat/completions`
   const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined)
@@ -419,5 +418,24 @@ test('a provider that takes a call, drops it and is too busy to be asked may hav
   warn.mockRestore()
   server.closeAllConnections()
   server.close()
+  return answered
+}
+
+test('a provider that takes a call, drops it and is too busy to be asked may have billed it', async () => {
+  const answered = await fetchFrom((_, request) => {
+    if (request.method === 'POST') request.socket.destroy()
+  })
   expect(answered).toMatchObject({ error: { code: 'upstream_unreachable' }, was_sent: true })
+})
+
+test('a provider that has had a call for seconds and is gone may have billed it; one that is gone at once has not', async () => {
+  vi.useFakeTimers({ toFake: ['Date'] })
+  const goneAfter = (ms: number) =>
+    fetchFrom((server, request) => {
+      vi.setSystemTime(Date.now() + ms)
+      server.close()
+      request.socket.destroy()
+    })
+  expect(await goneAfter(3_001)).toMatchObject({ was_sent: true })
+  expect(await goneAfter(0)).toMatchObject({ was_sent: false })
 })

@@ -3,7 +3,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { NO_FACTS } from '../../../durable-objects/ledger/no-facts.ts'
 import type { UsageEvent } from '../../../durable-objects/ledger/types.ts'
-import { together, type Write } from '../../../src/postgres/shared-inserts.ts'
+import { insertsInto, together, type Write } from '../../../src/postgres/shared-inserts.ts'
 import { EventRejected } from '../../../src/postgres/usage-writer.ts'
 import { amount, DRAFT } from '../../support/ledger-fixtures.ts'
 
@@ -115,4 +115,11 @@ test('nothing is left behind: no timer once all is written', async () => {
   await vi.advanceTimersByTimeAsync(20)
   await late
   expect(vi.getTimerCount()).toBe(0)
+})
+
+test('ledgers share the inserts of one database only', () => {
+  const at = (port: number) =>
+    insertsInto({ DATABASE_URL: 'postgresql://u:p@db/name', DATABASE_HTTP_URL: `http://127.0.0.1:${port}/sql` })
+  expect(at(1)).toBe(at(1))
+  expect(at(1)).not.toBe(at(2))
 })

@@ -205,6 +205,12 @@ test.skipIf(!process.env.TEST_DATABASE_URL)(
   },
 )
 
+test('whoever has the connection next does not inherit its patience with locks', async () => {
+  await writeEvents(db, [usageEvent({})])
+  const { rows } = await db.execute(sql`select current_setting('lock_timeout') as lock_timeout`)
+  expect(rows).toEqual([{ lock_timeout: '0' }])
+})
+
 test('months that have no partition get one, at their borders too, also from racing writers', async () => {
   const instants = [
     '2031-02-01T00:00:00.000Z',
