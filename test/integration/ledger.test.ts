@@ -45,6 +45,23 @@ describe('usage', () => {
     expect(events.every(({ usage_source }) => usage_source === 'reported')).toBe(true)
   })
 
+  test('of calls that stay out is on disk soon, each with its hold, though most were in memory alone at first', async () => {
+    const { id, key } = await gateway.admin.user([{ cap_type: 'total', limits: { requests: 1_000 } }])
+    const gate = holdAnswers(gateway.provider)
+    const running = Promise.all(times(8, () => read(chat(gateway, key))))
+    const database = new DatabaseSync(await gateway.ledgerFileOf(id), { readOnly: true })
+    // Long before an alarm would see to it.
+    const row = await eventually(
+      async () => database.prepare('select count(*) as held from reservations where outcome is null').get(),
+      (row) => row?.held === 8,
+      8_000,
+    )
+    database.close()
+    expect(row).toEqual({ held: 8 })
+    gate.open()
+    await checkBooks(gateway, [id], idsOf(await running))
+  })
+
   test('of a user who is only refused is on disk soon: the refusals survive an eviction', async () => {
     const { id, key } = await gateway.admin.user([{ cap_type: 'total', limits: { requests: 0 } }])
     for (let i = 0; i < 3; i++) expect((await read(chat(gateway, key))).status).toBe(429)

@@ -254,6 +254,11 @@ test('the migration makes the partitions of this month and the next', async () =
 })
 
 test('what Postgres cannot store as text does not lose the event', async () => {
+  const [high, low] = [usageEvent({ request_model: 'a\ud800' }), usageEvent({ request_model: 'a\udfff' })]
+  for (const event of [high, low]) {
+    await writeEvents(db, [event])
+    expect(await stored(event.id)).toMatchObject([{ request_model: 'a\uFFFD' }])
+  }
   const event = usageEvent({ request_model: 'a\0b\0\ud800', metadata: { 'k\0': ['\udfff'] } })
   await writeEvents(db, [event])
   expect(await stored(event.id)).toMatchObject([
