@@ -30,7 +30,7 @@ import type {
 } from './ledger/types.ts'
 import { Outbox } from './outbox.ts'
 
-/** A snapshot older than this is fetched again in the background, at half to all of this age. */
+/** A snapshot that was fetched so long ago is fetched again in the background, after half to all of this. */
 const SNAPSHOT_FRESH_MS = 5 * 60 * 1_000
 /** Should the object die before its outbox is drained or while it has a ceiling, the alarm takes over after so long. */
 const GUARD_MS = 15_000
@@ -80,7 +80,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
     this.#hold_ttl_ms = config.HOLD_TTL_SECONDS * 1_000
     const emit = (event: UsageEvent) => this.#outbox.append(event)
     this.#ledger = new Ledger(sql, { hold_ttl_ms: this.#hold_ttl_ms, emit }, Date.now())
-    this.#scheduleRefresh()
+    this.#scheduleRefresh(this.#ledger.configuredAt ?? Date.now())
     this.#alarm = new Alarm(ctx.storage)
     void ctx.blockConcurrencyWhile(() => this.#alarm.recall())
   }
@@ -208,9 +208,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
   }
 
   async configure(snapshot: Snapshot | null): Promise<number> {
-    const version = this.#ledger.configure(snapshot, Date.now())
-    this.#scheduleRefresh()
-    return version
+    return this.#ledger.configure(snapshot, Date.now())
   }
 
   async status(caller: Caller | null): Promise<LedgerStatus | { refusal: Refusal }> {
@@ -267,7 +265,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
     return now > this.#refreshAt || this.#refreshAt > now + SNAPSHOT_FRESH_MS
   }
 
-  #scheduleRefresh(from = this.#ledger.configuredAt ?? Date.now()): void {
+  #scheduleRefresh(from: number): void {
     this.#refreshAt = from + SNAPSHOT_FRESH_MS * (0.5 + Math.random() / 2)
   }
 }
