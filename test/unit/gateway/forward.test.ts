@@ -1,15 +1,16 @@
 // The handler that forwards a call, before a provider on this machine: what its client gets where the ledger cannot be told.
 
-import { createServer, type Server } from 'node:http'
+import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Hono } from 'hono'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import type { LedgerOf, LedgerRpc } from '../../../durable-objects/ledger/types.ts'
 import type { Config } from '../../../src/config.ts'
 import type { Call, GatewayEnv } from '../../../src/gateway/call.ts'
 import { forward } from '../../../src/gateway/forward.ts'
 import type { CallEnd, Hold } from '../../../src/middleware/hold.ts'
 import { NO_USAGE, PLAIN_BOUND, UNREAD } from '../../../src/providers/answer.ts'
-import type { Operation } from '../../../src/providers/dialect.ts'
+import type { Metered, Operation } from '../../../src/providers/dialect.ts'
 import { openai } from '../../../src/providers/openai.ts'
 import { amount, DRAFT } from '../../support/ledger-fixtures.ts'
 import { PRICE } from '../pricing/fixtures.ts'
@@ -19,16 +20,22 @@ const SECRET = '{"answer":"that nobody has paid for"}'
 let provider: Server
 let base_url: string
 let headers: Record<string, string>
+let respond: RequestListener
+let concluded: Metered['concluded']
+let ledgerOf: LedgerOf
 let ends: CallEnd[]
 
 beforeEach(async () => {
   ends = []
   headers = {}
-  provider = createServer((_, answer) => {
+  concluded = []
+  ledgerOf = () => expect.unreachable('nothing was concluded')
+  respond = (_, answer) => {
     answer
       .writeHead(200, { 'content-type': 'application/json', 'content-length': SECRET.length, ...headers })
       .end(SECRET)
-  })
+  }
+  provider = createServer((request, answer) => respond(request, answer))
   await new Promise<void>((resolve) => provider.listen(0, '127.0.0.1', resolve))
   base_url = `http://127.0.0.1:${(provider.address() as AddressInfo).port}`
 })
@@ -78,7 +85,7 @@ function send(isRecorded: boolean): Promise<Response> {
     ...(openai.operations.find(({ name }) => name === 'embeddings') ?? expect.unreachable()),
     meter: () => () => ({
       push: () => undefined,
-      end: () => ({ ...UNREAD, complete: true, may_hide_output: false, usage }),
+      end: () => ({ ...UNREAD, complete: true, may_hide_output: false, usage, concluded }),
     }),
   }
   const app = new Hono<GatewayEnv>()
@@ -96,7 +103,7 @@ function send(isRecorded: boolean): Promise<Response> {
       operation,
       config: { FIRST_BYTE_TIMEOUT_SECONDS: 60, IDLE_TIMEOUT_SECONDS: 60 } as Config,
       upstream: { base_url, credential: undefined },
-      ledgerOf: () => expect.unreachable('nothing was concluded'),
+      ledgerOf,
       prices: { find: async () => PRICE },
       errorAnswer: (error, requestId) => openai.errorResponse(error, requestId, { cap_status: null }),
     }),
@@ -144,4 +151,49 @@ test('a call that never reached its provider is released, with the error that it
   expect(ends).toMatchObject([
     { outcome: 'released', usage: null, facts: { status: answer.status, error_class: 'upstream_unreachable' } },
   ])
+})
+
+test('an answer without a body (204) is passed on as it is', async () => {
+  respond = (_, answer) => void answer.writeHead(204).end()
+  const answer = await send(true)
+  expect([answer.status, await answer.text()]).toEqual([204, ''])
+})
+
+test('of a provider’s request id an event keeps 200 characters', async () => {
+  headers = { 'x-request-id': 'r'.repeat(300) }
+  await send(true)
+  expect(ends).toMatchObject([{ facts: { provider_request_id: 'r'.repeat(200) } }])
+})
+
+describe('an answer that tells how another call ended', () => {
+  const told = { id: 'resp_1', usage: NO_USAGE, longest_input_tokens: null, model: 'm' }
+  let concluding: PromiseWithResolvers<void>
+  let conclude: ReturnType<typeof vi.fn>
+  beforeEach(() => {
+    concluded = [{ ...told, service_tier: null, error_class: null }]
+    concluding = Promise.withResolvers()
+    conclude = vi.fn(() => concluding.promise)
+    ledgerOf = () => ({ requestModels: async () => ['m'], conclude }) as unknown as LedgerRpc
+  })
+
+  test('has its end only when the ledger knows', async () => {
+    headers = { 'content-type': 'text/event-stream' }
+    const text = (await send(true)).text()
+    const first = await Promise.race([text, vi.waitUntil(() => conclude.mock.calls.length > 0)])
+    expect(first).toBe(true)
+    expect(await Promise.race([text, new Promise((resolve) => setTimeout(resolve, 20, 'nothing yet'))])).toBe(
+      'nothing yet',
+    )
+    concluding.resolve()
+    expect(await text).toContain(SECRET)
+  })
+
+  test('is not believed where it breaks off: it may not tell all', async () => {
+    respond = (_, answer) => {
+      answer.writeHead(200, { 'content-type': 'application/json', 'content-length': 100 })
+      answer.write('{', () => answer.destroy())
+    }
+    expect((await send(true)).status).toBe(502)
+    expect(conclude).not.toHaveBeenCalled()
+  })
 })
