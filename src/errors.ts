@@ -21,6 +21,7 @@ export const ERROR_STATUS = {
   internal_error: 500,
   upstream_unreachable: 502,
   ledger_unavailable: 503,
+  not_recorded: 503,
   database_unavailable: 503,
   keys_unavailable: 503,
   prices_unavailable: 503,

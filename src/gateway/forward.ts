@@ -98,8 +98,7 @@ async function passWhole(c: Context<GatewayEnv>, options: ForwardOptions, answer
   const end = { metered: meter.end(), cut, client_gone: false, first_byte_at: Date.now() } as const
   const isRecorded = await c.var.hold.settle(toCallEnd(c, options, response, end))
   await concludeOthers(c, options, end)
-  if (!isRecorded) return notRecorded(c, options)
-  if (cut) return options.errorAnswer(cutError(cut), c.var.request_id)
+  if (cut || !isRecorded) return options.errorAnswer(cutError(isRecorded ? cut : 'not_recorded'), c.var.request_id)
   // A status such as 204 admits not even an empty body.
   return toClient(c, options, response, response.body && bytes)
 }
@@ -134,13 +133,6 @@ function passStream(
   })
   keepAlive(c, pumped.done)
   return toClient(c, options, response, pumped.body)
-}
-
-/** The provider has billed it, so that a retry would pay twice. */
-function notRecorded(c: Context<GatewayEnv>, { errorAnswer }: ForwardOptions): Response {
-  const answer = errorAnswer(cutError('not_recorded'), c.var.request_id)
-  answer.headers.set('x-should-retry', 'false')
-  return answer
 }
 
 function toClient(
@@ -228,7 +220,7 @@ function cutError(cut: Cut | null): GatewayError {
     case 'upstream_timeout':
       return { code: 'upstream_timeout', message: 'The provider fell silent, so the answer was ended.' }
     case 'not_recorded':
-      return { code: 'ledger_unavailable', message: 'The call could not be recorded, so its answer is withheld.' }
+      return { code: 'not_recorded', message: 'The call could not be recorded, so its answer is withheld.' }
     case 'no_longer_allowed':
       return { code: 'forbidden', message: 'The key or a cap of its user was withdrawn, so the answer was ended.' }
     default:

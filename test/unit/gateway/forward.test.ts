@@ -10,8 +10,11 @@ import type { Call, GatewayEnv } from '../../../src/gateway/call.ts'
 import { forward } from '../../../src/gateway/forward.ts'
 import type { CallEnd, Hold } from '../../../src/middleware/hold.ts'
 import { NO_USAGE, PLAIN_BOUND, UNREAD } from '../../../src/providers/answer.ts'
-import type { Metered, Operation } from '../../../src/providers/dialect.ts'
+import { createBedrock } from '../../../src/providers/bedrock.ts'
+import { compatibleProviders } from '../../../src/providers/compatible/configured.ts'
+import type { Dialect, Metered, Operation } from '../../../src/providers/dialect.ts'
 import { openai } from '../../../src/providers/openai.ts'
+import { openAICompatible } from '../../../src/providers/openai-compatible.ts'
 import { amount, DRAFT } from '../../support/ledger-fixtures.ts'
 import { PRICE } from '../pricing/fixtures.ts'
 
@@ -62,7 +65,7 @@ const CALL: Call = {
 }
 
 /** A call whose ledger does or does not hear of its end. */
-function send(isRecorded: boolean): Promise<Response> {
+function send(isRecorded: boolean, dialect: Dialect = openai): Promise<Response> {
   const hold: Hold = {
     admission: {
       admitted: true,
@@ -99,13 +102,13 @@ function send(isRecorded: boolean): Promise<Response> {
   app.post(
     '*',
     forward({
-      dialect: openai,
+      dialect,
       operation,
       config: { FIRST_BYTE_TIMEOUT_SECONDS: 60, IDLE_TIMEOUT_SECONDS: 60 } as Config,
       upstream: { base_url, credential: undefined },
       ledgerOf,
       prices: { find: async () => PRICE },
-      errorAnswer: (error, requestId) => openai.errorResponse(error, requestId, { cap_status: null }),
+      errorAnswer: (error, requestId) => dialect.errorResponse(error, requestId, { cap_status: null }),
     }),
   )
   return Promise.resolve(app.request('/v1/chat/completions', { method: 'POST', body: '{}' }))
@@ -142,6 +145,17 @@ test('a short answer whose call cannot be recorded is withheld, and not asked fo
   expect(answer.status).toBe(503)
   expect(answer.headers.get('x-should-retry')).toBe('false')
   expect(await answer.json()).toMatchObject({ error: { message: expect.stringContaining('withheld') } })
+})
+
+test.each([
+  ['bedrock', createBedrock({ region: 'us-east-1' }), 501] as const,
+  ...compatibleProviders
+    .parse({ OPENROUTER_API_KEY: 'sk' })
+    .map((row) => [row.name, openAICompatible(row), 424] as const),
+])('nor by SDKs that ask again at a 503 whatever its headers say: %s', async (_, dialect, status) => {
+  const answer = await send(false, dialect)
+  expect([answer.status, answer.headers.get('x-should-retry')]).toEqual([status, 'false'])
+  expect(await answer.text()).toContain('withheld')
 })
 
 test('a call that never reached its provider is released, with the error that its client sees', async () => {
