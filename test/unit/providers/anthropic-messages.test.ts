@@ -257,6 +257,7 @@ describe('what nothing bounds is named', () => {
     expect(bound({ safeguards: [safeguard] })).toEqual({ ...bound({}), input_tokens: expect.any(Number) })
     for (const safeguards of [[safeguard, { type: 'deep_review' }], [{}], ['dangerous_tool_use'], safeguard, true])
       expect(bound({ safeguards }).unbounded).toBe('safeguards')
+    for (const safeguards of [null, []]) expect(bound({ safeguards }).unbounded).toBeNull()
   })
 
   test('not so for the credit of a refused message, which only makes its cache cheaper', () => {

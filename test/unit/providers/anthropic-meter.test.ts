@@ -198,6 +198,14 @@ describe('a JSON answer', () => {
     expect(tier({ service_tier: 'batch', speed: 'fast' })).toBe('fast')
   })
 
+  test('that does not say how it was served was served as was asked for', () => {
+    const tier = (body: object, extra: object = {}) =>
+      answered({ usage: { ...ANSWER.usage, ...extra } }, body).service_tier
+    expect(tier({ speed: 'fast' })).toBe('fast')
+    expect(tier({ inference_geo: 'us' })).toBe('us')
+    expect(tier({ speed: 'fast', inference_geo: 'us' }, { speed: 'standard', inference_geo: 'eu' })).toBe('standard')
+  })
+
   test.each([
     [{}, false],
     [{ thinking: { type: 'enabled', budget_tokens: 2_000 } }, true],
@@ -212,6 +220,15 @@ describe('a JSON answer', () => {
 describe('usage', () => {
   test('counts cache writes that nobody split at the time to live that was asked for', () => {
     const usage = { input_tokens: 1, output_tokens: 1, cache_creation_input_tokens: 100 }
+    const system = [{ type: 'text', text: 'Be brief.', cache_control: { type: 'ephemeral', ttl: '1h' } }]
+    const start = event({ type: 'message_start', message: { usage } })
+    const stream = [start, finish({ output_tokens: 1 }), STOP]
+    const whole = JSON.stringify({ type: 'message', content: [], usage })
+    for (const { usage } of [
+      meterOnce(messages, { ...BODY, system }, true, ...stream),
+      meterOnce(messages, { ...BODY, system }, false, whole),
+    ])
+      expect(usage).toMatchObject({ cache_write_5m_tokens: 0, cache_write_1h_tokens: 100 })
     expect(readMessageUsage(usage, '5m')).toMatchObject({
       input_tokens: 101,
       cache_write_5m_tokens: 100,
