@@ -186,6 +186,21 @@ describe('usage of Converse', () => {
     const usage = { inputTokens: 1, outputTokens: 1, cacheWriteInputTokens: 100 }
     expect(readConverseUsage(usage, '5m')).toMatchObject({ input_tokens: 101, cache_write_5m_tokens: 100 })
     expect(readConverseUsage(usage, '1h')).toMatchObject({ input_tokens: 101, cache_write_1h_tokens: 100 })
+    const body = { system: [{ text: 'Be brief.' }, { cachePoint: { type: 'default', ttl: '1h' } }] }
+    for (const name of ['converse', 'invoke_model'])
+      expect(
+        meterOnce(operationOf(name), askedOf('amazon.nova-lite-v1:0', body), headOf('json'), text({ usage })).usage,
+      ).toMatchObject({ cache_write_5m_tokens: 0, cache_write_1h_tokens: 100 })
+  })
+
+  test('is that of the tier that answered, else of the one that was asked for', () => {
+    const usage = { inputTokens: 1, outputTokens: 1 }
+    const tier = (asked: object, answered: object) =>
+      meterOnce(operationOf('converse'), askedOf(CLAUDE, { ...asked }), headOf('json'), text({ usage, ...answered }))
+        .service_tier
+    expect(tier({ serviceTier: { type: 'priority' } }, {})).toBe('priority')
+    expect(tier({ serviceTier: { type: 'priority' } }, { serviceTier: { type: 'default' } })).toBe('default')
+    expect(tier({ performanceConfig: { latency: 'optimized' } }, {})).toBe('optimized')
   })
 
   test.each([

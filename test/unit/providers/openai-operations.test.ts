@@ -82,6 +82,15 @@ describe('legacy completions', () => {
     ])
   })
 
+  test('a stream without [DONE] is over once each choice of each prompt is', () => {
+    const body = { ...BODY, prompt: ['a', 'b'], n: 2, stream: true }
+    const finish = (index: number) =>
+      `data: ${JSON.stringify({ choices: [{ index, text: '', finish_reason: 'stop' }] })}\n\n`
+    const complete = (...indexes: number[]) =>
+      meterOnce(operation('completions'), body, true, ...indexes.map(finish)).complete
+    expect([complete(0, 1, 2), complete(0, 1, 2, 3)]).toEqual([false, true])
+  })
+
   test('what lost among best_of is hidden', () => {
     expect(json('completions', { ...BODY, best_of: 3 }, { choices: [] }).may_hide_output).toBe(true)
     expect(json('completions', { ...BODY, best_of: 1 }, { choices: [] }).may_hide_output).toBe(false)

@@ -198,6 +198,19 @@ describe('a JSON answer', () => {
     expect(once({}, { ...RESPONSE, output }).usage).toMatchObject({ input_tokens: 5 })
   })
 
+  test('that names no tier was served at the standard one, unless the client asked for priority', () => {
+    expect(once({ service_tier: 'flex' }, RESPONSE).service_tier).toBeNull()
+    expect(once({ service_tier: 'priority' }, RESPONSE).service_tier).toBe('priority')
+    expect(once({ service_tier: 'priority' }, { ...RESPONSE, service_tier: 'default' }).service_tier).toBe('default')
+  })
+
+  test('with more text than is kept of it is not known by what is left', () => {
+    const saying = (text: string) => [{ type: 'message', content: [{ type: 'output_text', text }] }]
+    const shown = (length: number) => once({}, { ...RESPONSE, usage: null, output: saying('a'.repeat(length)) })
+    expect(shown(200_000)).toMatchObject({ may_hide_output: false, usage: null })
+    expect(shown(300_000)).toMatchObject({ may_hide_output: true, usage: null })
+  })
+
   test('with a search that does not tell its action counts it', () => {
     const output = [{ type: 'web_search_call' }, { type: 'web_search_call', action: { type: 'find_in_page' } }]
     expect(once({}, { ...RESPONSE, output }).usage).toMatchObject({ web_search_requests: 1 })
