@@ -17,6 +17,7 @@ test("OpenRouter's clients ask again at any 5xx: those are what was never forwar
   const answers = await Promise.all(codes.map((code) => refused('openrouter', code)))
   expect(codes.filter((_, at) => (answers[at]?.status ?? 0) >= 500).sort()).toEqual([
     'database_unavailable',
+    'keys_unavailable',
     'ledger_unavailable',
     'not_yet_in_force',
     'prices_unavailable',
