@@ -225,11 +225,10 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
   override async alarm(): Promise<void> {
     this.#alarm.rang()
     const isTidy = attempt('could not tidy up', () => {
-      let expired = 0
-      do expired = this.#ledger.expire(Date.now())
-      while (expired > 0)
+      this.#ledger.expire(Date.now())
       this.#ledger.prune(Date.now())
       this.#outbox.forgetDelivered()
+      // Past where more were due than one go ends.
       this.#wakeBy(this.#ledger.nextExpiry())
       if (!this.#ledger.isAtRest) this.#wakeBy(Date.now() + GUARD_MS)
     })

@@ -71,3 +71,19 @@ test('the alarm of an earlier life is not put off by what comes after: its hold 
   )
   expect(events.find((event) => event.id === lost)).toMatchObject({ outcome: 'expired' })
 })
+
+test('as many as are over at once end by the alarm, more than it ends in one go', async () => {
+  const { id } = await gateway.admin.user([{ cap_type: 'total', limits: { requests: 1_000 } }])
+  const ledger = await gateway.ledgerOf(id)
+  const draft = { ...ask('').draft, user_id: id }
+  const reserved_at = Date.now()
+  const lost = { granted_output_tokens: null, clamped: false, hold: amount({ requests: 1 }), reserved_at, epoch: 1 }
+  const ids = Array.from({ length: 250 }, () => crypto.randomUUID())
+  await Promise.all(ids.map((request_id) => ledger.mayGoOn({ ...ask(request_id, { draft }), ...lost })))
+  const events = await eventually(
+    () => eventsOf(gateway, [id]),
+    ({ length }) => length === ids.length,
+    12_000,
+  )
+  expect(events).toHaveLength(ids.length)
+})

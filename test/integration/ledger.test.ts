@@ -45,7 +45,7 @@ describe('usage', () => {
     expect(events.every(({ usage_source }) => usage_source === 'reported')).toBe(true)
   })
 
-  test('of calls that stay out is on disk soon, each with its hold, though most were in memory alone at first', async () => {
+  test('of calls that stay out is on disk soon, each with its hold, and nothing of it once the ledger is at rest', async () => {
     const { id, key } = await gateway.admin.user([{ cap_type: 'total', limits: { requests: 1_000 } }])
     const gate = holdAnswers(gateway.provider)
     const running = Promise.all(times(8, () => read(chat(gateway, key))))
@@ -56,10 +56,17 @@ describe('usage', () => {
       (row) => row?.held === 8,
       8_000,
     )
-    database.close()
     expect(row).toEqual({ held: 8 })
     gate.open()
     await checkBooks(gateway, [id], idsOf(await running))
+
+    // At rest a crash leaves nothing behind that would be held.
+    const rest = await eventually(
+      async () => database.prepare('select count(*) as epochs from epochs').get(),
+      (row) => row?.epochs === 0,
+    )
+    database.close()
+    expect(rest).toEqual({ epochs: 0 })
   })
 
   test('of a user who is only refused is on disk soon: the refusals survive an eviction', async () => {
