@@ -171,6 +171,7 @@ test('an answer without a body (204) is passed on as it is', async () => {
   respond = (_, answer) => void answer.writeHead(204).end()
   const answer = await send(true)
   expect([answer.status, await answer.text()]).toEqual([204, ''])
+  expect(ends).toMatchObject([{ outcome: 'settled', usage: { input_tokens: 3 }, facts: { error_class: null } }])
 })
 
 test('of a provider’s request id an event keeps 200 characters', async () => {

@@ -116,6 +116,9 @@ test('missing cache prices are the dearer ones', () => {
   expect(rates('anthropic')).toMatchObject({ cached_input: usd(2), cache_write_5m: usd(2.5), cache_write_1h: usd(4) })
   // A model whose writes OpenAI bills has their price there.
   expect(rates('openai')).toMatchObject({ cached_input: usd(2), cache_write_5m: usd(2), cache_write_1h: usd(2) })
+  // To keep a cache for longer is never cheaper.
+  const dear = { input_mtok: 2, output_mtok: 2, cache_write_mtok: 7 }
+  expect(priceOfEntry('anthropic', 'x', 'x', dear, null)?.rates).toMatchObject({ cache_write_1h: usd(7) })
 })
 
 test('only a date or latest may follow a prefix', () => {

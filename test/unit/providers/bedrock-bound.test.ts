@@ -11,6 +11,7 @@ const CLAUDE = 'us.anthropic.claude-haiku-4-5-20251001-v1:0'
 const NOVA = 'amazon.nova-lite-v1:0'
 const LLAMA = 'meta.llama3-1-8b-instruct-v1:0'
 const MISTRAL = 'mistral.mistral-7b-instruct-v0:2'
+const TITAN = 'amazon.titan-text-express-v1'
 const size = (body: JsonObject) => new TextEncoder().encode(JSON.stringify(body)).length
 const tokensOf = (body: JsonObject) => tokensOfBody(body, size(body))
 
@@ -210,7 +211,7 @@ describe('InvokeModel', () => {
     [MISTRAL, { prompt: 'hello', max_tokens: 50 }, 50, 1],
     ['mistral.mistral-large-2407-v1:0', { messages: [{ role: 'user', content: 'a' }], max_tokens: 50 }, 50, 1],
     ['openai.gpt-oss-20b-1:0', { messages: [], max_completion_tokens: 50 }, 50, 1],
-    ['amazon.titan-text-express-v1', { inputText: 'a', textGenerationConfig: { maxTokenCount: 50 } }, 50, 1],
+    [TITAN, { inputText: 'a', textGenerationConfig: { maxTokenCount: 50 } }, 50, 1],
     ['cohere.command-text-v14', { prompt: 'a', max_tokens: 50, num_generations: 3 }, 50, 3],
   ])('%s %j', (model, body, max_tokens, choices) => {
     const bound = boundOf('invoke_model', model, body)
@@ -244,12 +245,7 @@ describe('InvokeModel', () => {
     [NOVA, { ...HELLO, serviceTier: { type: 'priority' } }, {}, 'serviceTier'],
     [CLAUDE, { ...MESSAGE, tools: [{ type: 'web_search_20250305', name: 'web_search' }] }, {}, 'tools[0]'],
     [LLAMA, { prompt: 'a', images: ['b'] }, {}, 'images'],
-    [
-      'amazon.titan-text-express-v1',
-      { inputText: 'a', textGenerationConfig: { maxtokencount: 5 } },
-      {},
-      'textGenerationConfig.maxtokencount',
-    ],
+    [TITAN, { inputText: 'a', textGenerationConfig: { maxtokencount: 5 } }, {}, 'textGenerationConfig.maxtokencount'],
     [LLAMA, { prompt: 'a' }, { 'x-amzn-bedrock-guardrailidentifier': 'g' }, 'x-amzn-bedrock-guardrailidentifier'],
     [
       LLAMA,
@@ -290,15 +286,34 @@ describe('InvokeModel', () => {
     ['openai.gpt-oss-20b-1:0', { messages: [] }, { max_completion_tokens: 5 }],
     ['us.openai.gpt-5.6-sol', { messages: [] }, { max_completion_tokens: 5 }],
     ['qwen.qwen3-32b-v1:0', { messages: [] }, { max_tokens: 5 }],
-    [
-      'amazon.titan-text-express-v1',
-      { textGenerationConfig: { topP: 1 } },
-      { textGenerationConfig: { topP: 1, maxTokenCount: 5 } },
-    ],
+    [TITAN, { textGenerationConfig: { topP: 1 } }, { textGenerationConfig: { topP: 1, maxTokenCount: 5 } }],
     ['acme.new-v1', { prompt: 'a' }, {}],
   ])('%s %j gets a granted bound of 5 as %j', (model, body, written) => {
     const edits = operationOf('invoke_model').edits?.(askedOf(model, body), 5) ?? []
     expect(Object.fromEntries(edits.map(({ field, value }) => [field, value]))).toEqual(written)
+  })
+
+  test('a bound inside of another field is written anew as it was read, and never raised', () => {
+    const edits = (config: object, granted: number | null) =>
+      operationOf('invoke_model').edits?.(askedOf(TITAN, { textGenerationConfig: { ...config } }), granted)
+    const written = (value: object) => [{ field: 'textGenerationConfig', value }]
+    expect(edits({ maxTokenCount: 3 }, null)).toEqual(written({ maxTokenCount: 3 }))
+    expect(edits({ maxTokenCount: 3 }, 5)).toEqual(written({ maxTokenCount: 3 }))
+    expect(edits({ maxTokenCount: 9 }, 5)).toEqual(written({ maxTokenCount: 5 }))
+    expect(edits({ topP: 1 }, null)).toEqual([])
+  })
+
+  test('more choices than any model gives are refused, as the product with their length must stay exact', () => {
+    const read = (num_generations: number) =>
+      operationOf('invoke_model').readBound?.(
+        askedOf('cohere.command-text-v14', { prompt: 'a', max_tokens: 50, num_generations }),
+      )
+    expect(read(128)).toMatchObject({ output: { choices: 128 } })
+    expect(read(129)).toMatchObject({
+      code: 'invalid_request',
+      field: 'num_generations',
+      message: expect.stringContaining('at most 128'),
+    })
   })
 })
 

@@ -62,6 +62,7 @@ describe('the configuration', () => {
 
   test('names each service once, and knows its fields', () => {
     expect(faults(SERVICE, SERVICE)).toEqual(['1.provider'])
+    expect(faults({ ...SERVICE, routes: [ROUTE, { ...ROUTE, name: 'other', method: 'DELETE' }] })).toEqual([])
     expect(parse({ ...SERVICE, creditential_header: 'x' }).error?.issues[0]?.message).toContain('creditential_header')
   })
 })
