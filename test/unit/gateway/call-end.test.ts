@@ -108,6 +108,11 @@ describe('a refusal', () => {
     expect(lost).toMatchObject({ outcome: 'settled', usage: null, usage_source: 'hold' })
   })
 
+  test('that is billed all the same is charged the hold', () => {
+    const billed = ended({ usage: null, complete: false, is_billed: true }, {}, { status: 400 })
+    expect(billed).toMatchObject({ outcome: 'settled', usage: null, usage_source: 'hold' })
+  })
+
   test('of a call that would go on begins nothing', () => {
     expect(ended({ usage: null, continues_as: 'resp_1' }, {}, { status: 400 }).continues).toBeNull()
   })
