@@ -10,6 +10,7 @@ import type { CallerIdentity } from '../middleware/authenticate.ts'
 import { isObject, parseJsonOrUndefined } from '../providers/answer.ts'
 import { anthropic } from '../providers/anthropic.ts'
 import { chunkOf } from '../providers/bedrock-invoke-meter.ts'
+import { concatBytes } from '../providers/bytes.ts'
 import type { Dialect } from '../providers/dialect.ts'
 import { createFrameReader } from '../providers/eventstream.ts'
 import { textOrNone } from '../providers/fields.ts'
@@ -89,14 +90,17 @@ function toBedrock(request: Request, body: JsonBody, id: string): Request {
   const headers = new Headers(request.headers)
   for (const name of [...headers.keys()]) if (/^(anthropic-|x-amz|accept$)/.test(name)) headers.delete(name)
   const betas = (request.headers.get('anthropic-beta') ?? '').split(',').flatMap((beta) => beta.trim() || [])
+  const added = { anthropic_version: VERSION, ...(betas.length > 0 && { anthropic_beta: betas }) }
+  const encoder = new TextEncoder()
   const members = [...body.members].flatMap(([name, { start, end }]) =>
-    REPLACED_FIELDS.has(name) ? [] : [`${JSON.stringify(name)}:${body.text.slice(start, end)}`],
+    REPLACED_FIELDS.has(name)
+      ? []
+      : [encoder.encode(`${JSON.stringify(name)}:`), body.bytes.subarray(start, end), encoder.encode(',')],
   )
-  members.push(`"anthropic_version":${JSON.stringify(VERSION)}`)
-  if (betas.length > 0) members.push(`"anthropic_beta":${JSON.stringify(betas)}`)
+  const bytes = concatBytes([encoder.encode('{'), ...members, encoder.encode(JSON.stringify(added).slice(1))])
   const action = body.value.stream === true ? 'invoke-with-response-stream' : 'invoke'
   const url = new URL(`/bedrock/model/${encodeURIComponent(id)}/${action}`, request.url).href
-  return innerRequest(url, headers, new TextEncoder().encode(`{${members.join(',')}}`))
+  return innerRequest(url, headers, bytes)
 }
 
 async function toAnthropic(answer: Response): Promise<Response> {

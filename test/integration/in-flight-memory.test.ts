@@ -1,11 +1,14 @@
 // What calls in flight keep of what they were sent: an isolate has 128 MB for all that it serves, and an answer may take
 // minutes.
 
+import { dirname } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { AWS_KEYS } from '../../src/local/fake-provider.ts'
 import { sampleMemory } from '../fuzz/memory.ts'
+import { bundle } from '../support/build.ts'
 import { eventually, type Gateway, startGateway } from '../support/gateway.ts'
-import { holdAnswers, times } from '../support/held-calls.ts'
+import { chat, holdAnswers, times } from '../support/held-calls.ts'
+import type { UsageLedger } from '../support/waiting-ledger-worker.ts'
 
 const CALLS = 6
 const BODY_MB = 2
@@ -15,9 +18,12 @@ const contents = [{ role: 'user', parts: [{ text: content }] }]
 const converse = { messages: [{ role: 'user', content: [{ text: content }] }], inferenceConfig: { maxTokens: 16 } }
 
 let gateway: Gateway
-let key: string
+let user: { id: string; key: string }
 
 beforeAll(async () => {
+  bundle('dist/waiting-ledger', 'test/support/waiting-ledger-worker.ts')
+  const root = dirname(dirname(import.meta.dirname))
+  const worker = `${root}/dist/waiting-ledger/waiting-ledger-worker.js`
   // Without its API key Bedrock's requests are signed.
   const vars = {
     BEDROCK_API_KEY: '',
@@ -25,9 +31,9 @@ beforeAll(async () => {
     AWS_SECRET_ACCESS_KEY: AWS_KEYS.secret,
     BEDROCK_MODELS: JSON.stringify({ 'claude-on-bedrock': 'us.anthropic.claude-sonnet-4-5-20250929-v1:0' }),
   }
-  gateway = await startGateway({ inspect: true, vars })
+  gateway = await startGateway({ inspect: true, worker, vars })
   const limits = { tokens: 1_000_000_000, cost_usd: 10_000 }
-  key = (await gateway.admin.user([{ cap_type: 'daily', limits }])).key
+  user = await gateway.admin.user([{ cap_type: 'daily', limits }])
 })
 afterAll(() => gateway.close())
 
@@ -64,7 +70,7 @@ test.each<[name: string, path: string, body: object]>([
     fetch(gateway.url + path, {
       method: 'POST',
       headers: {
-        authorization: `Bearer ${key}`,
+        authorization: `Bearer ${user.key}`,
         'anthropic-version': '2023-06-01',
         ...(!isForm && { 'content-type': 'application/json' }),
       },
@@ -86,4 +92,34 @@ test.each<[name: string, path: string, body: object]>([
   for (const answer of calls) await (await answer).text()
   expect(areHeld).toBe(true)
   expect(grown).toBeLessThan(BODY_MB / 2)
+})
+
+/** Of text as it mostly is: one character beyond Latin-1 makes that of the whole body take two bytes a character. */
+const turns = times(2_000, (at) => ({
+  role: at % 2 ? 'assistant' : 'user',
+  content: `${'tell '.repeat(200)}${at % 9 ? '' : '\u{1f600}'}`,
+}))
+
+test('while its ledger decides a call keeps its body once as it came and once parsed, and not as text besides', async () => {
+  const call = (session: object) =>
+    chat(gateway, user.key, { body: { model: 'gpt-4.1', messages: turns, stream: true }, headers: { ...session } })
+  await (await call({})).text()
+  // workerd lets the inspector in when something goes on in the isolate.
+  const liveMbAfterCall = async () => {
+    await (await chat(gateway, user.key)).text()
+    return liveMb()
+  }
+  const ledger = (await gateway.ledgerOf(user.id)) as unknown as Pick<UsageLedger, 'waiting' | 'letIn'>
+
+  const before = await liveMbAfterCall()
+  const calls = times(CALLS, () => call({ 'x-tollgate-session-id': 'waits' }))
+  const waiting = await eventually(
+    () => ledger.waiting(),
+    (count) => count === CALLS,
+  )
+  const grown = (await liveMbAfterCall()) - before
+  await ledger.letIn()
+  for (const answer of calls) await (await answer).text()
+  expect(waiting).toBe(CALLS)
+  expect(grown).toBeLessThan(CALLS * BODY_MB * 2.5)
 })
