@@ -4,6 +4,7 @@
 import { dirname } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { AWS_KEYS } from '../../src/local/fake-provider.ts'
+import { json } from '../../src/local/fake-script.ts'
 import { sampleMemory } from '../fuzz/memory.ts'
 import { bundle } from '../support/build.ts'
 import { eventually, type Gateway, startGateway } from '../support/gateway.ts'
@@ -100,10 +101,11 @@ const turns = times(2_000, (at) => ({
   content: `${'tell '.repeat(200)}${at % 9 ? '' : '\u{1f600}'}`,
 }))
 
-test('while its ledger decides a call keeps its body once as it came and once parsed, and not as text besides', async () => {
-  const call = (session: object) =>
-    chat(gateway, user.key, { body: { model: 'gpt-4.1', messages: turns, stream: true }, headers: { ...session } })
-  await (await call({})).text()
+const sessionOf = (id?: string): Record<string, string> => (id ? { 'x-tollgate-session-id': id } : {})
+
+/** What calls keep that wait for their ledger, in MB. */
+async function keptWhileWaiting(call: (session?: string) => Promise<Response>, session: string): Promise<number> {
+  await (await call()).text()
   // workerd lets the inspector in when something goes on in the isolate.
   const liveMbAfterCall = async () => {
     await (await chat(gateway, user.key)).text()
@@ -112,14 +114,36 @@ test('while its ledger decides a call keeps its body once as it came and once pa
   const ledger = (await gateway.ledgerOf(user.id)) as unknown as Pick<UsageLedger, 'waiting' | 'letIn'>
 
   const before = await liveMbAfterCall()
-  const calls = times(CALLS, () => call({ 'x-tollgate-session-id': 'waits' }))
+  const calls = times(CALLS, async () => (await call(session)).text())
   const waiting = await eventually(
     () => ledger.waiting(),
     (count) => count === CALLS,
   )
   const grown = (await liveMbAfterCall()) - before
   await ledger.letIn()
-  for (const answer of calls) await (await answer).text()
+  await Promise.all(calls)
   expect(waiting).toBe(CALLS)
-  expect(grown).toBeLessThan(CALLS * BODY_MB * 2.5)
+  return grown
+}
+
+test('while its ledger decides a call keeps its body once as it came and once parsed, and not as text besides', async () => {
+  const body = { model: 'gpt-4.1', messages: turns, stream: true }
+  const kept = await keptWhileWaiting(
+    (session) => chat(gateway, user.key, { body, headers: sessionOf(session) }),
+    'waits',
+  )
+  expect(kept).toBeLessThan(CALLS * BODY_MB * 2.5)
+})
+
+test('while its ledger records a call that has reached its end, it keeps nothing of an answer that has gone out', async () => {
+  const before = gateway.provider.reply
+  gateway.provider.reply = ({ body }, usual) => {
+    const isLong = body.includes('at length')
+    return isLong ? json({ choices: [{ index: 0, message: { role: 'assistant', content } }] }) : usual()
+  }
+  const body = { messages: [{ role: 'user', content: 'at length' }] }
+  const call = (session?: string) => chat(gateway, user.key, { body, headers: sessionOf(session) })
+  const kept = await keptWhileWaiting(call, 'waits-at-end')
+  gateway.provider.reply = before
+  expect(kept).toBeLessThan((CALLS * BODY_MB) / 2)
 })

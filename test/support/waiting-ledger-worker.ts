@@ -1,6 +1,7 @@
-// The worker as it is, but for a ledger that lets calls with this session id wait until the test says so.
+// The worker as it is, but for a ledger that lets calls with these session ids wait until the test says so: to be admitted,
+// or to be settled.
 
-import type { Ask, Decision } from '../../durable-objects/ledger/types.ts'
+import type { Ask, Decision, Settlement } from '../../durable-objects/ledger/types.ts'
 import tollgate, { UsageLedger as Ledger } from '../../src/index.ts'
 
 export class UsageLedger extends Ledger {
@@ -8,11 +9,18 @@ export class UsageLedger extends Ledger {
   #door = Promise.withResolvers<void>()
 
   override async reserve(ask: Ask): Promise<Decision> {
-    if (ask.draft.session_id === 'waits') {
-      this.#waiting += 1
-      await this.#door.promise
-    }
+    if (ask.draft.session_id === 'waits') await this.#wait()
     return super.reserve(ask)
+  }
+
+  override async settle(settlement: Settlement): Promise<void> {
+    if (settlement.draft.session_id === 'waits-at-end') await this.#wait()
+    return super.settle(settlement)
+  }
+
+  async #wait(): Promise<void> {
+    this.#waiting += 1
+    await this.#door.promise
   }
 
   async waiting(): Promise<number> {
