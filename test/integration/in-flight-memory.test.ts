@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { AWS_KEYS } from '../../src/local/fake-provider.ts'
 import { json } from '../../src/local/fake-script.ts'
 import { sampleMemory } from '../fuzz/memory.ts'
+import { statusOf } from '../support/books.ts'
 import { bundle } from '../support/build.ts'
 import { eventually, type Gateway, startGateway } from '../support/gateway.ts'
 import { chat, holdAnswers, times } from '../support/held-calls.ts'
@@ -46,7 +47,13 @@ function transcription(): FormData {
 }
 
 async function liveMb(): Promise<number> {
-  const { heap_mb, buffers_mb } = await sampleMemory(await gateway.inspector(), 0)
+  let isSampled = false
+  const sampling = sampleMemory(await gateway.inspector(), 0).finally(() => {
+    isSampled = true
+  })
+  // workerd lets the inspector in when something goes on in the isolate.
+  while (!isSampled) await statusOf(gateway, user.id)
+  const { heap_mb, buffers_mb } = await sampling
   return heap_mb + buffers_mb
 }
 
@@ -106,20 +113,15 @@ const sessionOf = (id?: string): Record<string, string> => (id ? { 'x-tollgate-s
 /** What calls keep that wait for their ledger, in MB. */
 async function keptWhileWaiting(call: (session?: string) => Promise<Response>, session: string): Promise<number> {
   await (await call()).text()
-  // workerd lets the inspector in when something goes on in the isolate.
-  const liveMbAfterCall = async () => {
-    await (await chat(gateway, user.key)).text()
-    return liveMb()
-  }
   const ledger = (await gateway.ledgerOf(user.id)) as unknown as Pick<UsageLedger, 'waiting' | 'letIn'>
 
-  const before = await liveMbAfterCall()
+  const before = await liveMb()
   const calls = times(CALLS, async () => (await call(session)).text())
   const waiting = await eventually(
     () => ledger.waiting(),
     (count) => count === CALLS,
   )
-  const grown = (await liveMbAfterCall()) - before
+  const grown = (await liveMb()) - before
   await ledger.letIn()
   await Promise.all(calls)
   expect(waiting).toBe(CALLS)
