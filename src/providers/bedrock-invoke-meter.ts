@@ -19,13 +19,13 @@ interface Expected {
   cache_write: '5m' | '1h'
   /** The dearest that may answer. */
   tier: string | null
-  /** What a message of Claude's is expected to be. */
-  message: ReturnType<typeof expectedOf>
+  /** What a message of Claude's is expected to be; null of other families. */
+  message: ReturnType<typeof expectedOf> | null
 }
 
 export function meterInvoke({ body, headers }: Asked, { id, family }: BedrockModel): OpenMeter {
-  const message = expectedOf({ ...body, model: claudeName(id) })
-  const cache_write = family === 'claude' ? message.cache_write : askedCacheWrite(body, 'cachePoint')
+  const message = family === 'claude' ? expectedOf({ ...body, model: claudeName(id) }) : null
+  const cache_write = message?.cache_write ?? askedCacheWrite(body, 'cachePoint')
   const expected = { family, cache_write, tier: dearestTier(...tierOfHeaders(headers)), message }
   return (head) => meterExpected(expected, head)
 }
@@ -37,7 +37,7 @@ function meterExpected({ family, cache_write, tier, message }: Expected, head: A
     service_tier,
     usage: metered.usage ?? metricsUsage(metrics, cache_write) ?? headerUsage(head.headers, family, cache_write),
   })
-  if (family === 'claude' && head.status < 400) {
+  if (message && head.status < 400) {
     return head.format === 'eventstream' ? meterClaudeFrames(message, finish) : changeEnd(meterWhole(message), finish)
   }
   if (head.format !== 'eventstream') {
@@ -77,7 +77,7 @@ export function chunkOf({ headers, body }: Frame): unknown {
 
 /** Anthropic's own events say more than Bedrock's sum: how long caches live, who thought. */
 function meterClaudeFrames(
-  message: Expected['message'],
+  message: NonNullable<Expected['message']>,
   finish: (metered: Metered, metrics: unknown) => Metered,
 ): Meter {
   const events = readMessageEvents(message)
