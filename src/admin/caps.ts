@@ -6,7 +6,7 @@ import { GatewayFault } from '../fault.ts'
 import { changeCap, createCap, deleteCap, findCap, isSecondCap, isUnlimitedCap, listCaps } from '../postgres/caps.ts'
 import { findUser } from '../postgres/users.ts'
 import { limitsOfChangedCap, limitsOfNewCap } from '../rest/amounts.ts'
-import { answers, found, notFound, problems, restApp, takes } from '../rest/app.ts'
+import { answers, created, creates, found, notFound, problems, restApp, takes } from '../rest/app.ts'
 import { capSchema, capType, capView, onExceed } from '../rest/caps.ts'
 import { id, noQuery } from '../rest/fields.ts'
 import { fieldFault } from '../rest/invalid-request.ts'
@@ -48,7 +48,7 @@ const create = createRoute({
   tags: ['caps'],
   summary: 'Create a cap',
   request: { params: user, query: noQuery, body: takes(newCapSchema) },
-  responses: { 201: answers(capSchema, 'The cap'), ...problems(404, 409, 413, 415) },
+  responses: { 201: creates(capSchema, 'The cap'), ...problems(404, 409, 413, 415) },
 })
 const list = createRoute({
   method: 'get',
@@ -108,7 +108,7 @@ export function capRoutes(deps: AdminDeps) {
         () => createCap(db, { id: newId(), user_id, cap_type, ...limits, on_exceed, is_active }),
         (error) => (isSecondCap(error) ? secondCap(cap_type) : null),
       )
-      return c.json(capView(found(row, 'cap')), 201)
+      return created(c, capView(found(row, 'cap')))
     })
     .openapi(list, async (c) => {
       const userId = c.req.valid('param').id

@@ -6,7 +6,7 @@ import { GatewayFault } from '../fault.ts'
 import { createKey, findKey, listKeys, MOST_ACTIVE_KEYS, type NewKey, revokeKey, rotateKey } from '../postgres/keys.ts'
 import type { ApiKeyRow } from '../postgres/schema.ts'
 import { findUser } from '../postgres/users.ts'
-import { answers, found, notFound, problems, restApp, takes } from '../rest/app.ts'
+import { answers, created, creates, found, notFound, problems, restApp, takes } from '../rest/app.ts'
 import { emptyBodyIsNone } from '../rest/empty-body.ts'
 import { id, instant, name, noQuery, pageQuery, pageRequest, pageSchema, pageView } from '../rest/fields.ts'
 import { pushSnapshot } from '../rest/in-force.ts'
@@ -57,7 +57,7 @@ const create = createRoute({
   tags: ['keys'],
   summary: 'Create a key',
   request: { params: user, query: noQuery, body: takes(newKeySchema) },
-  responses: { 201: answers(shownKeySchema, 'The key, shown this once'), ...problems(404, 409, 413, 415) },
+  responses: { 201: creates(shownKeySchema, 'The key, shown this once'), ...problems(404, 409, 413, 415) },
 })
 const list = createRoute({
   method: 'get',
@@ -95,7 +95,7 @@ const rotate = createRoute({
   middleware: emptyBodyIsNone,
   request: { params: userAndKey, query: noQuery, body: { ...takes(rotationSchema), required: false } },
   responses: {
-    201: answers(shownKeySchema, 'The new key, shown this once'),
+    201: creates(shownKeySchema, 'The new key, shown this once'),
     ...problems(404, 409, 413, 415),
   },
 })
@@ -132,7 +132,7 @@ export function keyRoutes(deps: AdminDeps) {
       if (expires_at && expires_at.getTime() <= now()) throw pastExpiry()
       const key = await issued(c.req.valid('param').id, { ...fields, expires_at }, (key) => createKey(db, key))
       if (!key) throw tooManyKeys()
-      return c.json(key, 201)
+      return created(c, key)
     })
     .openapi(list, async (c) => {
       const userId = c.req.valid('param').id
@@ -158,7 +158,7 @@ export function keyRoutes(deps: AdminDeps) {
       }
       if (old.expires_at && old.expires_at.getTime() <= now()) throw conflict('The key has expired. Create a new one.')
       const key = await issued(userId, old, (key) => rotateKey(db, key_id, key, grace_seconds))
-      if (key) return c.json(key, 201)
+      if (key) return created(c, key, '..')
       const isEnding = (await findKey(db, userId, key_id))?.revoked_at
       throw isEnding ? conflict('The key is revoked (or already replaced). Create a new one.') : tooManyKeys()
     })

@@ -14,7 +14,7 @@ import {
 } from '../postgres/prices.ts'
 import type { PriceRow } from '../postgres/schema.ts'
 import { isObject } from '../providers/answer.ts'
-import { answers, found, problems, restApp, takes } from '../rest/app.ts'
+import { answers, created, creates, found, problems, restApp, takes } from '../rest/app.ts'
 import { id, noQuery, pageQuery, pageRequest, pageSchema, pageView, text } from '../rest/fields.ts'
 import { fieldFault, invalidRequest } from '../rest/invalid-request.ts'
 import { providerFault } from '../rest/known-provider.ts'
@@ -25,6 +25,7 @@ import { authorOf } from './prices-author.ts'
 import { inForceBy, saveAndPublish, sayInForceBy } from './prices-publish.ts'
 
 const params = z.object({ id })
+const made = creates(priceSchema, 'The price')
 
 const create = createRoute({
   method: 'post',
@@ -35,7 +36,7 @@ const create = createRoute({
   request: { query: noQuery, body: takes(newPriceSchema) },
   responses: {
     200: { ...answers(priceSchema, 'The price in force says the same and stays: none was made'), ...inForceBy },
-    201: { ...answers(priceSchema, 'The price'), ...inForceBy },
+    201: { ...made, headers: { ...made.headers, ...inForceBy.headers } },
     ...problems(409, 413, 415),
   },
 })
@@ -108,7 +109,7 @@ export function priceRoutes(deps: AdminDeps) {
         return found(await findPrice(db, added.id), 'price')
       })
       sayInForceBy(c, deps)
-      return c.json(priceView(row), row.id === added.id ? 201 : 200)
+      return row.id === added.id ? created(c, priceView(row)) : c.json(priceView(row), 200)
     })
     .openapi(list, async (c) => {
       const { provider, model, history, ...query } = c.req.valid('query')

@@ -4,7 +4,7 @@ import { createRoute, z } from '@hono/zod-openapi'
 import { USER_STATUSES } from '../../durable-objects/ledger/types.ts'
 import type { UserRow } from '../postgres/schema.ts'
 import { changeUser, createUser, deleteUser, findUser, listUsers, type UserChange } from '../postgres/users.ts'
-import { answers, found, notFound, problems, restApp, takes } from '../rest/app.ts'
+import { answers, created, creates, found, notFound, problems, restApp, takes } from '../rest/app.ts'
 import { emptyBodyIsNone } from '../rest/empty-body.ts'
 import {
   email,
@@ -59,7 +59,7 @@ const create = createRoute({
   tags: ['users'],
   summary: 'Create a user with the default caps',
   request: { query: noQuery, body: takes(newUserSchema) },
-  responses: { 201: answers(userSchema, 'The user'), ...problems(413, 415) },
+  responses: { 201: creates(userSchema, 'The user'), ...problems(413, 415) },
 })
 const list = createRoute({
   method: 'get',
@@ -139,7 +139,7 @@ export function userRoutes(deps: AdminDeps) {
       const userId = deps.newId()
       // Nothing to push: a ledger that has no snapshot refuses, or asks for one with the first call.
       await createUser(db, { id: userId, ...c.req.valid('json') })
-      return c.json(userView(found(await findUser(db, userId), 'user')), 201)
+      return created(c, userView(found(await findUser(db, userId), 'user')))
     })
     .openapi(list, async (c) => {
       const { limit, cursor, ...filter } = c.req.valid('query')

@@ -67,6 +67,22 @@ export const answers = <S extends z.ZodType>(schema: S, description: string) => 
   content: { 'application/json': { schema } },
 })
 
+/** A 201 in a route's `responses`, as `created` sends it. */
+export const creates = <S extends z.ZodType>(schema: S, description: string) => ({
+  ...answers(schema, description),
+  headers: {
+    Location: {
+      description: 'The path of what was made.',
+      schema: { type: 'string' as const, format: 'uri-reference' },
+    },
+  },
+})
+
+/** @param collection where what was made is found by its id, as a path or relative to the request's. */
+export function created<T extends { id: string }>(c: Context, made: T, collection = c.req.path) {
+  return c.json(made, 201, { location: `${collection}/${made.id}` })
+}
+
 /** A required JSON body in a route's `request`. */
 export const takes = <S extends z.ZodType>(schema: S) => ({
   required: true,
