@@ -32,8 +32,11 @@ import { Outbox } from './outbox.ts'
 
 /** A snapshot that was fetched so long ago is fetched again in the background, after half to all of this. */
 const SNAPSHOT_FRESH_MS = 5 * 60 * 1_000
-/** Should the object die before its outbox is drained or while it has a ceiling, the alarm takes over after so long. */
-const GUARD_MS = 15_000
+/**
+ * Should the object die before its outbox is drained or while it has a ceiling, the alarm takes over after so long. Without
+ * calls an object leaves memory after ten seconds: one that is still there is cheaper to ring than one that must be started.
+ */
+const GUARD_MS = 8_000
 /** Holds that are out for one to two of these are written. */
 const WRITE_HOLDS_MS = 20
 /** A busy ledger drains its outbox once a beat, and is at rest when it has admitted nothing for one. */
