@@ -7,8 +7,10 @@ import type {
   Conclusion,
   Decision,
   LedgerOf,
+  Refusal,
   Settlement,
 } from '../../durable-objects/ledger/types.ts'
+import { GatewayFault } from '../fault.ts'
 
 /** Pauses between tries to settle. Should all fail, the answer is withheld; a hold that is written expires and is charged. */
 const SETTLE_PAUSES_MS = [100, 500, 2_000, 5_000]
@@ -41,6 +43,27 @@ function unanswered(reason: 'overloaded' | 'unreachable', error: unknown): Decis
 
 /** The call was not delivered, and each that is would make it worse: see Cloudflare's "Error handling" of Durable Objects. */
 const isOverloaded = (error: unknown) => error instanceof Error && 'overloaded' in error && error.overloaded === true
+
+/** @throws {GatewayFault} `ledger_unavailable` */
+export async function ask<T>(rpc: () => Promise<T>): Promise<T> {
+  try {
+    return await rpc()
+  } catch (cause) {
+    throw new GatewayFault({ code: 'ledger_unavailable', message: 'The ledger does not answer. Try again.' }, { cause })
+  }
+}
+
+/**
+ * Why a caller may not call, whatever its caps say; null also where it is not a user yet.
+ * @throws {GatewayFault} `ledger_unavailable`
+ */
+export async function callerRefusal(
+  ledgerOf: LedgerOf,
+  { user_id, key_id }: { user_id: string; key_id: string | null },
+): Promise<Refusal | null> {
+  const answer = await ask(() => ledgerOf(user_id).status({ key_id, scope: 'call' }))
+  return 'refusal' in answer && answer.refusal.reason !== 'no_config' ? answer.refusal : null
+}
 
 /** As `Ledger.mayGoOn`; null where the ledger does not answer. Never throws. */
 export async function mayGoOn(ledgerOf: LedgerOf, call: CallUnderWay): Promise<boolean | null> {

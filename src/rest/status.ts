@@ -3,6 +3,7 @@
 import { z } from '@hono/zod-openapi'
 import type { Caller, CapStatus, LedgerStatus, Snapshot } from '../../durable-objects/ledger/types.ts'
 import { GatewayFault } from '../fault.ts'
+import { ask } from '../middleware/ledger-calls.ts'
 import { refusalError } from '../middleware/refusal-error.ts'
 import { loadSnapshot } from '../postgres/snapshots.ts'
 import { type Identity, provisionUser } from '../postgres/users.ts'
@@ -115,13 +116,4 @@ async function statusOf(
   }
   if ('refusal' in answer) throw new GatewayFault(refusalError(answer.refusal))
   return answer
-}
-
-/** @throws {GatewayFault} `ledger_unavailable` */
-export async function ask<T>(rpc: () => Promise<T>): Promise<T> {
-  try {
-    return await rpc()
-  } catch (cause) {
-    throw new GatewayFault({ code: 'ledger_unavailable', message: 'The ledger does not answer. Try again.' }, { cause })
-  }
 }

@@ -3,6 +3,7 @@
 import { createRoute, z } from '@hono/zod-openapi'
 import type { LedgerOf } from '../../durable-objects/ledger/types.ts'
 import { GatewayFault } from '../fault.ts'
+import { callerRefusal } from '../middleware/ledger-calls.ts'
 import { refusalError } from '../middleware/refusal-error.ts'
 import { IN_FORCE_AFTER_MS } from '../pricing/overrides.ts'
 import type { Explanation, PriceBook } from '../pricing/price-book.ts'
@@ -10,7 +11,7 @@ import { answers, callerSecurity, problems, restApp } from '../rest/app.ts'
 import { noQuery } from '../rest/fields.ts'
 import { providerFault } from '../rest/known-provider.ts'
 import { amountsOfPrice, appliedView } from '../rest/prices.ts'
-import { ask, type UsageCaller } from '../rest/status.ts'
+import type { UsageCaller } from '../rest/status.ts'
 
 const version = z.object({ id: z.guid(), effective_from: z.iso.datetime() }).nullable()
 
@@ -89,11 +90,9 @@ export function appliedPriceRoutes({ prices, providers, ledgerOf }: PriceRouteDe
 }
 
 /** Any valid key may ask, whatever its scope; so may a subject that is not a user yet. */
-async function refuseInvalid(ledgerOf: LedgerOf, { user_id, key_id }: UsageCaller): Promise<void> {
-  const answer = await ask(() => ledgerOf(user_id).status({ key_id, scope: 'call' }))
-  if (!('refusal' in answer)) return
-  const { reason } = answer.refusal
-  if (reason !== 'missing_scope' && reason !== 'no_config') throw new GatewayFault(refusalError(answer.refusal))
+async function refuseInvalid(ledgerOf: LedgerOf, caller: UsageCaller): Promise<void> {
+  const refusal = await callerRefusal(ledgerOf, caller)
+  if (refusal && refusal.reason !== 'missing_scope') throw new GatewayFault(refusalError(refusal))
 }
 
 function explanationView(provider: string, model: string, { price, source, override, next }: Explanation) {
