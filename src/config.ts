@@ -5,6 +5,7 @@ import { secretsIn } from './auth/keys.ts'
 import { wordsOf } from './issue-words.ts'
 import { parseJsonOrUndefined } from './providers/answer.ts'
 import { type ConfiguredProvider, compatibleProviders, textOf, variableOf } from './providers/compatible/configured.ts'
+import { KNOWN_PROVIDERS } from './providers/compatible/table.ts'
 import { baseUrl } from './providers/configured-fields.ts'
 import { type PerCallService, perCallServicesSchema } from './providers/per-call.ts'
 
@@ -30,6 +31,14 @@ const isDatabaseUrl = (text: string) => {
 
 const originsIn = (text: string) => (text.trim() === '*' ? '*' : text.split(',').map((origin) => origin.trim()))
 const isOrigin = (text: string) => URL.parse(text)?.origin === text
+
+const modelId = z
+  .string()
+  .max(200)
+  .regex(/^[^/]+\/./, 'must be provider/model')
+const modelsSchema = z
+  .array(modelId)
+  .refine((models) => new Set(models).size === models.length, 'must not name a model twice')
 
 const capStatusFault = 'must be 402, 403 or 429'
 
@@ -81,6 +90,9 @@ const configSchema = z
     GOOGLE_PLACES_BASE_URL: baseUrl.default('https://places.googleapis.com'),
     /** Services that are paid by the call, as JSON: see src/providers/per-call.ts. Each key is in `<PROVIDER>_API_KEY`. */
     PER_CALL_SERVICES: json(perCallServicesSchema, []),
+
+    /** What `GET /v1/models` lists, as JSON: `["openai/gpt-4o-mini"]`. */
+    MODELS: json(modelsSchema, []),
 
     /** Output bound of calls that set none; unset: the model's maximum. */
     DEFAULT_MAX_OUTPUT_TOKENS: optional(integer(1, 10_000_000)),
@@ -144,6 +156,13 @@ export function parseConfig(env: unknown): Config {
     const taken = PER_CALL_SERVICES.find(({ provider }) => compatible.data.some(({ name }) => name === provider))
     if (taken)
       throw new ConfigError(`Tollgate is not configured. PER_CALL_SERVICES: ${taken.provider} is a provider, too.`)
+    // Those that are not switched on too: a key that is taken away must not close the door.
+    const names = new Set(['openai', ...[...KNOWN_PROVIDERS, ...compatible.data].map(({ name }) => name)])
+    const wrong = parsed.data.MODELS.findIndex((id) => !names.has(id.slice(0, id.indexOf('/'))))
+    if (wrong !== -1)
+      throw new ConfigError(
+        `Tollgate is not configured. MODELS.${wrong}: must begin with one of ${[...names].join(', ')}.`,
+      )
     return { ...parsed.data, COMPATIBLE_PROVIDERS: compatible.data, PER_CALL_SERVICES }
   }
   const issues = [...(parsed.error?.issues ?? []), ...(compatible.error?.issues ?? [])]

@@ -75,7 +75,7 @@ export function oneEndpoint(options: OneEndpointOptions): Hono<OneEndpointEnv> {
   app.all('*', (c) => {
     const ours = OPERATIONS.map((path) => `POST /v1${path}`).join(', ')
     const theirs = [...targets.keys()].map((name) => `/${name}`).join(', ')
-    const message = `There is no ${c.req.method} ${c.req.path} here. There are ${ours}. All else is under ${theirs}.`
+    const message = `There is no ${c.req.method} ${c.req.path} here. There are GET /v1/models, ${ours}. All else is under ${theirs}.`
     return errorAnswer(noRoute(c.req.raw, message), c.var.request_id)
   })
   app.onError(answerFault(errorAnswer))

@@ -12,6 +12,7 @@ import { answerFault } from './answer-fault.ts'
 import { anthropicOnBedrock, asAnthropic } from './anthropic-on-bedrock.ts'
 import { batchResultsUrl } from './batch-results-url.ts'
 import { type GatewayOptions, gateway } from './gateway.ts'
+import { type ListedProvider, listedModels } from './listed-models.ts'
 import { type OneEndpointOptions, oneEndpoint, type Target } from './one-endpoint.ts'
 import { type Provider, providersOf } from './upstreams.ts'
 
@@ -49,6 +50,7 @@ export function gatewayRoutes(services: Services) {
   }
   const unconfigured = switchedOff(providers)
   for (const [name, variable] of unconfigured) app.route(`/${name}`, notConfigured(name, variable, services))
+  app.route('/v1/models', listedModels({ ...services, models: config.MODELS, providers: listedBy(providers) }))
   app.route('/v1', oneEndpoint({ keys, jwt, cap_status, ...routesByModel(providers), unconfigured }))
   return app
 }
@@ -74,6 +76,18 @@ function routesByModel(providers: Routed[]): Pick<OneEndpointOptions, 'targets' 
     else targets.set(dialect.provider, { version: one_endpoint.version, gateway })
   }
   return { targets, elsewhere }
+}
+
+/** What `/v1/models` knows of each provider of `/v1`. */
+function listedBy(providers: Provider[]): ReadonlyMap<string, ListedProvider> {
+  const listed = new Map<string, ListedProvider>()
+  for (const { dialect, upstream, one_endpoint } of providers) {
+    if (one_endpoint === null || 'use' in one_endpoint) continue
+    const list = dialect.operations.find(({ name }) => name === 'models_list')
+    const own_list = list ? `/${dialect.provider}${list.path}` : null
+    listed.set(dialect.provider, { has_key: upstream.credential !== undefined, own_list })
+  }
+  return listed
 }
 
 /** Known providers that this deployment has not, and the variable that switches each on. */

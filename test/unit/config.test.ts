@@ -213,3 +213,25 @@ describe('a wrong configuration is named', () => {
 test.each(['402', '403', '429'])('CAP_STATUS may be %s', (CAP_STATUS) => {
   expect(parsed({ CAP_STATUS }).CAP_STATUS).toBe(Number(CAP_STATUS))
 })
+
+test.each([
+  ['openai/gpt-4o', 'MODELS: is not valid JSON'],
+  ['{"a":1}', 'MODELS: must be a list'],
+  ['[7]', 'MODELS.0: must be a text'],
+  ['["gpt-4o"]', 'MODELS.0: must be provider/model'],
+  ['["openai/"]', 'MODELS.0: must be provider/model'],
+  ['["/gpt-4o"]', 'MODELS.0: must be provider/model'],
+  [`["openai/${'m'.repeat(194)}"]`, 'MODELS.0: must have at most 200 characters'],
+  ['["openai/a","openai/b","openai/a"]', 'MODELS: must not name a model twice'],
+  ['["openai/a","gorq/b"]', 'MODELS.1: must begin with one of openai, groq, '],
+  ['["anthropic/claude-haiku-4-5"]', 'MODELS.0: must begin with one of openai, groq, '],
+])('what is no list of models for /v1 is refused: %s', (MODELS, message) => {
+  expect(fault({ ...ENV, MODELS })).toContain(message)
+})
+
+test('models may be listed of every provider of /v1, also of one that is not switched on', () => {
+  const MODELS = ['openai/a', 'groq/b/c', 'acme/d']
+  const PROVIDERS = '[{"name":"acme","base_url":"https://api.acme.example/v1"}]'
+  expect(parsed({ MODELS: JSON.stringify(MODELS), PROVIDERS }).MODELS).toEqual(MODELS)
+  expect(parsed().MODELS).toEqual([])
+})
