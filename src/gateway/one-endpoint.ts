@@ -74,8 +74,8 @@ export function oneEndpoint(options: OneEndpointOptions): Hono<OneEndpointEnv> {
   }
   app.all('*', (c) => {
     const ours = OPERATIONS.map((path) => `POST /v1${path}`).join(', ')
-    const theirs = [...targets.keys()].map((name) => `/${name}`).join(', ')
-    const message = `There is no ${c.req.method} ${c.req.path} here. There are GET /v1/models, ${ours}. All else is under ${theirs}.`
+    // Strangers are not told which providers are switched on.
+    const message = `There is no ${c.req.method} ${c.req.path} here. There are GET /v1/models, ${ours}. All else is under its provider's own path: /openai, say.`
     return errorAnswer(noRoute(c.req.raw, message), c.var.request_id)
   })
   app.onError(answerFault(errorAnswer))

@@ -237,6 +237,14 @@ describe('refusals are OpenAI’s typed errors, raised once, and nothing is forw
     }
   })
 
+  test.each(['/v1/files', '/v1/models', '/v1/models/m'])('nor by %s, which is not there', async (path) => {
+    for (const headers of [{}, { authorization: 'Bearer sk-mine' }] as Record<string, string>[]) {
+      const answer = await fetch(gateway.url + path, { headers })
+      expect(await answer.text()).not.toMatch(/groq|openrouter|workers-ai|plain|MODELS/)
+      expect([401, 404]).toContain(answer.status)
+    }
+  })
+
   test('a provider without a key, where the caller brings none: by its name', async () => {
     const error = await raised(user.key, 'plain/m')
     expect(error).toMatchObject({ status: 503, code: 'not_configured' })
