@@ -1,7 +1,5 @@
 // Answers on their way to a client, with streams in memory: what is withheld, what is given up, and when.
 
-import { createServer, type IncomingMessage, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { afterEach, expect, test, vi } from 'vitest'
 import {
   type AnswerEnd,
@@ -10,14 +8,13 @@ import {
   pumpAnswer,
   readAnswer,
 } from '../../../src/gateway/answer.ts'
-import { openClientBody } from '../../../src/gateway/client-body.ts'
 import { watchSilence } from '../../../src/gateway/silence.ts'
-import { sendUpstream } from '../../../src/gateway/upstream-answer.ts'
 import { UNREAD } from '../../../src/providers/answer.ts'
 import { providerSchema } from '../../../src/providers/compatible/provider.ts'
 import { withUsageQuirks } from '../../../src/providers/compatible/usage.ts'
 import { meterChat } from '../../../src/providers/openai-meter.ts'
 import { createUsageChunkFilter } from '../../../src/providers/usage-chunk-filter.ts'
+import { soon } from './soon.ts'
 
 afterEach(() => {
   vi.useRealTimers()
@@ -69,8 +66,7 @@ test('the bytes that end a stream wait until its call is on record', async () =>
   const reader = body.getReader()
   expect(decoder.decode((await reader.read()).value)).toBe('one ')
   const last = reader.read()
-  const first = await Promise.race([last, new Promise((resolve) => setTimeout(resolve, 20, 'nothing yet'))])
-  expect(first).toBe('nothing yet')
+  expect(await soon(last)).toBe('nothing yet')
   record.resolve(true)
   expect(decoder.decode((await last).value)).toBe(LAST)
 })
@@ -135,9 +131,7 @@ test('what is no stream keeps its last piece back until its call is on record, a
   const reader = whole.body.getReader()
   expect(decoder.decode((await reader.read()).value)).toBe('{"one":')
   const last = reader.read()
-  expect(await Promise.race([last, new Promise((resolve) => setTimeout(resolve, 20, 'nothing yet'))])).toBe(
-    'nothing yet',
-  )
+  expect(await soon(last)).toBe('nothing yet')
   record.resolve(true)
   expect(decoder.decode((await last).value)).toBe(' 1}')
   expect((await reader.read()).done).toBe(true)
@@ -167,9 +161,7 @@ test('a stream that may be over waits with what may be its last piece, and with 
   const reader = body.getReader()
   for (const text of ['one ', 'stop ', 'usage ']) expect(decoder.decode((await reader.read()).value)).toBe(text)
   const last = reader.read()
-  expect(await Promise.race([last, new Promise((resolve) => setTimeout(resolve, 20, 'nothing yet'))])).toBe(
-    'nothing yet',
-  )
+  expect(await soon(last)).toBe('nothing yet')
   record.resolve(true)
   expect(decoder.decode((await last).value)).toBe('stop')
   expect((await reader.read()).done).toBe(true)
@@ -192,9 +184,7 @@ test('a compatible provider’s stream without [DONE] waits, too, with what come
   const reader = answer.getReader()
   expect(decoder.decode((await reader.read()).value)).toBe(text)
   const last = reader.read()
-  expect(await Promise.race([last, new Promise((resolve) => setTimeout(resolve, 20, 'nothing yet'))])).toBe(
-    'nothing yet',
-  )
+  expect(await soon(last)).toBe('nothing yet')
   record.resolve(true)
   expect(decoder.decode((await last).value)).toBe(stop)
   expect((await reader.read()).done).toBe(true)
@@ -333,109 +323,4 @@ test('the time of the first byte is that of the first', async () => {
   for await (const _ of body) vi.setSystemTime(Date.now() + 1_000)
   await done
   expect(ends).toMatchObject([{ first_byte_at: started }])
-})
-
-test('silence within an answer is noticed after its own limit, however long the first byte may take', () => {
-  vi.useFakeTimers()
-  const silence = watchSilence({ first_byte_ms: 600_000, idle_ms: 30_000 })
-  const noticed = vi.fn()
-  silence.onSilence(noticed)
-  silence.begin('first_byte')
-  vi.advanceTimersByTime(40_000)
-  silence.end()
-  // Nobody waits for anything.
-  vi.advanceTimersByTime(900_000)
-  silence.begin('idle')
-  vi.advanceTimersByTime(29_000)
-  expect([noticed.mock.calls.length, silence.broken]).toEqual([0, false])
-  // At most an eighth of the limit after it.
-  vi.advanceTimersByTime(1_000 + 30_000 / 8)
-  expect([noticed.mock.calls.length, silence.broken]).toEqual([1, true])
-})
-
-test('a client is given what it asks for, and nothing once it has left', async () => {
-  const client = openClientBody()
-  const gone = vi.fn()
-  client.onGone = gone
-  const reader = client.body.getReader()
-  const first = reader.read()
-  await client.write(new Uint8Array([1]))
-  expect(await first).toEqual({ done: false, value: new Uint8Array([1]) })
-  // Nothing is asked for ahead.
-  const second = client.write(new Uint8Array([2]))
-  expect([client.isAwaited, client.isGone]).toEqual([true, false])
-  await reader.cancel()
-  await second
-  expect([client.isAwaited, client.isGone]).toEqual([false, true])
-  await client.write(new Uint8Array([3]))
-  client.giveUp()
-  client.close(null)
-  expect(gone).toHaveBeenCalledOnce()
-})
-
-test('a client that was given up is given nothing of what waited for it', async () => {
-  const client = openClientBody()
-  const waiting = client.write(new Uint8Array([1]))
-  client.giveUp()
-  await waiting
-  client.close(null)
-  expect(await new Response(client.body).bytes()).toHaveLength(0)
-})
-
-test('a client that leaves once it has been given all of it has not left too early', async () => {
-  const client = openClientBody()
-  client.onGone = () => expect.unreachable('it had all of it')
-  const reader = client.body.getReader()
-  void reader.read()
-  await client.write(new Uint8Array([1]))
-  // What it has asked for and not taken makes the stream tell that it leaves, though nothing comes any more.
-  const last = reader.read().catch(() => undefined)
-  reader.releaseLock()
-  await client.write(new Uint8Array([2]))
-  client.close(null)
-  await Promise.all([last, client.body.cancel()])
-  expect(client.isGone).toBe(false)
-})
-
-test('a watch that is stopped leaves no timer behind', () => {
-  vi.useFakeTimers()
-  const silence = watchSilence({ first_byte_ms: 600, idle_ms: 300 })
-  vi.advanceTimersByTime(1_000)
-  silence.stop()
-  expect(vi.getTimerCount()).toBe(0)
-})
-
-/** What comes of a call to a provider that does this once it has it. */
-async function fetchFrom(drop: (server: Server, request: IncomingMessage) => void): Promise<unknown> {
-  const server = createServer((request) => drop(server, request))
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1/chat/completions`
-  const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined)
-  const limits = { first_byte_ms: 60_000, idle_ms: 60_000 }
-  const { answering, silence } = sendUpstream({ url, init: { method: 'POST', body: '{}' } }, limits)
-  const answered = await answering
-  silence.stop()
-  warn.mockRestore()
-  server.closeAllConnections()
-  server.close()
-  return answered
-}
-
-test('a provider that takes a call, drops it and is too busy to be asked may have billed it', async () => {
-  const answered = await fetchFrom((_, request) => {
-    if (request.method === 'POST') request.socket.destroy()
-  })
-  expect(answered).toMatchObject({ error: { code: 'upstream_unreachable' }, was_sent: true })
-})
-
-test('a provider that has had a call for seconds and is gone may have billed it; one that is gone at once has not', async () => {
-  vi.useFakeTimers({ toFake: ['Date'] })
-  const goneAfter = (ms: number) =>
-    fetchFrom((server, request) => {
-      vi.setSystemTime(Date.now() + ms)
-      server.close()
-      request.socket.destroy()
-    })
-  expect(await goneAfter(3_001)).toMatchObject({ was_sent: true })
-  expect(await goneAfter(0)).toMatchObject({ was_sent: false })
 })

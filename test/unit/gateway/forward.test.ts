@@ -17,6 +17,7 @@ import { openai } from '../../../src/providers/openai.ts'
 import { openAICompatible } from '../../../src/providers/openai-compatible.ts'
 import { amount, DRAFT } from '../../support/ledger-fixtures.ts'
 import { PRICE } from '../pricing/fixtures.ts'
+import { soon } from './soon.ts'
 
 const SECRET = '{"answer":"that nobody has paid for"}'
 
@@ -196,9 +197,7 @@ describe('an answer that tells how another call ended', () => {
     const text = (await send(true)).text()
     const first = await Promise.race([text, vi.waitUntil(() => conclude.mock.calls.length > 0)])
     expect(first).toBe(true)
-    expect(await Promise.race([text, new Promise((resolve) => setTimeout(resolve, 20, 'nothing yet'))])).toBe(
-      'nothing yet',
-    )
+    expect(await soon(text)).toBe('nothing yet')
     concluding.resolve()
     expect(await text).toContain(SECRET)
   })

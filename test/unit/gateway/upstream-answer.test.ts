@@ -9,14 +9,16 @@ const LIMITS = { first_byte_ms: 60_000, idle_ms: 60_000 }
 
 let provider: Server
 let arrived: Promise<IncomingMessage>
+let isBusy: boolean
 
 beforeEach(async () => {
+  isBusy = false
   vi.spyOn(console, 'warn').mockImplementation(() => undefined)
   const { promise, resolve } = Promise.withResolvers<IncomingMessage>()
   arrived = promise
   provider = createServer((request, answer) => {
     if (request.method === 'POST') resolve(request)
-    else answer.end()
+    else if (!isBusy) answer.end()
   })
   await new Promise<void>((listening) => provider.listen(0, '127.0.0.1', listening))
 })
@@ -52,7 +54,7 @@ test('a provider that went down after seconds was there before: it may have bill
   vi.useFakeTimers({ toFake: ['Date'] })
   const { answering } = send()
   const { socket } = await arrived
-  vi.setSystemTime(Date.now() + 4_000)
+  vi.setSystemTime(Date.now() + 3_001)
   provider.close()
   socket.destroy()
   expect(await answering).toMatchObject({ error: { code: 'upstream_unreachable' }, was_sent: true })
@@ -65,4 +67,11 @@ test('one that went down at once counts as never reached', async () => {
   provider.close()
   socket.destroy()
   expect(await answering).toMatchObject({ error: { code: 'upstream_unreachable' }, was_sent: false })
+})
+
+test('one that drops a call and is too busy to be asked may have billed it', async () => {
+  isBusy = true
+  const { answering } = send()
+  ;(await arrived).socket.destroy()
+  expect(await answering).toMatchObject({ error: { code: 'upstream_unreachable' }, was_sent: true })
 })

@@ -1,0 +1,35 @@
+// When a provider has been silent for too long.
+
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { watchSilence } from '../../../src/gateway/silence.ts'
+
+beforeEach(() => {
+  vi.useFakeTimers()
+})
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+test('silence within an answer is noticed after its own limit, however long the first byte may take', () => {
+  const silence = watchSilence({ first_byte_ms: 600_000, idle_ms: 30_000 })
+  const noticed = vi.fn()
+  silence.onSilence(noticed)
+  silence.begin('first_byte')
+  vi.advanceTimersByTime(40_000)
+  silence.end()
+  // Nobody waits for anything.
+  vi.advanceTimersByTime(900_000)
+  silence.begin('idle')
+  vi.advanceTimersByTime(29_000)
+  expect([noticed.mock.calls.length, silence.broken]).toEqual([0, false])
+  // At most an eighth of the limit after it.
+  vi.advanceTimersByTime(1_000 + 30_000 / 8)
+  expect([noticed.mock.calls.length, silence.broken]).toEqual([1, true])
+})
+
+test('a watch that is stopped leaves no timer behind', () => {
+  const silence = watchSilence({ first_byte_ms: 600, idle_ms: 300 })
+  vi.advanceTimersByTime(1_000)
+  silence.stop()
+  expect(vi.getTimerCount()).toBe(0)
+})
