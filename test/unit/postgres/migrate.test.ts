@@ -28,9 +28,9 @@ async function tables(): Promise<string[]> {
   return rows.map(({ relname }) => String(relname))
 }
 
-describe('any migrations', () => {
-  beforeEach(() => database.transaction([{ text: 'drop table if exists tollgate_migrations, one, half' }]))
+beforeEach(() => database.transaction([{ text: 'drop schema public cascade' }, { text: 'create schema public' }]))
 
+describe('any migrations', () => {
   test('are applied in order, once', async () => {
     expect(await up(database, [one])).toEqual(['0000_one'])
     expect(await up(database, [one, two])).toEqual(['0001_two'])
@@ -101,8 +101,6 @@ describe('any migrations', () => {
 const NAMES = (await readMigrations()).map(({ name }) => name)
 
 describe("Tollgate's own migrations", () => {
-  beforeEach(() => database.transaction([{ text: 'drop table if exists tollgate_migrations, one, half' }]))
-
   test('go up, down and up again with data in place', async () => {
     expect(await migrateUp(connection)).toEqual(NAMES)
     await database.transaction([
@@ -127,7 +125,6 @@ describe("Tollgate's own migrations", () => {
 
     expect(await migrateUp(connection)).toEqual(NAMES)
     expect(await database.query({ text: 'select count(*)::int as count from users' })).toEqual([{ count: 0 }])
-    await migrateDown(connection, NAMES.length)
   })
 
   test('the command says which one failed, and why', async () => {
@@ -135,8 +132,6 @@ describe("Tollgate's own migrations", () => {
     const env = { DATABASE_URL: connection.databaseUrl, DATABASE_HTTP_URL: connection.databaseHttpUrl }
     const stderr = '0001_prices: relation "prices" already exists\nSQLSTATE 42P07\n'
     expect(await run([], env)).toEqual({ code: 1, stdout: '', stderr })
-    await database.transaction([{ text: 'drop table prices' }])
-    await migrateDown(connection, 1)
   })
 
   test('the command says what it did', async () => {
