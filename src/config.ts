@@ -26,7 +26,7 @@ const integer = (least: number, most: number) => z.coerce.number().int().min(lea
 /** The driver would quote any other, with its password, in an error that is logged. */
 const isDatabaseUrl = (text: string) => {
   const url = URL.parse(text)
-  return url !== null && url.username !== '' && url.hostname !== '' && url.pathname.length > 1
+  return url !== null && url.username !== '' && url.pathname.length > 1
 }
 
 const originsIn = (text: string) => (text.trim() === '*' ? '*' : text.split(',').map((origin) => origin.trim()))

@@ -52,7 +52,7 @@ function kindOf(value: string): Credential['kind'] | null {
 }
 
 function withoutScheme(value: string | null): string {
-  return value?.replace(/^Bearer\s+/i, '').trim() ?? ''
+  return value?.replace(/^Bearer\s+/i, '') ?? ''
 }
 
 function refuse(message: string): GatewayError {

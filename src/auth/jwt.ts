@@ -78,7 +78,7 @@ export function createJwtVerifier(config: JwtConfig, options: { fetch?: typeof f
       const checks = {
         issuer,
         ...(config.JWT_AUDIENCE ? { audience: config.JWT_AUDIENCE } : {}),
-        requiredClaims: ['exp', 'sub'],
+        requiredClaims: ['exp'],
         clockTolerance: CLOCK_TOLERANCE_SECONDS,
         currentDate: new Date(now),
       }
@@ -118,9 +118,9 @@ class KeysUnavailable extends Error {
  * token whose key it does not have. Those that it has are found meanwhile.
  */
 function readPublicKeys(url: string, fetchKeys: typeof fetch = fetch): JWTVerifyGetKey {
-  let fault: unknown = null
-  let failed_at = 0
-  const isRemembered = () => fault !== null && Math.abs(Date.now() - failed_at) < FAULT_REMEMBERED_MS
+  let fault: unknown
+  let failed_at = Number.NEGATIVE_INFINITY
+  const isRemembered = () => Math.abs(Date.now() - failed_at) < FAULT_REMEMBERED_MS
   const keys = createRemoteJWKSet(new URL(url), {
     [customFetch]: (...request) => (isRemembered() ? Promise.reject(fault) : fetchKeys(...request)),
   })

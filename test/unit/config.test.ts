@@ -38,6 +38,8 @@ test.each([
   'postgresql://u:S3CRET@h:port/db',
   'postgresql://u:S3CRET@h',
   'postgresql://h/S3CRET',
+  'postgresql://u:S3CRET@/db',
+  'postgresqlite://u:S3CRET@h/db',
   'mysql://u:S3CRET@h/db',
 ])('the connection string %s is refused by name, and its password is not said', (DATABASE_URL) => {
   expect(fault({ ...ENV, DATABASE_URL })).toMatch(/DATABASE_URL: must be (a|like) postgresql:/)
@@ -163,6 +165,7 @@ describe('a wrong configuration is named', () => {
     [{ KEY_SIGNING_SECRETS: `${'a'.repeat(32)},` }, 'KEY_SIGNING_SECRETS.1: must have at least 32 characters'],
     [{ JWT_ISSUER: 'i', JWT_HS256_SECRET: 'a'.repeat(31) }, 'JWT_HS256_SECRET: must have at least 32 characters'],
     [{ JWT_ISSUER: 'i', JWT_JWKS_URL: 'jwks' }, 'JWT_JWKS_URL: must be an http:// or https:// URL'],
+    [{ JWT_ISSUER: 'i', JWT_JWKS_URL: 'httpx://id.example' }, 'JWT_JWKS_URL: must be an http:// or https:// URL'],
     [{ JWT_HS256_SECRET: 'a'.repeat(32) }, 'JWT_ISSUER: is required where JWTs are accepted'],
     [{ JWT_JWKS_URL: 'https://id.example/jwks' }, 'JWT_ISSUER: is required where JWTs are accepted'],
     [{ JWT_ADMIN_ROLE: '' }, 'JWT_ADMIN_ROLE: must not be empty'],
@@ -182,6 +185,7 @@ describe('a wrong configuration is named', () => {
     [{ DEFAULT_MAX_OUTPUT_TOKENS: '10000001' }, 'DEFAULT_MAX_OUTPUT_TOKENS: must be at most 10000000'],
     [{ HOLD_TTL_SECONDS: '0' }, 'HOLD_TTL_SECONDS: must be at least 1'],
     [{ HOLD_TTL_SECONDS: '86401' }, 'HOLD_TTL_SECONDS: must be at most 86400'],
+    [{ FIRST_BYTE_TIMEOUT_SECONDS: '0' }, 'FIRST_BYTE_TIMEOUT_SECONDS: must be at least 1'],
     [{ FIRST_BYTE_TIMEOUT_SECONDS: '3601' }, 'FIRST_BYTE_TIMEOUT_SECONDS: must be at most 3600'],
     [{ DEFAULT_MAX_OUTPUT_TOKENS: '0' }, 'DEFAULT_MAX_OUTPUT_TOKENS: must be at least 1'],
     [{ HOLD_TTL_SECONDS: '1.5' }, 'HOLD_TTL_SECONDS: must be a whole number'],

@@ -56,6 +56,12 @@ describe('authenticate', () => {
     })
   })
 
+  test('a key may come beside its caller’s own provider key, and needs the scope of the route', async () => {
+    const headers = { 'x-tollgate-key': await keys.issue(USER, KEY_ID), authorization: 'Bearer sk-1' }
+    const response = await app({ scope: 'usage' }).request('/api/me', { headers })
+    expect(await response.json()).toMatchObject({ key_id: KEY_ID, scope: 'usage', brings_own_key: true })
+  })
+
   test('a JWT names its user and says who that is', async () => {
     const token = await sign({ name: 'Alice', role: 'boss' })
     const response = await app({ scope: 'usage' }).request('/api/me', {
@@ -132,6 +138,7 @@ describe('requireAdmin', () => {
       'x',
       `${ADMIN_TOKEN}x`,
       ADMIN_TOKEN.slice(1),
+      ADMIN_TOKEN.slice(0, -1),
       ADMIN_TOKEN.toUpperCase(),
       `${await sign({ role: 'boss' })}AAAA`,
     ])
@@ -139,6 +146,11 @@ describe('requireAdmin', () => {
     expect((await app().request('/admin/users')).status).toBe(401)
     expect((await app().request('/admin/users', { headers: { 'x-tollgate-key': ADMIN_TOKEN } })).status).toBe(401)
     expect(await statusOf(await sign({ role: 'boss' }), { jwt: null })).toBe(401)
+  })
+
+  test('who mistypes the admin token is told so, and nothing of JWTs', async () => {
+    const response = await app({ jwt: null }).request('/admin/users', bearer(`${ADMIN_TOKEN}x`))
+    expect(await response.json()).toMatchObject({ detail: 'The admin token is not valid.' })
   })
 
   test('an empty admin token opens nothing', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { readGatewayCredential } from '../../../src/auth/credential.ts'
-import { readBearer } from '../../../src/providers/bearer.ts'
+import { readBearer, withQuery } from '../../../src/providers/bearer.ts'
 
 const KEY = `tg_${'A'.repeat(71)}`
 const OTHER = `tg_${'B'.repeat(71)}`
@@ -45,6 +45,16 @@ describe('readGatewayCredential', () => {
     expect(read(['x-api-key', KEY], ['authorization', 'Bearer sk-123'])).toMatchObject({ value: KEY })
   })
 
+  test('a Tollgate key in a query is never taken for a provider key', () => {
+    const google = (own: string, inQuery: string) =>
+      readGatewayCredential(
+        { headers: new Headers({ 'x-tollgate-key': own }), url: `https://t.example/?key=${inQuery}` },
+        (headers, url) => withQuery(headers.get('x-goog-api-key'), url, 'key'),
+      )
+    expect(google(KEY, OTHER)).toMatchObject({ code: 'invalid_header' })
+    expect(google(KEY, 'AIza')).toMatchObject({ value: KEY, brings_own_key: true })
+  })
+
   test('duplicated headers are refused', () => {
     expect(read(['x-tollgate-key', KEY], ['x-tollgate-key', KEY])).toMatchObject({
       code: 'invalid_header',
@@ -54,7 +64,7 @@ describe('readGatewayCredential', () => {
     expect(read(['authorization', `Bearer ${KEY}`], ['authorization', `Bearer ${KEY}`])).toMatchObject({
       code: 'invalid_header',
     })
-    for (const value of [`Bearer ${KEY}, Bearer ${OTHER}`, `Bearer sk-123, Bearer ${OTHER}`])
+    for (const value of [`Bearer ${KEY}, Bearer ${OTHER}`, `Bearer sk-123, Bearer ${OTHER}`, `Bearer sk-123,${OTHER}`])
       expect(read(['x-api-key', KEY], ['authorization', value])).toMatchObject({ code: 'invalid_header' })
   })
 

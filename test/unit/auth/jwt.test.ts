@@ -1,6 +1,15 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { CompactSign, exportJWK, exportSPKI, generateKeyPair, type JWTPayload, SignJWT, UnsecuredJWT } from 'jose'
+import {
+  CompactSign,
+  exportJWK,
+  exportSPKI,
+  generateKeyPair,
+  importJWK,
+  type JWTPayload,
+  SignJWT,
+  UnsecuredJWT,
+} from 'jose'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { createJwtVerifier, type JwtConfig, type JwtVerifier } from '../../../src/auth/jwt.ts'
 
@@ -100,9 +109,25 @@ describe('JWTs with a shared secret', () => {
       const read = await hs256.verify(await sign({ ...GOOD, ...claims }), NOW)
       return 'reason' in read ? read : read.name
     }
+    expect(await nameOf({ name: 'Alice', email: 'a@example.com' })).toBe('Alice')
     expect(await nameOf({ email: 'a@example.com' })).toBe('a@example.com')
     expect(await nameOf({ name: 'a\0b', email: 7 })).toBe('alice')
     expect(await nameOf({ name: `${'x'.repeat(199)}😀` })).toBe(`${'x'.repeat(199)}\ufffd`)
+  })
+
+  test('a token may have 8,192 characters', async () => {
+    const padded = (length: number, kid: string) =>
+      new SignJWT({ ...GOOD, pad: 'x'.repeat(length) })
+        .setProtectedHeader({ alg: 'HS256', kid })
+        .sign(new TextEncoder().encode(SECRET))
+    const least = (await padded(0, '')).length
+    const longest = Math.floor(((8_192 - least) * 3) / 4)
+    const tokens = ['', 'k', 'kk'].flatMap((kid) => [0, -1, -2, -3].map((less) => padded(longest + less, kid)))
+    const ofLength = (length: number, found: string[]) =>
+      found.find((token) => token.length === length) ?? expect.unreachable(`no token has ${length} characters`)
+    const found = await Promise.all(tokens)
+    expect(await hs256.verify(ofLength(8_192, found), NOW)).toHaveProperty('subject', 'alice')
+    expect(await hs256.verify(ofLength(8_193, found), NOW)).toEqual({ reason: 'malformed' })
   })
 
   test('a wrong secret, a changed payload and a cut signature are refused', async () => {
@@ -187,6 +212,17 @@ describe('JWTs with public keys', async () => {
     expect(await jwt.verify(await signRsa(), NOW)).toHaveProperty('subject', 'alice')
     const es256 = await new SignJWT(GOOD).setProtectedHeader({ alg: 'ES256', kid: 'ec' }).sign(ec.privateKey)
     expect(await jwt.verify(es256, NOW)).toHaveProperty('subject', 'alice')
+  })
+
+  test('no other algorithm of a public key is accepted, also where the JWKS names none', async () => {
+    const keys = [{ ...publicRsa, kid: 'rsa' }]
+    const jwt = verifier({ JWT_JWKS_URL: `${base}/jwks` }, { fetch: async () => Response.json({ keys }) })
+    expect(await jwt.verify(await signRsa(), NOW)).toHaveProperty('subject', 'alice')
+    const jwk = await exportJWK(rsa.privateKey)
+    for (const alg of ['PS256', 'RS384', 'RS512']) {
+      const token = new SignJWT(GOOD).setProtectedHeader({ alg, kid: 'rsa' }).sign(await importJWK(jwk, alg))
+      expect(await jwt.verify(await token, NOW)).toEqual({ reason: 'wrong_algorithm', alg })
+    }
   })
 
   test('a foreign key is refused under a known and an unknown name', async () => {

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { createKeyRing, secretsIn } from '../../../src/auth/keys.ts'
 
 const SECRET = 'a-signing-secret-of-enough-characters'
@@ -98,13 +98,39 @@ describe('keys', () => {
 
   test('secrets rotate: the newest signs, all verify, a dropped one no longer does', async () => {
     const newer = 'a-newer-secret-of-enough-characters!!'
-    const rotated = createKeyRing([newer, SECRET])
+    const rotated = createKeyRing([newer, 'one-between-of-enough-characters!!!!', SECRET])
     const old = await ring.issue(USER, KEY)
     expect(await rotated.verify(old)).toEqual({ user_id: USER, key_id: KEY })
     const fresh = await rotated.issue(USER, KEY)
     expect(await createKeyRing([newer]).verify(fresh)).toEqual({ user_id: USER, key_id: KEY })
     expect(await ring.verify(fresh)).toEqual({ reason: 'bad_signature' })
     expect(await createKeyRing([newer]).verify(old)).toEqual({ reason: 'bad_signature' })
+  })
+
+  test('a key that was verified vouches for no other, however little differs', async () => {
+    const key = await ring.issue(USER, KEY)
+    expect(await ring.verify(key)).toEqual({ user_id: USER, key_id: KEY })
+    for (const at of [33, 52]) {
+      const other = bytesOf(key)
+      other[at] = (other[at] ?? 0) ^ 1
+      expect(await ring.verify(keyOf(other))).toEqual({ reason: 'bad_signature' })
+    }
+  })
+
+  test('keys are remembered, so that their signature is made once, but no more than a thousand', async () => {
+    const sign = vi.spyOn(crypto.subtle, 'sign')
+    onTestFinished(() => sign.mockRestore())
+    const own = createKeyRing([SECRET])
+    const others = await Promise.all(Array.from({ length: 1_000 }, () => ring.issue(USER, crypto.randomUUID())))
+    const key = await ring.issue(USER, KEY)
+    const signedFor = async (...keys: string[]) => {
+      sign.mockClear()
+      for (const one of keys) expect(await own.verify(one)).toMatchObject({ user_id: USER })
+      return sign.mock.calls.length
+    }
+    expect(await signedFor(key, ...others.slice(1))).toBe(1_000)
+    expect(await signedFor(key, ...others.slice(1))).toBe(0)
+    expect(await signedFor(...others.slice(0, 1), key)).toBe(2)
   })
 
   test('a variable holds the newest secret first, with commas between them', () => {
