@@ -21,7 +21,7 @@ export interface Witnessed extends Audited {
   kills: Kill[]
 }
 
-export interface AuditOptions extends Pick<Evidence, 'provider_went' | 'some_break_off' | 'besides'> {
+export interface AuditOptions extends Pick<Evidence, 'provider_went' | 'some_break_off' | 'besides' | 'ledger_losses'> {
   /** For what waits to arrive: an outbox that met failures is patient. */
   within_ms?: number
 }

@@ -18,7 +18,14 @@ const CALL: Call = {
   answer_id: 'chatcmpl-1',
   said: null,
 }
-const FORWARDED: Forwarded = { marker: 'call-1', user_id: 'ada', at: 5_000, answer_id: 'chatcmpl-1', ...USED }
+const FORWARDED: Forwarded = {
+  marker: 'call-1',
+  user_id: 'ada',
+  at: 5_000,
+  answer_id: 'chatcmpl-1',
+  is_billed: true,
+  ...USED,
+}
 const EVENT: EventRow = {
   id: 'request-1',
   user_id: 'ada',
@@ -84,6 +91,18 @@ test('a call is only lost where everything died soon after it was forwarded', ()
   expect(faults({ events: [], kills: LATER }, seen)).toContain('was lost')
   expect(faults({ events: [], kills: [{ from: 1_000, to: 2_000 }] }, seen)).toContain('was lost')
   expect(faults({ events: [] }, seen)).toContain('nothing was killed')
+})
+
+test('where only its ledger died so soon, a call is lost if everything dies before its worker brings it back', () => {
+  const seen = { unanswered: [CALL] }
+  const lost = (kill: number, user_id = 'ada', loss = 5_100) => {
+    const died = { kills: [{ from: kill, to: kill + 300 }], ledger_losses: [{ user_id, from: loss, to: loss + 50 }] }
+    return faults({ events: [], ...died }, seen)
+  }
+  expect(lost(30_000)).toBe('')
+  expect(lost(40_000)).toContain('was lost')
+  expect(lost(30_000, 'bob')).toContain('was lost')
+  expect(lost(30_000, 'ada', 6_500)).toContain('was lost')
 })
 
 test('an answer that ends early never looks whole', () => {

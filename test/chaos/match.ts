@@ -15,6 +15,9 @@
 // is held as a part of its remnant until the holds' time to live has passed, then dropped (durable-objects/ledger/schema.ts),
 // so that a user may then have as many calls more forwarded as were lost. Since it holds for each call, it holds for each
 // user: what was forwarded is at most what is recorded and what nobody has had the whole answer of.
+//
+// Where only the ledger dies so soon, the call's worker, which lives on, brings it back on record when it ends or after half
+// a minute: it is lost only if everything dies before that.
 
 import type { EventRow } from '../support/books.ts'
 import type { Call, Seen } from './load.ts'
@@ -24,6 +27,11 @@ import type { Forwarded } from './provider-record.ts'
 export interface Kill {
   from: number
   to: number
+}
+
+/** When one ledger died, with its memory. */
+export interface LedgerLoss extends Kill {
+  user_id: string
 }
 
 /** Calls of each class, in the order in which they are told: the last ones that Tollgate may have without an event. */
@@ -55,6 +63,7 @@ export interface Evidence {
   forwarded: Forwarded[]
   /** None: every call must have had its answer, and its event. */
   kills: Kill[]
+  ledger_losses?: LedgerLoss[]
   /** The provider itself went away for a while: calls that it was sent just then may have been taken back. */
   provider_went?: boolean
   /** Answers that are no streams may break off, though nothing was killed: the provider's do, or their calls cannot be recorded. */
@@ -67,6 +76,8 @@ export interface Evidence {
 const WRITTEN_WITHIN_MS = 1_000
 /** A request may be in the provider's socket when its sender dies. */
 const LATE_ARRIVAL_MS = 250
+/** A worker asks for its call after half a minute, and so brings it back. */
+const BACK_WITHIN_MS = 31_000
 
 export function matchCalls(evidence: Evidence): Matched {
   const {
@@ -74,6 +85,7 @@ export function matchCalls(evidence: Evidence): Matched {
     events,
     forwarded,
     kills,
+    ledger_losses = [],
     provider_went = false,
     some_break_off = false,
     besides = new Set(),
@@ -115,11 +127,13 @@ export function matchCalls(evidence: Evidence): Matched {
       const named = judge({ call, event, sent, say })
       if (named) count(named)
       if (event) {
-        if (sent && event.outcome === 'released' && !provider_went) say('is free, though the provider had it')
+        if (sent?.is_billed && event.outcome === 'released' && !provider_went)
+          say('is free, though the provider had it')
         if (sent && event.outcome !== 'released') found.push(...amountFaults(event, sent, fate === 'was answered'))
       } else if (sent && named) {
         lost += 1
-        if (!wasYoung(sent, kills)) say('was lost, though it was under way for long or nothing was killed')
+        if (!mayBeLost(sent, kills, ledger_losses))
+          say('was lost, though it was under way for long or nothing was killed')
       }
       if (found.length > 0)
         faults.push(`a call that ${fate} ${found.join(', ')}: ${JSON.stringify({ call, event, sent })}`)
@@ -191,6 +205,9 @@ function amountFaults(event: EventRow, sent: Forwarded, isWhole: boolean): strin
   return faults
 }
 
-/** Was it forwarded just before everything died? */
-const wasYoung = ({ at }: Forwarded, kills: Kill[]): boolean =>
-  kills.some(({ from, to }) => from - WRITTEN_WITHIN_MS <= at && at <= to + LATE_ARRIVAL_MS)
+/** Was it forwarded just before everything died, or its ledger and then everything? */
+function mayBeLost({ at, user_id }: Forwarded, kills: Kill[], losses: LedgerLoss[]): boolean {
+  const wasYoung = ({ from, to }: Kill) => from - WRITTEN_WITHIN_MS <= at && at <= to + LATE_ARRIVAL_MS
+  const diedThen = (loss: Kill) => kills.some(({ from, to }) => loss.from <= to && from <= loss.to + BACK_WITHIN_MS)
+  return kills.some(wasYoung) || losses.some((loss) => loss.user_id === user_id && wasYoung(loss) && diedThen(loss))
+}

@@ -20,6 +20,8 @@ export interface Forwarded {
   output_tokens: number
   cost_nano_usd: number
   answer_id: string | null
+  /** False where it answered with an error, so that the call may be free. */
+  is_billed: boolean
 }
 
 export interface ProviderRecord {
@@ -50,8 +52,10 @@ export function recordProvider(): ProviderRecord {
         const body = request.body.toString()
         const marker = markerIn(body)
         if (marker === null) return inner?.(request, usual)
-        const answer = announced(usual(), marker)
-        const call = forwardedCall(marker, body, answer)
+        const whole = announced(usual(), marker)
+        // The same answer however often it is asked for.
+        const answer = inner?.(request, () => whole) ?? whole
+        const call = { ...forwardedCall(marker, body, whole), is_billed: (answer.status ?? 200) < 400 }
         forwarded.push(call)
         const { requests, tokens, cost_nano_usd } = usedBy(call.user_id)
         used.set(call.user_id, {
@@ -59,8 +63,7 @@ export function recordProvider(): ProviderRecord {
           tokens: tokens + call.input_tokens + call.output_tokens,
           cost_nano_usd: cost_nano_usd + call.cost_nano_usd,
         })
-        // The same answer however often it is asked for.
-        return inner?.(request, () => answer) ?? answer
+        return answer
       }
       Object.defineProperty(provider, 'reply', {
         get: () => recording,
@@ -80,7 +83,7 @@ function announced(answer: Script, marker: string): Script {
 
 const textOf = ({ steps }: Script) => steps.filter((step) => typeof step === 'string').join('')
 
-function forwardedCall(marker: string, body: string, answer: Script): Forwarded {
+function forwardedCall(marker: string, body: string, answer: Script): Omit<Forwarded, 'is_billed'> {
   const text = textOf(answer)
   const last = (name: RegExp) => Number([...text.matchAll(name)].at(-1)?.[1] ?? Number.NaN)
   const input_tokens = last(/"(?:prompt|input)_tokens":(\d+)/g)

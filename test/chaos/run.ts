@@ -1,11 +1,11 @@
-// npm run test:chaos -- [--only NAME]: breaks Tollgate in every way that it promises to survive, with load running, and
-// checks the books after each. A line a fault; exit code 1 where a promise did not hold.
+// npm run test:chaos -- [--only NAME] [--seed N]: breaks Tollgate in every way that it promises to survive, with load
+// running, and checks the books after each. A line a fault; exit code 1 where a promise did not hold.
 
-import { readArguments, refuseArguments } from '../../src/local/arguments.ts'
+import { readArguments, refuseArguments, wholeNumber } from '../../src/local/arguments.ts'
 import type { Counted } from './audit.ts'
 
 /** Tells what each part of it has counted. */
-type Fault = (tell: (part: string, counted: Counted) => void) => Promise<void>
+type Fault = (tell: (part: string, counted: Counted) => void, seed: number) => Promise<void>
 
 /** Loaded only when they are played, so that a question or a mistake is answered at once. */
 const FAULTS: Record<string, () => Promise<Fault>> = {
@@ -19,11 +19,15 @@ const FAULTS: Record<string, () => Promise<Fault>> = {
   backlog: async () => (await import('./faults/backlog.ts')).manyWaiting,
   stale: async () => (await import('./faults/stale.ts')).staleSnapshot,
   poison: async () => (await import('./faults/poison.ts')).poisonedEvent,
+  storm: async () => (await import('./faults/storm.ts')).storm,
 }
 const LONGEST_MS = 10 * 60_000
 
-const USAGE = `Usage: npm run test:chaos -- [--only NAME]..., of ${Object.keys(FAULTS).join(', ')}`
-const { values } = readArguments(USAGE, { options: { only: { type: 'string', multiple: true } } })
+const USAGE = `Usage: npm run test:chaos -- [--only NAME]... [--seed N], of ${Object.keys(FAULTS).join(', ')}; --seed repeats a storm`
+const { values } = readArguments(USAGE, {
+  options: { only: { type: 'string', multiple: true }, seed: { type: 'string' } },
+})
+const seed = wholeNumber(USAGE, '--seed', values.seed ?? String(Date.now() % 2 ** 31))
 const chosen = (values.only ?? Object.keys(FAULTS)).map((name) => {
   const load = FAULTS[name]
   return load ? { name, load } : refuseArguments(USAGE, `There is no fault "${name}"`)
@@ -46,7 +50,7 @@ for (const { name, load } of chosen) {
         console.log(`ok    ${part}: ${told(counted)} (${seconds(since)})`)
         for (const name of CLASSES) totals.set(name, (totals.get(name) ?? 0) + Number(counted[name] ?? 0))
         since = Date.now()
-      }),
+      }, seed),
     )
   } catch (error) {
     failures += 1

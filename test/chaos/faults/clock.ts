@@ -59,7 +59,7 @@ export async function clockJumps(tell: (part: string, counted: Counted) => void)
 const isWaiting = ({ outbox }: { outbox: { waiting: number } }) => outbox.waiting > 0
 
 /** Windows of a user in UTC: whole hours and days of the epoch. */
-function exceedsNo(window_ms: number, limit: number, events: EventRow[], user: User | undefined): void {
+export function exceedsNo(window_ms: number, limit: number, events: EventRow[], user: User | undefined): void {
   const counts = new Map<number, number>()
   for (const { user_id, occurred_at, requests } of events) {
     if (user_id !== user?.id) continue

@@ -13,7 +13,7 @@ const CALLS_AFTER = 50
 const TROUBLE_MS = 4_000
 const SLOW_MS = 2_000
 
-interface Trouble {
+export interface Trouble {
   begin(stage: Stage): Promise<unknown>
   end(stage: Stage): Promise<unknown>
   /** Nothing gets in while it lasts. */
@@ -58,7 +58,7 @@ const dropping = (when: 'beforeQuery' | 'afterQuery'): Trouble => {
   }
 }
 
-const TROUBLES: Record<string, Trouble> = {
+export const TROUBLES: Record<string, Trouble> = {
   stopped: {
     begin: ({ postgres }) => postgres.server.pause(),
     end: ({ postgres }) => postgres.server.resume(),

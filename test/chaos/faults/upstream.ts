@@ -12,7 +12,7 @@ const textOf = ({ steps }: Script) => steps.filter((step) => typeof step === 'st
 const lengthOf = (script: Script) => Buffer.byteLength(textOf(script))
 
 /** Where an answer ends early. */
-const PHASES: Record<string, (usual: Script) => Script> = {
+export const PHASES: Record<string, (usual: Script) => Script> = {
   'before the headers': () => ({ steps: [CUT] }),
   'after the headers': (usual) => ({ ...usual, steps: [SEND_HEADERS, CUT] }),
   'in the middle of the body': (usual) => cutAfterBytes(usual, Math.floor(lengthOf(usual) / 2)),

@@ -1,4 +1,5 @@
-// The worker as it is, with doors more: to move its clock, to make its network bad, to settle many calls from within.
+// The worker as it is, with doors more: to move its clock, to make its network bad, to take a ledger's memory, to settle
+// many calls from within.
 
 import type { Settlement } from '../../../durable-objects/ledger/types.ts'
 import tollgate, { UsageLedger as Ledger } from '../../../src/index.ts'
@@ -18,6 +19,11 @@ export class UsageLedger extends Ledger {
       value: (at: number) => setAlarm.call(storage, Math.min(trueInstant(at), trueNow() + LONGEST_SLEEP_MS)),
     })
     super(ctx, env)
+  }
+
+  /** Its memory is lost, with all that is not yet on disk, and whoever waits for it hears of that. */
+  async die(): Promise<void> {
+    this.ctx.abort('made by a test')
   }
 }
 
@@ -49,6 +55,11 @@ export default {
       return Response.json(null)
     }
     if (pathname === '/chaos/network') return Response.json(setNetwork(await request.json()))
+    if (pathname === '/chaos/die') {
+      const ledger = env.USAGE_LEDGER.get(env.USAGE_LEDGER.idFromName(await request.json()))
+      await (ledger as unknown as Pick<UsageLedger, 'die'>).die().catch(() => undefined)
+      return Response.json(null)
+    }
     if (pathname === '/chaos/settle') {
       await settleMany(env, await request.json())
       return Response.json(null)
