@@ -23,7 +23,7 @@ const OVER = ': over'
 
 export async function storm(tell: (part: string, counted: Counted) => void, seed: number): Promise<void> {
   console.log(`      storm: --seed ${seed}`)
-  const stage = await openStage({ vars: { IDLE_TIMEOUT_SECONDS: '3' } })
+  const stage = await openStage({ vars: { FIRST_BYTE_TIMEOUT_SECONDS: '4', IDLE_TIMEOUT_SECONDS: '3' } })
   const program: string[] = []
   const ledger_losses: LedgerLoss[] = []
   try {
