@@ -70,8 +70,8 @@ export function listedModels(options: ListedModelsOptions): Hono<ListedModelsEnv
   app.get('/', authenticate({ keys, jwt }), async function listModels(c) {
     return c.json({ object: 'list', data: (await listFor(c)).map(viewOf) })
   })
-  app.get('/:id{.+}', authenticate({ keys, jwt }), async function getModel(c) {
-    const id = c.req.param('id')
+  app.get('/:model{.+}', authenticate({ keys, jwt }), async function getModel(c) {
+    const id = c.req.param('model')
     if ((await listFor(c)).includes(id)) return c.json(viewOf(id))
     throw notFound(`${JSON.stringify(id.slice(0, 200))} is not listed here, which does not keep it from being called.`)
   })

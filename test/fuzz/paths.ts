@@ -21,7 +21,7 @@ export const wrongId = fc.oneof(
 )
 
 const MODELS: Partial<Record<Kind, string[]>> = {
-  openai: ['gpt-4o', 'gpt-4o-mini', 'ft:gpt-4o:a::b'],
+  openai: ['gpt-4o', 'gpt-4o-mini', 'ft:gpt-4o:a::b', 'openai%2Fgpt-4o-mini'],
   anthropic: ['claude-sonnet-4-5-20250929', 'claude-haiku-4-5-20251001'],
   bedrock: [
     'us.anthropic.claude-sonnet-4-5-20250929-v1:0',

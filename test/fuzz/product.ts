@@ -59,6 +59,7 @@ export const providerVars = (url: string): Record<string, string> => ({
     },
   ]),
   THINGS_API_KEY: 'things-fake',
+  MODELS: JSON.stringify(['openai/gpt-4o-mini']),
   BEDROCK_MODELS: JSON.stringify({ 'claude-on-bedrock': 'us.anthropic.claude-sonnet-4-5-20250929-v1:0' }),
 })
 
@@ -80,7 +81,8 @@ export async function routesOfProduct(): Promise<Route[]> {
     const name = `${method} ${path}`
     if (method === 'ALL' || known.has(name)) return []
     known.add(name)
-    const found = operations.get(name) ?? operations.get(`${method} /openai${path}`)
+    // `/v1/models/:model{.+}` is for ids with a slash.
+    const found = operations.get(name) ?? operations.get(`${method} /openai${path.replace('{.+}', '')}`)
     if (found) return [forwarded(method, path, found)]
     return [restRoute(method, path, document)]
   })
