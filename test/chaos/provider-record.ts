@@ -81,7 +81,8 @@ function announced(answer: Script, marker: string): Script {
   return { ...answer, headers: { ...answer.headers, 'content-length': String(Buffer.byteLength(textOf(answer))) } }
 }
 
-const textOf = ({ steps }: Script) => steps.filter((step) => typeof step === 'string').join('')
+/** What of it is text. */
+export const textOf = ({ steps }: Script) => steps.filter((step) => typeof step === 'string').join('')
 
 function forwardedCall(marker: string, body: string, answer: Script): Omit<Forwarded, 'is_billed'> {
   const text = textOf(answer)

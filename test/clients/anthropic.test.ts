@@ -12,6 +12,8 @@ import {
   bodyOf,
   bytesOf,
   capOf,
+  collect,
+  eventsIn,
   failure,
   GENEROUS,
   lastRequest,
@@ -46,9 +48,6 @@ afterEach(() => {
 })
 afterAll(() => gateway.close())
 
-const eventsIn = (text: string) =>
-  text.split('\n').flatMap((line) => (line.startsWith('data: {') ? [JSON.parse(line.slice(6))] : []))
-
 describe('answers', () => {
   test('a JSON answer is the provider’s, byte for byte, and the provider got the client’s body, byte for byte', async () => {
     const { last } = answerWith(gateway)
@@ -67,9 +66,8 @@ describe('answers', () => {
   test('a stream is the provider’s, event for event and byte for byte', async () => {
     const { last } = answerWith(gateway)
     const { client } = anthropicOf(gateway, user.key)
-    const events: Anthropic.RawMessageStreamEvent[] = []
 
-    for await (const event of await client.messages.create({ ...HELLO, stream: true })) events.push(event)
+    const events = await collect(await client.messages.create({ ...HELLO, stream: true }))
     expect(events).toEqual(eventsIn(bytesOf(last()).toString()).filter(({ type }) => type !== 'ping'))
 
     const raw = await post(gateway, 'anthropic', user.key, { ...HELLO, stream: true })

@@ -4,7 +4,7 @@ import type OpenAI from 'openai'
 import { AuthenticationError, AzureOpenAI, BadRequestError, RateLimitError } from 'openai'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { CUT, json, type Script, without } from '../../src/local/fake-script.ts'
-import { bytesOf, countingFetch, eventsOf, failure, GENEROUS, onlyEvent } from '../support/client-calls.ts'
+import { bytesOf, collect, countingFetch, eventsOf, failure, GENEROUS, onlyEvent } from '../support/client-calls.ts'
 import { eventually } from '../support/gateway.ts'
 import { type CompatibleGateway, clientOf, startCompatible } from './compatible-gateway.ts'
 
@@ -41,12 +41,6 @@ afterEach(() => {
   gateway.compatible.requests.length = 0
 })
 afterAll(() => gateway.close())
-
-async function chunksOf(stream: AsyncIterable<OpenAI.ChatCompletionChunk>): Promise<OpenAI.ChatCompletionChunk[]> {
-  const chunks: OpenAI.ChatCompletionChunk[] = []
-  for await (const chunk of stream) chunks.push(chunk)
-  return chunks
-}
 
 /** A stream after a change of each of its events but `[DONE]`. */
 function mapEvents(script: Script, map: (event: { [field: string]: unknown }) => object): Script {
@@ -85,7 +79,7 @@ describe('every provider', () => {
         if (stream) {
           // A provider that is not asked reports nothing here: the client asks.
           const options = { stream_options: { include_usage: true } }
-          const chunks = await chunksOf(await client.chat.completions.create({ ...body, ...options, stream }))
+          const chunks = await collect(await client.chat.completions.create({ ...body, ...options, stream }))
           expect(chunks.at(-1)?.usage).toEqual(usage)
         } else {
           expect((await client.chat.completions.create(body)).usage).toEqual(usage)
@@ -258,7 +252,7 @@ describe('quirks on the wire', () => {
         JSON.stringify(event).includes('"finish_reason":"stop"') ? { ...event, x_groq: { id: 'req_1', usage } } : event,
       )
 
-    await chunksOf(await clientOf(gateway, '/groq/v1', key).client.chat.completions.create(streamed))
+    await collect(await clientOf(gateway, '/groq/v1', key).client.chat.completions.create(streamed))
 
     expect(sentBody().stream_options).toEqual({ include_usage: true })
     expect(await onlyEvent(gateway, id)).toMatchObject({ input_tokens: 72, output_tokens: 9, usage_source: 'reported' })
@@ -274,9 +268,7 @@ describe('quirks on the wire', () => {
         return { ...usual, steps }
       }
 
-      const chunks = await chunksOf(
-        await clientOf(gateway, `/${name}/v1`, key).client.chat.completions.create(streamed),
-      )
+      const chunks = await collect(await clientOf(gateway, `/${name}/v1`, key).client.chat.completions.create(streamed))
 
       expect(sentBody()).toEqual(streamed)
       expect(chunks.at(-1)?.usage).toEqual(usage)
@@ -437,7 +429,7 @@ describe('quirks on the wire', () => {
         const { client } = azureOf(key, { deployment: 'gpt-4o_eu-1' })
         const body = { model: 'gpt-4o-mini', max_tokens: 50, messages: MESSAGES }
 
-        if (stream) await chunksOf(await client.chat.completions.create({ ...body, stream }))
+        if (stream) await collect(await client.chat.completions.create({ ...body, stream }))
         else await client.chat.completions.create(body)
 
         const { path, headers } = gateway.lastRequest()

@@ -1,15 +1,13 @@
 // Every dialect, whole and streamed, where the provider refuses, talks nonsense, or is cut off before or within an answer
 // that is no stream: what its official client sees and how often it asks, what is charged, and what the event says.
 
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { afterSteps, CUT, type Script, SEND_HEADERS } from '../../src/local/fake-script.ts'
 import { announced, half, withoutCounts } from '../support/fault-scripts.ts'
 import { asItIs, failure, raised, wholeAnswer } from '../support/fault-sights.ts'
 import { type Fault, type Stage, startStage } from '../support/fault-stage.ts'
 import { retellText } from '../support/fault-subject.ts'
 import { SUBJECTS, WHOLE } from '../support/fault-subjects.ts'
-
-vi.setConfig({ maxConcurrency: 20 })
 
 let stage: Stage
 beforeAll(async () => {

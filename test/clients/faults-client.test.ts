@@ -1,14 +1,11 @@
 // Every dialect where it is the client's side that ends a call: it goes away, and its answer is read on and charged as
 // reported; or what lets it call is withdrawn, and its stream ends with the provider's own error event.
 
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Script, Step } from '../../src/local/fake-script.ts'
 import { errorEvent, failure } from '../support/fault-sights.ts'
 import { type Cell, type Fault, type Stage, startStage } from '../support/fault-stage.ts'
 import { STREAMED, SUBJECTS } from '../support/fault-subjects.ts'
-
-// Withdrawals are noticed after five seconds, all at the same time.
-vi.setConfig({ maxConcurrency: 40 })
 
 let stage: Stage
 beforeAll(async () => {

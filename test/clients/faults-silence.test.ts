@@ -2,15 +2,13 @@
 // hears of it once, what may have been billed is charged, and nobody who still speaks is cut off.
 
 import { createServer } from 'node:net'
-import { afterAll, beforeAll, describe, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, test } from 'vitest'
 import { afterSteps, HANG, inPieces, type Script, SEND_HEADERS } from '../../src/local/fake-script.ts'
 import { bytesOf } from '../support/client-calls.ts'
 import { announced, half } from '../support/fault-scripts.ts'
 import { errorEvent, failure, raised, wholeAnswer } from '../support/fault-sights.ts'
 import { type Fault, type Stage, startStage } from '../support/fault-stage.ts'
 import { STREAMED, SUBJECTS, WHOLE } from '../support/fault-subjects.ts'
-
-vi.setConfig({ maxConcurrency: 20 })
 
 const FIRST_BYTE_MS = 2_000
 const IDLE_MS = 1_000
@@ -22,13 +20,11 @@ let impatient: Stage
 let down: Stage
 beforeAll(async () => {
   const origin = `http://127.0.0.1:${await freePort()}`
-  impatient = await startStage({
-    vars: {
-      FIRST_BYTE_TIMEOUT_SECONDS: String(FIRST_BYTE_MS / 1_000),
-      IDLE_TIMEOUT_SECONDS: String(IDLE_MS / 1_000),
-    },
-  })
-  down = await startStage({ origin })
+  const vars = {
+    FIRST_BYTE_TIMEOUT_SECONDS: String(FIRST_BYTE_MS / 1_000),
+    IDLE_TIMEOUT_SECONDS: String(IDLE_MS / 1_000),
+  }
+  ;[impatient, down] = await Promise.all([startStage({ vars }), startStage({ origin })])
 })
 afterAll(() => Promise.all([impatient.close(), down.close()]))
 

@@ -1,15 +1,13 @@
 // Every dialect's streams that go wrong on the provider's side: nonsense inside, an end that comes early, an error event,
 // a connection cut in each phase. Never is a short answer silent: its client throws, typed wherever it can be.
 
-import { afterAll, beforeAll, describe, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, test } from 'vitest'
 import { afterSteps, CUT, type Script, SEND_HEADERS, type Step } from '../../src/local/fake-script.ts'
 import { withoutCounts } from '../support/fault-scripts.ts'
 import { asItIsAndFails, errorEvent, ownErrorEvent, wholeAnswer } from '../support/fault-sights.ts'
 import { type Fault, type Stage, startStage } from '../support/fault-stage.ts'
 import type { Streaming, Subject } from '../support/fault-subject.ts'
 import { STREAMED } from '../support/fault-subjects.ts'
-
-vi.setConfig({ maxConcurrency: 20 })
 
 let stage: Stage
 beforeAll(async () => {

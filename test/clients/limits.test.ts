@@ -2,7 +2,7 @@
 
 import { request as httpRequest } from 'node:http'
 import { gzipSync } from 'node:zlib'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import {
   bodyOf,
   capOf,
@@ -29,6 +29,9 @@ beforeAll(async () => {
   gateway = await startGateway()
   keyless = await startGateway({ vars: { OPENAI_API_KEY: '', ANTHROPIC_API_KEY: '' } })
   user = await gateway.admin.user(GENEROUS)
+})
+afterEach(() => {
+  gateway.provider.requests.length = 0
 })
 afterAll(() => Promise.all([gateway.close(), keyless.close()]))
 
@@ -202,7 +205,6 @@ describe.each(PROVIDERS)('%s accepts', (provider) => {
     const answer = await post(gateway, provider, key, body)
     expect([answer.status, await answer.text()]).toEqual([400, expect.stringMatching(/maximum/)])
     expect(lastRequest(gateway).body.length).toBe(20 * MIB)
-    gateway.provider.requests.length = 0
   })
 
   test('a model without a price where no cost cap applies: its event has no price', async () => {
@@ -216,7 +218,6 @@ describe.each(PROVIDERS)('%s accepts', (provider) => {
       cost_nano_usd: 0,
       output_tokens: 10,
     })
-    gateway.provider.requests.length = 0
   })
 
   test('ids and metadata, which end in the event', async () => {
@@ -235,7 +236,6 @@ describe.each(PROVIDERS)('%s accepts', (provider) => {
       session_id: 's',
       metadata: { team: 'café', n: 1, ok: true, none: null },
     })
-    gateway.provider.requests.length = 0
   })
 })
 

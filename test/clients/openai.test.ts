@@ -16,6 +16,8 @@ import {
   bodyOf,
   bytesOf,
   capOf,
+  collect,
+  eventsIn,
   failure,
   GENEROUS,
   lastRequest,
@@ -50,16 +52,6 @@ afterEach(() => {
 })
 afterAll(() => gateway.close())
 
-async function chunksOf(stream: AsyncIterable<OpenAI.ChatCompletionChunk>): Promise<OpenAI.ChatCompletionChunk[]> {
-  const chunks: OpenAI.ChatCompletionChunk[] = []
-  for await (const chunk of stream) chunks.push(chunk)
-  return chunks
-}
-
-/** The JSON of every `data:` line but `[DONE]`. */
-const eventsIn = (text: string) =>
-  text.split('\n').flatMap((line) => (line.startsWith('data: {') ? [JSON.parse(line.slice(6))] : []))
-
 describe('answers', () => {
   test('a JSON answer is the provider’s, byte for byte, and the provider got the client’s body, byte for byte', async () => {
     const { last } = answerWith(gateway)
@@ -78,7 +70,7 @@ describe('answers', () => {
     const { last } = answerWith(gateway)
     const { client } = openaiOf(gateway, user.key)
 
-    const chunks = await chunksOf(await client.chat.completions.create({ ...HELLO, stream: true }))
+    const chunks = await collect(await client.chat.completions.create({ ...HELLO, stream: true }))
 
     const sent = eventsIn(bytesOf(last()).toString())
     expect(sent.at(-1)).toMatchObject({ choices: [], usage: { prompt_tokens: expect.any(Number) } })

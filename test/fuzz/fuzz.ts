@@ -175,10 +175,9 @@ function neverSucceeded(routes: Route[], answers: FuzzReport['answers']): string
 async function faultOfBooks(gateway: Gateway, pool: Pool): Promise<string | null> {
   const callers = () =>
     gateway.postgres.database.query({ query: 'select distinct user_id from usage_events', params: [] })
-  const { rows } = await eventually(callers, (found) => found.rows.length > 0, 2_000)
-  if (rows.length === 0) return 'no call was recorded at all'
-  const ids = [...new Set([...pool.stable, ...pool.clay, ...rows.flatMap(([id]) => id ?? [])])]
   try {
+    const { rows } = await eventually(callers, (found) => found.rows.length > 0, 2_000)
+    const ids = [...new Set([...pool.stable, ...pool.clay, ...rows.flatMap(([id]) => id ?? [])])]
     await conclude(gateway, pool, ids)
     await checkBooks(gateway, ids)
     return null

@@ -36,7 +36,6 @@ test.skipIf(!existsSync('/proc/self/stat'))(
         async () => answered.length,
         (count) => count >= enough,
       )
-      expect(answered.length).toBeGreaterThanOrEqual(enough)
       for (const pid of workerdPids()) process.kill(pid, 'SIGKILL')
       await gateway.restart()
     }

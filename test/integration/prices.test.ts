@@ -1,7 +1,8 @@
 // Prices from the admin's request to the event of a call, in real workerd with its KV.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { ADMIN_TOKEN, eventually, type Gateway, startGateway } from '../support/gateway.ts'
+import { bodyOf, onlyEvent, post } from '../support/client-calls.ts'
+import { ADMIN_TOKEN, type Gateway, startGateway } from '../support/gateway.ts'
 
 let gateway: Gateway
 beforeAll(async () => {
@@ -11,16 +12,8 @@ afterAll(() => gateway.close())
 
 const COST_CAP = [{ cap_type: 'total', limits: { cost_usd: 100 } }]
 
-function call(key: string, model: string, more: object = { max_tokens: 10 }) {
-  return fetch(`${gateway.url}/openai/v1/chat/completions`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ model, messages: [{ role: 'user', content: 'Hi' }], ...more }),
-  })
-}
-
-const eventsOf = async (userId: string) =>
-  (await gateway.admin.call<{ data: Record<string, unknown>[] }>('GET', `/admin/usage/events?user_id=${userId}`)).data
+const call = (key: string, model: string, more: object = {}) =>
+  post(gateway, 'openai', key, bodyOf('openai', { model, ...more }))
 
 test('a model without a price: refused under a cost cap, else allowed and flagged; an override opens it and is on the event', async () => {
   const [capped, free] = [await gateway.admin.user(COST_CAP), await gateway.admin.user()]
@@ -28,26 +21,18 @@ test('a model without a price: refused under a cost cap, else allowed and flagge
   expect(refused.status).toBe(400)
   expect(await refused.text()).toContain('has no price')
   expect((await call(free.key, 'gpt-of-tomorrow')).status).toBe(200)
-  const [flagged] = await eventually(
-    () => eventsOf(free.id),
-    (events) => events.length === 1,
-  )
-  expect(flagged).toMatchObject({ priced_as: null, price_source: 'none', cost_nano_usd: 0 })
+  expect(await onlyEvent(gateway, free.id)).toMatchObject({ priced_as: null, price_source: 'none', cost_nano_usd: 0 })
 
   const price = { provider: 'openai', model: 'gpt-of-tomorrow', usd_per_mtok: { input: '1', output: '2' } }
   const { id } = await gateway.admin.call('POST', '/admin/prices', price)
   // The isolate's memory is new again.
   await gateway.restart()
   expect((await call(capped.key, 'gpt-of-tomorrow')).status).toBe(200)
-  const [event] = await eventually(
-    () => eventsOf(capped.id),
-    (events) => events.length === 1,
-  )
-  const { input_tokens, output_tokens } = event as { input_tokens: number; output_tokens: number }
+  const event = await onlyEvent(gateway, capped.id)
   expect(event).toMatchObject({
     priced_as: 'gpt-of-tomorrow',
     price_source: `override:${id}`,
-    cost_nano_usd: input_tokens * 1_000 + output_tokens * 2_000,
+    cost_nano_usd: event.input_tokens * 1_000 + event.output_tokens * 2_000,
   })
   const explained = await fetch(`${gateway.url}/prices/openai/gpt-of-tomorrow`, {
     headers: { authorization: `Bearer ${capped.key}` },
@@ -104,9 +89,9 @@ test('what administrators have set cannot be read: a cap that needs it says to t
   const answers = {
     free: await call(free.key, 'gpt-4o-mini'),
     cost: await call(cost.key, 'gpt-4o-mini'),
-    window: await call(tokens.key, 'gpt-of-another-day', {}),
+    window: await call(tokens.key, 'gpt-of-another-day', { max_tokens: undefined }),
     bounded: await call(tokens.key, 'gpt-of-another-day'),
-    field: await call(tokens.key, 'gpt-4o-mini', { unheard_of: 1 }),
+    field: await call(tokens.key, 'gpt-4o-mini', { max_tokens: undefined, unheard_of: 1 }),
     shut: await call(shut.key, 'gpt-4o-mini'),
   }
   const codeOf = async (answer: Response) => ((await answer.json()) as { error?: { code: string } }).error?.code

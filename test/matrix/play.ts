@@ -67,12 +67,12 @@ export async function play(cell: Cell, nodes: Nodes, gates: Gates): Promise<Play
 
 /** An event for each admitted call and no others, equal sums in the ledger and Postgres, and those are what is expected. */
 async function faultsInBooks(cell: Cell, nodes: Nodes, userId: string, ids: string[]): Promise<string[]> {
-  await eventually(
-    () => statusOf(nodes, userId),
-    ({ outbox, data }) => outbox.waiting === 0 && data.every(({ held }) => held.requests === 0),
-    DONE_WITHIN_MS,
-  )
   try {
+    await eventually(
+      () => statusOf(nodes, userId),
+      ({ outbox, data }) => outbox.waiting === 0 && data.every(({ held }) => held.requests === 0),
+      DONE_WITHIN_MS,
+    )
     const { events } = await checkBooks(nodes, [userId], ids)
     const { tokens, cost_nano_usd } = usageOf(cell)
     const expected = {

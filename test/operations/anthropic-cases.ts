@@ -1,6 +1,6 @@
 // How each operation of Anthropic's and of Bedrock's is called, and what it costs by their list prices.
 
-import { alsoStreamed, type Case, type Paid } from './case.ts'
+import { alsoStreamed, type Case, free, type Paid } from './case.ts'
 
 const CONTENT = [{ type: 'text', text: 'Hello', cache_control: { type: 'ephemeral', ttl: '1h' } }]
 const MESSAGE = {
@@ -35,13 +35,6 @@ const BATCH = {
   path: '/v1/messages/batches',
   json: { requests: ['a', 'b'].map((custom_id) => ({ custom_id, params: MESSAGE })) },
 }
-
-const free = (operation: string, send: Case['send'], before?: Case['send']): Case => ({
-  operation,
-  send,
-  is: 'free',
-  ...(before && { before }),
-})
 
 export const ANTHROPIC_CASES: Case[] = [
   ...alsoStreamed({ operation: 'messages', send: { path: '/v1/messages', json: MESSAGE }, is: HAIKU }),

@@ -64,6 +64,14 @@ export interface Case {
 
 export const isPaid = ({ is }: Case): boolean => is !== 'free' && 'cost' in is
 
+/** One that costs nothing. */
+export const free = (operation: string, send: Case['send'], before?: Case['send']): Case => ({
+  operation,
+  send,
+  is: 'free',
+  ...(before && { before }),
+})
+
 /** The same, as JSON and as a stream. */
 export const alsoStreamed = (
   one: Case,

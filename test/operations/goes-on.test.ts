@@ -9,6 +9,7 @@ import { checkBooks } from '../support/books.ts'
 import {
   anthropicOf,
   capOf,
+  collect,
   eventsOf,
   failure,
   GENEROUS,
@@ -17,9 +18,9 @@ import {
   type UsageEventView,
 } from '../support/client-calls.ts'
 import { eventually, type Gateway, startGateway } from '../support/gateway.ts'
+import { times } from '../support/held-calls.ts'
 
 let gateway: Gateway
-const users: string[] = []
 beforeAll(async () => {
   gateway = await startGateway()
 })
@@ -32,12 +33,9 @@ const REQUESTS = [{ cap_type: 'total', limits: { requests: 1e6 } }]
 
 async function caller(caps: typeof GENEROUS | typeof REQUESTS = GENEROUS) {
   const user = await gateway.admin.user(caps)
-  users.push(user.id)
   const { id, key } = user
   return { id, openai: openaiOf(gateway, key).client, anthropic: anthropicOf(gateway, key).client }
 }
-
-const times = <T>(count: number, one: () => Promise<T>) => Promise.all(Array.from({ length: count }, one))
 
 /** The second event of a call, once the books are balanced: its request was recorded when it was made. */
 async function concluded(userId: string, operation: string): Promise<UsageEventView[]> {
@@ -89,7 +87,7 @@ describe('a batch of OpenAI’s', () => {
     const { id: batch } = await openai.batches.create(BATCH)
     expect((await openai.batches.retrieve(batch)).status).toBe('in_progress')
     expect((await eventsOf(gateway, id)).every(({ input_tokens }) => input_tokens === 0)).toBe(true)
-    const polled = await times(8, () => openai.batches.retrieve(batch))
+    const polled = await Promise.all(times(8, () => openai.batches.retrieve(batch)))
     expect(polled.every(({ status }) => status === 'completed')).toBe(true)
     expect(await concluded(id, 'batches_create')).toMatchObject([HALF])
   })
@@ -109,7 +107,7 @@ describe('a batch of OpenAI’s', () => {
     const made = await openai.batches.create(BATCH)
     const request_counts = { total: 0, completed: 0, failed: 0 }
     gateway.provider.reply = () => json({ ...made, status: 'failed', request_counts, usage: null })
-    await times(2, () => openai.batches.retrieve(made.id))
+    await Promise.all(times(2, () => openai.batches.retrieve(made.id)))
     expect(await concluded(id, 'batches_create')).toMatchObject([{ input_tokens: 0, cost_nano_usd: 0 }])
   })
 
@@ -195,9 +193,7 @@ describe('a batch of Anthropic’s', () => {
   }
 
   async function fetchResults(anthropic: Anthropic, batch: string) {
-    const lines: unknown[] = []
-    for await (const line of await anthropic.messages.batches.results(batch)) lines.push(line)
-    return lines
+    return collect(await anthropic.messages.batches.results(batch))
   }
 
   test('is held under caps until its results go past, then charged half, once however often they do', async () => {
@@ -211,7 +207,7 @@ describe('a batch of Anthropic’s', () => {
     expect((await anthropic.messages.batches.retrieve(batch)).processing_status).toBe('ended')
     expect((await capOf(gateway, id)).held).toEqual(held)
 
-    const fetched = await times(4, () => fetchResults(anthropic, batch))
+    const fetched = await Promise.all(times(4, () => fetchResults(anthropic, batch)))
     expect(fetched.map(({ length }) => length)).toEqual([3, 3, 3, 3])
     await anthropic.messages.batches.delete(batch)
     expect(await concluded(id, 'message_batches_create')).toMatchObject([HALF])
@@ -223,7 +219,7 @@ describe('a batch of Anthropic’s', () => {
     const made = await anthropic.messages.batches.create({ requests })
     const request_counts = { processing: 0, succeeded: 0, errored: 0, canceled: 3, expired: 0 }
     gateway.provider.reply = () => json({ ...made, processing_status: 'ended', request_counts })
-    await times(3, () => anthropic.messages.batches.retrieve(made.id))
+    await Promise.all(times(3, () => anthropic.messages.batches.retrieve(made.id)))
     expect(await concluded(id, 'message_batches_create')).toMatchObject([{ input_tokens: 0, cost_nano_usd: 0 }])
     expect((await capOf(gateway, id)).held.tokens).toBe(0)
   })

@@ -1,6 +1,6 @@
 // How each operation of OpenAI's is called, and what it costs by OpenAI's list prices.
 
-import { alsoStreamed, type Case, type UnderCap } from './case.ts'
+import { alsoStreamed, type Case, free, type UnderCap } from './case.ts'
 
 const CHAT = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Hello' }], max_completion_tokens: 50 }
 const RESPONSE = { model: 'gpt-4.1-mini', input: 'Hello', max_output_tokens: 50 }
@@ -21,12 +21,6 @@ const RESPONSE_SAYS = {
 }
 const USED = { input_tokens: 40, cached_input_tokens: 16, output_tokens: 30, reasoning_tokens: 12 }
 
-const free = (operation: string, send: Case['send'], before?: Case['send']): Case => ({
-  operation,
-  send,
-  is: 'free',
-  ...(before && { before }),
-})
 const refused = (operation: string, path: string, reason: RegExp): Case => ({
   operation,
   send: { method: 'GET', path },

@@ -47,7 +47,7 @@ test('another user’s cursor, or a made-up one, moves within one’s own events
   for (let call = 0; call < 2; call++) await post(gateway, 'openai', bob.key, bodyOf('openai'))
   await eventually(
     () => eventsOf(gateway, bob.id),
-    (events) => events.length === 3,
+    (events) => events.length >= 3,
   )
   const { body } = await get('/usage/events?limit=1', bob.key)
   expect(body.next_cursor).toEqual(expect.any(String))

@@ -115,6 +115,17 @@ export async function capOf(gateway: Gateway, userId: string): Promise<CapStatus
 export const GENEROUS = [{ cap_type: 'total', limits: { requests: 1e6, tokens: 1e9, cost_usd: 1_000 } }]
 export const NOTHING_USED = { requests: 0, tokens: 0, cost_cents: 0, cost_usd: 0 }
 
+/** All that a stream brings. */
+export async function collect<T>(stream: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = []
+  for await (const one of stream) all.push(one)
+  return all
+}
+
+/** The JSON of every `data:` line but `[DONE]`. */
+export const eventsIn = (text: string) =>
+  text.split('\n').flatMap((line) => (line.startsWith('data: {') ? [JSON.parse(line.slice(6))] : []))
+
 /** What a call fails with. */
 export async function failure(promise: PromiseLike<unknown>): Promise<unknown> {
   try {

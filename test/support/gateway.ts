@@ -162,12 +162,17 @@ export function adminOf(url: () => string): Admin {
   return admin
 }
 
-/** Asks until the answer is the wanted one: for what happens in the background. */
+/**
+ * Asks until the answer is the wanted one: for what happens in the background.
+ *
+ * @throws {Error} where it never is, with the last one
+ */
 export async function eventually<T>(ask: () => Promise<T>, wanted: (answer: T) => boolean, ms = 15_000): Promise<T> {
   const deadline = Date.now() + ms
   for (;;) {
     const answer = await ask()
-    if (wanted(answer) || Date.now() > deadline) return answer
+    if (wanted(answer)) return answer
+    if (Date.now() > deadline) throw new Error(`Not within ${ms / 1_000} s: ${JSON.stringify(answer)?.slice(0, 2_000)}`)
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
 }

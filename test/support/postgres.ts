@@ -56,7 +56,8 @@ async function emptyDump(): Promise<{ dump?: Blob }> {
   return file ? { dump: await openAsBlob(file) } : {}
 }
 
-async function createDatabase(serverUrl: string): Promise<{ url: string; drop(): Promise<void> }> {
+/** A database of its own on this server. */
+export async function createDatabase(serverUrl: string): Promise<{ url: string; drop(): Promise<void> }> {
   const name = `tollgate_test_${crypto.randomUUID().replaceAll('-', '')}`
   await runOn(serverUrl, `create database ${name}`)
   const url = new URL(serverUrl)

@@ -173,8 +173,10 @@ async function reachedOrThrow(hold: Hold, name: string): Promise<void> {
   void hold.reached.then(() => {
     isReached = true
   })
-  const within = await eventually(async () => isReached, Boolean)
-  must(within, `"${name}" was not reached`)
+  await eventually(
+    async () => ({ name, isReached }),
+    (hold) => hold.isReached,
+  )
 }
 
 /** workerd's own way, which takes ten seconds: the worker keeps its calls and settles them with a ledger that is new. */

@@ -4,11 +4,11 @@ import { type FakeProvider, startFakeProvider } from '../../../src/local/fake-pr
 import { CUT, cutAfterBytes, type Script, SEND_HEADERS } from '../../../src/local/fake-script.ts'
 import { audit, type Counted, must } from '../audit.ts'
 import { sendTo, startLoad } from '../load.ts'
+import { textOf } from '../provider-record.ts'
 import { fourUsers, openStage } from '../stage.ts'
 
 const CALLS_EACH = 20
 
-const textOf = ({ steps }: Script) => steps.filter((step) => typeof step === 'string').join('')
 const lengthOf = (script: Script) => Buffer.byteLength(textOf(script))
 
 /** Where an answer ends early. */

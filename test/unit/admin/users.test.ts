@@ -212,6 +212,7 @@ test('users are listed newest first, whatever their ids', async () => {
   }
   const { data } = (await send('GET', '/admin/users?limit=5')).body
   expect(data.map(({ id }: { id: string }) => id)).toEqual(ids)
+  await db.execute(sql`delete from users where created_at > '2039-01-01'`)
 })
 
 describe('what is not valid names its field', () => {

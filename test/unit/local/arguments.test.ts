@@ -1,47 +1,27 @@
 // The scripts that npm runs, each as a process of its own, with arguments that they do not take.
 
-import { execFile } from 'node:child_process'
 import { expect, it } from 'vitest'
 import { wholeNumber } from '../../../src/local/arguments.ts'
+import { runScript } from './run-script.ts'
 
-function run(script: string, args: string): Promise<{ code: unknown; stdout: string; stderr: string }> {
-  return new Promise((resolve) =>
-    execFile(process.execPath, [script, ...args.split(' ')], { timeout: 60_000 }, (error, stdout, stderr) =>
-      resolve({ code: error ? error.code : 0, stdout, stderr }),
-    ),
-  )
-}
-
-const SCRIPTS = ['matrix', 'chaos', 'fuzz', 'bench'].map((name) => `test/${name}/run.ts`)
-
-it.concurrent.each([...SCRIPTS, 'src/local/migrate.ts'])(
-  '%s --help says in one line what may be given',
-  async (script) => {
-    const helped = await run(script, '--help')
-    expect(helped).toEqual({ code: 0, stdout: expect.stringMatching(/^Usage: npm run .*\n$/), stderr: '' })
-  },
-)
-
-it.concurrent.each([
-  ...SCRIPTS.map((script) => `${script} --nonsense`),
-  'test/chaos/run.ts kill',
-  'test/bench/run.ts quick',
-  'test/matrix/run.ts --only',
-  'test/matrix/run.ts --only nonsense',
-  'test/chaos/run.ts --only kill --only nonsense',
-  'test/fuzz/run.ts --requests abc',
-  'test/fuzz/run.ts --requests=',
-  'test/bench/run.ts --runs 0',
-  'test/bench/run.ts --growth many',
-  'test/bench/run.ts --compare package.json',
-  'test/bench/run.ts --compare no-such-file.json',
+it.concurrent.each<[script: string, ...wrong: string[]]>([
+  ['test/matrix/run.ts', '--nonsense', '--only', '--only nonsense'],
+  ['test/chaos/run.ts', '--nonsense', 'kill', '--only kill --only nonsense'],
+  ['test/fuzz/run.ts', '--nonsense', '--requests abc', '--requests='],
+  [
+    'test/bench/run.ts',
+    ...['--nonsense', 'quick', '--runs 0', '--growth many', '--compare package.json', '--compare no-such-file.json'],
+  ],
+  ['src/local/migrate.ts'],
 ])(
-  '%s ends at once, with one line that says what is wrong and what may be given',
-  async (command) => {
-    const [script = '', ...args] = command.split(' ')
-    const { code, stdout, stderr } = await run(script, args.join(' '))
-    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
-    expect(stderr).toMatch(/^[^\n]+\. Usage: npm run [^\n]+\n$/)
+  '%s says in one line what may be given: asked with --help, and at once where it is given anything else',
+  async (script, ...wrong) => {
+    const helped = await runScript(script, ['--help'])
+    expect(helped).toEqual({ code: 0, stdout: expect.stringMatching(/^Usage: npm run .*\n$/), stderr: '' })
+    for (const args of wrong) {
+      const stderr = expect.stringMatching(/^[^\n]+\. Usage: npm run [^\n]+\n$/)
+      expect(await runScript(script, args.split(' ')), args).toEqual({ code: 1, stdout: '', stderr })
+    }
   },
   90_000,
 )

@@ -20,6 +20,7 @@ import {
   withCrlf,
   without,
 } from '../../../src/local/fake-script.ts'
+import { failure } from '../../support/client-calls.ts'
 
 let provider: FakeProvider
 let openai: OpenAI
@@ -42,14 +43,6 @@ const lastRequest = () => provider.requests.at(-1) ?? expect.unreachable('nothin
 const promptTokens = () => Math.ceil(lastRequest().body.length / 4)
 const always = (change: (script: Script) => Script) => {
   provider.reply = (_, usual) => change(usual())
-}
-async function failure(promise: PromiseLike<unknown>): Promise<unknown> {
-  try {
-    await promise
-  } catch (error) {
-    return error
-  }
-  return expect.unreachable('the call succeeded')
 }
 async function streamText(body = {}): Promise<{ text: string; last: OpenAI.ChatCompletionChunk | undefined }> {
   let text = ''

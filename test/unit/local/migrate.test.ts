@@ -1,26 +1,11 @@
 // `npm run migrate` as a process of its own.
 
-import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readMigrations } from '../../../src/local/migrations.ts'
-import { openTestDatabase, type TestDatabase } from '../../support/postgres.ts'
-import { freshDatabase } from './fresh-database.ts'
-
-interface Ended {
-  code: unknown
-  stdout: string
-  stderr: string
-}
-function migrate(args: string[], env: Record<string, string>): Promise<Ended> {
-  const options = { env: { PATH: process.env.PATH, ...env } }
-  return new Promise((resolve) =>
-    execFile(process.execPath, ['src/local/migrate.ts', ...args], options, (error, stdout, stderr) =>
-      resolve({ code: error ? error.code : 0, stdout, stderr }),
-    ),
-  )
-}
+import { createDatabase, openTestDatabase, type TestDatabase } from '../../support/postgres.ts'
+import { migrate } from './run-script.ts'
 
 const NAMES = (await readMigrations()).map(({ name }) => name)
 const NEWEST_FIRST = NAMES.toReversed()
@@ -105,7 +90,7 @@ describe('npm run migrate', () => {
   })
 
   it.skipIf(!process.env.TEST_DATABASE_URL)('works on an ordinary Postgres server', async () => {
-    const { url, drop } = await freshDatabase()
+    const { url, drop } = await createDatabase(process.env.TEST_DATABASE_URL ?? '')
     const env = { DATABASE_URL: url }
     const applied = NAMES.map((name) => `Applied ${name}.\n`).join('')
     expect(await migrate([], env)).toEqual({ code: 0, stdout: applied, stderr: '' })

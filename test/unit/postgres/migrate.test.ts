@@ -1,8 +1,8 @@
-import { execFile } from 'node:child_process'
 import { afterAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { migrateDown, migrateUp, openMigrationDatabase, readMigrations } from '../../../src/local/migrations.ts'
 import { down, type Migration, type MigrationDatabase, status, up } from '../../../src/postgres/migrate.ts'
 import { openTestDatabase } from '../../support/postgres.ts'
+import { migrate } from '../local/run-script.ts'
 
 const test_database = await openTestDatabase({ migrated: false })
 const connection = { databaseUrl: test_database.databaseUrl, databaseHttpUrl: test_database.databaseHttpUrl }
@@ -131,17 +131,20 @@ describe("Tollgate's own migrations", () => {
     await database.transaction([{ text: 'create table prices (id int)' }])
     const env = { DATABASE_URL: connection.databaseUrl, DATABASE_HTTP_URL: connection.databaseHttpUrl }
     const stderr = '0001_prices: relation "prices" already exists\nSQLSTATE 42P07\n'
-    expect(await run([], env)).toEqual({ code: 1, stdout: '', stderr })
+    expect(await migrate([], env)).toEqual({ code: 1, stdout: '', stderr })
   })
 
   test('the command says what it did', async () => {
     const env = { DATABASE_URL: connection.databaseUrl, DATABASE_HTTP_URL: connection.databaseHttpUrl }
-    expect(await run([], env)).toMatchObject({ code: 0, stdout: NAMES.map((name) => `Applied ${name}.\n`).join('') })
-    expect(await run(['status'], env)).toMatchObject({
+    expect(await migrate([], env)).toMatchObject({
+      code: 0,
+      stdout: NAMES.map((name) => `Applied ${name}.\n`).join(''),
+    })
+    expect(await migrate(['status'], env)).toMatchObject({
       code: 0,
       stdout: expect.stringMatching(/^0000_\w+ {2}applied 2/),
     })
-    expect(await run(['down', '1', '--force'], env)).toMatchObject({
+    expect(await migrate(['down', '1', '--force'], env)).toMatchObject({
       code: 0,
       stdout: `Took back ${NAMES.at(-1)}.\n`,
     })
@@ -150,9 +153,9 @@ describe("Tollgate's own migrations", () => {
   test('the command says what is missing, without a stack', async () => {
     const nowhere = { DATABASE_URL: connection.databaseUrl, DATABASE_HTTP_URL: 'http://127.0.0.1:1/sql' }
     const [unset, wrong, unreachable] = await Promise.all([
-      run([], {}),
-      run(['sideways'], {}),
-      run(['status'], nowhere),
+      migrate([], {}),
+      migrate(['sideways'], {}),
+      migrate(['status'], nowhere),
     ])
     expect(unset).toMatchObject({ code: 1, stderr: expect.stringMatching(/^Set DATABASE_URL.*\n$/) })
     expect(wrong).toMatchObject({
@@ -162,15 +165,6 @@ describe("Tollgate's own migrations", () => {
     expect(unreachable).toMatchObject({ code: 1, stderr: expect.stringMatching(/^Error connecting.*\n$/) })
   })
 })
-
-function run(args: string[], env: Record<string, string>): Promise<{ code: unknown; stdout: string; stderr: string }> {
-  const options = { env: { PATH: process.env.PATH, ...env } }
-  return new Promise((resolve) =>
-    execFile(process.execPath, ['src/local/migrate.ts', ...args], options, (error, stdout, stderr) =>
-      resolve({ code: error ? error.code : 0, stdout, stderr }),
-    ),
-  )
-}
 
 const bareEvent = {
   id: '00000000-0000-0000-0000-00000000000e',

@@ -1,13 +1,13 @@
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { encodeOverrides } from '../../../src/pricing/overrides.ts'
 import { bundle } from '../../support/build.ts'
 
 // Real workerd: what one request waits for there, no other may.
 let miniflare: Miniflare
 let url: string
-beforeAll(async () => {
-  bundle('dist/kv-worker', 'test/unit/pricing/kv-worker.ts')
+beforeAll(() => bundle('dist/kv-worker', 'test/unit/pricing/kv-worker.ts'))
+beforeEach(async () => {
   miniflare = new Miniflare(
     convertV4MiniflareOptions({
       name: 'kv-worker',
@@ -22,7 +22,7 @@ beforeAll(async () => {
   await miniflare.ready
   url = (await miniflare.unsafeGetDirectURL()).origin
 })
-afterAll(() => miniflare?.dispose())
+afterEach(() => miniflare?.dispose())
 
 const ask = async (query = '', init: RequestInit = {}): Promise<{ source: string; reads: number }> => {
   const response = await fetch(`${url}/?${query}`, init)
@@ -53,6 +53,7 @@ test('racing requests of a cold isolate all have the price, and warm ones read n
 })
 
 test('while one request reads slowly the others go on, each on its own I/O', async () => {
+  await write('gpt-4o-mini')
   const { reads } = await ask('delay_ms=300')
   await write('another-model')
   const slow = ask('ahead_ms=31000')
@@ -63,6 +64,8 @@ test('while one request reads slowly the others go on, each on its own I/O', asy
 })
 
 test('a client that leaves while its request reads takes nobody else with it', async () => {
+  await write('another-model')
+  expect((await ask()).source).toBe('catalogue')
   await write('gpt-4o-mini')
   const gone = ask('delay_ms=500&ahead_ms=31000', { signal: AbortSignal.timeout(100) }).catch(() => null)
   await gone

@@ -6,12 +6,10 @@ import type { Price } from '../../../src/pricing/price.ts'
 import { NO_USAGE, UNREAD } from '../../../src/providers/answer.ts'
 import { messageBatches, readBatchBound } from '../../../src/providers/anthropic-batches.ts'
 import type { Bound, JsonObject, Metered, Operation } from '../../../src/providers/dialect.ts'
-import { tokensOfBody } from '../../../src/providers/text-bound.ts'
 import { askedWith, headOf } from './replay.ts'
+import { size, tokensOf } from './sizes.ts'
 
 const PARAMS = { model: 'claude-haiku-4-5', max_tokens: 100, messages: [{ role: 'user', content: 'hello' }] }
-const size = (body: JsonObject) => new TextEncoder().encode(JSON.stringify(body)).length
-const tokensOf = (body: JsonObject) => tokensOfBody(body, size(body))
 const batchOf = (...params: JsonObject[]) => ({
   requests: params.map((one, at) => ({ custom_id: String(at), params: { ...PARAMS, ...one } })),
 })

@@ -1,11 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { editMessage, readMessageBound } from '../../../src/providers/anthropic-messages.ts'
 import type { Bound, JsonObject } from '../../../src/providers/dialect.ts'
-import { tokensOfBody } from '../../../src/providers/text-bound.ts'
+import { size, tokensOf } from './sizes.ts'
 
 const BODY = { model: 'claude-sonnet-4-5', max_tokens: 1_000, messages: [{ role: 'user', content: 'Hello' }] }
-const size = (body: JsonObject) => new TextEncoder().encode(JSON.stringify(body)).length
-const tokensOf = (body: JsonObject) => tokensOfBody(body, size(body))
 
 function bound(extra: JsonObject): Bound {
   const body = { ...BODY, ...extra }

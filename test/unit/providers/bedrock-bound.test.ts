@@ -3,17 +3,15 @@ import { describe, expect, test } from 'vitest'
 import { answerBedrock, BEDROCK_CREDENTIAL } from '../../../src/local/fake-bedrock.ts'
 import { claudeName, readModelId } from '../../../src/providers/bedrock-model.ts'
 import type { Asked, Bound, JsonObject } from '../../../src/providers/dialect.ts'
-import { tokensOfBody } from '../../../src/providers/text-bound.ts'
 import { askedOf, bedrock, meterOnce, operationOf } from './bedrock-vectors.ts'
 import { headOf } from './replay.ts'
+import { size, tokensOf } from './sizes.ts'
 
 const CLAUDE = 'us.anthropic.claude-haiku-4-5-20251001-v1:0'
 const NOVA = 'amazon.nova-lite-v1:0'
 const LLAMA = 'meta.llama3-1-8b-instruct-v1:0'
 const MISTRAL = 'mistral.mistral-7b-instruct-v0:2'
 const TITAN = 'amazon.titan-text-express-v1'
-const size = (body: JsonObject) => new TextEncoder().encode(JSON.stringify(body)).length
-const tokensOf = (body: JsonObject) => tokensOfBody(body, size(body))
 
 function read(operation: string, model: string, body: JsonObject, more: Partial<Asked> = {}) {
   return operationOf(operation).readBound?.(askedOf(model, body, { bytes: more.bytes ?? size(body), ...more }))

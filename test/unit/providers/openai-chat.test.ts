@@ -2,11 +2,9 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Bound, JsonObject } from '../../../src/providers/dialect.ts'
 import { dropsUsageChunk, editChat, readChatBound } from '../../../src/providers/openai-chat.ts'
-import { tokensOfBody } from '../../../src/providers/text-bound.ts'
+import { size, tokensOf } from './sizes.ts'
 
 const BODY = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Hello' }] }
-const size = (body: JsonObject) => new TextEncoder().encode(JSON.stringify(body)).length
-const tokensOf = (body: JsonObject) => tokensOfBody(body, size(body))
 
 function bound(extra: JsonObject): Bound {
   const body = { ...BODY, ...extra }

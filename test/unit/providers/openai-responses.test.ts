@@ -1,11 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import type { Bound, JsonObject } from '../../../src/providers/dialect.ts'
 import { editResponses, readResponsesBound } from '../../../src/providers/openai-responses.ts'
-import { tokensOfBody } from '../../../src/providers/text-bound.ts'
+import { size, tokensOf } from './sizes.ts'
 
 const BODY = { model: 'gpt-4o-mini', input: 'Hello' }
-const size = (body: JsonObject) => new TextEncoder().encode(JSON.stringify(body)).length
-const tokensOf = (body: JsonObject) => tokensOfBody(body, size(body))
 
 function bound(extra: JsonObject): Bound {
   const body = { ...BODY, ...extra }
