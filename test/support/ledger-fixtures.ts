@@ -1,7 +1,16 @@
 // Plain data for ledger tests: asks, snapshots and settlements with everything that does not matter filled in.
 
 import { NO_FACTS } from '../../durable-objects/ledger/no-facts.ts'
-import type { Amount, Ask, Cap, EventDraft, Settlement, Snapshot } from '../../durable-objects/ledger/types.ts'
+import type {
+  Amount,
+  Ask,
+  Cap,
+  EventDraft,
+  LedgerRpc,
+  LedgerStatus,
+  Settlement,
+  Snapshot,
+} from '../../durable-objects/ledger/types.ts'
 
 export const DRAFT: EventDraft = {
   user_id: '0190a000-0000-7000-8000-000000000001',
@@ -66,3 +75,19 @@ export const settlement = (request_id: string, reserved_at: number, end: Partial
   facts: NO_FACTS,
   ...end,
 })
+
+/** A user without caps. */
+export const ACTIVE: LedgerStatus = {
+  version: 1,
+  status: 'active',
+  time_zone: 'UTC',
+  caps: [],
+  outbox: { waiting: 0, rejected: 0 },
+}
+
+/** A ledger that may be asked for nothing else. */
+export function ledgerOfOnly(known: Partial<LedgerRpc>): LedgerRpc {
+  const unasked = () => Promise.reject(new Error('this is not to be asked of the ledger'))
+  const nothing = { reserve: unasked, mayGoOn: unasked, settle: unasked, conclude: unasked }
+  return { ...nothing, requestModels: unasked, configure: unasked, status: unasked, ...known }
+}

@@ -1,10 +1,10 @@
 // The app as it is deployed, with a ledger that knows one user, and a database that nobody asks.
 
 import { expect, test, vi } from 'vitest'
-import type { LedgerRpc } from '../../../durable-objects/ledger/types.ts'
 import { createApp } from '../../../src/app.ts'
 import { createKeyRing } from '../../../src/auth/keys.ts'
 import { parseConfig } from '../../../src/config.ts'
+import { ACTIVE, ledgerOfOnly } from '../../support/ledger-fixtures.ts'
 
 const SECRET = 'a-signing-secret-of-32-characters'
 const ENV = {
@@ -12,22 +12,7 @@ const ENV = {
   KEY_SIGNING_SECRETS: SECRET,
   ADMIN_TOKEN: 'an-admin-token-of-24-chars',
 }
-const unused = () => Promise.reject(new Error('not for this'))
-const ledger: LedgerRpc = {
-  reserve: unused,
-  mayGoOn: unused,
-  settle: unused,
-  requestModels: unused,
-  conclude: unused,
-  configure: unused,
-  status: async () => ({
-    version: 1,
-    status: 'active',
-    time_zone: 'UTC',
-    caps: [],
-    outbox: { waiting: 0, rejected: 0 },
-  }),
-}
+const ledger = ledgerOfOnly({ status: async () => ACTIVE })
 const app = createApp({ config: parseConfig(ENV), ledgerOf: () => ledger })
 const key = await createKeyRing([SECRET]).issue(crypto.randomUUID(), crypto.randomUUID())
 
@@ -61,7 +46,7 @@ test('a bug is a 500 that says nothing of itself, and is logged with where it is
   const error = vi.spyOn(console, 'error').mockImplementation(() => undefined)
   const broken = createApp({
     config: parseConfig(ENV),
-    ledgerOf: () => ({ ...ledger, status: async () => ({}) as never }),
+    ledgerOf: () => ledgerOfOnly({ status: async () => ({}) as never }),
   })
   const answer = await broken.request('/usage/caps/status', { headers: { 'x-api-key': key } })
   expect([answer.status, await answer.json()]).toMatchObject([

@@ -1,7 +1,7 @@
 // The routes of prices over a real database and a store that only remembers what it is given.
 
 import { Hono } from 'hono'
-import type { LedgerRpc, LedgerStatus, Refusal } from '../../../durable-objects/ledger/types.ts'
+import type { Refusal } from '../../../durable-objects/ledger/types.ts'
 import { adminRoutes } from '../../../src/admin/routes.ts'
 import type { Override } from '../../../src/pricing/override.ts'
 import { createOverrides } from '../../../src/pricing/overrides.ts'
@@ -9,6 +9,7 @@ import { createPriceBook } from '../../../src/pricing/price-book.ts'
 import { answerThrown } from '../../../src/rest/app.ts'
 import type { UsageCaller } from '../../../src/rest/status.ts'
 import { appliedPriceRoutes } from '../../../src/usage/prices.ts'
+import { ACTIVE, ledgerOfOnly } from '../../support/ledger-fixtures.ts'
 import { openTestDatabase } from '../../support/postgres.ts'
 import type { Answer } from './rest-fixture.ts'
 
@@ -32,17 +33,9 @@ export async function openPrices() {
     },
   }
   const standing: { refusal: Refusal | null } = { refusal: null }
-  const unused = () => Promise.reject(new Error('not for REST'))
-  const status = { version: 1, status: 'active', time_zone: 'UTC', caps: [], outbox: { waiting: 0, rejected: 0 } }
-  const ledger: LedgerRpc = {
-    reserve: unused,
-    mayGoOn: unused,
-    settle: unused,
-    requestModels: unused,
-    conclude: unused,
-    configure: unused,
-    status: async () => (standing.refusal ? { refusal: standing.refusal } : (status as LedgerStatus)),
-  }
+  const ledger = ledgerOfOnly({
+    status: async () => (standing.refusal ? { refusal: standing.refusal } : ACTIVE),
+  })
   const ledgerOf = () => ledger
   const deps = {
     db,
@@ -61,7 +54,8 @@ export async function openPrices() {
   app.route('/admin', adminRoutes({ ...deps, priceStore: store }))
   app.route('/bare/admin', adminRoutes({ ...deps, priceStore: null }))
   // A book that is new has read what is there now.
-  const prices = { explain: (provider: string, model: string) => book().explain(provider, model), find: unused }
+  const find = () => Promise.reject(new Error('not for REST'))
+  const prices = { explain: (provider: string, model: string) => book().explain(provider, model), find }
   const book = () => createPriceBook({ overrides: createOverrides(store, () => clock.now()), now: () => clock.now() })
   app.route('/prices', appliedPriceRoutes({ prices, providers: PROVIDERS, ledgerOf }))
   app.onError(answerThrown)

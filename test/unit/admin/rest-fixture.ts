@@ -9,6 +9,7 @@ import { answerNoRoute } from '../../../src/rest/no-route.ts'
 import type { UsageCaller } from '../../../src/rest/status.ts'
 import { appliedPriceRoutes } from '../../../src/usage/prices.ts'
 import { usageRoutes } from '../../../src/usage/routes.ts'
+import { ledgerOfOnly } from '../../support/ledger-fixtures.ts'
 import { openTestDatabase } from '../../support/postgres.ts'
 
 export interface Answer {
@@ -32,13 +33,7 @@ export async function openRest() {
   const ledgerOf: LedgerOf = (subject) => ledger(subject)
 
   function ledger(subject: string): LedgerRpc {
-    const unused = () => Promise.reject(new Error('not for REST'))
-    return {
-      reserve: unused,
-      mayGoOn: unused,
-      settle: unused,
-      requestModels: unused,
-      conclude: unused,
+    return ledgerOfOnly({
       configure: async (snapshot) => {
         if (faults.configure-- > 0) throw new Error('the ledger is away')
         const known = configs.get(subject)
@@ -65,7 +60,7 @@ export async function openRest() {
         }))
         return { version, status, time_zone, caps, outbox: { waiting: 2, rejected: 1 } }
       },
-    }
+    })
   }
 
   const admin = adminRoutes({

@@ -1,10 +1,11 @@
 // What GET /v1/models lists, with ledgers that know who may call.
 
 import { expect, test } from 'vitest'
-import type { LedgerRpc, LedgerStatus, Refusal } from '../../../durable-objects/ledger/types.ts'
+import type { LedgerStatus, Refusal } from '../../../durable-objects/ledger/types.ts'
 import { createApp } from '../../../src/app.ts'
 import { createKeyRing } from '../../../src/auth/keys.ts'
 import { parseConfig } from '../../../src/config.ts'
+import { ACTIVE, ledgerOfOnly } from '../../support/ledger-fixtures.ts'
 
 const SECRET = 'a-signing-secret-of-32-characters'
 const MODELS = ['openai/gpt-6-luna', 'groq/openai/gpt-oss-20b', 'acme/large', 'mistral/mistral-large-latest']
@@ -19,29 +20,15 @@ const ENV = {
 }
 const key = await createKeyRing([SECRET]).issue(crypto.randomUUID(), crypto.randomUUID())
 
-const ACTIVE: LedgerStatus = {
-  version: 1,
-  status: 'active',
-  time_zone: 'UTC',
-  caps: [],
-  outbox: { waiting: 0, rejected: 0 },
-}
 /** Of a ledger nothing but who may call is asked, and of the database nothing at all. */
 function appOf(env: object = ENV, status: () => Promise<LedgerStatus | { refusal: Refusal }> = async () => ACTIVE) {
-  const unused = () => Promise.reject(new Error('not for a list'))
   const asked: unknown[] = []
-  const ledger: LedgerRpc = {
-    reserve: unused,
-    mayGoOn: unused,
-    settle: unused,
-    requestModels: unused,
-    conclude: unused,
-    configure: unused,
+  const ledger = ledgerOfOnly({
     status: (caller) => {
       asked.push(caller)
       return status()
     },
-  }
+  })
   return { asked, app: createApp({ config: parseConfig(env), ledgerOf: () => ledger }) }
 }
 
