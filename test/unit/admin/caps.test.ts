@@ -176,6 +176,8 @@ describe('what is not valid names its field', () => {
     [{ limits: { cost_cents: 1, cost_usd: 1 } }, 'limits.cost_usd'],
     [{ limits: { cost_cents: 0.000_000_01 } }, 'limits.cost_cents'],
     [{ limits: { cost_usd: 1e-10 } }, 'limits.cost_usd'],
+    [{ limits: { cost_usd: -1 } }, 'limits.cost_usd'],
+    [{ limits: { cost_cents: -0.1 } }, 'limits.cost_cents'],
     [{ limits: { cost_usd: 9_000_001 } }, 'limits.cost_usd'],
     [{ limits: { cost_cents: 900_000_001 } }, 'limits.cost_cents'],
     [{ limits: { requests: 1, dollars: 1 } }, 'limits.dollars'],
@@ -226,6 +228,7 @@ test('new users get the default caps; users that are there keep theirs', async (
     expect((await send('PUT', '/admin/default-caps/daily', { limits })).body.limits).toEqual({ ...none, ...limits })
   expect((await send('GET', '/admin/default-caps')).body.data).toHaveLength(2)
   expect((await send('DELETE', '/admin/default-caps/daily')).status).toBe(204)
+  expect((await send('GET', '/admin/default-caps')).body.data).toMatchObject([{ cap_type: 'total' }])
   expect((await send('DELETE', '/admin/default-caps/daily')).status).toBe(404)
   expect((await send('PUT', '/admin/default-caps/yearly', { limits: { tokens: 1 } })).status).toBe(400)
   expect((await send('PUT', '/admin/default-caps/daily', { limits: {} })).body.field).toBe('limits')

@@ -71,6 +71,16 @@ test('without a group there is one row, with all that the events say', async () 
   expect({ status, body }).toEqual({ status: 200, body: { time_zone: 'UTC', data: [sumsOf(events)] } })
 })
 
+test('rows come by window, then by group in the order of the names that were asked for', async () => {
+  const { body } = await send('GET', `/admin/usage/totals?${OCTOBER}&window=daily&group_by=provider,status`)
+  const keys: string[] = body.data.map(
+    ({ window_start, provider, status }: Record<string, unknown>) => `${window_start} ${provider} ${status}`,
+  )
+  expect(new Set(keys).size).toBe(keys.length)
+  expect(keys).toEqual(keys.toSorted())
+  expect(keys.length).toBeGreaterThan(8)
+})
+
 test('where there are no events there are no rows', async () => {
   const { body } = await send('GET', `/admin/usage/totals?${OCTOBER}&job_id=none`)
   expect(body.data).toEqual([])

@@ -72,6 +72,18 @@ test('a ledger is found by the id in lower case, however the admin writes it', a
   expect(configs.has(id.toUpperCase())).toBe(false)
 })
 
+test("deleting a user ends nobody else's keys, nor anew those that had ended", async () => {
+  const [id, other] = [await newUser(), await newUser()]
+  await send('POST', `/admin/users/${other}/keys`, { name: 'k' })
+  const { body: ended } = await send('POST', `/admin/users/${id}/keys`, { name: 'k' })
+  await send('DELETE', `/admin/users/${id}/keys/${ended.id}`)
+  const keysOf = async (user: string) => (await send('GET', `/admin/users/${user}/keys`)).body.data
+  const [{ revoked_at }] = await keysOf(id)
+  await send('DELETE', `/admin/users/${id}`)
+  expect(await keysOf(other)).toMatchObject([{ status: 'active', revoked_at: null }])
+  expect(await keysOf(id)).toMatchObject([{ status: 'revoked', revoked_at }])
+})
+
 test('deleting a user ends its keys at once and can be repeated; nothing else can be done with it', async () => {
   const id = await newUser()
   await send('POST', `/admin/users/${id}/keys`, { name: 'k' })

@@ -123,6 +123,20 @@ test('the worst case takes the long-context rates exactly where they can be reac
   expect(worstCase(PRICE, kinds, 1_001)).toEqual({ input_cost_nano_usd: 10_010_000, output_nano_usd_per_mtok: 37.5e9 })
 })
 
+test('the worst case takes the dearest kind that the call can cause, and of all rates that its length can meet', () => {
+  const input = (bound: object, price = PRICE) =>
+    worstCase(price, { ...PLAIN_BOUND, ...bound }, 2_000)?.input_cost_nano_usd
+  expect(input({ audio_input: true })).toBe(2_000 * 30_000)
+  const dearCache = { ...PRICE, rates: { ...RATES, cached_input: 9_000_000_000 }, long_context: [] }
+  expect(input({}, dearCache)).toBe(2_000 * 9_000)
+  const cheaper = { ...RATES, input: 1_000_000_000, output: 5_000_000_000 }
+  const cheaperBeyond = { ...PRICE, long_context: [{ above_input_tokens: 1_000, rates: cheaper }] }
+  expect(worstCase(cheaperBeyond, PLAIN_BOUND, 2_000)).toEqual({
+    input_cost_nano_usd: 2_000 * 2_000,
+    output_nano_usd_per_mtok: 10_000_000_000,
+  })
+})
+
 test('the worst case is never below the cost of any usage within the bound', () => {
   const cases = fc
     .record({ price: anyPrice, kinds: anyKinds, input: fc.nat(4_000), output: fc.nat(4_000) })

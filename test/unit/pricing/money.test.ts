@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { decimalOfNanoUsd, nanoUsdOfDecimal, priceOf } from '../../../src/pricing/money.ts'
+import { decimalOfNanoUsd, nanoUsdOfDecimal, nanoUsdOfUsd, priceOf } from '../../../src/pricing/money.ts'
 
 const read = (amount: string | number) => nanoUsdOfDecimal(amount, 1_000)
 
@@ -51,6 +51,18 @@ test('every amount of nano-dollars is the same after it was written and read, as
     }),
     { numRuns: 2_000 },
   )
+})
+
+test('the least fraction of a nano-dollar is charged whole', () => {
+  expect(priceOf([{ count: 1, nano_usd_per_million: 1 }])).toBe(1)
+  expect(priceOf([{ count: 1_000_001, nano_usd_per_million: 1 }])).toBe(2)
+  expect(priceOf([{ count: 1_000_000, nano_usd_per_million: 1 }])).toBe(1)
+})
+
+test("a catalogue's dollars are what they say, whatever their float makes of them", () => {
+  expect([1.005, 8.2, 4.1, 16.1, 2.0000000004].map(nanoUsdOfUsd)).toEqual([
+    1_005_000_000, 8_200_000_000, 4_100_000_000, 16_100_000_000, 2_000_000_000,
+  ])
 })
 
 test('a price that is past all reason stays an exact integer', () => {

@@ -1,0 +1,28 @@
+import { expect, test } from 'vitest'
+import { type GivenPrice, priceOfOverride } from '../../../src/pricing/override.ts'
+
+const priceOf = (price: GivenPrice) =>
+  priceOfOverride({ id: 'one', provider: 'openai', model: 'gpt-own', effective_from: 0, price })
+const PLAIN = { input: 1_000, output: 3_000 }
+const FILLED = {
+  ...PLAIN,
+  cached_input: 1_000,
+  cache_write_5m: 1_250,
+  cache_write_1h: 2_000,
+  audio_input: null,
+  audio_output: null,
+}
+
+test('kinds of tokens that an override leaves out cost the dearest that is usual; audio has no price then', () => {
+  const { rates, long_context } = priceOf({
+    rates: PLAIN,
+    long_context: [{ above_input_tokens: 5, rates: { ...PLAIN, cached_input: 100 } }],
+  })
+  expect(rates).toEqual(FILLED)
+  expect(long_context).toEqual([{ above_input_tokens: 5, rates: { ...FILLED, cached_input: 100 } }])
+})
+
+test('what an override gives is taken as it is, nothing too', () => {
+  const given = { cached_input: 0, cache_write_5m: 0, cache_write_1h: 0, audio_input: 7, audio_output: 0 }
+  expect(priceOf({ rates: { ...PLAIN, ...given } }).rates).toEqual({ ...PLAIN, ...given })
+})
