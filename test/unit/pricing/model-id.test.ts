@@ -1,0 +1,58 @@
+import { expect, test } from 'vitest'
+import { priceOfEntry } from '../../../src/pricing/catalogue.ts'
+import { isSameBedrockModel, matchesForSure, modelKey } from '../../../src/pricing/model-id.ts'
+
+const ARN = 'arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0'
+
+test('an ARN is the id at its end with Bedrock alone', () => {
+  expect(modelKey('bedrock', ` ${ARN.toUpperCase()} `)).toBe('amazon.nova-lite-v1:0')
+  expect(modelKey('openai', ARN)).toBe(ARN)
+})
+
+test.each([
+  ['anthropic.claude-opus-4-5-20251101-v1:0', 'us.anthropic.claude-opus-4-5-20251101-v1:0', true],
+  ['anthropic.claude-opus-4-5', 'eu.anthropic.claude-opus-4-5-20251101-v1:0', true],
+  ['anthropic.claude-opus-4-5-20251101-v1:0', 'anthropic.claude-opus-4-5-20251102-v1:0', false],
+  ['anthropic.claude-opus-4-5-20251101-v1:0', 'anthropic.claude-opus-4-5-20251101-v2:0', false],
+  ['anthropic.claude-opus-4-5-20251101-v1:0', 'anthropic.claude-opus-4-5-20251101-v1:1', false],
+  ['anthropic.claude-opus-4-5', 'anthropic.claude-opus-4-6', false],
+  // The cheaper price of the global endpoint is nobody else's; what is not global is dearer than it.
+  ['global.anthropic.claude-opus-4-5', 'us.anthropic.claude-opus-4-5', false],
+  ['global.anthropic.claude-opus-4-5', 'anthropic.claude-opus-4-5', false],
+  ['global.anthropic.claude-opus-4-5', 'global.anthropic.claude-opus-4-5', true],
+  ['anthropic.claude-opus-4-5', 'global.anthropic.claude-opus-4-5', true],
+  ['amazon.nova-lite', 'eu.amazon.nova-lite-v1:0', false],
+])('the entry %s means %s: %s', (entry, id, same) => {
+  expect(isSameBedrockModel(entry, id)).toBe(same)
+})
+
+test('of patterns that must all match, one has to mean the model for sure', () => {
+  const match = { and: [{ starts_with: 'gpt-x' }, { contains: 'mini' }] }
+  expect(matchesForSure(match, 'gpt-x-mini')).toBe(false)
+  expect(matchesForSure({ and: [{ starts_with: 'gpt-x' }, { ends_with: '-2026-01-01' }] }, 'gpt-x-2026-01-01')).toBe(
+    true,
+  )
+  expect(matchesForSure({ ends_with: 'mini' }, 'gpt-x-mini')).toBe(false)
+  expect(matchesForSure({ ends_with: 'mini' }, 'mini')).toBe(true)
+})
+
+test.each(['input_audio_mtok', 'output_audio_mtok'])('a model of audio that has only %s has no price', (kind) => {
+  const plain = { input_mtok: 1, output_mtok: 2 }
+  expect(priceOfEntry('openai', 'gpt-audio-x', 'gpt-audio-x', { ...plain, [kind]: 30 }, null)).toBeNull()
+  const both = { ...plain, input_audio_mtok: 30, output_audio_mtok: 60 }
+  expect(priceOfEntry('openai', 'gpt-audio-x', 'gpt-audio-x', both, null)).not.toBeNull()
+})
+
+test('rates of long inputs come in the order of their lengths, however the entry has them', () => {
+  const found = {
+    input_mtok: { base: 1, tiers: [{ start: 300_000, price: 4 }] },
+    output_mtok: { base: 2, tiers: [{ start: 100_000, price: 3 }] },
+  }
+  const rates = priceOfEntry('openai', 'gpt-x', 'gpt-x', found, null)?.long_context
+  expect(
+    rates?.map(({ above_input_tokens, rates }) => [above_input_tokens, rates.input / 1e9, rates.output / 1e9]),
+  ).toEqual([
+    [100_000, 1, 3],
+    [300_000, 4, 3],
+  ])
+})
