@@ -6,7 +6,15 @@ import { BUILT_IN } from './built-in.ts'
 import { isSameBedrockModel, matchesForSure, modelKey } from './model-id.ts'
 import { nanoUsdOfUsd } from './money.ts'
 import { atPercent, type Price, type Rates } from './price.ts'
-import { foundTokens, PROVIDERS, type ProviderTraits, tiersOf, uncachedTiersOf } from './traits.ts'
+import {
+  CACHE_WRITE_1H_PERCENT,
+  CACHE_WRITE_5M_PERCENT,
+  foundTokens,
+  PROVIDERS,
+  type ProviderTraits,
+  tiersOf,
+  uncachedTiersOf,
+} from './traits.ts'
 
 export type Catalogue = (provider: string, model: string) => Price | null
 
@@ -170,12 +178,12 @@ function ratesAt(prices: ModelPrice, inputTokens: number, traits: ProviderTraits
   if (/(^|-)(re)?search(-|$)/.test(model)) return null
   const usualWrite = (percent: number) => (traits.names_cache_writes ? input : atPercent(input, percent))
   // At least the input's: some entries have the fee of storing, which comes on top.
-  const cache_write_5m = Math.max(rate('cache_write_mtok') ?? usualWrite(traits.cache_write_5m_percent), input)
+  const cache_write_5m = Math.max(rate('cache_write_mtok') ?? usualWrite(CACHE_WRITE_5M_PERCENT), input)
   return {
     input,
     cached_input: rate('cache_read_mtok') ?? input,
     cache_write_5m,
-    cache_write_1h: rate('cache_write_1h_mtok') ?? Math.max(cache_write_5m, usualWrite(traits.cache_write_1h_percent)),
+    cache_write_1h: rate('cache_write_1h_mtok') ?? Math.max(cache_write_5m, usualWrite(CACHE_WRITE_1H_PERCENT)),
     output,
     audio_input,
     audio_output,

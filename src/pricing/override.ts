@@ -4,7 +4,15 @@
 import { modelKey } from './model-id.ts'
 import { nanoUsdOfUsd } from './money.ts'
 import { atPercent, type Price, type Rates } from './price.ts'
-import { foundTokens, PLAIN_TRAITS, PROVIDERS, type Traits, tiersOf, uncachedTiersOf } from './traits.ts'
+import {
+  CACHE_WRITE_1H_PERCENT,
+  CACHE_WRITE_5M_PERCENT,
+  foundTokens,
+  PLAIN_TRAITS,
+  PROVIDERS,
+  tiersOf,
+  uncachedTiersOf,
+} from './traits.ts'
 
 /** Nano-dollars per million tokens. `input` and `output` are always set, the others where they differ from the usual. */
 export type GivenRates = Pick<Rates, 'input' | 'output'> & {
@@ -37,12 +45,12 @@ export interface Override {
 export function priceOfOverride({ id, provider, model, price }: Override): Price {
   const traits = PROVIDERS.get(provider) ?? PLAIN_TRAITS
   const key = modelKey(provider, model)
-  const rates = ratesOf(price.rates ?? { input: 0, output: 0 }, traits)
+  const rates = ratesOf(price.rates ?? { input: 0, output: 0 })
   const usualSearch = nanoUsdOfUsd(traits.web_search_usd_per_thousand) * 1_000 + foundTokens(traits, key) * rates.input
   const givenSearch = price.web_search_nano_usd_per_thousand
   return {
     rates,
-    long_context: (price.long_context ?? []).map((beyond) => ({ ...beyond, rates: ratesOf(beyond.rates, traits) })),
+    long_context: (price.long_context ?? []).map((beyond) => ({ ...beyond, rates: ratesOf(beyond.rates) })),
     tier_percent: new Map([...tiersOf(traits, key), ...Object.entries(price.tier_percent ?? {})]),
     ...uncachedTiersOf(traits, key),
     web_search_nano_usd_per_million: givenSearch === undefined ? usualSearch : givenSearch * 1_000,
@@ -54,14 +62,14 @@ export function priceOfOverride({ id, provider, model, price }: Override): Price
   }
 }
 
-function ratesOf(given: GivenRates, { cache_write_5m_percent, cache_write_1h_percent }: Traits): Rates {
+function ratesOf(given: GivenRates): Rates {
   const { input, output } = given
-  const cache_write_5m = given.cache_write_5m ?? atPercent(input, cache_write_5m_percent)
+  const cache_write_5m = given.cache_write_5m ?? atPercent(input, CACHE_WRITE_5M_PERCENT)
   return {
     input,
     cached_input: given.cached_input ?? input,
     cache_write_5m,
-    cache_write_1h: given.cache_write_1h ?? Math.max(cache_write_5m, atPercent(input, cache_write_1h_percent)),
+    cache_write_1h: given.cache_write_1h ?? Math.max(cache_write_5m, atPercent(input, CACHE_WRITE_1H_PERCENT)),
     output,
     audio_input: given.audio_input ?? null,
     audio_output: given.audio_output ?? null,

@@ -96,7 +96,7 @@ export function createOverrides(store: Pick<PriceStore, 'get'>, now: () => numbe
       const isBeingRead = since(asked_at) < READ_TIMEOUT_MS
       // Not for each call where the store is broken: it has enough to do.
       const hasJustFailed = since(failed_at) < RETRY_AFTER_MS
-      if (age >= FRESH_MS && !hasJustFailed && !(known && age < OLD_MS && isBeingRead)) await read()
+      if (age >= FRESH_MS && !hasJustFailed && !(age < OLD_MS && isBeingRead)) await read()
       return known !== null
     },
     find: (provider, model) => versions(provider, model)?.findLast(({ effective_from }) => effective_from <= now()),

@@ -8,9 +8,6 @@ export interface ProviderTraits {
   catalogue_id: string
   /** True where the catalogue prices the cache writes of every model that bills them: the others write for nothing. */
   names_cache_writes: boolean
-  /** Cache writes where no price is named, in percent of the input price. */
-  cache_write_5m_percent: number
-  cache_write_1h_percent: number
   /** The dearest published ratio of any model: of those that `model_tiers` does not know. */
   tier_percent: ReadonlyMap<string, number>
   /** Models whose tiers cost less (or whose cheap ones cost more) than that. By the id without its date; first match wins. */
@@ -44,13 +41,15 @@ export interface EntryFacts {
   has_long_context: boolean
 }
 
+/** Cache writes where no price is named, in percent of the input price: the same at every provider. */
+export const CACHE_WRITE_5M_PERCENT = 125
+export const CACHE_WRITE_1H_PERCENT = 200
+
 const NO_TIERS: ReadonlyMap<string, number> = new Map()
 
 /** Also where a provider is not known here: the dearest rules of any. */
 export const PLAIN_TRAITS: Traits = {
   names_cache_writes: false,
-  cache_write_5m_percent: 125,
-  cache_write_1h_percent: 200,
   tier_percent: NO_TIERS,
   model_tiers: [],
   batches_without_cache: null,
