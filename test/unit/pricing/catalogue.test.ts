@@ -2,7 +2,7 @@ import { calcPrice } from '@pydantic/genai-prices'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { type Catalogue, catalogueOf, loadCatalogue, priceOfEntry } from '../../../src/pricing/catalogue.ts'
 import { costOf } from '../../../src/pricing/cost.ts'
-import { matchesForSure } from '../../../src/pricing/model-id.ts'
+import { isSameBedrockModel, matchesForSure } from '../../../src/pricing/model-id.ts'
 import { NO_USAGE } from '../../../src/providers/answer.ts'
 
 const usd = (dollars: number) => Math.round(dollars * 1e9)
@@ -104,6 +104,45 @@ test('prices that cannot be right are none', () => {
   expect(price({ input_mtok: 1, output_mtok: 2, input_dream_mtok: 3 })).toBeNull()
 })
 
+test('audio that has a price only one way is none, and so is a long context that has none', () => {
+  const audio = { input_mtok: 1, output_mtok: 2, input_audio_mtok: 3 }
+  expect(priceOfEntry('openai', 'gpt-audio-x', 'gpt-audio-x', audio, null)).toBeNull()
+  const both = { ...audio, output_audio_mtok: 4 }
+  expect(priceOfEntry('openai', 'gpt-audio-x', 'gpt-audio-x', both, null)).not.toBeNull()
+  const long = { input_mtok: { base: 1, tiers: [{ start: 200_000, price: 0 }] }, output_mtok: 2 }
+  expect(priceOfEntry('openai', 'x', 'x', long, null)).toBeNull()
+})
+
+test('an entry that the catalogue itself cannot price has no price', () => {
+  const broken = catalogueOf(() => {
+    throw new Error('no such tier')
+  })
+  expect(broken('openai', 'gpt-4o')).toBeNull()
+})
+
+test('thresholds of several kinds of tokens come in their order', () => {
+  const tiered = (start: number, price: number) => ({ base: 1, tiers: [{ start, price }] })
+  const prices = { input_mtok: tiered(200_000, 4), output_mtok: tiered(100_000, 3) }
+  const long = priceOfEntry('openai', 'x', 'x', prices, null)?.long_context
+  expect(long?.map(({ above_input_tokens, rates }) => [above_input_tokens, rates.input, rates.output])).toEqual([
+    [100_000, usd(1), usd(3)],
+    [200_000, usd(4), usd(3)],
+  ])
+})
+
+test('a search whose fee no entry names costs what is usual at the provider', () => {
+  const fee = (provider: string) =>
+    priceOfEntry(provider, 'x', 'x', { input_mtok: 1, output_mtok: 2 }, null)?.web_search_nano_usd_per_million
+  expect([fee('openai'), fee('anthropic'), fee('gemini')]).toEqual([usd(10_000), usd(10_000), usd(35_000)])
+})
+
+test("OpenRouter's professional Geminis whose window is not known may be long: without rates for that they have no price", () => {
+  const pro = (window: number | null) =>
+    priceOfEntry('openrouter', 'google/gemini-x-pro', 'google/gemini-x-pro', { input_mtok: 1, output_mtok: 2 }, window)
+  expect(pro(200_000)).not.toBeNull()
+  expect([pro(200_001), pro(null)]).toEqual([null, null])
+})
+
 test('a fee of requests is told by the thousand, and rounded up for one', () => {
   const fee = (requests_kcount: number) =>
     priceOfEntry('openai', 'x', 'x', { input_mtok: 1, output_mtok: 2, requests_kcount }, null)?.request_nano_usd
@@ -134,6 +173,18 @@ test('only a date or latest may follow a prefix', () => {
   const both = { and: [match, { ends_with: 'latest' }] }
   expect(matchesForSure(both, 'claude-x-latest')).toBe(true)
   expect(matchesForSure(both, 'claude-x')).toBe(false)
+  // That all of a pattern's parts fit does not make it sure.
+  const parts = { and: [{ contains: 'claude' }, { ends_with: '-x' }] }
+  expect(matchesForSure(parts, 'claude-fast-x')).toBe(false)
+})
+
+test('no other date, version or revision of a Bedrock model is the same, and the global price is for the global endpoint', () => {
+  const entry = 'anthropic.claude-x-20250929-v1:0'
+  expect(isSameBedrockModel(entry, `us.${entry}`)).toBe(true)
+  for (const other of ['claude-x-20251101-v1:0', 'claude-x-20250929-v2:0', 'claude-x-20250929-v1:1', 'claude-y'])
+    expect(isSameBedrockModel(entry, `anthropic.${other}`), other).toBe(false)
+  expect(isSameBedrockModel(`global.${entry}`, `global.${entry}`)).toBe(true)
+  for (const id of [entry, `us.${entry}`]) expect(isSameBedrockModel(`global.${entry}`, id), id).toBe(false)
 })
 
 describe('Bedrock', () => {

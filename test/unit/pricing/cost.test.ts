@@ -123,18 +123,24 @@ test('the worst case takes the long-context rates exactly where they can be reac
   expect(worstCase(PRICE, kinds, 1_001)).toEqual({ input_cost_nano_usd: 10_010_000, output_nano_usd_per_mtok: 37.5e9 })
 })
 
-test('the worst case takes the dearest kind that the call can cause, and of all rates that its length can meet', () => {
-  const input = (bound: object, price = PRICE) =>
-    worstCase(price, { ...PLAIN_BOUND, ...bound }, 2_000)?.input_cost_nano_usd
-  expect(input({ audio_input: true })).toBe(2_000 * 30_000)
-  const dearCache = { ...PRICE, rates: { ...RATES, cached_input: 9_000_000_000 }, long_context: [] }
-  expect(input({}, dearCache)).toBe(2_000 * 9_000)
-  const cheaper = { ...RATES, input: 1_000_000_000, output: 5_000_000_000 }
-  const cheaperBeyond = { ...PRICE, long_context: [{ above_input_tokens: 1_000, rates: cheaper }] }
-  expect(worstCase(cheaperBeyond, PLAIN_BOUND, 2_000)).toEqual({
-    input_cost_nano_usd: 2_000 * 2_000,
-    output_nano_usd_per_mtok: 10_000_000_000,
-  })
+test.each([
+  ['input', {}],
+  ['cached_input', {}],
+  ['cache_write_5m', { cache_write: '5m' }],
+  ['cache_write_5m', { cache_write: '1h' }],
+  ['cache_write_1h', { cache_write: '1h' }],
+  ['audio_input', { audio_input: true }],
+] as const)('input is held at the rate of %s where that is the dearest that it can be: %j', (kind, more) => {
+  const flat = { ...RATES, cached_input: 0, cache_write_5m: 1e9, cache_write_1h: 1e9, audio_input: 1e9, input: 1e9 }
+  const price = { ...PRICE, rates: { ...flat, [kind]: 50e9 }, long_context: [] }
+  expect(worstCase(price, { ...PLAIN_BOUND, ...more }, 1_000)?.input_cost_nano_usd).toBe(50_000_000)
+})
+
+test('rates of long inputs that are cheaper lower no worst case: the input may turn out short', () => {
+  const cheap = { above_input_tokens: 1_000, rates: { ...RATES, input: 1, cached_input: 1, output: 1 } }
+  const price = { ...PRICE, long_context: [cheap] }
+  const short = { input_cost_nano_usd: 4_000_000, output_nano_usd_per_mtok: RATES.output }
+  expect(worstCase(price, PLAIN_BOUND, 2_000)).toEqual(short)
 })
 
 test('the worst case is never below the cost of any usage within the bound', () => {

@@ -53,16 +53,18 @@ test('every amount of nano-dollars is the same after it was written and read, as
   )
 })
 
-test('the least fraction of a nano-dollar is charged whole', () => {
-  expect(priceOf([{ count: 1, nano_usd_per_million: 1 }])).toBe(1)
-  expect(priceOf([{ count: 1_000_001, nano_usd_per_million: 1 }])).toBe(2)
-  expect(priceOf([{ count: 1_000_000, nano_usd_per_million: 1 }])).toBe(1)
+test('the least part of a nano-dollar is charged whole, and what is whole is not rounded', () => {
+  const price = (count: number) => priceOf([{ count, nano_usd_per_million: 1 }])
+  expect([0, 1, 1_000_000, 1_000_001].map(price)).toEqual([0, 1, 1, 2])
 })
 
-test("a catalogue's dollars are what they say, whatever their float makes of them", () => {
-  expect([1.005, 8.2, 4.1, 16.1, 2.0000000004].map(nanoUsdOfUsd)).toEqual([
-    1_005_000_000, 8_200_000_000, 4_100_000_000, 16_100_000_000, 2_000_000_000,
-  ])
+test.each([
+  [1.005, 1_005_000_000],
+  [8.2, 8_200_000_000],
+  [0.000_007_7, 7_700],
+])("a catalogue's %d dollars are %i nano-dollars, though their product is a little less or more", (usd, nano_usd) => {
+  expect(usd * 1e9).not.toBe(nano_usd)
+  expect(nanoUsdOfUsd(usd)).toBe(nano_usd)
 })
 
 test('a price that is past all reason stays an exact integer', () => {

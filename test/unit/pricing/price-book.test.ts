@@ -62,6 +62,7 @@ test('an override applies from its instant on, at the time of the call and witho
   expect((await book.find('openai', 'a'))?.rates.input).toBe(7)
   clock.now = 2_000
   expect((await book.find('openai', 'a'))?.rates.input).toBe(9)
+  expect((await book.explain('openai', 'a')).next).toBeNull()
   expect(store.reads).toBe(1)
 })
 
@@ -88,6 +89,24 @@ test('what an override leaves out is usual at the provider, and its window is th
     priority: 250,
   })
   expect(price).toMatchObject({ context_window: 5, web_search_nano_usd_per_million: 3_000 })
+})
+
+test('of a provider that is not known here, what an override leaves out is the dearest of any', async () => {
+  const { book } = stored({ ...override('m', 0, { rates: { input: 200, output: 1 } }), provider: 'acme' })
+  const price = await book.find('acme', 'm')
+  expect(price?.web_search_nano_usd_per_million).toBe(35_000_000_000_000)
+  expect(price?.tier_percent.size).toBe(0)
+})
+
+test('cached input costs what an override says, also where that is nothing; audio that it leaves out has no price', async () => {
+  const { book } = stored(
+    override('some', 0, { rates: { input: 7, output: 8, cached_input: 3 } }),
+    override('free', 0, { rates: { input: 7, output: 8, cached_input: 0 } }),
+  )
+  expect(await book.find('openai', 'some')).toMatchObject({
+    rates: { cached_input: 3, audio_input: null, audio_output: null },
+  })
+  expect(await book.find('openai', 'free')).toMatchObject({ rates: { cached_input: 0 } })
 })
 
 test('an override leaves the rules of its model as they are', async () => {
