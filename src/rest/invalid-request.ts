@@ -15,7 +15,6 @@ export function invalidRequest(error: z.ZodError, input: unknown, target = 'json
   for (const issue of error.issues)
     for (const [field, message] of faultsOf(issue, input, target)) if (!faults.has(field)) faults.set(field, message)
 
-  if (faults.has('')) return { code: 'invalid_request', message: 'The request body must be a JSON object.' }
   const errors = [...faults].map(([field, message]) => ({ field, message }))
   const [first] = errors
   if (!first) return { code: 'invalid_request', message: 'The request is not valid.' }

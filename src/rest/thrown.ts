@@ -21,7 +21,6 @@ export function gatewayErrorOf(thrown: unknown): GatewayError {
 
 /** What Hono itself refuses. */
 function ofHttpException({ status, message }: HTTPException): GatewayError {
-  if (status === 413) return { code: 'payload_too_large', message: 'The request body is too large.' }
   if (status === 415)
     return { code: 'unsupported_media_type', message: 'Send the body as JSON.', field: 'content-type' }
   if (status < 500) return { code: 'invalid_request', message: message || 'The request is not valid.' }
