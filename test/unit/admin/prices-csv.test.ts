@@ -91,6 +91,7 @@ describe('one wrong row saves nothing, and each fault says its line and column',
       [rows(good, `openai,bad,yesterday,1,2`), 'line 3, effective_from', 'ISO 8601'],
       [rows(good, `,bad,${FROM},1,2`), 'line 3, provider', 'required'],
       [rows(good, `openai,bad,${FROM},1`), 'line 3', 'has 4 cells, the first line 5'],
+      [rows(good, `openai,bad,${FROM},1,2,3`), 'line 3', 'has 6 cells, the first line 5'],
       [rows(good, '', `openai,GOOD,${FROM},1,2`), 'line 4, effective_from', 'repeats'],
       [rows('openai,"two\r\nlines",,1,2', `openai,bad,${FROM},x,2`), 'line 2, model', 'id of a model'],
       [rows(good, `openai,"bad,${FROM},1,2`), 'line 3', 'never closed'],
@@ -289,6 +290,11 @@ test('the download is a file that no browser and no spreadsheet runs', async () 
   expect(row?.cells.at(-1)).toBe(`'${formula}`)
   for (const cell of row?.cells ?? []) expect(cell).not.toMatch(/^[=+\-@\t\r\n]/)
   expect((await upload(answer.body)).body).toEqual({ created: 0, replaced: 0, unchanged: 1 })
+})
+
+test('an apostrophe that guards nothing is part of its cell', async () => {
+  expect((await upload("provider,model,usd_per_request,note\nopenai,quoted,1,'tis dear\n")).status).toBe(200)
+  expect((await send('GET', '/admin/prices?model=quoted')).body.data).toMatchObject([{ note: "'tis dear" }])
 })
 
 const amount = fc.nat({ max: 1e12 }).map((nano_usd) => (nano_usd / 1e9).toFixed(9))

@@ -103,6 +103,7 @@ describe('what is not valid names its field, and nothing is saved', () => {
     [{ tier_percent: { batch: 33.3 } }, 'tier_percent.batch', 'from 1 to 1000'],
     [{ tier_percent: { batch: 1_001 } }, 'tier_percent.batch', 'from 1 to 1000'],
     [{ tier_percent: { Batch: 50 } }, 'tier_percent.Batch', 'name that is not possible'],
+    [{ tier_percent: { ['t'.repeat(33)]: 50 } }, `tier_percent.${'t'.repeat(33)}`, 'name that is not possible'],
     [{ tier_percent: JSON.parse('{"__proto__":50}') }, '__proto__', 'not a known field'],
     [{ tier_percent: numbered(17, (at) => [`t${at}`, 50]) }, 'tier_percent', 'at most 16 tiers'],
     [{ long_context: Array.from({ length: 9 }, (_, at) => above(at + 1)) }, 'long_context', 'at most 8 thresholds'],
@@ -122,6 +123,7 @@ describe('what is not valid names its field, and nothing is saved', () => {
     [{ effective_from: '2030-01-01' }, 'effective_from', 'ISO 8601'],
     [{ effective_from: '1969-12-31T00:00:00Z' }, 'effective_from', '1970'],
     [{ provider: 'Open AI' }, 'provider', 'name of a provider'],
+    [{ provider: 'p'.repeat(65) }, 'provider', 'name of a provider'],
     [{ provider: 'opneai' }, 'provider', 'must be one of anthropic, azure, bedrock, my-own, openai, workers-ai'],
     [{ model: 'gpt x' }, 'model', 'id of a model'],
     [{ model: 'm'.repeat(501) }, 'model', 'id of a model'],
@@ -219,6 +221,7 @@ test('a change that changes nothing makes no version', async () => {
 test('a price that says what is in force already makes no version, so that a request can be repeated', async () => {
   const { body } = await newPrice({ note: 'n' })
   expect(await newPrice({ note: 'n', model: 'GPT-X' })).toMatchObject({ status: 200, body })
+  expect(await newPrice({ note: 'n', tier_percent: {}, long_context: [] })).toMatchObject({ status: 200, body })
   expect((await send('GET', '/admin/prices?history=true')).body.data).toHaveLength(1)
   expect((await newPrice()).status).toBe(201)
   expect((await newPrice({ note: 'n' })).status).toBe(201)
@@ -227,6 +230,37 @@ test('a price that says what is in force already makes no version, so that a req
   // What is to come is not in force.
   expect((await newPrice({ note: 'to come', effective_from: later(2) })).status).toBe(201)
   expect((await newPrice({ note: 'to come' })).status).toBe(201)
+})
+
+test('also where it says all that a price can say, whatever order the database keeps that in', async () => {
+  const usd_per_mtok = { output: '2', input: '1', cached_input: '0.1', cache_write_1h: '2', audio_output: '9' }
+  const whole = {
+    usd_per_mtok,
+    usd_per_request: '1',
+    usd_per_thousand_web_searches: '3',
+    tier_percent: { priority: 200, flex: 50 },
+    long_context: [{ above_input_tokens: 5, usd_per_mtok }],
+    context_window: 9,
+  }
+  const { status, body } = await newPrice(whole)
+  expect(status).toBe(201)
+  expect(await newPrice(whole)).toMatchObject({ status: 200, body })
+  const changed = await send('PATCH', `/admin/prices/${body.id}`, whole)
+  expect(changed).toMatchObject({ status: 200, body })
+})
+
+test.each(['usd_per_request', 'usd_per_unit'])('a price may be nothing but its %s', async (kind) => {
+  const { status, body } = await newPrice({ usd_per_mtok: null, [kind]: '0.5' })
+  expect([status, body.usd_per_mtok, body[kind]]).toEqual([201, null, '0.5'])
+})
+
+test('a change of nothing but the instant is a change', async () => {
+  const { id } = (await newPrice()).body
+  const effective_from = later(1)
+  const { body } = await send('PATCH', `/admin/prices/${id}`, { effective_from })
+  expect(body).toMatchObject({ effective_from })
+  expect(body.id).not.toBe(id)
+  expect(published()).toMatchObject([{ id: body.id, effective_from: Date.parse(effective_from) }])
 })
 
 test('a price without an instant that the store did not take is in force after the request is repeated', async () => {

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { CAP_TYPES, type CapType, type UsageEvent } from '../../../durable-objects/ledger/types.ts'
 import { windowOf } from '../../../durable-objects/ledger/windows.ts'
-import { GROUPS, type Group } from '../../../src/postgres/totals.ts'
+import { GROUPS, type Group, sumEvents } from '../../../src/postgres/totals.ts'
 import { writeEvents } from '../../../src/postgres/usage-writer.ts'
 import { usageEvent } from '../postgres/usage-event.ts'
 import { openRest } from './rest-fixture.ts'
@@ -234,6 +234,13 @@ test.each([
 test('there may be 750 windows', async () => {
   const asked = 'from=2026-10-01T00:00:00Z&to=2026-11-01T06:00:00Z&window=hourly'
   expect((await send('GET', `/admin/usage/totals?${asked}`)).status).toBe(200)
+})
+
+test('no more sums are read than were asked for', async () => {
+  const filter = { from: new Date(BEGIN), to: new Date(BEGIN + 86_400_000 * 31) }
+  const request = { filter, group_by: ['user_id' as const], group_by_metadata: [], starts: [BEGIN] }
+  expect((await sumEvents(db, { ...request, limit: 5 })).length).toBeGreaterThan(1)
+  expect(await sumEvents(db, { ...request, limit: 1 })).toHaveLength(1)
 })
 
 test('more rows than one answer may have are a fault of what makes them', async () => {

@@ -115,6 +115,8 @@ test.each([
   ['usage_source=x', 'usage_source'],
   ['status=20', 'status'],
   ['status=2e2', 'status'],
+  ['status=099', 'status'],
+  ['status=600', 'status'],
   ['overrun=1', 'overrun'],
   ['error_class=', 'error_class'],
   ['from=2026-01-02T00:00:00Z&to=2026-01-02T00:00:00Z', 'to'],
@@ -122,6 +124,7 @@ test.each([
   ['recorded_to=now', 'recorded_to'],
   ['metadata=team', 'metadata'],
   ['metadata=null', 'metadata'],
+  [`metadata={"team":"${'a'.repeat(2_048)}"}`, 'metadata'],
   ['metadata=["team"]', 'metadata'],
   ['metadata={"team":{"name":"a"}}', 'metadata.team'],
   ['metadata={"team":"\\u0000"}', 'metadata.team'],
@@ -164,6 +167,9 @@ test('who exports from one instant of recording to the next gets each event once
     idsOf(await send('GET', `/admin/usage/events?user_id=${ada}&recorded_from=${from}&recorded_to=${to}`))
   expect((await exported(instants[0], instants[1])).sort()).toEqual(early.toSorted())
   expect((await exported(instants[1], instants[2])).sort()).toEqual(late.toSorted())
+
+  const { body } = await send('GET', `/admin/usage/events?user_id=${ada}&limit=2&recorded_to=${instants[2]}`)
+  expect(idsOf({ body }).sort()).toEqual(late.toSorted())
 
   // Page by page, newest recorded first.
   const pages: string[] = []

@@ -332,6 +332,8 @@ describe('what is not valid names its field', () => {
     ['?subject=', 'subject'],
     ['?cursor=', 'cursor'],
     ['?cursor=!!', 'cursor'],
+    ['?cursor=abcde', 'cursor'],
+    [`?cursor=${encodeURIComponent(btoa(`1 ${NOBODY}`))}`, 'cursor'],
     [`?cursor=${btoa("1 '; drop table users").replaceAll('=', '')}`, 'cursor'],
     [`?cursor=${btoa(`999999999999999 ${NOBODY}`).replaceAll('=', '')}`, 'cursor'],
     ['?name=Ada', 'name'],

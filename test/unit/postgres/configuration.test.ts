@@ -44,7 +44,14 @@ test('a snapshot has the active caps and keys, and only those', async () => {
   const user_id = await newUser()
   const [day, week] = [crypto.randomUUID(), crypto.randomUUID()]
   await createCap(db, { id: day, user_id, cap_type: 'daily', limit_requests: 0, limit_cost_nano_usd: 9e15 })
-  await createCap(db, { id: week, user_id, cap_type: 'weekly', limit_tokens: 5, on_exceed: 'refuse' })
+  await createCap(db, {
+    id: week,
+    user_id,
+    cap_type: 'weekly',
+    limit_tokens: 0,
+    limit_cost_nano_usd: 0,
+    on_exceed: 'refuse',
+  })
   await createCap(db, { id: crypto.randomUUID(), user_id, cap_type: 'total', limit_tokens: 5, is_active: false })
   const later = new Date(Date.now() + 60_000)
   const [plain, expiring, expired, revoked] = [
@@ -60,7 +67,7 @@ test('a snapshot has the active caps and keys, and only those', async () => {
   expect(snapshot).toMatchObject({ version: 9, status: 'active', time_zone: 'Europe/Berlin' })
   expect(snapshot?.caps).toEqual([
     { id: day, cap_type: 'daily', limits: { requests: 0, cost: 9e15 }, on_exceed: 'clamp' },
-    { id: week, cap_type: 'weekly', limits: { tokens: 5 }, on_exceed: 'refuse' },
+    { id: week, cap_type: 'weekly', limits: { tokens: 0, cost: 0 }, on_exceed: 'refuse' },
   ])
   expect(new Map(snapshot?.keys.map((key) => [key.id, key]))).toEqual(
     new Map([
@@ -115,6 +122,17 @@ test('a change of nobody, or of a deleted user, is undone as a whole', async () 
   expect(missingUser(await cap(user_id).catch((error) => error))).toBe('deleted')
   expect(await versionOf(user_id)).toBe(2)
   expect((await loadSnapshot(db, user_id))?.caps).toEqual([])
+})
+
+test('what ends the keys of one user ends nobody else’s, and no key has a successor of another user', async () => {
+  const [ada, bob] = [await newUser(), await newUser()]
+  const [adas, bobs] = [newKey(ada), newKey(bob)]
+  for (const key of [adas, bobs]) await createKey(db, key)
+  for (const grace_seconds of [0, 60]) expect(await rotateKey(db, adas.id, newKey(bob), grace_seconds)).toBeNull()
+  expect(await revokeKey(db, bob, adas.id)).toBe(false)
+  await deleteUser(db, bob)
+  expect((await findKey(db, bob, bobs.id))?.revoked_at).not.toBeNull()
+  expect((await loadSnapshot(db, ada))?.keys).toEqual([{ id: adas.id, scopes: ['call'], expires_at: null }])
 })
 
 test('racing requests make no more active keys than a user may have', async () => {
