@@ -254,6 +254,23 @@ test.each(['usd_per_request', 'usd_per_unit'])('a price may be nothing but its %
   expect([status, body.usd_per_mtok, body[kind]]).toEqual([201, null, '0.5'])
 })
 
+test('a price that was ended and is set again is in force again, as a version of its own', async () => {
+  const { id } = (await newPrice()).body
+  expect((await send('DELETE', `/admin/prices/${id}`)).status).toBe(204)
+  const again = await newPrice()
+  expect(again.status).toBe(201)
+  expect(published()).toMatchObject([{ id: again.body.id }])
+})
+
+test('a change that is refused because it was made before is brought into force all the same', async () => {
+  const { id } = (await newPrice()).body
+  const next = (await send('PATCH', `/admin/prices/${id}`, { note: 'n' })).body
+  // As if the store had not taken it.
+  store.value = null
+  expect((await send('PATCH', `/admin/prices/${id}`, { note: 'n' })).status).toBe(409)
+  expect(published()).toMatchObject([{ id: next.id }])
+})
+
 test('a change of nothing but the instant is a change', async () => {
   const { id } = (await newPrice()).body
   const effective_from = later(1)

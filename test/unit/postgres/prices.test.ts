@@ -4,6 +4,7 @@ import {
   changePrices,
   endPrice,
   findPrice,
+  findVersions,
   isSecondPrice,
   isTooManyPrices,
   listCurrentPrices,
@@ -60,6 +61,14 @@ test('one model has one price from one instant, in whatever case; an ended one m
   await add(price('gpt-x'))
   expect((await findPrice(db, first.id))?.ended_by).toBe('bob')
   expect(await listCurrentPrices(db, NOW)).toHaveLength(3)
+})
+
+test('versions are found by model, in whatever case, and instant, also those that are no longer in force', async () => {
+  const [before, now] = [price('GPT-x', -2), price('gpt-x', -1)]
+  await add(before, now, price('gpt-x', -2, { provider: 'azure' }), price('gpt-y', -2))
+  expect((await findVersions(db, [price('gpt-X', -2)])).map(({ id }) => id)).toEqual([before.id])
+  await endPrice(db, before.id, 'bob')
+  expect(await findVersions(db, [price('gpt-X', -2)])).toEqual([])
 })
 
 test('of many prices all are saved or none', async () => {
