@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest'
-import { priceOfEntry } from '../../../src/pricing/catalogue.ts'
 import { isSameBedrockModel, matchesForSure, modelKey } from '../../../src/pricing/model-id.ts'
 
 const ARN = 'arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0'
@@ -34,25 +33,4 @@ test('of patterns that must all match, one has to mean the model for sure', () =
   )
   expect(matchesForSure({ ends_with: 'mini' }, 'gpt-x-mini')).toBe(false)
   expect(matchesForSure({ ends_with: 'mini' }, 'mini')).toBe(true)
-})
-
-test.each(['input_audio_mtok', 'output_audio_mtok'])('a model of audio that has only %s has no price', (kind) => {
-  const plain = { input_mtok: 1, output_mtok: 2 }
-  expect(priceOfEntry('openai', 'gpt-audio-x', 'gpt-audio-x', { ...plain, [kind]: 30 }, null)).toBeNull()
-  const both = { ...plain, input_audio_mtok: 30, output_audio_mtok: 60 }
-  expect(priceOfEntry('openai', 'gpt-audio-x', 'gpt-audio-x', both, null)).not.toBeNull()
-})
-
-test('rates of long inputs come in the order of their lengths, however the entry has them', () => {
-  const found = {
-    input_mtok: { base: 1, tiers: [{ start: 300_000, price: 4 }] },
-    output_mtok: { base: 2, tiers: [{ start: 100_000, price: 3 }] },
-  }
-  const rates = priceOfEntry('openai', 'gpt-x', 'gpt-x', found, null)?.long_context
-  expect(
-    rates?.map(({ above_input_tokens, rates }) => [above_input_tokens, rates.input / 1e9, rates.output / 1e9]),
-  ).toEqual([
-    [100_000, 1, 3],
-    [300_000, 4, 3],
-  ])
 })

@@ -98,17 +98,6 @@ test('of a provider that is not known here, what an override leaves out is the d
   expect(price?.tier_percent.size).toBe(0)
 })
 
-test('cached input costs what an override says, also where that is nothing; audio that it leaves out has no price', async () => {
-  const { book } = stored(
-    override('some', 0, { rates: { input: 7, output: 8, cached_input: 3 } }),
-    override('free', 0, { rates: { input: 7, output: 8, cached_input: 0 } }),
-  )
-  expect(await book.find('openai', 'some')).toMatchObject({
-    rates: { cached_input: 3, audio_input: null, audio_output: null },
-  })
-  expect(await book.find('openai', 'free')).toMatchObject({ rates: { cached_input: 0 } })
-})
-
 test('an override leaves the rules of its model as they are', async () => {
   const { book } = stored(
     override('gpt-4o-mini', 0, { rates: { input: 150, output: 600 } }),
