@@ -10,8 +10,9 @@ export default defineConfig({
     maxWorkers: 3,
     // Every file cleans up after itself; to load Miniflare and the SDKs anew for each would be a third of the time.
     isolate: false,
-    // Of one file; what runs at the same time there mostly waits. Set here, as the first file of a worker sets it for all.
-    maxConcurrency: 40,
+    // Of one file: what runs at the same time there mostly waits, and has limits of a second or two to keep. Set here, as the
+    // first file of a worker sets it for all.
+    maxConcurrency: 20,
     silent: 'passed-only',
   },
 })
