@@ -23,8 +23,11 @@ export async function choosePorts(env: Record<string, string | undefined>): Prom
     const asked = Number(env[variable] || usual)
     if (!Number.isInteger(asked) || asked < 0 || asked > 65_535)
       throw new StartFault(`${variable} is not a port number.`)
-    const port = await freePort(asked)
-    if (port === null || Object.values(ports).includes(port)) {
+    const isChosen = (port: number) => Object.values(ports).includes(port)
+    let port = await freePort(asked)
+    // One that was found free may be found again.
+    while (asked === 0 && port !== null && isChosen(port)) port = await freePort(0)
+    if (port === null || isChosen(port)) {
       taken.push(`Port ${asked} is in use. Set ${variable} to another port.`)
     } else {
       ports[name] = port
