@@ -35,10 +35,14 @@ function appOf(env: object = ENV, status: () => Promise<LedgerStatus | { refusal
 const BEARER = { authorization: `Bearer ${key}` }
 async function get(path: string, { app } = appOf(), headers: Record<string, string> = BEARER) {
   const answer = await app.request(path, { headers })
-  // biome-ignore lint/suspicious/noExplicitAny: tests read answers as plain data
-  return { status: answer.status, headers: answer.headers, body: (await answer.json()) as any }
+  return { status: answer.status, headers: answer.headers, body: (await answer.json()) as Body }
 }
-const idsOf = ({ body }: { body: { data: { id: string }[] } }) => body.data.map(({ id }) => id)
+/** Of a list, or of a refusal. */
+interface Body {
+  data: { id: string }[]
+  error: { code: string; param: string | null; message: string }
+}
+const idsOf = ({ body }: { body: Body }) => body.data.map(({ id }) => id)
 
 test('the list is MODELS as it is written, but for providers that the caller cannot use', async () => {
   const { status, headers, body } = await get('/v1/models')
