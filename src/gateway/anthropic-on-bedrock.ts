@@ -14,7 +14,7 @@ import { concatBytes } from '../providers/bytes.ts'
 import type { Dialect } from '../providers/dialect.ts'
 import { createFrameReader } from '../providers/eventstream.ts'
 import { textOrNone } from '../providers/fields.ts'
-import { type JsonBody, parseJsonBody } from '../providers/json-body.ts'
+import { type JsonBody, parseJsonBody, spansInBytes } from '../providers/json-body.ts'
 import { sseError } from '../providers/sse.ts'
 import { answerFault } from './answer-fault.ts'
 import type { GatewayEnv } from './call.ts'
@@ -92,7 +92,7 @@ function toBedrock(request: Request, body: JsonBody, id: string): Request {
   const betas = (request.headers.get('anthropic-beta') ?? '').split(',').flatMap((beta) => beta.trim() || [])
   const added = { anthropic_version: VERSION, ...(betas.length > 0 && { anthropic_beta: betas }) }
   const encoder = new TextEncoder()
-  const members = [...body.members].flatMap(([name, { start, end }]) =>
+  const members = [...spansInBytes(body)].flatMap(([name, { start, end }]) =>
     REPLACED_FIELDS.has(name)
       ? []
       : [encoder.encode(`${JSON.stringify(name)}:`), body.bytes.subarray(start, end), encoder.encode(',')],

@@ -43,6 +43,7 @@ interface Member extends Span {
 export interface JsonBody {
   bytes: Uint8Array
   value: JsonObject
+  /** In the order of the text, by its characters: see `spansInBytes`. */
   members: ReadonlyMap<string, Span>
 }
 
@@ -65,8 +66,6 @@ export function parseJsonBody(bytes: Uint8Array): JsonBody | GatewayError {
     const path = repeatedName(text).slice(0, MAX_PATH_LENGTH)
     return invalid(`The field ${JSON.stringify(path)} occurs more than once.`, path)
   }
-  const byteAt = byteOffsets(text, bytes)
-  for (const span of members.values()) Object.assign(span, { start: byteAt(span.start), end: byteAt(span.end) })
   return { bytes, value, members }
 }
 
@@ -75,10 +74,11 @@ export function applyEdits(body: JsonBody, edits: Edit[]): Uint8Array {
   const latest = new Map(edits.map((edit) => [edit.field, JSON.stringify(edit.value)]))
   if (latest.size === 0) return body.bytes
 
+  const spans = spansInBytes(body, (name) => latest.has(name))
   const patches: (Span & { text: string })[] = []
   let added = ''
   for (const [field, text] of latest) {
-    const span = body.members.get(field)
+    const span = spans.get(field)
     if (span) patches.push({ ...span, text })
     else added += `,${JSON.stringify(field)}:${text}`
   }
@@ -95,6 +95,26 @@ export function applyEdits(body: JsonBody, edits: Edit[]): Uint8Array {
   }
   parts.push(body.bytes.subarray(from))
   return concatBytes(parts)
+}
+
+/** Where members are in the bytes. To find that takes longer than to parse them, and most calls ask for none. */
+export function spansInBytes({ bytes, members }: JsonBody, isAsked = (_name: string) => true): Map<string, Span> {
+  const spans = new Map<string, Span>()
+  let character = 0
+  let at = 0
+  const byteAt = (place: number) => {
+    while (character < place) {
+      const first = bytes[at] ?? 0
+      at += first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4
+      // What has four bytes is a pair of surrogates in the text.
+      character += first < 0xf0 ? 1 : 2
+    }
+    return at
+  }
+  for (const [name, { start, end }] of members) {
+    if (isAsked(name)) spans.set(name, { start: byteAt(start), end: byteAt(end) })
+  }
+  return spans
 }
 
 /** Counts what opens or parts values, outside strings. The text may still be anything. */
@@ -233,18 +253,3 @@ function skipValue(text: string, from: number, names: { count: number }): number
 }
 
 const endsScalar = (code: number) => code === COMMA || code === CLOSE_BRACE || isSpace(code)
-
-/** Byte offsets of places in the text, asked for in ascending order. */
-function byteOffsets(text: string, bytes: Uint8Array): (index: number) => number {
-  if (text.length === bytes.length) return (index) => index
-  let at = 0
-  let offset = 0
-  return (index) => {
-    for (; at < index; at++) {
-      const code = text.charCodeAt(at)
-      // Half of a surrogate pair is two of its four bytes; places never fall between halves.
-      offset += code < 0x80 ? 1 : code < 0x800 || (code >= 0xd800 && code <= 0xdfff) ? 2 : 3
-    }
-    return offset
-  }
-}

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { applyEdits, type JsonBody, parseJsonBody } from '../../../src/providers/json-body.ts'
+import { applyEdits, type JsonBody, parseJsonBody, spansInBytes } from '../../../src/providers/json-body.ts'
 
 const encode = (text: string) => new TextEncoder().encode(text)
 const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
@@ -123,9 +123,10 @@ describe('editing', () => {
         const expected = new Map(Object.entries(body.value))
         for (const { field, value: one } of named) expected.set(field, JSON.parse(JSON.stringify(one)))
         expect(new Map(Object.entries(edited.value))).toEqual(expected)
-        for (const [key, { start, end }] of body.members) {
+        const spans = spansInBytes(edited)
+        for (const [key, { start, end }] of spansInBytes(body)) {
           if (named.some(({ field }) => field === key)) continue
-          const now = edited.members.get(key)
+          const now = spans.get(key)
           expect(now && decode(edited_bytes.subarray(now.start, now.end))).toBe(decode(bytes.subarray(start, end)))
         }
       }),
