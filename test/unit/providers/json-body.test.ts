@@ -56,10 +56,11 @@ describe('parsing', () => {
   })
 
   test('nesting is a 400 beyond 500 levels, however deep', () => {
-    const nested = (depth: number) => encode(`{"a":${'['.repeat(depth)}${']'.repeat(depth)}}`)
+    const nested = (depth: number, name = 'a') => encode(`{"${name}":${'['.repeat(depth)}${']'.repeat(depth)}}`)
     expect(refusal(nested(500))).toBeNull()
     expect(refusal(nested(501))).toMatchObject({ code: 'invalid_request', field: 'a' })
     expect(refusal(nested(2_000_000))).toMatchObject({ code: 'invalid_request' })
+    expect(refusal(nested(501, 'a'.repeat(10_000)))).toMatchObject({ field: 'a'.repeat(200) })
   })
 
   test('an escaped quote at the end of long runs of backslashes costs no quadratic time', () => {
