@@ -40,7 +40,10 @@ export function visit(root: unknown, onValue: (value: unknown, key: string | nul
 export function utf8Length(text: string): number {
   if (!/[\u0080-\uffff]/.test(text)) return text.length
   let bytes = 0
-  for (const slice of slices(text, ENCODED_SLICE)) bytes += encoder.encode(slice).length
+  for (let from = 0, to = 0; from < text.length; from = to) {
+    to = endOfSlice(text, from, ENCODED_SLICE)
+    bytes += encoder.encode(text.slice(from, to)).length
+  }
   return bytes
 }
 
@@ -92,24 +95,26 @@ function countSeparators(json: string): number {
   return count
 }
 
+/** Goes on from its `lastIndex`: most of most texts is ASCII, which normalization keeps, and need not be cut into slices. */
+const NEXT_NON_ASCII = /[\u0080-\uffff]/g
+
 /** Bytes by which compatibility normalization (U+FDFA is 3 bytes and becomes 33) can make a text longer. */
 function nfkcExpansion(text: string): number {
-  if (!/[\u0080-\uffff]/.test(text)) return 0
   let expansion = 0
-  for (const slice of slices(text, NORMALIZED_SLICE)) {
+  NEXT_NON_ASCII.lastIndex = 0
+  while (NEXT_NON_ASCII.test(text)) {
+    const from = NEXT_NON_ASCII.lastIndex - 1
+    const slice = text.slice(from, endOfSlice(text, from, NORMALIZED_SLICE))
     const normal = slice.normalize('NFKC')
     if (normal !== slice) expansion += Math.max(0, encoder.encode(normal).length - encoder.encode(slice).length)
+    NEXT_NON_ASCII.lastIndex = from + slice.length
   }
   return expansion
 }
 
 /** A cut between a letter and its marks only keeps them longer; one between surrogates would lose a character. */
-function* slices(text: string, length: number): Generator<string> {
-  for (let from = 0; from < text.length; ) {
-    let to = Math.min(from + length, text.length)
-    const last = text.charCodeAt(to - 1)
-    if (to < text.length && last >= 0xd800 && last <= 0xdbff) to++
-    yield text.slice(from, to)
-    from = to
-  }
+function endOfSlice(text: string, from: number, length: number): number {
+  const to = Math.min(from + length, text.length)
+  const last = text.charCodeAt(to - 1)
+  return to < text.length && last >= 0xd800 && last <= 0xdbff ? to + 1 : to
 }
