@@ -1,21 +1,41 @@
-// The one call that the bench makes, as the client asks it and as the upstream answers it. OpenAI-shaped.
+// The call that the bench makes, as the client asks it, shortly or at length, and as the upstream answers it. OpenAI-shaped.
 
 const PROMPT_TOKENS = 180
 const COMPLETION_TOKENS = 40
 /** What the upstream reports for every call, and so what every event must say. */
 export const TOKENS_PER_CALL = PROMPT_TOKENS + COMPLETION_TOKENS
 
-export const MODES = ['json', 'stream'] as const
+/** `long`: a prompt as coding agents send it, answered in JSON. */
+export const MODES = ['json', 'stream', 'long'] as const
 export type Mode = (typeof MODES)[number]
 
 export const MARK_OF_STREAM = '"stream":true'
 
+interface Message {
+  role: 'system' | 'user' | 'assistant'
+  content: string
+}
+
+const SHORT_PROMPT: Message[] = [
+  {
+    role: 'system',
+    content: 'You answer in one short paragraph, in plain words, and you say so when you do not know. '.repeat(6),
+  },
+  { role: 'user', content: 'Why does ice float on water, and what would be different if it did not?' },
+]
+
+/** A conversation of some 200 KB, which has what is not ASCII here and there. */
+const LONG_PROMPT: Message[] = Array.from({ length: 60 }, (_, turn) => ({
+  role: turn % 2 === 0 ? 'user' : 'assistant',
+  content: Array.from({ length: 60 }, (_, line) => codeLine(turn, line)).join('\n'),
+}))
+
+function codeLine(turn: number, line: number): string {
+  return `const value${line} = await read(path${turn}) // ${line % 20 === 0 ? 'naïve – see “notes”' : 'as the one before'}`
+}
+
 export function requestBody(mode: Mode): string {
-  const system = 'You answer in one short paragraph, in plain words, and you say so when you do not know. '.repeat(6)
-  const messages = [
-    { role: 'system', content: system },
-    { role: 'user', content: 'Why does ice float on water, and what would be different if it did not?' },
-  ]
+  const messages = mode === 'long' ? LONG_PROMPT : SHORT_PROMPT
   return JSON.stringify({ model: 'gpt-4o-mini', messages, max_tokens: 256, ...(mode === 'stream' && { stream: true }) })
 }
 
@@ -54,5 +74,11 @@ export const STREAM_EVENTS = [
   'data: [DONE]\n\n',
 ]
 
+const END_OF_JSON = '"finish_reason":"stop"'
+
 /** Whether an answer is whole, whoever passed it on. */
-export const END_OF_ANSWER: Record<Mode, string> = { json: '"finish_reason":"stop"', stream: 'data: [DONE]\n\n' }
+export const END_OF_ANSWER: Record<Mode, string> = {
+  json: END_OF_JSON,
+  stream: 'data: [DONE]\n\n',
+  long: END_OF_JSON,
+}

@@ -1,7 +1,7 @@
 // Memory of Tollgate's process, and of the pass-through's as the yardstick, over many calls: JSON and streams, from one user
 // and from many. Sampled at rest, when every event is in Postgres. Linux only.
 
-import { END_OF_ANSWER, MODES } from './chat.ts'
+import { END_OF_ANSWER, type Mode } from './chat.ts'
 import { beyondGrowth, type Growth, growthOf } from './flatness.ts'
 import { run } from './load.ts'
 import { type Memory, memoryOf } from './processes.ts'
@@ -60,6 +60,8 @@ async function sampleAll({ targets }: Stage, calls: number): Promise<Row[]> {
   await tollgate[0]?.books?.balance()
   return rows
 }
+
+const MODES: Mode[] = ['json', 'stream']
 
 /** Shares the calls between the targets and the modes. */
 async function callAll(targets: Target[], calls: number): Promise<void> {

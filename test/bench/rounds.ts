@@ -6,6 +6,8 @@ import { cpuMs } from './processes.ts'
 import { type Cell, type Commit, median } from './report.ts'
 import type { Committer, Stage, Target } from './targets.ts'
 
+/** At which a long prompt is measured: what it costs beyond a short one is the same for each call. */
+const CONCURRENCY_OF_LONG = 16
 const WARM_UP = { concurrency: 16, duration_ms: 1_000, most_calls: 2_000 }
 
 export interface Plan {
@@ -24,7 +26,9 @@ export async function measureAll(
 ): Promise<{ cells: Cell[]; commit: Commit }> {
   for (const target of targets) for (const mode of MODES) await measure(target, mode, WARM_UP)
   await measureCommit(committer, { ...WARM_UP, concurrency: 1 })
-  const loads = MODES.flatMap((mode) => concurrencies.map((concurrency) => ({ mode, concurrency })))
+  const loads = MODES.flatMap((mode) =>
+    (mode === 'long' ? [CONCURRENCY_OF_LONG] : concurrencies).map((concurrency) => ({ mode, concurrency })),
+  )
   const cells: Cell[] = []
   const commits: Commit[] = []
   for (let round = 0; round < rounds; round++) {

@@ -89,9 +89,11 @@ export async function openStage({ memory }: { memory: boolean }): Promise<Stage>
   ]
 
   const target = (name: string, worker: { url: URL; pid: number | null }, path: string, keys: string[]): Target => {
-    const requestsOf = (mode: Mode) =>
-      keys.map((key) => httpRequest(worker.url, path, { authorization: `Bearer ${key}` }, requestBody(mode)))
-    const requests = { json: requestsOf('json'), stream: requestsOf('stream') }
+    const requestsOf = (mode: Mode) => {
+      const body = requestBody(mode)
+      return keys.map((key) => httpRequest(worker.url, path, { authorization: `Bearer ${key}` }, body))
+    }
+    const requests = { json: requestsOf('json'), stream: requestsOf('stream'), long: requestsOf('long') }
     return { name, url: worker.url, requests, worker_pid: worker.pid, books: worker === tollgate ? books : null }
   }
   const direct = { url: new URL(upstream.hello.url), pid: null }
