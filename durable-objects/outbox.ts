@@ -15,29 +15,25 @@ const REJECTED_RETRY_MS = 60 * 60 * 1_000
 /** Should Postgres refuse them still, what has come since must not wait for long, nor a drain run out of subrequests. */
 const REJECTED_AT_ONCE = 10
 
-const DDL = `
-  create table if not exists outbox (
-    seq integer primary key autoincrement,
-    event text not null,
-    rejection text
-  )`
-// Both answer without the events, which are large: a hundred thousand may wait while Postgres is down.
-const DDL_WAITING = 'create index if not exists outbox_waiting on outbox (seq) where rejection is null'
-const DDL_REJECTED = 'create index if not exists outbox_rejected on outbox (seq) where rejection is not null'
+// No index and no `autoincrement`: each is a row more to write for every call, and written rows are most of what a ledger
+// costs. A place is used again where nothing is behind it: `#delivered` is never ahead of what comes, as its row is there
+// until it is forgotten.
+const DDL = 'create table if not exists outbox (seq integer primary key, event text not null)'
+const DDL_REJECTED = `
+  create table if not exists rejected_events (seq integer primary key, event text not null, rejection text not null)`
 const APPEND = 'insert into outbox (event) values (?)'
-const NEXT = 'select seq, event from outbox where rejection is null and seq > ? order by seq limit ?'
-const DELETE = 'delete from outbox where rejection is null and seq <= ?'
-const SET_ASIDE = 'update outbox set rejection = ? where seq = ?'
-const TRY_REJECTED_AGAIN = `
-  update outbox set rejection = null
-  where seq in (select seq from outbox where rejection is not null and seq > ? order by seq limit ?)
-  returning seq`
+const NEXT = 'select seq, event from outbox where seq > ? order by seq limit ?'
+const DELETE = 'delete from outbox where seq <= ?'
+const SET_ASIDE = 'insert into rejected_events (event, rejection) select event, ? from outbox where seq = ?'
+const TAKE_OUT = 'delete from outbox where seq = ?'
+const FIRST_REJECTED = 'select seq, event from rejected_events order by seq limit ?'
+const DELETE_REJECTED = 'delete from rejected_events where seq <= ?'
 const COUNTS = `
   select
-    (select count(*) from outbox where rejection is null and seq > ?) as waiting,
-    (select count(*) from outbox where rejection is not null) as rejected`
-const ANY_WAITING = 'select seq from outbox where rejection is null and seq > ? limit 1'
-const ANY_REJECTED = 'select seq from outbox where rejection is not null limit 1'
+    (select count(*) from outbox where seq > ?) as waiting,
+    (select count(*) from rejected_events) as rejected`
+const ANY_WAITING = 'select seq from outbox where seq > ? limit 1'
+const ANY_REJECTED = 'select seq from rejected_events limit 1'
 
 interface Row {
   seq: number
@@ -61,8 +57,6 @@ export class Outbox {
   /** What `#retryAt` was set to, from then. */
   #patience_ms = 0
   #retryRejectedAt = 0
-  /** The last one that was tried again: the next ones are those after it. */
-  #retriedUpTo = 0
   /** Since some were last tried again. */
   #hasRefused = false
   /** While a drain runs: what has come since it looked last must not be left by it. */
@@ -73,7 +67,6 @@ export class Outbox {
 
   constructor(sql: Sql, options: OutboxOptions) {
     sql.all(DDL)
-    sql.all(DDL_WAITING)
     sql.all(DDL_REJECTED)
     this.#sql = sql
     this.#options = options
@@ -175,8 +168,7 @@ export class Outbox {
     } catch (error) {
       if (!(error instanceof EventRejected)) throw error
       if (rows.length === 1) {
-        this.#sql.all(SET_ASIDE, String(error), first.seq)
-        this.#hasRefused = true
+        this.#setAside(first, error)
         if (this.#retryRejectedAt <= this.#options.now()) this.#waitWithRejected()
         console.error(JSON.stringify({ message: 'Postgres rejected a usage event', error: String(error) }))
         return
@@ -195,12 +187,22 @@ export class Outbox {
     this.#retryRejectedAt = this.#options.now() + REJECTED_RETRY_MS
   }
 
-  /** In turn, so that none is forgotten behind those that are refused again. */
+  #setAside({ seq }: Row, rejection: EventRejected): void {
+    this.#sql.transaction(() => {
+      this.#sql.all(SET_ASIDE, String(rejection), seq)
+      this.#sql.all(TAKE_OUT, seq)
+    })
+    this.#hasRefused = true
+  }
+
+  /** The first ones. Where they are refused again they are the last, so that none is forgotten behind them. */
   #tryRejectedAgain(): void {
     this.#waitWithRejected()
     this.#hasRefused = false
-    this.forgetDelivered()
-    const retried = this.#sql.all<{ seq: number }>(TRY_REJECTED_AGAIN, this.#retriedUpTo, REJECTED_AT_ONCE)
-    this.#retriedUpTo = retried.length < REJECTED_AT_ONCE ? 0 : Math.max(...retried.map(({ seq }) => seq))
+    this.#sql.transaction(() => {
+      const again = this.#sql.all<Row>(FIRST_REJECTED, REJECTED_AT_ONCE)
+      for (const { event } of again) this.#sql.all(APPEND, event)
+      this.#sql.all(DELETE_REJECTED, again.at(-1)?.seq ?? 0)
+    })
   }
 }
