@@ -39,7 +39,10 @@ const SNAPSHOT_FRESH_MS = 5 * 60 * 1_000
 const GUARD_MS = 8_000
 /** Holds that are out for one to two of these are written. */
 const WRITE_HOLDS_MS = 20
-/** A busy ledger drains its outbox once a beat, and is at rest when it has admitted nothing for one. */
+/**
+ * A busy ledger drains its outbox once a beat, and is at rest when it has admitted nothing for one. One at rest has no beat: a
+ * timer keeps its object from hibernating, which costs.
+ */
 const BEAT_MS = 1_000
 /** When storage fails the alarm, which would else ring at once and again. */
 const TIDY_RETRY_MS = 10_000
@@ -61,7 +64,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
   #isWriting = false
   #isBeating = false
   #admittedThisBeat = false
-  #drainedThisBeat = false
+  #drainedAt = Number.NEGATIVE_INFINITY
   #isCounting = false
   /** Events since the last drain. */
   #undrained = 0
@@ -164,8 +167,9 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
     }
     for (const { resolve } of settling) resolve()
     this.#undrained += settling.length
-    if (!this.#drainedThisBeat || this.#undrained >= MOST_EVENTS) this.#drainNow()
-    this.#beatOn()
+    const isDue = Math.abs(Date.now() - this.#drainedAt) >= BEAT_MS
+    if (isDue || this.#undrained >= MOST_EVENTS) this.#drainNow()
+    else this.#beatOn()
   }
 
   async requestModels(request_ids: string[]): Promise<(string | null)[]> {
@@ -188,11 +192,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
 
   #beat(): void {
     this.#isBeating = false
-    this.#drainedThisBeat = false
-    if (this.#undrained > 0) {
-      this.#drainNow()
-      this.#beatOn()
-    }
+    if (this.#undrained > 0) this.#drainNow()
     if (!this.#admittedThisBeat) attempt('could not come to rest', () => this.#rest())
     this.#admittedThisBeat = false
     if (!this.#ledger.isAtRest) this.#beatOn()
@@ -206,7 +206,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
 
   #drainNow(): void {
     this.#undrained = 0
-    this.#drainedThisBeat = true
+    this.#drainedAt = Date.now()
     this.ctx.waitUntil(this.#drain())
   }
 

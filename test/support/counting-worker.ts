@@ -1,9 +1,29 @@
-// The worker as it is, but for its ledgers' storage, which counts rows that are written, in tables and in indexes: GET /rows-written
-// tells how many were since the last time.
+// The worker as it is, counting what a ledger costs beyond its work: rows that its storage writes, in tables and in indexes,
+// and timers, which keep it awake. GET /cost tells of both since the last time.
 
 import tollgate, { UsageLedger as Ledger } from '../../src/index.ts'
 
+export interface Cost {
+  rows_written: number
+  /** Milliseconds of each timer that was set and not cleared. */
+  timers: number[]
+}
+
 let cursors: SqlStorageCursor<Record<string, SqlStorageValue>>[] = []
+let timers = new Map<unknown, number>()
+
+const { setTimeout, clearTimeout } = globalThis
+Object.assign(globalThis, {
+  setTimeout(handler: () => void, ms: number, ...rest: unknown[]) {
+    const timer = setTimeout(handler, ms, ...(rest as []))
+    timers.set(timer, ms)
+    return timer
+  },
+  clearTimeout(timer: ReturnType<typeof setTimeout>) {
+    timers.delete(timer)
+    clearTimeout(timer)
+  },
+})
 
 export class UsageLedger extends Ledger {
   constructor(ctx: DurableObjectState, env: Env) {
@@ -20,9 +40,11 @@ export class UsageLedger extends Ledger {
 
 export default {
   async fetch(request, env, ctx) {
-    if (new URL(request.url).pathname !== '/rows-written') return tollgate.fetch(request, env, ctx)
-    const rows = cursors.reduce((sum, { rowsWritten }) => sum + rowsWritten, 0)
+    if (new URL(request.url).pathname !== '/cost') return tollgate.fetch(request, env, ctx)
+    const rows_written = cursors.reduce((sum, cursor) => sum + cursor.rowsWritten, 0)
+    const cost: Cost = { rows_written, timers: [...timers.values()] }
     cursors = []
-    return Response.json(rows)
+    timers = new Map()
+    return Response.json(cost)
   },
 } satisfies ExportedHandler<Env>

@@ -1,0 +1,55 @@
+// What a call costs its ledger. On Cloudflare rows that are written, those of indexes too, are most of it, and then the time
+// in which an object cannot hibernate.
+
+import { dirname } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { statusOf } from '../support/books.ts'
+import { bundle } from '../support/build.ts'
+import type { Cost } from '../support/counting-worker.ts'
+import { eventually, type Gateway, startGateway } from '../support/gateway.ts'
+import { chat, read } from '../support/held-calls.ts'
+
+/** The hold and its place by expiry, its end, the usage, the event. */
+const ROWS_OF_LONE_CALL = 5
+/** Its end, the usage, the event; that it is delivered is written with a later one. */
+const ROWS_OF_ONE_OF_MANY = 3
+
+let gateway: Gateway
+beforeAll(async () => {
+  bundle('dist/counting', 'test/support/counting-worker.ts')
+  const root = dirname(dirname(import.meta.dirname))
+  gateway = await startGateway({ worker: `${root}/dist/counting/counting-worker.js` })
+})
+afterAll(() => gateway.close())
+
+const costSoFar = async (): Promise<Cost> => (await fetch(`${gateway.url}/cost`)).json()
+const createUser = () => gateway.admin.user([{ cap_type: 'daily', limits: { requests: 100, tokens: 1e9 } }])
+
+test('a call by itself writes five rows, one that comes soon after another three', async () => {
+  const { key } = await createUser()
+  const rowsOfCall = async () => {
+    await costSoFar()
+    await read(chat(gateway, key))
+    return (await costSoFar()).rows_written
+  }
+  expect(await rowsOfCall()).toBe(ROWS_OF_LONE_CALL)
+  const rows: number[] = []
+  for (let call = 0; call < 50; call++) rows.push(await rowsOfCall())
+  // Some raise the ceiling, some write that others are delivered, a slow one its hold.
+  expect(Math.min(...rows)).toBe(ROWS_OF_ONE_OF_MANY)
+})
+
+test('a call by itself leaves no timer, those that come soon after another have a beat', async () => {
+  const { id, key } = await createUser()
+  const timersOf = async (calls: number) => {
+    await costSoFar()
+    for (let call = 0; call < calls; call++) await read(chat(gateway, key))
+    await eventually(
+      () => statusOf(gateway, id),
+      ({ outbox }) => outbox.waiting === 0,
+    )
+    return (await costSoFar()).timers
+  }
+  expect(await timersOf(1)).toEqual([])
+  expect(await timersOf(10)).toContain(1_000)
+})
