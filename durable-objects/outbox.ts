@@ -18,21 +18,28 @@ const REJECTED_AT_ONCE = 10
 // No index and no `autoincrement`: each is a row more to write for every call, and written rows are most of what a ledger
 // costs. A place is used again where nothing is behind it: `#delivered` is never ahead of what comes, as its row is there
 // until it is forgotten.
-const DDL = 'create table if not exists outbox (seq integer primary key, event text not null)'
+const DDL = 'create table if not exists waiting_events (seq integer primary key, event text not null)'
 const DDL_REJECTED = `
   create table if not exists rejected_events (seq integer primary key, event text not null, rejection text not null)`
-const APPEND = 'insert into outbox (event) values (?)'
-const NEXT = 'select seq, event from outbox where seq > ? order by seq limit ?'
-const DELETE = 'delete from outbox where seq <= ?'
-const SET_ASIDE = 'insert into rejected_events (event, rejection) select event, ? from outbox where seq = ?'
-const TAKE_OUT = 'delete from outbox where seq = ?'
+// Earlier versions had one table for both, with indexes.
+const IS_EARLIER = "select 1 from sqlite_master where type = 'table' and name = 'outbox'"
+const MOVE_EARLIER = [
+  'insert into waiting_events (event) select event from outbox where rejection is null order by seq',
+  'insert into rejected_events (event, rejection) select event, rejection from outbox where rejection is not null order by seq',
+  'drop table outbox',
+]
+const APPEND = 'insert into waiting_events (event) values (?)'
+const NEXT = 'select seq, event from waiting_events where seq > ? order by seq limit ?'
+const DELETE = 'delete from waiting_events where seq <= ?'
+const SET_ASIDE = 'insert into rejected_events (event, rejection) select event, ? from waiting_events where seq = ?'
+const TAKE_OUT = 'delete from waiting_events where seq = ?'
 const FIRST_REJECTED = 'select seq, event from rejected_events order by seq limit ?'
 const DELETE_REJECTED = 'delete from rejected_events where seq <= ?'
 const COUNTS = `
   select
-    (select count(*) from outbox where seq > ?) as waiting,
+    (select count(*) from waiting_events where seq > ?) as waiting,
     (select count(*) from rejected_events) as rejected`
-const ANY_WAITING = 'select seq from outbox where seq > ? limit 1'
+const ANY_WAITING = 'select seq from waiting_events where seq > ? limit 1'
 const ANY_REJECTED = 'select seq from rejected_events limit 1'
 
 interface Row {
@@ -68,6 +75,11 @@ export class Outbox {
   constructor(sql: Sql, options: OutboxOptions) {
     sql.all(DDL)
     sql.all(DDL_REJECTED)
+    if (sql.all(IS_EARLIER).length > 0) {
+      sql.transaction(() => {
+        for (const statement of MOVE_EARLIER) sql.all(statement)
+      })
+    }
     this.#sql = sql
     this.#options = options
   }
@@ -140,6 +152,7 @@ export class Outbox {
       // Postgres has taken all that were tried again: so it may take the rest.
       if (!this.#hasRefused) this.#retryRejectedAt = this.#options.now()
       this.#failures = 0
+      this.#retryAt = 0
     } catch (error) {
       const delay = Math.min(FIRST_RETRY_MS * 2 ** this.#failures, LONGEST_RETRY_MS)
       this.#failures += 1

@@ -6,7 +6,7 @@ import type { ReservationRow } from './schema.ts'
 import type { Sql } from './sql.ts'
 import type { Amount, EventDraft, Outcome } from './types.ts'
 
-/** The last calls to end are remembered whatever the clock says, so that one that jumps cannot make a repeat count. */
+/** Ended calls that are remembered whatever the clock says, so that a clock that jumps cannot make a repeat count. */
 const ENDED_CALLS_KEPT = 1_000
 /** How long the others are remembered: far longer than any `settle` is repeated. */
 export const ENDED_CALLS_KEPT_MS = 24 * 3_600 * 1_000
@@ -29,9 +29,9 @@ const END = `
     ended_at = excluded.ended_at, draft = case when excluded.outcome = 'expired' then draft end`
 const EXPIRED = 'select * from reservations where outcome is null and expires_at <= ? order by expires_at limit ?'
 const NEXT_EXPIRY = 'select min(expires_at) as expires_at from reservations where outcome is null'
-const NTH_LAST_END =
-  'select ended_at from reservations where ended_at is not null order by ended_at desc limit 1 offset ?'
-const FORGET = `delete from reservations where ended_at < min(?, (${NTH_LAST_END}))`
+const FORGET = `
+  delete from reservations
+  where ended_at < ? and seq <= (select max(seq) from reservations) - ?`
 
 /** What a row says of a call: the part that memory knows too, of holds that are out. */
 export interface KnownCall extends Pick<Hold, 'reserved_at' | 'amount' | 'granted_output_tokens' | 'clamped'> {
@@ -85,6 +85,6 @@ export class Reservations {
   }
 
   forgetEnded(now: number): void {
-    this.#sql.all(FORGET, now - ENDED_CALLS_KEPT_MS, ENDED_CALLS_KEPT - 1)
+    this.#sql.all(FORGET, now - ENDED_CALLS_KEPT_MS, ENDED_CALLS_KEPT)
   }
 }

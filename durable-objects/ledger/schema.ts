@@ -70,10 +70,10 @@ const DDL = [
     cost_nano_usd integer not null default 0,
     refused integer not null default 0
   )`,
-  // The amounts are the hold while it is held, then what was charged: a correction needs the difference. Without a rowid, as
-  // an index from ids to rows would be a row more to write for every call.
+  // The amounts are the hold while it is held, then what was charged: a correction needs the difference.
   `create table if not exists reservations (
-    request_id text primary key,
+    seq integer primary key,
+    request_id text not null unique,
     reserved_at integer not null,
     expires_at integer not null,
     requests integer not null,
@@ -85,7 +85,7 @@ const DDL = [
     outcome text,
     ended_at integer,
     draft text
-  ) without rowid`,
+  )`,
   // The amounts are the ceiling, then what remains of it. Numbers are never used twice, which `autoincrement` promises.
   `create table if not exists epochs (
     epoch integer primary key autoincrement,

@@ -17,6 +17,7 @@ export interface JsonBody {
   value: JsonObject
   /** In the order of the text, by its characters: see `spansInBytes`. */
   members: ReadonlyMap<string, Span>
+  /** So that its characters are its bytes. */
   is_ascii: boolean
 }
 
@@ -44,6 +45,9 @@ export function parseJsonBody(bytes: Uint8Array): JsonBody | GatewayError {
     const path = repeatedName(text).slice(0, MAX_PATH_LENGTH)
     return invalid(`The field ${JSON.stringify(path)} occurs more than once.`, path)
   }
+  // Some versions of V8 (13.6, 15.0) misread a name with an escape after an object that had all before the escape as a name.
+  const misread = [...found.members.keys()].find((name) => !Object.hasOwn(value, name))?.slice(0, MAX_PATH_LENGTH)
+  if (misread !== undefined) return invalid(`The field ${JSON.stringify(misread)} cannot be read.`, misread)
   return { bytes, value, members: found.members, is_ascii: text.length === bytes.length }
 }
 
@@ -76,7 +80,10 @@ export function applyEdits(body: JsonBody, edits: Edit[]): Uint8Array {
 }
 
 /** Where members are in the bytes. To find that may take longer than to parse them, and most calls ask for none. */
-export function spansInBytes({ bytes, members, is_ascii }: JsonBody, isAsked = (_name: string) => true) {
+export function spansInBytes(
+  { bytes, members, is_ascii }: JsonBody,
+  isAsked = (_name: string) => true,
+): Map<string, Span> {
   const byteAt = is_ascii ? (place: number) => place : byteOffsets(bytes)
   const spans = new Map<string, Span>()
   for (const [name, { start, end }] of members) {

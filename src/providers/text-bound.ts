@@ -112,7 +112,7 @@ function nfkcExpansion(text: string): number {
   return expansion
 }
 
-/** A cut between a letter and its marks only keeps them longer; one between surrogates would lose a character. */
+/** A cut between a letter and its marks changes their length by a byte or two; one between surrogates would lose a character. */
 function endOfSlice(text: string, from: number, length: number): number {
   const to = Math.min(from + length, text.length)
   const last = text.charCodeAt(to - 1)

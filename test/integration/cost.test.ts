@@ -1,5 +1,5 @@
-// What a call costs its ledger. On Cloudflare rows that are written, those of indexes too, are most of it, and then the time
-// in which an object cannot hibernate.
+// What a call costs its ledger until it is settled. On Cloudflare rows that are written, those of indexes too, are most of it,
+// and then the time in which an object cannot hibernate.
 
 import { dirname } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -9,10 +9,10 @@ import type { Cost } from '../support/counting-worker.ts'
 import { eventually, type Gateway, startGateway } from '../support/gateway.ts'
 import { chat, read } from '../support/held-calls.ts'
 
-/** The hold and its place by expiry, its end, the usage, the event. */
-const ROWS_OF_LONE_CALL = 5
-/** Its end, the usage, the event; that it is delivered is written with a later one. */
-const ROWS_OF_ONE_OF_MANY = 3
+/** The hold, its places by id and by expiry, its end, the usage, the event. */
+const ROWS_OF_LONE_CALL = 6
+/** Its end and its place by id, the usage, the event; that it is delivered is written with a later one. */
+const ROWS_OF_ONE_OF_MANY = 4
 
 let gateway: Gateway
 beforeAll(async () => {
@@ -25,7 +25,7 @@ afterAll(() => gateway.close())
 const costSoFar = async (): Promise<Cost> => (await fetch(`${gateway.url}/cost`)).json()
 const createUser = () => gateway.admin.user([{ cap_type: 'daily', limits: { requests: 100, tokens: 1e9 } }])
 
-test('a call by itself writes five rows, one that comes soon after another three', async () => {
+test('a call by itself writes six rows, one that comes soon after another four', async () => {
   const { key } = await createUser()
   const rowsOfCall = async () => {
     await costSoFar()

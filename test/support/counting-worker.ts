@@ -5,7 +5,7 @@ import tollgate, { UsageLedger as Ledger } from '../../src/index.ts'
 
 export interface Cost {
   rows_written: number
-  /** Milliseconds of each timer that was set and not cleared. */
+  /** Milliseconds of each timer that was set and not cleared, whether it has rung or not. */
   timers: number[]
 }
 

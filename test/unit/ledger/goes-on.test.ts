@@ -159,7 +159,7 @@ describe('a call that goes on', () => {
     conclude(NOON, 'goes-on')
     // Later calls than are remembered whatever the clock says.
     const others = Array.from({ length: 1_001 }, (_, i) => settlement(`${i}`, NOON, { hold: HOLD, usage: REQUEST }))
-    ledger.settle(others, NOON + 1)
+    ledger.settle(others, NOON)
     const later = NOON + DAY + 1
     ledger.prune(later)
     expect(sql.peek("select 1 from reservations where request_id in ('call', 'goes-on')")).toEqual([])

@@ -51,6 +51,13 @@ describe('parsing', () => {
     expect(refusal(encode(text))).toMatchObject({ code: 'invalid_request', field })
   })
 
+  test('a name that the engine may misread is one that was read, or is refused', () => {
+    parseJsonBody(encode('{"contents":1,"generation\\\\u0043":1}'))
+    const parsed = parseJsonBody(encode('{"contents":1,"generation\\u0043onfig":{"maxOutputTokens":99999}}'))
+    if ('code' in parsed) expect(parsed).toMatchObject({ code: 'invalid_request', field: 'generationConfig' })
+    else expect(parsed.value.generationConfig).toEqual({ maxOutputTokens: 99999 })
+  })
+
   test('the same name in different objects is no duplicate', () => {
     expect(refusal(encode('{"a":{"a":1,":":":"},"b":[{"a":":"},{"a":2,"":{"__proto__":1}}]}'))).toBeNull()
   })
