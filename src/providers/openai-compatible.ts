@@ -3,7 +3,7 @@
 import { readBearer } from './bearer.ts'
 import type { ConfiguredProvider } from './compatible/configured.ts'
 import { atDatedPath } from './compatible/deployments.ts'
-import type { CompatibleProvider, OPERATIONS } from './compatible/provider.ts'
+import type { CompatibleProvider, OPERATIONS, Quirks } from './compatible/provider.ts'
 import { withQuirks } from './compatible/quirks.ts'
 import type { Dialect, Upstream } from './dialect.ts'
 import { openai, wireError } from './openai.ts'
@@ -41,14 +41,9 @@ export function openAICompatible(provider: CompatibleProvider): Dialect {
       if (credential_header === 'api-key') headers.set('api-key', credential)
       else headers.set('authorization', `Bearer ${credential}`)
     },
-    errorResponse: errorResponseOf(quirks),
+    errorResponse: ERROR_RESPONSES[quirks.error_shape],
     maxOutputTokens: () => max_output_tokens,
   }
-}
-
-function errorResponseOf({ flat_errors, status_errors }: CompatibleProvider['quirks']): Dialect['errorResponse'] {
-  if (status_errors) return statusErrorResponse
-  return flat_errors ? flatErrorResponse : openai.errorResponse
 }
 
 const statusErrorResponse: Dialect['errorResponse'] = (error, request_id, options) => {
@@ -63,6 +58,12 @@ const flatErrorResponse: Dialect['errorResponse'] = (error, request_id, options)
   const wire = wireError(error)
   const body = { object: 'error', ...wire, error: wire }
   return refusal(error, statusOf(error, options), body, { 'x-request-id': request_id })
+}
+
+const ERROR_RESPONSES: Record<Quirks['error_shape'], Dialect['errorResponse']> = {
+  openai: openai.errorResponse,
+  flat: flatErrorResponse,
+  status: statusErrorResponse,
 }
 
 /** Where its calls go: the base URL without the version, which stands in the operations' paths. */

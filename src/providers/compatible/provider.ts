@@ -28,13 +28,12 @@ const quirksSchema = z.strictObject({
   fields: z.record(z.string(), z.int().min(0).max(1_000_000)).default({}),
   /** Errors that it bills all the same: one named by its code is charged its input, one named by its status its hold. */
   billed_errors: z.array(z.string().min(1)).default([]),
-  /** Its own clients read an error's fields beside an `object: "error"`, not inside of `error`: they stand in both places. */
-  flat_errors: z.boolean().default(false),
   /**
-   * Its own clients read no error whose `code` is not the status, and ask again at any 5xx, for up to an hour: what is not
+   * What its own clients read errors as. `flat`: the fields beside an `object: "error"`, so they stand in both places.
+   * `status`: its clients read no error whose `code` is not the status, and ask again at any 5xx, for up to an hour: what is not
    * to be asked again is a 424 then, and what OpenAI's `code` would be is `metadata.code`.
    */
-  status_errors: z.boolean().default(false),
+  error_shape: z.enum(['openai', 'flat', 'status']).default('openai'),
   /** Parts of the names of models that search, route or call tools by themselves, for fees that nothing bounds. */
   fee_models: z.array(z.string().min(1)).default([]),
   /** Parts of the names of models whose output bound holds for text alone: reasoning and calls of tools come on top. */

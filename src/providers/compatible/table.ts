@@ -28,7 +28,7 @@ export const KNOWN_PROVIDERS: readonly ProviderRow[] = [
       // Both write a system prompt of Mistral's before the messages.
       fields: { prompt_mode: 2_000, safe_prompt: 500, random_seed: 0 },
       // See `mistralErrorDataSchema` of https://github.com/vercel/ai/tree/main/packages/mistral.
-      flat_errors: true,
+      error_shape: 'flat',
     },
   },
   {
@@ -86,7 +86,7 @@ export const KNOWN_PROVIDERS: readonly ProviderRow[] = [
       no_stream_options: true,
       output_field: 'max_tokens',
       // See `chatSend` and `PaymentRequiredResponseErrorData` of https://github.com/OpenRouterTeam/typescript-sdk.
-      status_errors: true,
+      error_shape: 'status',
       cache_ttl: true,
       fields: {
         cache_control: 0,
