@@ -161,6 +161,12 @@ test('a body of a great many small values is refused before it is parsed; long s
   expect(parseJsonBody(long)).toHaveProperty('members')
 })
 
+test.each(['"a"', '1'])('a body may have 500,000 brackets and commas outside of strings, and no more: %s', (value) => {
+  const refusalOf = (values: number) => refusal(encode(`{"input":[${Array(values).fill(value)}]}`))
+  expect(refusalOf(499_999)).toBeNull()
+  expect(refusalOf(500_000)?.message).toContain('500000 values')
+})
+
 test('a large body whose last string is never closed is a 400', () => {
   for (const end of ['', '\\', '\\"']) {
     const bytes = new TextEncoder().encode(`{"text":"${'x'.repeat(600_000)}${end}`)
