@@ -41,10 +41,8 @@ export function withQuirks(operation: Operation, quirks: Quirks): Operation {
     },
     billed_statuses: quirks.billed_errors.map(Number),
     edits: (asked, granted) => adapt(edits?.(asked, granted) ?? [], asked.body, granted, operation, quirks),
-    filter(asked) {
-      const asksForUsage = edits?.(asked, null).some(({ field }) => field === 'stream_options')
-      return quirks.no_stream_options && asksForUsage ? null : (filter?.(asked) ?? null)
-    },
+    // Where Tollgate cannot ask for a chunk of usage, the one that comes unasked is the client's.
+    filter: (asked) => (quirks.no_stream_options ? null : (filter?.(asked) ?? null)),
     meter(asked) {
       const open = meter(asked)
       const one_hour = asksForOneHour(asked.body, quirks)
