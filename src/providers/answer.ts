@@ -85,6 +85,14 @@ export function isWhole(usage: object): boolean {
   return Object.values(usage).every((count) => Number.isSafeInteger(count))
 }
 
+/** Null where either is unknown, or a number of the sum is no count. */
+export function addUsage(sum: TokenUsage | null, one: TokenUsage | null): TokenUsage | null {
+  if (sum === null || one === null) return null
+  const total = { ...sum }
+  for (const kind of Object.keys(total) as (keyof TokenUsage)[]) total[kind] += one[kind]
+  return isWhole(total) ? total : null
+}
+
 /** UTF-8 bytes of every string inside: an upper bound of the tokens that it took to write them. */
 export function bytesOfStrings(value: unknown): number {
   let bytes = 0

@@ -3,8 +3,8 @@
 
 import { type GatewayError, isRefusal } from '../errors.ts'
 import {
+  addUsage,
   isObject,
-  isWhole,
   meterAnswer,
   NO_USAGE,
   PLAIN_BOUND,
@@ -158,7 +158,7 @@ function meterResults(id: string, isAnswer: boolean, headers: Headers): Meter {
   const lines = createLineReader((line) => {
     count += 1
     const read = readResult(parseJsonOrUndefined(line))
-    usage = usage && read && added(usage, read.usage)
+    usage = addUsage(usage, read?.usage ?? null)
     longest_input_tokens = Math.max(longest_input_tokens, read?.usage.input_tokens ?? 0)
     model = read?.model ?? model
     if (read?.tier && (tier === null || TIERS_BY_PRICE.indexOf(read.tier) < TIERS_BY_PRICE.indexOf(tier))) {
@@ -227,10 +227,4 @@ function createLineReader(onLine: (line: string) => void): { push(chunk: Uint8Ar
       return !broken
     },
   }
-}
-
-function added(sum: TokenUsage, one: TokenUsage): TokenUsage | null {
-  const total = { ...sum }
-  for (const kind of Object.keys(total) as (keyof TokenUsage)[]) total[kind] += one[kind]
-  return isWhole(total) ? total : null
 }

@@ -1,6 +1,6 @@
 // Reads what OpenAI's images used, from JSON or a stream of partial images. Pure; unreadable usage is unknown usage.
 
-import { errorClass, isObject, isWhole, meterAnswer, NO_USAGE, tokenCount, UNREAD } from './answer.ts'
+import { addUsage, errorClass, isObject, isWhole, meterAnswer, NO_USAGE, tokenCount, UNREAD } from './answer.ts'
 import type { AnswerHead, Meter, Metered, TokenUsage } from './dialect.ts'
 import { textOrNone } from './fields.ts'
 import { readEvents } from './openai-events.ts'
@@ -59,7 +59,7 @@ function meterStream({ by_image, n }: AskedImages): Meter {
     if (event.error || event.type === 'error') error_class ??= errorClass(event.error ?? event)
     if (!/^image_\w+\.completed$/.test(textOrNone(event.type))) return
     completed += 1
-    usage = add(usage, by_image ? { ...NO_USAGE, units: 1 } : readImageUsage(event.usage))
+    usage = addUsage(usage, by_image ? { ...NO_USAGE, units: 1 } : readImageUsage(event.usage))
   })
   return {
     push: (bytes) => events.push(strings.push(bytes)),
@@ -70,16 +70,5 @@ function meterStream({ by_image, n }: AskedImages): Meter {
       const complete = events.end() && completed >= n && error_class === null
       return { ...BLANK, usage: complete ? usage : null, complete, error_class }
     },
-  }
-}
-
-function add(sum: TokenUsage | null, one: TokenUsage | null): TokenUsage | null {
-  if (sum === null || one === null) return null
-  return {
-    ...NO_USAGE,
-    input_tokens: sum.input_tokens + one.input_tokens,
-    cached_input_tokens: sum.cached_input_tokens + one.cached_input_tokens,
-    output_tokens: sum.output_tokens + one.output_tokens,
-    units: sum.units + one.units,
   }
 }
