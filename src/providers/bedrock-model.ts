@@ -53,9 +53,9 @@ const FAMILIES: [RegExp, Family][] = [
 export function readModelId(id: string): BedrockModel | GatewayError {
   if (id.length > MAX_ID_LENGTH || !ID.test(id)) return invalidField('modelId', 'a model id or an ARN')
   const [, kind, name = ''] = ARN.exec(id) ?? []
-  if (kind === 'foundation-model' || kind === 'inference-profile') return { ...describe(name), is_prompt: false }
+  if (kind === 'foundation-model' || kind === 'inference-profile') return describe(name)
   if (id.startsWith('arn:')) return { id, family: null, is_prompt: kind === 'prompt' }
-  return { ...describe(id), is_prompt: false }
+  return describe(id)
 }
 
 /** Anthropic's own name of a Claude model: `claude-sonnet-4-5-20250929`. */
@@ -66,7 +66,8 @@ export function claudeName(id: string): string {
     .replace(/-v\d+(:.*)?$/, '')
 }
 
-function describe(id: string): Pick<BedrockModel, 'id' | 'family'> {
+function describe(id: string): BedrockModel {
   const plain = id.replace(GEOGRAPHY, '')
-  return { id, family: FAMILIES.find(([pattern]) => pattern.test(plain))?.[1] ?? null }
+  const family = FAMILIES.find(([pattern]) => pattern.test(plain))?.[1] ?? null
+  return { id, family, is_prompt: false }
 }
