@@ -2,7 +2,7 @@
 
 import { isObject } from './answer.ts'
 import type { JsonObject } from './dialect.ts'
-import { textOrNone } from './fields.ts'
+import { hasOnly, textOrNone } from './fields.ts'
 import { listOf, messageAt, type Reading, unknownIn } from './gemini-fields.ts'
 
 /**
@@ -36,9 +36,7 @@ export function readContents(contents: unknown, path: string, model: string, rea
 /** False where there is anything but text, for operations that have other rates for all else. */
 export function holdsOnlyText(contents: unknown): boolean {
   return listOf(contents).every(
-    (content) =>
-      isObject(content) &&
-      listOf(content.parts).every((part) => isObject(part) && Object.keys(part).every((name) => name === 'text')),
+    (content) => isObject(content) && listOf(content.parts).every((part) => hasOnly(part, 'text')),
   )
 }
 
