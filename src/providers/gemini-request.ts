@@ -4,8 +4,11 @@ import type { GatewayError } from '../errors.ts'
 import { invalidField } from './fields.ts'
 import { refuseUnknownQuery } from './google-request.ts'
 
+/** The list of models, and what is before the name of one. */
+export const MODELS_PATH = '/:version{v1(?:alpha|beta)?}/models'
+
 /** `/v1beta/models/{model}:verb`; aliases, tuned models and other names are not in the table of operations. */
-export const pathOf = (verb: string) => `/:version{v1(?:alpha|beta)?}/models/:model{[\\w.-]+:${verb}}`
+export const pathOf = (verb: string) => `${MODELS_PATH}/:model{[\\w.-]+:${verb}}`
 
 /** `gemini-2.5-flash` of `gemini-2.5-flash:generateContent`. */
 export function modelInPath({ model = '' }: Readonly<Record<string, string>>): string {

@@ -7,7 +7,7 @@ import { meterEmbed, readBatchEmbedBound, readEmbedBound } from './gemini-embed.
 import { passWholeObjects } from './gemini-frames.ts'
 import { editGenerate, readGenerateBound } from './gemini-generate.ts'
 import { meterGenerate } from './gemini-meter.ts'
-import { asksForEvents, pathOf, refuseQuery } from './gemini-request.ts'
+import { asksForEvents, MODELS_PATH, pathOf, refuseQuery } from './gemini-request.ts'
 import { googleError, googleErrorResponse } from './google-errors.ts'
 import { readGoogleCredential, setGoogleCredential } from './google-request.ts'
 import { unmetered } from './refusals.ts'
@@ -74,8 +74,8 @@ export const gemini: Dialect = {
     embedContent,
     batchEmbedContents,
     free('count_tokens', pathOf('countTokens'), 'POST'),
-    free('models_list', '/:version{v1(?:alpha|beta)?}/models', 'GET', PAGING),
-    free('models_get', '/:version{v1(?:alpha|beta)?}/models/:model{[\\w.-]+}'),
+    free('models_list', MODELS_PATH, 'GET', PAGING),
+    free('models_get', `${MODELS_PATH}/:model{[\\w.-]+}`),
   ],
   request_id_header: 'x-request-id',
   forwarded_headers: ['content-type', 'accept', 'user-agent', 'x-goog-api-client', 'x-server-timeout'],
