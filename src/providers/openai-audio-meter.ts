@@ -17,10 +17,9 @@ const BLANK: Metered = { ...UNREAD, may_hide_output: true }
 function readAudioUsage({ usage, duration }: JsonObject): TokenUsage | null {
   if (isObject(usage) && typeof usage.input_tokens === 'number' && typeof usage.output_tokens === 'number') {
     const details = isObject(usage.input_token_details) ? usage.input_token_details : {}
-    const input_tokens = tokenCount(usage.input_tokens)
     const read = {
       ...NO_USAGE,
-      input_tokens,
+      input_tokens: tokenCount(usage.input_tokens),
       audio_input_tokens: tokenCount(details.audio_tokens),
       output_tokens: tokenCount(usage.output_tokens),
     }
@@ -34,7 +33,7 @@ function readAudioUsage({ usage, duration }: JsonObject): TokenUsage | null {
 
 /** JSON, a stream that ends in `transcript.text.done`, or plain text, which tells nothing. */
 export function meterTranscript({ format, status }: AnswerHead): Meter {
-  if (format === 'sse') return meterEvents('transcript.text.done', (event) => utf8Length(event))
+  if (format === 'sse') return meterEvents('transcript.text.done', utf8Length)
   if (format === 'other') return { push() {}, end: () => ({ ...BLANK, complete: status < 400 }) }
   return meterAnswer((answer) => {
     const error_class = answer.error ? errorClass(answer.error) : null
@@ -44,7 +43,8 @@ export function meterTranscript({ format, status }: AnswerHead): Meter {
 
 /** @param characters what the call is billed for, whatever is answered; null where it is billed by tokens. */
 export function meterSpeech(characters: number | null, { format, status }: AnswerHead): Meter {
-  const usage = characters !== null && status < 400 ? { ...NO_USAGE, units: characters } : null
+  const isSpeech = status < 400
+  const usage = characters !== null && isSpeech ? { ...NO_USAGE, units: characters } : null
   if (format === 'sse' && usage === null) return meterEvents('speech.audio.done', audioTokens)
   let bytes = 0
   return {
@@ -54,9 +54,9 @@ export function meterSpeech(characters: number | null, { format, status }: Answe
     end: () => ({
       ...BLANK,
       usage,
-      complete: status < 400,
-      seen_output_bytes: status < 400 ? Math.ceil(bytes / AUDIO_BYTES_PER_TOKEN) : 0,
-      error_class: status < 400 ? null : 'upstream_error',
+      complete: isSpeech,
+      seen_output_bytes: isSpeech ? Math.ceil(bytes / AUDIO_BYTES_PER_TOKEN) : 0,
+      error_class: isSpeech ? null : 'upstream_error',
     }),
   }
 }
