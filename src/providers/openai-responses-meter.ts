@@ -180,8 +180,7 @@ function meterWith(stream: boolean, measure: (read: Read, shortened: boolean) =>
 function readEvent(event: JsonObject, read: Read): void {
   if (isObject(event.response))
     read.response = { ...event.response, status: statusOf(event.type, event.response.status) }
-  if (event.type === 'error') read.error ??= event.error ?? event
-  else if (event.error !== undefined && event.error !== null) read.error ??= event.error
+  read.error ??= event.error ?? (event.type === 'error' ? event : null)
   if (typeof event.delta === 'string') read.delta_bytes += utf8Length(event.delta)
 }
 
