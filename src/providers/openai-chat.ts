@@ -112,8 +112,8 @@ function findUnbounded(body: JsonObject, model: string, tools: unknown[], modali
   if (hosted !== null) return hosted
   // Images and whatever comes next: at rates of their own.
   if (modalities.some((one) => one !== 'text' && one !== 'audio')) return 'modalities'
-  // These models search the web on every call, for a fee per search that the answer does not tell.
-  return /search|research/i.test(model) ? 'model' : null
+  // These models (deep research, too) search the web on every call, for a fee per search that the answer does not tell.
+  return /search/i.test(model) ? 'model' : null
 }
 
 interface Media {

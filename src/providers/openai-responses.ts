@@ -130,8 +130,8 @@ function unknownOption({ background_options: background, image }: JsonObject): s
 }
 
 function unboundedModel({ reasoning }: JsonObject, model: string): string | null {
-  // These models search the web on every call.
-  if (/search|research/i.test(model)) return 'model'
+  // These models (deep research, too) search the web on every call.
+  if (/search/i.test(model)) return 'model'
   // `pro` does more model work to answer; whether `max_output_tokens` bounds all of it is not promised.
   const mode = isObject(reasoning) ? (reasoning.mode ?? 'standard') : 'standard'
   return mode === 'standard' ? null : 'reasoning.mode'
