@@ -89,7 +89,7 @@ function isUsageChunk(event: Uint8Array): boolean {
   const data = text
     .split(/\r\n|\n|\r/)
     .filter((line) => line.startsWith('data:'))
-    .map((line) => line.slice(line.startsWith('data: ') ? 6 : 5))
+    .map((line) => line.slice('data:'.length))
     .join('\n')
   const chunk = parseJsonOrUndefined(data)
   return isObject(chunk) && Array.isArray(chunk.choices) && chunk.choices.length === 0 && isObject(chunk.usage)
