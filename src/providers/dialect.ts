@@ -153,7 +153,10 @@ export interface Operation {
   refuse?: (asked: Asked) => GatewayError | null
   /** The body's edits for metering (usage in streams) and for the granted output bound (null: leave it). */
   edits?: (asked: Asked, granted_output_tokens: number | null) => Edit[]
-  /** Takes a chunk that only Tollgate asked for out of the client's stream, or keeps half a frame back. Null: half events. */
+  /**
+   * Takes a chunk that only Tollgate asked for out of the client's stream, or keeps half a frame back. Null: half an event
+   * is kept back, and nothing else.
+   */
   filter?: (asked: Asked) => StreamFilter | null
   /** How the answer will be metered: of the body, which is let go of meanwhile, it keeps what that takes and no more. */
   meter(asked: Asked): OpenMeter

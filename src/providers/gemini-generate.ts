@@ -78,7 +78,7 @@ export function editGenerate(body: JsonObject, granted_output_tokens: number | n
   return [{ field, value: { ...config, [name]: granted_output_tokens } }]
 }
 
-/** The tier that may answer, dearest first; null for the standard one. */
+/** The dearest tier that may answer; null for the standard one. */
 export function askedTier(tier: unknown): 'priority' | null {
   const isCheap = tier === undefined || /^(unspecified|standard|flex)$/i.test(textOrNone(tier))
   return isCheap ? null : 'priority'
