@@ -102,8 +102,8 @@ export function editInvoke(
   // Written anew even where its bound stays: of a name that it holds twice, the model gets the one that was read.
   const holder = body[within.field]
   const config = isObject(holder) ? holder : {}
-  const own = typeof config[max] === 'number' ? config[max] : null
-  const bound = Math.min(own ?? Infinity, granted_output_tokens ?? Infinity)
+  const own = typeof config[max] === 'number' ? config[max] : Infinity
+  const bound = Math.min(own, granted_output_tokens ?? Infinity)
   return bound === Infinity ? [] : [{ field: within.field, value: { ...config, [max]: bound } }]
 }
 

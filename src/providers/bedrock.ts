@@ -37,10 +37,10 @@ function modelOf({ params }: Asked): BedrockModel {
 const readInvoke: Reader = ({ body, bytes, headers }, model) => {
   const bound = readInvokeBound(body, bytes, model)
   if (isRefusal(bound)) return bound
+  const tier = tierOfHeaders(headers)
   const guarded = headers.has(GUARDRAIL_HEADER) ? GUARDRAIL_HEADER : null
-  const unpriced = isUnpriced(...tierOfHeaders(headers)) ? LATENCY_HEADER : null
-  const service_tier = dearestTier(...tierOfHeaders(headers))
-  return { ...bound, service_tier, unbounded: bound.unbounded ?? guarded ?? unpriced }
+  const unpriced = isUnpriced(...tier) ? LATENCY_HEADER : null
+  return { ...bound, service_tier: dearestTier(...tier), unbounded: bound.unbounded ?? guarded ?? unpriced }
 }
 const readConverse: Reader = ({ body, bytes, headers }, model) => {
   const bound = readConverseBound(body, bytes, model)
@@ -54,19 +54,19 @@ const readConverse: Reader = ({ body, bytes, headers }, model) => {
  * AWS's SDKs take a connection that breaks within JSON for one that never answered. boto3 names no content type where its
  * caller names none; AWS documents `application/json` as what it is then.
  */
-const invoke: Pick<Operation, 'method' | 'assumes_json' | 'kept_whole' | 'edits' | 'meter'> = {
+const invoke = {
   method: 'POST',
   assumes_json: true,
   kept_whole: true,
   edits: (asked, granted_output_tokens) => editInvoke(asked.body, granted_output_tokens, modelOf(asked)),
   meter: (asked) => meterInvoke(asked, modelOf(asked)),
-}
-const converse: Pick<Operation, 'method' | 'kept_whole' | 'edits' | 'meter'> = {
+} satisfies Partial<Operation>
+const converse = {
   method: 'POST',
   kept_whole: true,
   edits: ({ body }, granted_output_tokens) => editConverse(body, granted_output_tokens),
   meter: ({ body }) => meterConverse(body),
-}
+} satisfies Partial<Operation>
 
 const operations: Operation[] = [
   { ...invoke, name: 'invoke_model', path: '/model/:model/invoke', readBound: readBound(false, readInvoke) },
