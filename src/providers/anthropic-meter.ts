@@ -73,7 +73,7 @@ const hasInput = ({ input_tokens, cache_read_input_tokens, cache_creation_input_
   [input_tokens, cache_read_input_tokens, cache_creation_input_tokens].some((count) => tokenCount(count) !== 0)
 
 /** What of an answer the request tells. */
-interface Expected {
+export interface Expected {
   /** True where more is billed than is in the answer. */
   may_hide_output: boolean
   cache_write: '5m' | '1h'

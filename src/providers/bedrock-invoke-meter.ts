@@ -2,7 +2,7 @@
 // unknown usage.
 
 import { bytesOfStrings, changeEnd, isObject, parseJsonOrUndefined, tokenCount } from './answer.ts'
-import { expectedOf, meterWhole, readMessageEvents } from './anthropic-meter.ts'
+import { type Expected as ExpectedMessage, expectedOf, meterWhole, readMessageEvents } from './anthropic-meter.ts'
 import { meterFrames, meterJson, readConverseUsage, usageOf } from './bedrock-meter.ts'
 import { type BedrockModel, claudeName, type Family } from './bedrock-model.ts'
 import { answeredTier, dearestTier, tierOfHeaders } from './bedrock-tier.ts'
@@ -15,12 +15,12 @@ const METRICS = 'amazon-bedrock-invocationMetrics'
 
 /** What of an answer the request tells. */
 interface Expected {
-  family: BedrockModel['family']
+  family: Family | null
   cache_write: '5m' | '1h'
   /** The dearest that may answer. */
   tier: string | null
   /** What a message of Claude's is expected to be; null of other families. */
-  message: ReturnType<typeof expectedOf> | null
+  message: ExpectedMessage | null
 }
 
 export function meterInvoke({ body, headers }: Asked, { id, family }: BedrockModel): OpenMeter {
@@ -76,10 +76,7 @@ export function chunkOf({ headers, body }: Frame): unknown {
 }
 
 /** Anthropic's own events say more than Bedrock's sum: how long caches live, who thought. */
-function meterClaudeFrames(
-  message: NonNullable<Expected['message']>,
-  finish: (metered: Metered, metrics: unknown) => Metered,
-): Meter {
+function meterClaudeFrames(message: ExpectedMessage, finish: (metered: Metered, metrics: unknown) => Metered): Meter {
   const events = readMessageEvents(message)
   let metrics: unknown = null
   const frames = meterFrames(
