@@ -8,7 +8,7 @@ import type { Price } from './price.ts'
 export interface PriceBook {
   /** The price of a model; null where it has none. @throws where that cannot be known: the overrides cannot be read. */
   find(provider: string, model: string): Promise<Price | null>
-  /** What applies now, and why; never throws. */
+  /** What applies now, and why: overrides that cannot be read are told, not thrown. */
   explain(provider: string, model: string): Promise<Explanation>
 }
 
