@@ -33,7 +33,7 @@ export const PLACES_LIST_PRICES = {
   'text-search-enterprise-atmosphere': 40_000_000,
 } as const satisfies Record<string, number>
 
-export type PlacesSku = keyof typeof PLACES_LIST_PRICES
+type PlacesSku = keyof typeof PLACES_LIST_PRICES
 
 /** For the price book to ask before its catalogue and after an admin's own. */
 export function placesPrices(provider: string, model: string): Price | undefined {
