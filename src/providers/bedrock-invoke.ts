@@ -47,6 +47,7 @@ const PROMPT_FAMILIES: Partial<Record<Family, PromptFamily>> = {
   cohere_embed: { fields: words('texts input_type truncate embedding_types output_dimension max_tokens'), max: null },
 }
 
+/** Far more than any model gives; keeps the product with a bound exact. */
 const MAX_CHOICES = 128
 
 /** What an InvokeModel call asks for in headers: what it would mean in the body is not known. */
