@@ -28,9 +28,7 @@ export function readFormCount(form: JsonObject, name: string): number | null | G
 
 /** Files of a form, whatever their fields are called. */
 export function countFiles(form: JsonObject): number {
-  return Object.values(form)
-    .flat()
-    .filter((value) => isObject(value)).length
+  return Object.values(form).flat().filter(isObject).length
 }
 
 /** The first field that is not in the list: `image[]` is another one than `image`. */
