@@ -121,7 +121,7 @@ const isOpenAI = (id: string) => /(^|\.)openai\./.test(id)
 /** Only OpenAI's own models know the newer name of the bound. */
 function editMessages(body: JsonObject, granted_output_tokens: number | null, id: string): Edit[] {
   const edits = editChat({ ...body, stream: false }, granted_output_tokens)
-  if (isOpenAI(id) || body.max_completion_tokens !== undefined) return edits
+  if (isOpenAI(id) || typeof body.max_completion_tokens === 'number') return edits
   return edits.map(({ field, value }) => ({ field: field === 'max_completion_tokens' ? 'max_tokens' : field, value }))
 }
 

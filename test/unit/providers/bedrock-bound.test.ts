@@ -284,6 +284,7 @@ describe('InvokeModel', () => {
     ['openai.gpt-oss-20b-1:0', { messages: [] }, { max_completion_tokens: 5 }],
     ['us.openai.gpt-5.6-sol', { messages: [] }, { max_completion_tokens: 5 }],
     ['qwen.qwen3-32b-v1:0', { messages: [] }, { max_tokens: 5 }],
+    ['qwen.qwen3-32b-v1:0', { messages: [], max_completion_tokens: null }, { max_tokens: 5 }],
     [TITAN, { textGenerationConfig: { topP: 1 } }, { textGenerationConfig: { topP: 1, maxTokenCount: 5 } }],
     ['acme.new-v1', { prompt: 'a' }, {}],
   ])('%s %j gets a granted bound of 5 as %j', (model, body, written) => {
