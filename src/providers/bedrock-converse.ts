@@ -8,7 +8,7 @@ import { dearestTier, isUnpriced, tierOf } from './bedrock-tier.ts'
 import { dearestCacheWrite } from './cache-ttl.ts'
 import { findOpenContent, type ReadBlock } from './content-walk.ts'
 import type { Bound, Edit, JsonObject } from './dialect.ts'
-import { invalidField, readArray, readPositiveInteger, unknownField } from './fields.ts'
+import { editBound, editInside, invalidField, readArray, readPositiveInteger, unknownField } from './fields.ts'
 import { TOOL_PREAMBLE_TOKENS, tokensOfBody } from './text-bound.ts'
 
 /** More tokens than these families make of an inline image. Claude's: see its messages. */
@@ -72,19 +72,15 @@ export function readConverseBound(body: JsonObject, bytes: number, model: Bedroc
   }
 }
 
-/**
- * Writes `inferenceConfig` anew even where its bound stays: of a name that it holds twice, the one that was read is the one
- * that the model gets.
- */
 export function editConverse(body: JsonObject, granted_output_tokens: number | null): Edit[] {
   const config = isObject(body.inferenceConfig) ? body.inferenceConfig : {}
-  const names = ['maxTokens', 'max_new_tokens'].filter((name) => typeof config[name] === 'number')
-  if (granted_output_tokens === null) return names.length > 0 ? [{ field: 'inferenceConfig', value: config }] : []
-  const bounds = (names.length > 0 ? names : ['maxTokens']).map((name) => {
-    const own = typeof config[name] === 'number' ? config[name] : granted_output_tokens
-    return [name, Math.min(own, granted_output_tokens)]
-  })
-  return [{ field: 'inferenceConfig', value: { ...config, ...Object.fromEntries(bounds) } }]
+  const set = ['maxTokens', 'max_new_tokens'].filter((name) => typeof config[name] === 'number')
+  const names = set.length > 0 ? set : ['maxTokens']
+  return editInside(
+    'inferenceConfig',
+    config,
+    names.flatMap((name) => editBound(config, name, granted_output_tokens)),
+  )
 }
 
 /** Nova's own body has either name; the larger counts, and both are clamped. */

@@ -7,7 +7,7 @@ import { editMessage, readMessageBound } from './anthropic-messages.ts'
 import { editConverse, readConverseBound } from './bedrock-converse.ts'
 import { type BedrockModel, claudeName, type Family, TEMPLATE_TOKENS } from './bedrock-model.ts'
 import type { Bound, Edit, JsonObject } from './dialect.ts'
-import { editBound, invalidField, readPositiveInteger, unknownField } from './fields.ts'
+import { editBound, editInside, invalidField, readPositiveInteger, unknownField } from './fields.ts'
 import { editChat, readChatBound } from './openai-chat.ts'
 import { inSlices } from './openai-input.ts'
 import { TOOL_PREAMBLE_TOKENS, tokensOfBody } from './text-bound.ts'
@@ -100,12 +100,9 @@ export function editInvoke(
   const { max, within } = (family && PROMPT_FAMILIES[family]) || { max: null }
   if (max === null) return []
   if (!within) return editBound(body, max, granted_output_tokens)
-  // Written anew even where its bound stays: of a name that it holds twice, the model gets the one that was read.
   const holder = body[within.field]
   const config = isObject(holder) ? holder : {}
-  const own = typeof config[max] === 'number' ? config[max] : Infinity
-  const bound = Math.min(own, granted_output_tokens ?? Infinity)
-  return bound === Infinity ? [] : [{ field: within.field, value: { ...config, [max]: bound } }]
+  return editInside(within.field, config, editBound(config, max, granted_output_tokens))
 }
 
 const NO_BOUND = { max_tokens: null, min_tokens: 1, choices: 1 }

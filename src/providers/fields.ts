@@ -66,3 +66,9 @@ export function editBound(body: JsonObject, field: string, granted_output_tokens
   if (granted_output_tokens === null || (typeof own === 'number' && own <= granted_output_tokens)) return []
   return [{ field, value: granted_output_tokens }]
 }
+
+/** The edit of a top-level field that makes these edits inside of its object; none for none. */
+export function editInside(field: string, object: JsonObject, edits: Edit[]): Edit[] {
+  const changed = Object.fromEntries(edits.map(({ field, value }) => [field, value]))
+  return edits.length === 0 ? [] : [{ field, value: { ...object, ...changed } }]
+}

@@ -183,12 +183,13 @@ describe('Converse', () => {
     expect(operationOf('converse').readBound?.(asked)).toMatchObject({ open_input: null })
   })
 
-  test('gets the granted bound; of a name that it holds twice, the model gets the one that was read', () => {
+  test('gets the granted bound where its own is larger or absent', () => {
     const edits = (body: JsonObject, granted: number | null) =>
       operationOf('converse').edits?.(askedOf(CLAUDE, body), granted)
-    const twice = JSON.parse('{"inferenceConfig":{"maxTokens":90000,"maxTokens":10,"topP":0.5}}')
-    expect(edits(twice, null)).toEqual([{ field: 'inferenceConfig', value: { maxTokens: 10, topP: 0.5 } }])
-    expect(edits(twice, 5)).toEqual([{ field: 'inferenceConfig', value: { maxTokens: 5, topP: 0.5 } }])
+    const own = { inferenceConfig: { maxTokens: 10, topP: 0.5 } }
+    expect(edits(own, null)).toEqual([])
+    expect(edits(own, 10)).toEqual([])
+    expect(edits(own, 5)).toEqual([{ field: 'inferenceConfig', value: { maxTokens: 5, topP: 0.5 } }])
     expect(edits({}, null)).toEqual([])
     expect(edits({}, 5)).toEqual([{ field: 'inferenceConfig', value: { maxTokens: 5 } }])
   })
@@ -292,12 +293,12 @@ describe('InvokeModel', () => {
     expect(Object.fromEntries(edits.map(({ field, value }) => [field, value]))).toEqual(written)
   })
 
-  test('a bound inside of another field is written anew as it was read, and never raised', () => {
+  test('a bound inside of another field is never raised', () => {
     const edits = (config: object, granted: number | null) =>
       operationOf('invoke_model').edits?.(askedOf(TITAN, { textGenerationConfig: { ...config } }), granted)
     const written = (value: object) => [{ field: 'textGenerationConfig', value }]
-    expect(edits({ maxTokenCount: 3 }, null)).toEqual(written({ maxTokenCount: 3 }))
-    expect(edits({ maxTokenCount: 3 }, 5)).toEqual(written({ maxTokenCount: 3 }))
+    expect(edits({ maxTokenCount: 3 }, null)).toEqual([])
+    expect(edits({ maxTokenCount: 3 }, 5)).toEqual([])
     expect(edits({ maxTokenCount: 9 }, 5)).toEqual(written({ maxTokenCount: 5 }))
     expect(edits({ topP: 1 }, null)).toEqual([])
   })
