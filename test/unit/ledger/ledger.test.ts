@@ -131,6 +131,14 @@ describe('what fits', () => {
     expect(decision).toMatchObject({ admitted: true, clamped: true, granted_output_tokens: 450 })
   })
 
+  test('a call that asks again is told the same, clamp and all, also by a ledger that has restarted', () => {
+    configure(cap('daily', { tokens: 1_000 }))
+    const asked = ask('a', { output: output(5_000) })
+    const first = ledger.reserve(asked, NOON)
+    expect(first).toMatchObject({ admitted: true, clamped: true, granted_output_tokens: 1_000 })
+    for (const again of [ledger, open()]) expect(again.reserve(asked, NOON + 1)).toEqual(first)
+  })
+
   test('what cannot be shared out among the choices is granted to none', () => {
     configure(cap('daily', { tokens: 1_000 }))
     const decision = ledger.reserve(ask('a', { output: output(500, { choices: 3 }) }), NOON)
