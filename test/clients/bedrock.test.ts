@@ -67,6 +67,14 @@ async function streamed(key: string, input: Partial<ConverseCommandInput> = {}) 
   return { text, last, attempts }
 }
 
+/** Without a client, which shows neither the bytes nor the headers of an answer. */
+const converse = (key: string, verb: 'converse' | 'converse-stream', body: object) =>
+  fetch(`${gateway.url}/bedrock/model/${encodeURIComponent(CLAUDE)}/${verb}`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  })
+
 const invokeInput = (body: object, modelId = CLAUDE) => ({
   modelId,
   contentType: 'application/json',
@@ -114,12 +122,8 @@ describe('answers', () => {
       text: SENTENCE,
       last: { metadata: { usage: { outputTokens: TOKENS } } },
     })
-    const raw = () =>
-      fetch(`${gateway.url}/bedrock/model/${encodeURIComponent(CLAUDE)}/converse-stream`, {
-        method: 'POST',
-        headers: { authorization: `Bearer ${user.key}`, 'content-type': 'application/json' },
-        body: JSON.stringify({ messages: HELLO.messages, inferenceConfig: { maxTokens: 100 } }),
-      })
+    const { modelId: _, ...body } = HELLO
+    const raw = () => converse(user.key, 'converse-stream', body)
     const whole = await raw()
     expect(whole.headers.get('content-type')).toBe('application/vnd.amazon.eventstream')
     expect(Buffer.from(await whole.arrayBuffer())).toEqual(bytesOf(last()))
@@ -280,12 +284,13 @@ describe('the request on its way to Bedrock', () => {
 
   test('a clamped bound is written into inferenceConfig, and said in a header', async () => {
     const { key } = await gateway.admin.user([{ cap_type: 'daily', limits: { tokens: 250 } }])
-    const input = { ...HELLO, inferenceConfig: { maxTokens: 50_000, temperature: 0.5 } }
-    await bedrockOf(gateway, key).client.send(new ConverseCommand(input))
+    const body = { messages: HELLO.messages, inferenceConfig: { maxTokens: 50_000, temperature: 0.5 } }
+    const { headers } = await converse(key, 'converse', body)
     const { inferenceConfig } = JSON.parse(lastRequest(gateway).body.toString())
     expect(inferenceConfig.temperature).toBe(0.5)
     expect(inferenceConfig.maxTokens).toBeGreaterThanOrEqual(16)
     expect(inferenceConfig.maxTokens).toBeLessThan(250)
+    expect(headers.get('tollgate-clamped')).toBe(`output_tokens=${inferenceConfig.maxTokens}`)
   })
 })
 
