@@ -5,7 +5,16 @@ import type OpenAI from 'openai'
 import { BadRequestError, NotFoundError, toFile } from 'openai'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { checkBooks } from '../support/books.ts'
-import { failure, GENEROUS, lastRequest, onlyEvent, openaiOf, post } from '../support/client-calls.ts'
+import {
+  capOf,
+  failure,
+  GENEROUS,
+  lastRequest,
+  NOTHING_USED,
+  onlyEvent,
+  openaiOf,
+  post,
+} from '../support/client-calls.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
 
 let gateway: Gateway
@@ -219,11 +228,13 @@ describe('audio', () => {
 
 describe('files and batches', () => {
   test('a file is uploaded, read and deleted, each at the cost of a request', async () => {
-    const { client } = await caller()
+    const { id, client } = await caller()
     const file = await client.files.create({ file: await toFile(Buffer.from('{}\n'), 'a.jsonl'), purpose: 'batch' })
     expect((await client.files.retrieve(file.id)).bytes).toBe(3)
     expect(await (await client.files.content(file.id)).text()).toBe('{}\n')
     expect((await client.files.delete(file.id)).deleted).toBe(true)
+    await checkBooks(gateway, [id])
+    expect((await capOf(gateway, id)).current_usage).toEqual({ ...NOTHING_USED, requests: 4 })
   })
 
   const BATCH = {
@@ -250,6 +261,7 @@ describe('files and batches', () => {
     const { client } = await caller(REQUESTS)
     const { id } = await client.batches.create(BATCH)
     expect((await client.batches.cancel(id)).status).toBe('cancelling')
+    expect(lastRequest(gateway).body).toHaveLength(0)
   })
 })
 

@@ -177,8 +177,9 @@ test('a stream whose provider says that it failed passes as it is, and is charge
 })
 
 describe('stored and background responses', () => {
-  test('are polled, cancelled, deleted and read at no cost', async () => {
-    const { client } = openaiOf(gateway, user.key)
+  test('are polled, read and deleted at no cost beside their own', async () => {
+    const { id, key } = await gateway.admin.user(GENEROUS)
+    const { client } = openaiOf(gateway, key)
     const first = await client.responses.create({ ...HELLO, background: true })
     expect(first.status).toBe('queued')
     expect((await client.responses.retrieve(first.id)).status).toBe('in_progress')
@@ -189,12 +190,15 @@ describe('stored and background responses', () => {
     expect((await client.responses.inputItems.list(first.id)).data).toEqual([])
     await client.responses.delete(first.id)
     expect(await failure(client.responses.retrieve(first.id))).toMatchObject({ status: 404 })
+    const { events } = await checkBooks(gateway, [id])
+    expect(events.filter(({ cost_nano_usd }) => cost_nano_usd > 0)).toHaveLength(1)
   })
 
   test('cancelling sends no body', async () => {
     const { client } = openaiOf(gateway, user.key)
     const { id } = await client.responses.create({ ...HELLO, background: true })
     expect((await client.responses.cancel(id)).status).toBe('cancelled')
+    expect(lastRequest(gateway).body).toHaveLength(0)
   })
 
   test('counting tokens is free', async () => {
