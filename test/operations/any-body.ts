@@ -11,7 +11,6 @@ export interface AnyCall {
   form?: Record<string, string | null>
   /** The JSON is written with escapes: shorter, where they expand. */
   escaped?: boolean
-  headers?: Record<string, string>
   query?: string
   /** What the fake says in place of its own, where that is not the worst yet. */
   says?: (tokens: number) => object

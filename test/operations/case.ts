@@ -62,7 +62,7 @@ export interface Case {
   is: Paid | 'free' | { refused: RegExp }
 }
 
-export const isPaid = ({ is }: Case): boolean => is !== 'free' && 'cost' in is
+export const isPaid = (one: Case): one is Case & { is: Paid } => one.is !== 'free' && 'cost' in one.is
 
 /** One that costs nothing. */
 export const free = (operation: string, send: Case['send'], before?: Case['send']): Case => ({

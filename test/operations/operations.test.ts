@@ -15,12 +15,9 @@ const OPERATIONS = providers().flatMap(({ dialect }) =>
 const ROWS = Object.entries(CASES).flatMap(([provider, cases]) =>
   cases.map((one) => ({ provider, one, title: [provider, one.operation, one.how ?? ''].join(' ').trim() })),
 )
-const PAID = ROWS.filter(({ one }) => isPaid(one)).map(({ provider, one, title }) => ({
-  provider,
-  title,
-  send: one.send,
-  paid: one.is as Paid,
-}))
+const PAID = ROWS.flatMap(({ provider, one, title }) =>
+  isPaid(one) ? [{ provider, title, send: one.send, paid: one.is }] : [],
+)
 
 let stage: Stage
 const users: string[] = []

@@ -12,7 +12,7 @@ import {
 import type { Script } from '../../src/local/fake-script.ts'
 import { ADMIN_TOKEN, type Gateway, KEY_SIGNING_SECRET, startGateway } from '../support/gateway.ts'
 import { ANTHROPIC_CASES, BEDROCK_CASES } from './anthropic-cases.ts'
-import { type Case, isPaid, type Paid, type Sent } from './case.ts'
+import { type Case, isPaid, type Sent } from './case.ts'
 import { COMPATIBLE_CASES, COMPATIBLE_PROVIDERS } from './compatible-cases.ts'
 import { GEMINI_CASES, PLACES_CASES, THINGS_CASES, THINGS_ROUTES } from './google-cases.ts'
 import { OPENAI_CASES } from './openai-cases.ts'
@@ -89,7 +89,7 @@ export async function openStage(): Promise<Stage> {
       return ((await made.json()) as { id: string }).id
     },
     play(one) {
-      const paid = isPaid(one) ? (one.is as Paid) : null
+      const paid = isPaid(one) ? one.is : null
       provider.reply = (request, usual) => {
         const script = answerOf(request, usual)
         return paid?.says ? saying(script, paid.says, paid.says_at) : script
