@@ -18,9 +18,9 @@ const { MOST_HEAP_GROWTH_MB } = await import('./memory.ts')
 
 console.log(`Fuzzing with --seed ${seed} --requests ${requests}`)
 // In a folder of its own: nobody else's build may replace it while it runs.
-bundle('dist/fuzz')
+const worker = bundle('dist/fuzz')
 const started = Date.now()
-const report = await fuzz({ seed, requests, worker: 'dist/fuzz/index.js' })
+const report = await fuzz({ seed, requests, worker })
 const { sent, failures, memory, races } = report
 if (values.verbose) console.log(answersOf(report))
 console.log(`${sent} requests to ${report.routes} routes in ${Math.round((Date.now() - started) / 1000)} s`)

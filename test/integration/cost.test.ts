@@ -1,7 +1,6 @@
 // What a call costs its ledger until it is settled. On Cloudflare rows that are written, those of indexes too, are most of it,
 // and then the time in which an object cannot hibernate.
 
-import { dirname } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { statusOf } from '../support/books.ts'
 import { bundle } from '../support/build.ts'
@@ -16,9 +15,7 @@ const ROWS_OF_ONE_OF_MANY = 4
 
 let gateway: Gateway
 beforeAll(async () => {
-  bundle('dist/counting', 'test/support/counting-worker.ts')
-  const root = dirname(dirname(import.meta.dirname))
-  gateway = await startGateway({ worker: `${root}/dist/counting/counting-worker.js` })
+  gateway = await startGateway({ worker: bundle('dist/counting', 'test/support/counting-worker.ts') })
 })
 afterAll(() => gateway.close())
 

@@ -1,6 +1,5 @@
 // A ledger whose disk fails tells nobody what it could not write: neither its caller nor, through another ledger, Postgres.
 
-import { dirname } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { eventsOf, statusOf } from '../support/books.ts'
 import { bundle } from '../support/build.ts'
@@ -9,10 +8,8 @@ import { chat, holdAnswers, read, times } from '../support/held-calls.ts'
 
 let gateway: Gateway
 beforeAll(async () => {
-  bundle('dist/failing-commit', 'test/support/failing-commit-worker.ts')
-  const root = dirname(dirname(import.meta.dirname))
   gateway = await startGateway({
-    worker: `${root}/dist/failing-commit/failing-commit-worker.js`,
+    worker: bundle('dist/failing-commit', 'test/support/failing-commit-worker.ts'),
     vars: { HOLD_TTL_SECONDS: '10' },
   })
 })

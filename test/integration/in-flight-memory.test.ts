@@ -1,7 +1,6 @@
 // What calls in flight keep of what they were sent: an isolate has 128 MB for all that it serves, and an answer may take
 // minutes.
 
-import { dirname } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { AWS_KEYS } from '../../src/local/fake-provider.ts'
 import { json } from '../../src/local/fake-script.ts'
@@ -23,9 +22,7 @@ let gateway: Gateway
 let user: { id: string; key: string }
 
 beforeAll(async () => {
-  bundle('dist/waiting-ledger', 'test/support/waiting-ledger-worker.ts')
-  const root = dirname(dirname(import.meta.dirname))
-  const worker = `${root}/dist/waiting-ledger/waiting-ledger-worker.js`
+  const worker = bundle('dist/waiting-ledger', 'test/support/waiting-ledger-worker.ts')
   // Without its API key Bedrock's requests are signed.
   const vars = {
     BEDROCK_API_KEY: '',

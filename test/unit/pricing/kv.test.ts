@@ -6,13 +6,16 @@ import { bundle } from '../../support/build.ts'
 // Real workerd: what one request waits for there, no other may.
 let miniflare: Miniflare
 let url: string
-beforeAll(() => bundle('dist/kv-worker', 'test/unit/pricing/kv-worker.ts'))
+let scriptPath: string
+beforeAll(() => {
+  scriptPath = bundle('dist/kv-worker', 'test/unit/pricing/kv-worker.ts')
+})
 beforeEach(async () => {
   miniflare = new Miniflare(
     convertV4MiniflareOptions({
       name: 'kv-worker',
       modules: true,
-      scriptPath: 'dist/kv-worker/kv-worker.js',
+      scriptPath,
       compatibilityDate: '2026-10-01',
       kvNamespaces: ['PRICES'],
       durableObjects: { USAGE_LEDGER: { className: 'UsageLedger', useSQLite: true } },
