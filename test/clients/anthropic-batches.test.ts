@@ -3,17 +3,7 @@
 import { APIError, NotFoundError } from '@anthropic-ai/sdk'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { CUT, type Script } from '../../src/local/fake-script.ts'
-import { checkBooks } from '../support/books.ts'
-import {
-  anthropicOf,
-  capOf,
-  eventsOf,
-  failure,
-  GENEROUS,
-  lastRequest,
-  NOTHING_USED,
-  type User,
-} from '../support/client-calls.ts'
+import { anthropicOf, capOf, eventsOf, failure, GENEROUS, lastRequest, type User } from '../support/client-calls.ts'
 import { eventually, type Gateway, startGateway } from '../support/gateway.ts'
 
 const params = (more: object = {}) => ({
@@ -83,33 +73,6 @@ describe('a message batch', () => {
     for (const event of events) expect(event).toMatchObject({ cost_nano_usd: 0, input_tokens: 0, output_tokens: 0 })
     expect(held.tokens).toBeGreaterThan(0)
     expect((await capOf(gateway, id)).held).toEqual(held)
-  })
-
-  test('is held until its results are fetched, and then charged what they report, at the price of batches, once', async () => {
-    const { id, key } = await gateway.admin.user(GENEROUS)
-    const { batches } = anthropicOf(gateway, key).client.messages
-    const created = await batches.create({ requests: REQUESTS })
-    expect((await capOf(gateway, id)).held.tokens).toBeGreaterThan(105)
-
-    const used = { input: 0, output: 0 }
-    for await (const { result } of await batches.results(created.id)) {
-      if (result.type !== 'succeeded') return expect.unreachable(result.type)
-      used.input += result.message.usage.input_tokens
-      used.output += result.message.usage.output_tokens
-    }
-    for await (const _ of await batches.results(created.id));
-
-    expect(used.output).toBeGreaterThan(5)
-    const { held, current_usage } = await eventually(
-      () => capOf(gateway, id),
-      (cap) => cap.held.tokens === 0,
-    )
-    expect(held).toEqual(NOTHING_USED)
-    expect(current_usage.tokens).toBe(used.input + used.output)
-    // Half of 1 and 5 dollars per million.
-    const cost_nano_usd = used.input * 500 + used.output * 2_500
-    const { events } = await checkBooks(gateway, [id])
-    expect(events.filter(({ tokens }) => tokens > 0)).toMatchObject([{ cost_nano_usd, usage_source: 'reported' }])
   })
 
   const chunked = (...steps: Script['steps']): Script => ({ headers: { 'content-type': 'application/json' }, steps })

@@ -243,20 +243,6 @@ describe('files and batches', () => {
     completion_window: '24h' as const,
   }
 
-  test('a batch is refused under a token or cost cap: nothing bounds its file', async () => {
-    const { client } = await caller()
-    const error = await failure(client.batches.create(BATCH))
-    expect(error).toBeInstanceOf(BadRequestError)
-    expect(error).toMatchObject({ param: 'input_file_id', code: 'unbounded_request' })
-  })
-
-  test('a batch is made and polled where neither is capped', async () => {
-    const { client } = await caller(REQUESTS)
-    const { id } = await client.batches.create(BATCH)
-    expect((await client.batches.retrieve(id)).status).toBe('in_progress')
-    expect((await client.batches.retrieve(id)).status).toBe('completed')
-  })
-
   test('cancelling a batch sends no body', async () => {
     const { client } = await caller(REQUESTS)
     const { id } = await client.batches.create(BATCH)
