@@ -1,6 +1,6 @@
 // After a fault: exact books, and every call that a client made where it belongs, see ./match.ts.
 
-import { type Audited, checkBooks, type EventRow, statusOf, type UserBook } from '../support/books.ts'
+import { type Audited, checkBooks, type EventRow, isSettled, statusOf } from '../support/books.ts'
 import { eventually } from '../support/gateway.ts'
 import type { Seen, User } from './load.ts'
 import { CLASSES, type Evidence, type Kill, matchCalls } from './match.ts'
@@ -21,11 +21,10 @@ export interface Witnessed extends Audited {
   kills: Kill[]
 }
 
-export interface AuditOptions extends Pick<Evidence, 'provider_went' | 'some_break_off' | 'besides' | 'ledger_losses'> {
-  /** For what waits to arrive: an outbox that met failures is patient. */
-  within_ms?: number
-}
+type AuditOptions = Pick<Evidence, 'provider_went' | 'some_break_off' | 'besides' | 'ledger_losses'>
 
+/** For what waits to arrive: an outbox that met failures is patient. */
+const SETTLED_WITHIN_MS = 60_000
 const MOST_FAULTS_TOLD = 10
 
 /**
@@ -36,15 +35,13 @@ export async function audit(
   stage: Witnessed,
   users: User[],
   seen: Seen,
-  { within_ms = 60_000, ...more }: AuditOptions = {},
+  options: AuditOptions = {},
 ): Promise<{ counted: Counted; events: EventRow[] }> {
   const ids = users.map(({ id }) => id)
-  const isSettled = ({ outbox, data }: UserBook) =>
-    outbox.waiting === 0 && data.every(({ held }) => held.requests === 0)
-  await Promise.all(ids.map((id) => eventually(() => statusOf(stage, id), isSettled, within_ms)))
+  await Promise.all(ids.map((id) => eventually(() => statusOf(stage, id), isSettled, SETTLED_WITHIN_MS)))
   const { events } = await checkBooks(stage, ids)
   const forwarded = stage.record.forwarded.filter(({ user_id }) => ids.includes(user_id))
-  const { classes, lost, faults } = matchCalls({ seen, events, forwarded, kills: stage.kills, ...more })
+  const { classes, lost, faults } = matchCalls({ seen, events, forwarded, kills: stage.kills, ...options })
   if (faults.length > 0)
     throw new Error(`${faults.length} faults, call by call:\n${faults.slice(0, MOST_FAULTS_TOLD).join('\n')}`)
   const told = CLASSES.flatMap((name) => (classes[name] ? [[name, classes[name]] as const] : []))

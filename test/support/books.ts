@@ -99,7 +99,8 @@ const SELECT_EVENTS = `
     'input_tokens', input_tokens, 'output_tokens', output_tokens, 'cost_nano_usd', cost_nano_usd)
   from usage_events where user_id = any($1::uuid[]) order by occurred_at, id`
 
-const isSettled = ({ data, outbox }: UserBook) =>
+/** Nothing is in flight, and no event waits. */
+export const isSettled = ({ data, outbox }: UserBook) =>
   outbox.waiting === 0 && data.every(({ held }) => held.requests === 0 && held.tokens === 0 && held.cost_cents === 0)
 
 function faultsOf(userId: string, book: UserBook, events: EventRow[]): string[] {

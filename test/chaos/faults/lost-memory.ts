@@ -25,7 +25,7 @@ interface Trial {
 }
 
 interface Hold {
-  reached: Promise<void>
+  isReached: boolean
   /** Called at the point; settles with `release`. */
   stop(): Promise<void>
   release(): void
@@ -139,7 +139,10 @@ async function loseAt(stage: Stage, send: Send, { name, reach, victim, seen }: L
     calls.push(callOnce(send, victim, kind === 'stream' ? STREAM_KIND : JSON_KIND, {}, seen))
   }
   await reach({ stage, victim, call, hold })
-  await reachedOrThrow(hold, name)
+  await eventually(
+    async () => ({ name, isReached: hold.isReached }),
+    ({ isReached }) => isReached,
+  )
   await stage.restart()
   hold.release()
   await Promise.all(calls)
@@ -156,27 +159,16 @@ async function loseAt(stage: Stage, send: Send, { name, reach, victim, seen }: L
 }
 
 function newHold(): Hold {
-  const reached = Promise.withResolvers<void>()
-  const released = Promise.withResolvers<void>()
-  return {
-    reached: reached.promise,
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const hold: Hold = {
+    isReached: false,
     stop() {
-      reached.resolve()
-      return released.promise
+      hold.isReached = true
+      return promise
     },
-    release: released.resolve,
+    release: resolve,
   }
-}
-
-async function reachedOrThrow(hold: Hold, name: string): Promise<void> {
-  let isReached = false
-  void hold.reached.then(() => {
-    isReached = true
-  })
-  await eventually(
-    async () => ({ name, isReached }),
-    (hold) => hold.isReached,
-  )
+  return hold
 }
 
 /** workerd's own way, which takes ten seconds: the worker keeps its calls and settles them with a ledger that is new. */
