@@ -1,6 +1,7 @@
 // Clients that call without a pause until they are told to stop, JSON and streams, OpenAI and Anthropic in turn, and
 // that write down what became of each call.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { eventually } from '../support/gateway.ts'
 import { answerIdIn, bodyOf, endsInError, isWhole, type Kind, kindOf, markerOf, nameOf } from './request.ts'
 
@@ -95,7 +96,7 @@ export function startLoad(
     while (!isOver) {
       const fate = await callOnce(send, user, calls++, headers(), seen)
       const pause = Math.max(pause_ms, PAUSE_MS[fate] ?? 0)
-      if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause))
+      if (pause > 0) await sleep(pause)
     }
   }
   const running = Promise.all(users.flatMap((user) => Array.from({ length: clients }, () => client(user))))

@@ -1,6 +1,7 @@
 // Every dialect where it is the client's side that ends a call: it goes away, and its answer is read on and charged as
 // reported; or what lets it call is withdrawn, and its stream ends with the provider's own error event.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Script, Step } from '../../src/local/fake-script.ts'
 import { errorEvent, failure } from '../support/fault-sights.ts'
@@ -17,7 +18,7 @@ const left = { charged: 'reported', upstream: 'sent' } as const
 
 /** Goes on when the client is gone. */
 const onceLeft = ({ over }: Cell): Step => ({
-  until: over.then(() => new Promise((resolve) => setTimeout(resolve, 100))),
+  until: over.then(() => sleep(100)),
 })
 
 const before: Fault = {

@@ -1,5 +1,6 @@
 // The answer's bytes on their way to the client: however they are cut, coded and read, they arrive exactly and at once.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { inGzip, inPieces, json, type Script, withCrlf, without } from '../../src/local/fake-script.ts'
 import {
@@ -103,7 +104,7 @@ describe.each([
     const chunks: Uint8Array[] = []
     for await (const chunk of answer.body ?? []) {
       chunks.push(chunk)
-      await new Promise((resolve) => setTimeout(resolve, 1))
+      await sleep(1)
     }
 
     const got = Buffer.concat(chunks)

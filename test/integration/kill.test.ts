@@ -1,6 +1,7 @@
 // kill -9 of workerd under load, again and again: what was answered is on record, and no sum is off.
 
 import { existsSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { workerdPids } from '../bench/processes.ts'
 import { checkBooks } from '../support/books.ts'
@@ -26,7 +27,7 @@ test.skipIf(!existsSync('/proc/self/stat'))(
         // While the worker is down there is nobody to answer.
         const answer = await read(chat(gateway, key, { body })).catch(() => null)
         if (answer?.status === 200 && answer.request_id) answered.push(answer.request_id)
-        else await new Promise((resolve) => setTimeout(resolve, 20))
+        else await sleep(20)
       }
     }
     const load = Promise.all([...users, ...users].map((user, index) => client(user, index % 2 === 0)))

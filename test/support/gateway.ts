@@ -3,6 +3,7 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
 import type { LedgerRpc } from '../../durable-objects/ledger/types.ts'
 import { type FakeProvider, type Reply, startFakeProvider } from '../../src/local/fake-provider.ts'
@@ -173,6 +174,6 @@ export async function eventually<T>(ask: () => Promise<T>, wanted: (answer: T) =
     const answer = await ask()
     if (wanted(answer)) return answer
     if (Date.now() > deadline) throw new Error(`Not within ${ms / 1_000} s: ${JSON.stringify(answer)?.slice(0, 2_000)}`)
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await sleep(20)
   }
 }

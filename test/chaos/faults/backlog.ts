@@ -6,6 +6,7 @@
 // long a time with an empty outbox, too). Left alone, V8 lets garbage lie: the same drain then adds 65 MB and one of 300,000
 // events 135, while 100,000 events that arrive without a backlog leave 240 MB behind. Nobody holds any of it.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type MemorySample, sampleMemory } from '../../fuzz/memory.ts'
 import { statusOf } from '../../support/books.ts'
 import { eventually } from '../../support/gateway.ts'
@@ -56,7 +57,7 @@ export async function manyWaiting(tell: (part: string, counted: Counted) => void
       async () => {
         const count = arrived()
         memory.push(await lookAtMemory(stage))
-        await new Promise((resolve) => setTimeout(resolve, SAMPLED_EVERY_MS))
+        await sleep(SAMPLED_EVERY_MS)
         return count
       },
       (count) => count >= WAITING,

@@ -1,6 +1,7 @@
 // The clock of the worker and of its ledgers jumps, forwards and back, with calls in flight, and once more while Postgres
 // is down. No window is exceeded, whichever it was at the time of the call.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type EventRow, statusOf } from '../../support/books.ts'
 import { eventually } from '../../support/gateway.ts'
 import { audit, type Counted, must } from '../audit.ts'
@@ -35,7 +36,7 @@ export async function clockJumps(tell: (part: string, counted: Counted) => void)
       await stage.moveClock(ahead_ms)
       if (ahead_ms === DOWN_AT) {
         await stage.postgres.server.pause()
-        await new Promise((resolve) => setTimeout(resolve, DOWN_MS))
+        await sleep(DOWN_MS)
       }
       await load.more(CALLS_BETWEEN)
     }

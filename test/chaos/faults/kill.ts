@@ -7,6 +7,7 @@ import { once } from 'node:events'
 import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Query, QueryResult } from '../../../src/local/database.ts'
 import { ANTHROPIC_CREDENTIAL, OPENAI_CREDENTIAL, startFakeProvider } from '../../../src/local/fake-provider.ts'
 import { BUILT_WORKER } from '../../support/build.ts'
@@ -31,12 +32,12 @@ export async function killEverything(tell: (part: string, counted: Counted) => v
     let kills = 0
     while (kills < KILLS) {
       await load.more(CALLS_BETWEEN)
-      await pause((kills * 37) % 100)
+      await sleep((kills * 37) % 100)
       await stack.kill()
       kills += 1
       if (kills % 5 === 0) {
         void stack.start().catch(() => undefined)
-        await pause(600 + kills * 40)
+        await sleep(600 + kills * 40)
         await stack.kill()
         kills += 1
       }
@@ -152,5 +153,3 @@ async function queryOver(url: string, query: Query): Promise<QueryResult> {
   if (!response.ok) throw new Error(`${url}: ${response.status} ${await response.text()}`)
   return (await response.json()) as QueryResult
 }
-
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))

@@ -1,5 +1,6 @@
 // Postgres stopped, slow, refusing, full, and losing its answers. Calls go on, caps hold, every event arrives once.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Query } from '../../../src/local/database.ts'
 import { statusOf } from '../../support/books.ts'
 import { eventually } from '../../support/gateway.ts'
@@ -66,7 +67,7 @@ export const TROUBLES: Record<string, Trouble> = {
   },
   'slow, 2 s a query': {
     async begin({ postgres }) {
-      postgres.server.hooks.beforeQuery = () => new Promise((resolve) => setTimeout(resolve, SLOW_MS))
+      postgres.server.hooks.beforeQuery = () => sleep(SLOW_MS)
     },
     async end({ postgres }) {
       delete postgres.server.hooks.beforeQuery
@@ -93,7 +94,7 @@ async function withTrouble(stage: Stage, trouble: Trouble): Promise<Counted> {
   const load = startLoad(sendTo(stage), users)
   await load.more(CALLS_BEFORE)
   await trouble.begin(stage)
-  const over = new Promise((resolve) => setTimeout(resolve, TROUBLE_MS))
+  const over = sleep(TROUBLE_MS)
   const before = load.seen.latencies_ms.length
   await load.more(CALLS_DURING)
   await over

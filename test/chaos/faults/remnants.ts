@@ -2,6 +2,7 @@
 // held as remnants all the while, so that each user's caps hold for whatever reached the provider, lost or not. Then the
 // clock moves past the time to live: the remnants go, and the caps fill up to their last request.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type CapBook, nano, statusOf } from '../../support/books.ts'
 import { eventually } from '../../support/gateway.ts'
 import { audit, type Counted, must } from '../audit.ts'
@@ -43,7 +44,7 @@ export async function liveRemnants(tell: (part: string, counted: Counted) => voi
     const load = startLoad(sendTo(stage), users, { clients: CLIENTS })
     const watch = watchCaps(stage, users)
     for (let kill = 0; kill < KILLS; kill++) {
-      await new Promise((resolve) => setTimeout(resolve, RUNS_MS[kill % RUNS_MS.length]))
+      await sleep(RUNS_MS[kill % RUNS_MS.length])
       await stage.restart()
       await load.more(1)
     }
@@ -127,7 +128,7 @@ function watchCaps(stage: Stage, users: User[]): { stop(): Promise<{ samples: nu
     users.map(async (user) => {
       while (!isOver) {
         await look(user)
-        await new Promise((resolve) => setTimeout(resolve, SAMPLED_EVERY_MS))
+        await sleep(SAMPLED_EVERY_MS)
       }
       // Once more when nothing is in flight.
       await look(user)

@@ -1,6 +1,7 @@
 // What admins do in a storm: they shut somebody out, and later let them in again. Each change is repeated until its answer
 // is there, as its errors tell to.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { must } from '../audit.ts'
 import { merged, nothingSeen, type Seen, sendTo, startLoad, type User } from '../load.ts'
 import type { Stage } from '../stage.ts'
@@ -104,7 +105,7 @@ async function insist<T>(change: () => Promise<T>): Promise<T> {
       return await change()
     } catch (error) {
       if (Date.now() > deadline) throw error
-      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
+      await sleep(PAUSE_MS)
     }
   }
 }

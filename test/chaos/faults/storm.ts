@@ -1,6 +1,7 @@
 // Faults overlap: each track breaks one thing and mends it, again and again, while the others do the same. What breaks, how
 // and when is drawn from a seed; which calls it meets is not.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { audit, type Counted, must } from '../audit.ts'
 import { merged, type Send, sendTo, startLoad } from '../load.ts'
 import type { LedgerLoss } from '../match.ts'
@@ -74,14 +75,14 @@ export async function storm(tell: (part: string, counted: Counted) => void, seed
 async function play(track: Track, random: Random, until: number, say: (what: string) => void): Promise<void> {
   const { troubles, quiet_ms, lasts_ms } = track
   for (;;) {
-    await pause(random() * quiet_ms)
+    await sleep(random() * quiet_ms)
     if (Date.now() > until) return
     const { name, begin, end } = pick(troubles, random)
     const lasts = random() * lasts_ms
     say(name)
     await begin()
     if (!end) continue
-    await pause(lasts)
+    await sleep(lasts)
     await end()
     say(name + OVER)
   }
@@ -116,5 +117,3 @@ function randomOf(seed: number): Random {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
   }
 }
-
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))

@@ -2,6 +2,7 @@
 
 import { type FakeProvider, startFakeProvider } from '../../../src/local/fake-provider.ts'
 import { CUT, cutAfterBytes, type Script, SEND_HEADERS } from '../../../src/local/fake-script.ts'
+import { eventually } from '../../support/gateway.ts'
 import { audit, type Counted, must } from '../audit.ts'
 import { sendTo, startLoad } from '../load.ts'
 import { textOf } from '../provider-record.ts'
@@ -58,7 +59,11 @@ export async function upstreamCuts(tell: (part: string, counted: Counted) => voi
     await again.more(CALLS_EACH)
     await stage.provider.close()
     const refusedFrom = again.seen.failed.length
-    while (again.seen.failed.length < refusedFrom + CALLS_EACH) await new Promise((resolve) => setTimeout(resolve, 20))
+    await eventually(
+      async () => again.seen.failed.length,
+      (count) => count >= refusedFrom + CALLS_EACH,
+      60_000,
+    )
     second = await startFakeProvider({ port: Number(new URL(stage.provider.url).port) })
     stage.record.watch(second)
     await again.more(CALLS_EACH)
