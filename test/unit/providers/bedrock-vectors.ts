@@ -6,7 +6,7 @@ import { createBedrock } from '../../../src/providers/bedrock.ts'
 import { concatBytes } from '../../../src/providers/bytes.ts'
 import type { AnswerHead, Asked, JsonObject, Metered, Operation } from '../../../src/providers/dialect.ts'
 import { encodeFrame, jsonFrame } from '../../../src/providers/eventstream.ts'
-import { askedWith, headOf } from './replay.ts'
+import { askedWith, headOf, readingsOf } from './replay.ts'
 
 export const bedrock = createBedrock({ region: 'us-east-1' })
 
@@ -47,15 +47,7 @@ export function meterOnce(operation: Operation, asked: Asked, head: AnswerHead, 
   return meter.end()
 }
 
-/** What each chunking read, once for every different reading. */
 export function readings(operation: Operation, asked: Asked, frames: Uint8Array[]): Metered[] {
-  const bytes = concatBytes(frames)
   const head = headOf('eventstream')
-  const seen = new Map<string, Metered>()
-  const note = (metered: Metered) => seen.set(JSON.stringify(metered), metered)
-  for (let at = 0; at <= bytes.length; at++) {
-    note(meterOnce(operation, asked, head, bytes.subarray(0, at), bytes.subarray(at)))
-  }
-  note(meterOnce(operation, asked, head, ...[...bytes].map((byte) => new Uint8Array([byte]))))
-  return [...seen.values()]
+  return readingsOf((...chunks) => meterOnce(operation, asked, head, ...chunks), concatBytes(frames))
 }

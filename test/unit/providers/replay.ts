@@ -32,13 +32,14 @@ export function meterOnce(
   return meter.end()
 }
 
+export const readings = (operation: Operation, body: JsonObject, stream: boolean, bytes: Uint8Array): Metered[] =>
+  readingsOf((...chunks) => meterOnce(operation, body, stream, ...chunks), bytes)
+
 /** What each chunking read, once for every different reading. */
-export function readings(operation: Operation, body: JsonObject, stream: boolean, bytes: Uint8Array): Metered[] {
+export function readingsOf(read: (...chunks: Uint8Array[]) => Metered, bytes: Uint8Array): Metered[] {
   const seen = new Map<string, Metered>()
   const note = (metered: Metered) => seen.set(JSON.stringify(metered), metered)
-  for (let at = 0; at <= bytes.length; at++) {
-    note(meterOnce(operation, body, stream, bytes.subarray(0, at), bytes.subarray(at)))
-  }
-  note(meterOnce(operation, body, stream, ...[...bytes].map((byte) => new Uint8Array([byte]))))
+  for (let at = 0; at <= bytes.length; at++) note(read(bytes.subarray(0, at), bytes.subarray(at)))
+  note(read(...[...bytes].map((byte) => new Uint8Array([byte]))))
   return [...seen.values()]
 }
