@@ -11,7 +11,7 @@ import type { UsageCaller } from '../../../src/rest/status.ts'
 import { appliedPriceRoutes } from '../../../src/usage/prices.ts'
 import { ACTIVE, ledgerOfOnly } from '../../support/ledger-fixtures.ts'
 import { openTestDatabase } from '../../support/postgres.ts'
-import type { Answer } from './rest-fixture.ts'
+import { sendTo } from './rest-fixture.ts'
 
 /** Of this deployment; `my-own` is one of `PROVIDERS`. */
 const PROVIDERS = ['openai', 'anthropic', 'bedrock', 'azure', 'workers-ai', 'my-own']
@@ -60,22 +60,7 @@ export async function openPrices() {
   app.route('/prices', appliedPriceRoutes({ prices, providers: PROVIDERS, ledgerOf }))
   app.onError(answerThrown)
 
-  async function send(
-    method: string,
-    path: string,
-    body?: unknown,
-    headers: Record<string, string> = {},
-  ): Promise<Answer> {
-    const init: RequestInit = { method, headers }
-    if (body !== undefined) {
-      init.body = typeof body === 'string' || body instanceof Uint8Array ? (body as BodyInit) : JSON.stringify(body)
-      init.headers = { 'content-type': 'application/json', ...headers }
-    }
-    const response = await app.request(path, init)
-    const text = await response.text()
-    const isJson = response.headers.get('content-type')?.includes('json')
-    return { status: response.status, headers: response.headers, body: isJson ? JSON.parse(text) : text }
-  }
+  const send = sendTo(app)
 
   return {
     ...test_database,

@@ -1,5 +1,6 @@
 // The REST routes over a real database and ledgers that only remember what they are told.
 
+import type { Hono } from 'hono'
 import type { CapStatus, LedgerOf, LedgerRpc, Refusal, Snapshot } from '../../../durable-objects/ledger/types.ts'
 import { openApiRoutes } from '../../../src/admin/openapi.ts'
 import { adminRoutes } from '../../../src/admin/routes.ts'
@@ -87,21 +88,7 @@ export async function openRest() {
   app.route('/', openApiRoutes({ admin, usage: ownUsage, prices: appliedPrices }))
   app.notFound(answerNoRoute(app))
 
-  async function send(
-    method: string,
-    path: string,
-    body?: unknown,
-    headers: Record<string, string> = {},
-  ): Promise<Answer> {
-    const init: RequestInit = { method, headers }
-    if (body !== undefined) {
-      init.body = typeof body === 'string' || body instanceof Uint8Array ? (body as BodyInit) : JSON.stringify(body)
-      init.headers = { 'content-type': 'application/json', ...headers }
-    }
-    const response = await app.request(path, init)
-    const text = await response.text()
-    return { status: response.status, headers: response.headers, body: text === '' ? null : JSON.parse(text) }
-  }
+  const send = sendTo(app)
 
   return {
     ...test_database,
@@ -118,6 +105,23 @@ export async function openRest() {
       send('GET', path, undefined, { 'x-test-caller': JSON.stringify(caller) }),
   }
 }
+
+/** Asks these routes: strings and bytes go as they are, all else as JSON. */
+export const sendTo =
+  (app: Pick<Hono, 'request'>) =>
+  async (method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> => {
+    const init: RequestInit = { method, headers }
+    if (body !== undefined) {
+      init.body = typeof body === 'string' || body instanceof Uint8Array ? (body as BodyInit) : JSON.stringify(body)
+      init.headers = { 'content-type': 'application/json', ...headers }
+    }
+    const response = await app.request(path, init)
+    const text = await response.text()
+    const { status, headers: answered } = response
+    if (text === '') return { status, headers: answered, body: null }
+    const isJson = answered.get('content-type')?.includes('json')
+    return { status, headers: answered, body: isJson ? JSON.parse(text) : text }
+  }
 
 function refusalOf(config: Snapshot, keyId: string | null, scope: string): Refusal | null {
   if (config.status !== 'active') return { reason: config.status }
