@@ -36,7 +36,7 @@ export interface Comparison {
 /** What decides a ratio besides the code. */
 const TELLING = ['cpu', 'node', 'postgres', 'ledgers', 'plan']
 
-export const nameOf = ({ mode, concurrency, target }: Pick<Compared, 'mode' | 'concurrency' | 'target'>) =>
+const nameOf = ({ mode, concurrency, target }: Pick<Compared, 'mode' | 'concurrency' | 'target'>) =>
   `${mode} ${concurrency} ${target}`
 
 /** Tollgate's ratios alone. */

@@ -3,10 +3,10 @@
 import { median } from './report.ts'
 
 /** The most that may come on top in the first 10,000 calls after the warm-up. */
-export const MOST_GROWTH_MIB = 100
+const MOST_GROWTH_MIB = 100
 const GROWTH_CALLS = 10_000
 /** How far the memory of the last third may rise: what V8 leaves lying about, as it does for the pass-through. */
-export const MOST_DRIFT_MIB = 20
+const MOST_DRIFT_MIB = 20
 
 export interface Sample {
   /** Since the warm-up. */

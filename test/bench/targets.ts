@@ -12,7 +12,7 @@ import { type Mode, requestBody } from './chat.ts'
 import { httpRequest } from './load.ts'
 import { startChild, workerdPids } from './processes.ts'
 
-export const MANY_USERS = 200
+const MANY_USERS = 200
 const ADMIN_TOKEN = 'admin-token-for-the-bench-only'
 const PROVIDER_KEY = 'sk-bench'
 const COMPATIBILITY_DATE = '2026-10-01'

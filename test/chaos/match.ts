@@ -46,9 +46,9 @@ export const CLASSES = [
   'unanswered, one event',
   'unanswered, no event',
 ] as const
-export type Class = (typeof CLASSES)[number]
+type Class = (typeof CLASSES)[number]
 
-export interface Matched {
+interface Matched {
   classes: Partial<Record<Class, number>>
   /** Forwarded and without an event; they are among the last classes. */
   lost: number

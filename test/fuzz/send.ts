@@ -18,7 +18,7 @@ export interface Answer {
 export type Sent = Answer | { lost: 'cut' | 'hang' | 'broken' | 'raced'; why: string }
 
 /** Prices are published with up to 7.7 s of waits between writes that race (src/admin/prices-publish.ts). */
-export const LONGEST_MS = 15_000
+const LONGEST_MS = 15_000
 
 export const newAgent = () => new Agent({ keepAlive: true, maxSockets: 64 })
 

@@ -4,7 +4,7 @@
 // charged in the end, so that the number of calls that fit does not depend on timing. See `call.ts` for the unit of
 // each dimension.
 
-export const DIMENSIONS = ['tokens', 'cost', 'requests'] as const
+const DIMENSIONS = ['tokens', 'cost', 'requests'] as const
 /** What the one cap of a cell limits. */
 export type Dimension = (typeof DIMENSIONS)[number]
 
@@ -24,7 +24,7 @@ export interface Cell {
   admitted: number
 }
 
-export const NODES = [1, 3, 5, 9]
+const NODES = [1, 3, 5, 9]
 const BUDGETS = [10, 100, 500, 1000]
 const COSTS = [1, 5, 10, 20]
 const LOADS_PERCENT = [80, 90, 100, 120, 150, 200, 300]

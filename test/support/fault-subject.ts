@@ -3,8 +3,7 @@
 
 import { json, type Script, type Step } from '../../src/local/fake-script.ts'
 import { createFrameReader, encodeFrame } from '../../src/providers/eventstream.ts'
-import type { Attempt } from './client-calls.ts'
-import { bytesOf as bytesOfScript } from './client-calls.ts'
+import { type Attempt, bytesOf } from './client-calls.ts'
 import type { Gateway } from './gateway.ts'
 
 /** One call of a client. */
@@ -104,7 +103,7 @@ export const retellFrames: Streaming['retell'] = (script, change) => {
     if (typeof event.bytes === 'string') event.bytes = btoa(change(atob(event.bytes)))
     steps.push(encodeFrame(headers, new TextEncoder().encode(change(JSON.stringify(event)))))
   })
-  frames.push(bytesOfScript(script))
+  frames.push(bytesOf(script))
   return { ...script, steps }
 }
 

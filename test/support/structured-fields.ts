@@ -7,7 +7,7 @@ export interface Item {
 }
 
 /** @throws {SyntaxError} at the first character that does not belong. */
-export function parseList(field: string): Item[] {
+function parseList(field: string): Item[] {
   const items: Item[] = []
   let at = 0
   const take = (pattern: RegExp): string => {
