@@ -1,8 +1,8 @@
 // OpenAI's images and audio. They bill the worst that is known of them: the most tokens of an image of its quality, a
 // whole context window of audio. https://platform.openai.com/docs/api-reference/images
 
-import { events, type FakeFile, filesOf, missing, parseForm, refusal, unparsed } from './fake-openai-wire.ts'
-import { json, type Script } from './fake-script.ts'
+import { type FakeFile, filesOf, missing, parseForm, refusal, unparsed } from './fake-openai-wire.ts'
+import { events, json, type Script } from './fake-script.ts'
 import { type Body, parseBody } from './fake-text.ts'
 
 /** A PNG of one pixel. */

@@ -2,8 +2,8 @@
 // bills the worst that its answer may cost: a token for each byte, the whole output bound, every search, every round.
 // https://platform.openai.com/docs/api-reference/responses
 
-import { choiceOf, events, memory, missing, refusal, unparsed } from './fake-openai-wire.ts'
-import { json, type Script } from './fake-script.ts'
+import { choiceOf, memory, missing, refusal, unparsed } from './fake-openai-wire.ts'
+import { events, json, type Script } from './fake-script.ts'
 import {
   at,
   type Body,

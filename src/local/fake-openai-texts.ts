@@ -1,8 +1,8 @@
 // OpenAI's legacy completions, embeddings and moderations. They bill the worst that they may: a token for each byte, the
 // whole output bound of every choice of every prompt. https://platform.openai.com/docs/api-reference/completions
 
-import { events, missing, unparsed } from './fake-openai-wire.ts'
-import { json, type Script } from './fake-script.ts'
+import { missing, unparsed } from './fake-openai-wire.ts'
+import { events, json, type Script } from './fake-script.ts'
 import { type Body, isBody, parseBody, randomId, say } from './fake-text.ts'
 
 export function completeText(bytes: Buffer): Script {

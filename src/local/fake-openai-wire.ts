@@ -75,8 +75,3 @@ export function memory<T>(): Map<string, T> {
     }
   })()
 }
-
-/** An SSE answer. */
-export function events(steps: string[]): Script {
-  return { headers: { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' }, steps }
-}

@@ -6,7 +6,7 @@ import { makeImages, speak, transcribe } from './fake-openai-media.ts'
 import { respond, storedResponse } from './fake-openai-responses.ts'
 import { completeText, embed, moderate } from './fake-openai-texts.ts'
 import { choiceOf, missing, refusal, tooLong, unparsed } from './fake-openai-wire.ts'
-import { json, type Script } from './fake-script.ts'
+import { events, json, type Script } from './fake-script.ts'
 import {
   type Body,
   boundOf,
@@ -193,16 +193,13 @@ function streamed(body: Body, common: Body, said: Said, indexes: number[], usage
       : { role: 'assistant', content: '', refusal: null }
   const delta = (piece: string): Body =>
     said.tool ? { tool_calls: [{ index: 0, function: { arguments: piece } }] } : { content: piece }
-  return {
-    headers: { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' },
-    steps: [
-      ...indexes.map((index) => chunk(index, opening())),
-      ...said.pieces.flatMap((piece) => indexes.map((index) => chunk(index, delta(piece)))),
-      ...indexes.map((index) => chunk(index, {}, finishReason(said))),
-      ...(includeUsage ? [event({ choices: [], usage })] : []),
-      'data: [DONE]\n\n',
-    ],
-  }
+  return events([
+    ...indexes.map((index) => chunk(index, opening())),
+    ...said.pieces.flatMap((piece) => indexes.map((index) => chunk(index, delta(piece)))),
+    ...indexes.map((index) => chunk(index, {}, finishReason(said))),
+    ...(includeUsage ? [event({ choices: [], usage })] : []),
+    'data: [DONE]\n\n',
+  ])
 }
 
 function toolsOf(body: Body): Tool[] {

@@ -33,6 +33,11 @@ export function json(value: unknown, status = 200, headers: Record<string, strin
   return { status, headers: { 'content-type': 'application/json', ...headers }, steps: [JSON.stringify(value)] }
 }
 
+/** An SSE answer. */
+export function events(steps: string[]): Script {
+  return { headers: { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' }, steps }
+}
+
 function bytesOf(step: Step): Uint8Array | null {
   if (typeof step === 'string') return new TextEncoder().encode(step)
   return step instanceof Uint8Array ? step : null
