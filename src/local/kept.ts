@@ -1,7 +1,7 @@
 // What an earlier `npm start` made and a later one goes on with: the secrets and the demo user.
 
 import { relative } from 'node:path'
-import { parseJsonOrUndefined } from '../providers/answer.ts'
+import { isObject, parseJsonOrUndefined } from '../providers/answer.ts'
 import { createDemoUser, type DemoUser, isUsable } from './demo-user.ts'
 import { type LocalSecrets, makeSecrets } from './dev-vars.ts'
 import { readIfThere, writePrivate } from './private-files.ts'
@@ -32,7 +32,5 @@ async function written<T>(file: string, made: T): Promise<T> {
 }
 
 function hasTexts<Name extends string>(value: unknown, names: Name[]): value is Record<Name, string> {
-  if (typeof value !== 'object' || value === null) return false
-  const fields = new Map(Object.entries(value))
-  return names.every((name) => typeof fields.get(name) === 'string' && fields.get(name) !== '')
+  return isObject(value) && names.every((name) => typeof value[name] === 'string' && value[name] !== '')
 }

@@ -4,6 +4,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
+import { isObject, parseJsonOrUndefined } from '../providers/answer.ts'
 import type { LocalDatabase, Query, QueryResult } from './database.ts'
 
 /** Where tests make faults. An exception drops the connection without an answer. */
@@ -117,15 +118,10 @@ function requestFault({ method, url, headers }: IncomingMessage): { status: numb
 }
 
 function parseRequest(text: string): { batch: boolean; queries: Query[] } | null {
-  let body: unknown
-  try {
-    body = JSON.parse(text)
-  } catch {
-    return null
-  }
-  const batch = isObject(body) && Array.isArray(body.queries)
-  const queries = (isObject(body) && Array.isArray(body.queries) ? body.queries : [body]).map(parseQuery)
-  return queries.every((query) => query !== null) ? { batch, queries } : null
+  const body = parseJsonOrUndefined(text)
+  const batch = isObject(body) && Array.isArray(body.queries) ? body.queries : null
+  const queries = (batch ?? [body]).map(parseQuery)
+  return queries.every((query) => query !== null) ? { batch: batch !== null, queries } : null
 }
 
 function parseQuery(value: unknown): Query | null {
@@ -170,8 +166,4 @@ function sqlErrorOf(error: unknown): Record<string, unknown> | null {
 
 function objectsOf({ fields, rows }: QueryResult): Record<string, string | null>[] {
   return rows.map((row) => Object.fromEntries(fields.map(({ name }, index) => [name, row[index] ?? null])))
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
