@@ -7,5 +7,5 @@ export interface Sql {
   /** Runs one statement and returns its rows. */
   all<Row>(statement: string, ...bindings: SqlValue[]): Row[]
   /** All of it or nothing: an exception undoes what `body` wrote and goes on to the caller. */
-  transaction<T>(body: () => T): T
+  transaction(body: () => void): void
 }

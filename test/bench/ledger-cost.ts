@@ -42,9 +42,8 @@ function cachedSql(database: DatabaseSync): Sql {
     },
     transaction(body) {
       database.exec('begin')
-      const result = body()
+      body()
       database.exec('commit')
-      return result
     },
   }
 }

@@ -38,11 +38,10 @@ export function nodeSql(): NodeSql {
     transaction(body) {
       database.exec('begin')
       try {
-        const result = body()
+        body()
         step()
         database.exec('commit')
         sql.onEnd(true)
-        return result
       } catch (error) {
         if (database.isTransaction) database.exec('rollback')
         sql.onEnd(false)
