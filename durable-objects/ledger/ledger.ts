@@ -4,7 +4,8 @@
 //                            `-goes on-> (conclude | expire) -> event
 //
 // How calls end is in ./endings.ts. A hold is in memory alone at first where the ceiling allows it: see `epochs` in
-// ./schema.ts. Every public method is one transaction: one that throws has written nothing and remembers nothing.
+// ./schema.ts. Every public method is one transaction (`expire` is one a call): one that throws has written nothing and
+// remembers nothing.
 
 import { amountOf, covers, plus } from './amounts.ts'
 import { raisedCeiling } from './ceiling.ts'
