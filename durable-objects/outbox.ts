@@ -5,7 +5,7 @@
 import { rootCause } from '../src/errors.ts'
 import { EventRejected, MOST_EVENTS } from '../src/postgres/usage-writer.ts'
 import type { Sql } from './ledger/sql.ts'
-import type { UsageEvent } from './ledger/types.ts'
+import type { LedgerStatus, UsageEvent } from './ledger/types.ts'
 
 /** Batches of one drain: a Worker invocation may make only so many subrequests, and each is one unless Postgres refuses it. */
 const BATCHES_AT_ONCE = 200
@@ -98,10 +98,9 @@ export class Outbox {
   }
 
   /** For people to see: its time grows with what waits. */
-  counts(): { waiting: number; rejected: number } {
-    return (
-      this.#sql.all<{ waiting: number; rejected: number }>(COUNTS, this.#delivered)[0] ?? { waiting: 0, rejected: 0 }
-    )
+  counts(): LedgerStatus['outbox'] {
+    const [counts] = this.#sql.all<LedgerStatus['outbox']>(COUNTS, this.#delivered)
+    return counts ?? { waiting: 0, rejected: 0 }
   }
 
   /** Whether the last drain has left what it found: somebody must try again, see `nextAttempt`. */
