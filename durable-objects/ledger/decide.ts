@@ -5,7 +5,7 @@
 // A call is `fixed` (its request, its input) plus an output that may be granted smaller than asked. Money is multiplied
 // as BigInt: a million tokens at the dearest price pass 2^53.
 
-import type { Amount, Ask, Cap, LimitState, LimitType, OutputAsk, Refusal } from './types.ts'
+import type { Amount, Ask, Cap, LimitState, OutputAsk, Refusal } from './types.ts'
 
 /** Less output than this is not granted while calls in flight hold the rest: they end in seconds, and an answer cut short is spent. */
 const WORTH_WAITING_TOKENS = 1_000
@@ -74,7 +74,7 @@ const pricedOutput = (output: OutputAsk | null) => ({
 })
 
 /** What the call takes of this limit when each answer is bounded by `output` tokens. */
-function amountAsked({ limit_type }: { limit_type: LimitType }, ask: Ask, output: number): number {
+function amountAsked({ limit_type }: Limit, ask: Ask, output: number): number {
   const { choices, nano_usd_per_mtok } = pricedOutput(ask.output)
   switch (limit_type) {
     case 'requests':
