@@ -10,6 +10,8 @@ import { bumpVersion } from './users.ts'
 /** Of a row of `api_keys`. `now()` would be when the transaction began: maybe before it waited for one that has ended a key. */
 export const isActive = sql`coalesce(least(expires_at, revoked_at) > statement_timestamp(), true)`
 
+const isKey = (userId: string, id: string) => and(eq(apiKeys.user_id, userId), eq(apiKeys.id, id))
+
 /** Active keys of one user: all of them are in the snapshot of its ledger. */
 export const MOST_ACTIVE_KEYS = 100
 
@@ -53,10 +55,7 @@ export async function createKey(db: Database, key: NewKey): Promise<ApiKeyRow | 
 }
 
 export async function findKey(db: Database, userId: string, id: string): Promise<ApiKeyRow | null> {
-  const [row] = await db
-    .select()
-    .from(apiKeys)
-    .where(and(eq(apiKeys.user_id, userId), eq(apiKeys.id, id)))
+  const [row] = await db.select().from(apiKeys).where(isKey(userId, id))
   return row ?? null
 }
 
@@ -77,7 +76,7 @@ export async function revokeKey(db: Database, userId: string, id: string): Promi
     db
       .update(apiKeys)
       .set({ revoked_at: sql`least(revoked_at, now())` })
-      .where(and(eq(apiKeys.user_id, userId), eq(apiKeys.id, id)))
+      .where(isKey(userId, id))
       .returning({ id: apiKeys.id }),
   ])
   return rows.length > 0
