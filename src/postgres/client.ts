@@ -5,7 +5,6 @@ import { DrizzleQueryError } from 'drizzle-orm'
 import { drizzle, type NeonHttpDatabase } from 'drizzle-orm/neon-http'
 
 export type Database = NeonHttpDatabase
-export type Sql = NeonQueryFunction<false, false>
 
 export interface DatabaseConfig {
   DATABASE_URL: string
@@ -36,7 +35,7 @@ neonConfig.fetchFunction = async (
 }
 
 /** The bare driver: tagged templates, `query` and `transaction([...])`. */
-export function openSql(config: DatabaseConfig, timeout_ms = TIMEOUT_MS, via?: Via): Sql {
+export function openSql(config: DatabaseConfig, timeout_ms = TIMEOUT_MS, via?: Via): NeonQueryFunction<false, false> {
   const fetchOptions: FetchOptions = { endpoint: config.DATABASE_HTTP_URL, timeout_ms, via }
   return neon(config.DATABASE_URL, { fetchOptions, disableWarningInBrowsers: true })
 }
