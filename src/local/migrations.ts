@@ -35,12 +35,12 @@ export async function migrationStatus(connection: Connection): Promise<Migration
 }
 
 /** In order. @throws where a migration has no way back. */
-export async function readMigrations(folder = FOLDER): Promise<Migration[]> {
-  const names = (await readdir(folder))
+export async function readMigrations(): Promise<Migration[]> {
+  const names = (await readdir(FOLDER))
     .filter((file) => /^\d{4}_\w+\.sql$/.test(file))
     .map((file) => file.slice(0, -'.sql'.length))
     .sort()
-  const read = (file: string) => readFile(`${folder}/${file}`, 'utf8')
+  const read = (file: string) => readFile(`${FOLDER}/${file}`, 'utf8')
   return Promise.all(
     names.map(async (name) => ({ name, up: await read(`${name}.sql`), down: await read(`${name}.down.sql`) })),
   )
