@@ -8,7 +8,7 @@ import { type Body, parseBody, randomId } from './fake-text.ts'
 const files = memory<FakeFile & { purpose: string }>()
 const batches = memory<{ batch: Body; polls: number }>()
 
-export const BATCH_USAGE = {
+const BATCH_USAGE = {
   input_tokens: 1_000,
   input_tokens_details: { cached_tokens: 200 },
   output_tokens: 500,

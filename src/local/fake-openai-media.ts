@@ -1,12 +1,12 @@
 // OpenAI's images and audio. They bill the worst that is known of them: the most tokens of an image of its quality, a
 // whole context window of audio. https://platform.openai.com/docs/api-reference/images
 
-import { type FakeFile, filesOf, missing, parseForm, refusal, unparsed } from './fake-openai-wire.ts'
+import { filesOf, missing, parseForm, refusal, unparsed } from './fake-openai-wire.ts'
 import { events, json, type Script } from './fake-script.ts'
 import { type Body, parseBody } from './fake-text.ts'
 
 /** A PNG of one pixel. */
-export const PIXEL = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=='
+const PIXEL = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=='
 
 const OUTPUT_TOKENS: [models: RegExp, Record<string, number>][] = [
   [/^gpt-image-1(-mini)?$/, { low: 408, medium: 1_584, high: 6_240 }],
@@ -72,7 +72,7 @@ const SECONDS = 61.2
 export function transcribe(path: string, bytes: Buffer, content_type: string): Script {
   const form = parseForm(bytes, content_type)
   if (!form) return refusal(400, 'Expected a multipart form.')
-  const file: string | FakeFile | undefined = form.get('file')
+  const file = form.get('file')
   if (file === undefined || typeof file === 'string') return missing('file')
   const model = String(form.get('model') ?? '')
   const format = form.get('response_format') ?? 'json'

@@ -3,13 +3,9 @@
 import { json, type Script } from './fake-script.ts'
 import { at, type Choice } from './fake-text.ts'
 
-export interface Fault {
-  param?: string | null
-  code?: string | null
-}
-
 /** OpenAI's error envelope. */
-export function refusal(status: number, message: string, { param = null, code = null }: Fault = {}): Script {
+export function refusal(status: number, message: string, fault: { param?: string; code?: string } = {}): Script {
+  const { param = null, code = null } = fault
   return json({ error: { message, type: 'invalid_request_error', param, code } }, status)
 }
 
