@@ -2,6 +2,7 @@
 // It records what reaches it, and a test may script any answer. It demands a credential of its own (or a caller's,
 // `sk-own...` and `sk-ant-own...`), which proves that the gateway puts its credential on and takes its own off.
 
+import { once } from 'node:events'
 import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
@@ -59,10 +60,7 @@ export async function startFakeProvider(options: { port?: number; reply?: Reply 
     const usual = () => usualAnswer(request, body)
     resolve(await play(provider.reply?.(recorded, usual) ?? usual(), request, response))
   })
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(options.port ?? 0, '127.0.0.1', resolve)
-  })
+  await once(server.listen(options.port ?? 0, '127.0.0.1'), 'listening')
   const provider: FakeProvider = {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     requests,

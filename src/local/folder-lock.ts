@@ -2,6 +2,7 @@
 // with a token, so a lock that a killed process left behind is known to be stale, whatever became of its pid.
 
 import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import { link, readFile, rm, writeFile } from 'node:fs/promises'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { text } from 'node:stream/consumers'
@@ -18,7 +19,7 @@ export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   const file = `${folder}/running.json`
   const token = randomUUID()
   const server = createServer((socket) => socket.on('error', () => undefined).end(token)).unref()
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve))
+  await once(server.listen(0, '127.0.0.1'), 'listening')
   const mine = `${file}.${token}`
   await writeFile(mine, JSON.stringify({ pid: process.pid, port: (server.address() as AddressInfo).port, token }))
   try {

@@ -1,6 +1,7 @@
 // Neon's SQL over HTTP in front of a local database, as @neondatabase/serverless speaks it: POST one `{query, params}`
 // or a batch `{queries: [...]}` that is one transaction; errors of SQL are a 400 with Postgres's own fields.
 
+import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
@@ -52,14 +53,9 @@ export async function serveNeonHttp(
       request.socket.destroy()
     })
   })
-  const listen = (at: number) =>
-    new Promise<void>((resolve, reject) => {
-      server.once('error', reject)
-      server.listen(at, LOOPBACK, () => {
-        server.off('error', reject)
-        resolve()
-      })
-    })
+  const listen = async (at: number) => {
+    await once(server.listen(at, LOOPBACK), 'listening')
+  }
   const stop = () =>
     new Promise<void>((resolve) => {
       server.close(() => resolve())

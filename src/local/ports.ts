@@ -1,5 +1,6 @@
 // The three ports of a local Tollgate, known to be free before anything starts.
 
+import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { StartFault } from './start-fault.ts'
 
@@ -40,7 +41,7 @@ export async function choosePorts(env: Record<string, string | undefined>): Prom
 async function freePort(port: number): Promise<number | null> {
   const server = createServer()
   try {
-    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve))
+    await once(server.listen(port, '127.0.0.1'), 'listening')
     const bound = (server.address() as AddressInfo).port
     await new Promise((resolve) => server.close(resolve))
     return bound
