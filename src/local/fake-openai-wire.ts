@@ -14,19 +14,6 @@ export const missing = (param: string): Script =>
 
 export const unparsed = (): Script => refusal(400, 'We could not parse the JSON body of your request.')
 
-const WINDOWS: [RegExp, number][] = [
-  [/^gpt-4o/, 128_000],
-  [/^gpt-4\.1/, 1_047_576],
-]
-
-/** Of a prompt that does not fit into the model's context window; null where it does. */
-export function tooLong(model: unknown, tokens: number, param: string): Script | null {
-  const window = WINDOWS.find(([name]) => name.test(String(model)))?.[1] ?? 400_000
-  if (tokens <= window) return null
-  const message = `This model's maximum context length is ${window} tokens. However, your ${param} resulted in ${tokens} tokens. Please reduce the length of the ${param}.`
-  return refusal(400, message, { param, code: 'context_length_exceeded' })
-}
-
 /** Of chat completions, which have the name within `function`, and of responses. */
 export function choiceOf(tool_choice: unknown): Choice {
   if (tool_choice === 'none' || tool_choice === 'required') return tool_choice

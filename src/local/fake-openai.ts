@@ -5,7 +5,7 @@ import { keepFiles, runBatches } from './fake-openai-batches.ts'
 import { makeImages, speak, transcribe } from './fake-openai-media.ts'
 import { respond, storedResponse } from './fake-openai-responses.ts'
 import { completeText, embed, moderate } from './fake-openai-texts.ts'
-import { choiceOf, missing, refusal, tooLong, unparsed } from './fake-openai-wire.ts'
+import { choiceOf, missing, refusal, unparsed } from './fake-openai-wire.ts'
 import { events, json, type Script } from './fake-script.ts'
 import {
   type Body,
@@ -121,7 +121,7 @@ function complete(bytes: Buffer): Script {
       })
 
   const prompt_tokens = promptTokens(bytes.length)
-  const long = tooLong(body.model, prompt_tokens, 'messages')
+  const long = tooLong(body.model, prompt_tokens)
   if (long) return long
   const bound = body.max_completion_tokens ?? body.max_tokens
   const said = say({
@@ -154,6 +154,19 @@ function complete(bytes: Buffer): Script {
   }
   const indexes = Array.from({ length: choices }, (_, index) => index)
   return body.stream === true ? streamed(body, common, said, indexes, usage) : whole(common, said, indexes, usage)
+}
+
+const WINDOWS: [RegExp, number][] = [
+  [/^gpt-4o/, 128_000],
+  [/^gpt-4\.1/, 1_047_576],
+]
+
+/** Of messages that do not fit into the model's context window; null where they do. */
+function tooLong(model: string, tokens: number): Script | null {
+  const window = WINDOWS.find(([name]) => name.test(model))?.[1] ?? 400_000
+  if (tokens <= window) return null
+  const message = `This model's maximum context length is ${window} tokens. However, your messages resulted in ${tokens} tokens. Please reduce the length of the messages.`
+  return refusal(400, message, { param: 'messages', code: 'context_length_exceeded' })
 }
 
 const finishReason = ({ truncated, tool }: Said) => (truncated ? 'length' : tool ? 'tool_calls' : 'stop')
