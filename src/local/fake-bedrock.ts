@@ -47,9 +47,9 @@ function route(method: string, url: string, headers: IncomingHttpHeaders, bytes:
   try {
     body = JSON.parse(bytes.toString())
   } catch {
-    return refusal(400, 'ValidationException', 'Malformed input request, please reformat your input and try again.')
+    return invalid('Malformed input request, please reformat your input and try again.')
   }
-  if (!isBody(body)) return refusal(400, 'ValidationException', 'Malformed input request: expected an object')
+  if (!isBody(body)) return invalid('Malformed input request: expected an object')
   if (action === 'count-tokens') return json({ inputTokens: promptTokens(bytes.length) })
   const streams = action.endsWith('stream')
   if (action.startsWith('converse')) return converse(body, bytes.length, streams)
@@ -60,8 +60,10 @@ function refusal(status: number, type: string, message: string): Script {
   return json({ message }, status, { 'x-amzn-errortype': type })
 }
 
-const eventStream = (frames: Uint8Array[], headers: Record<string, string> = {}): Script => ({
-  headers: { 'content-type': 'application/vnd.amazon.eventstream', ...headers },
+const invalid = (message: string) => refusal(400, 'ValidationException', message)
+
+const eventStream = (frames: Uint8Array[]): Script => ({
+  headers: { 'content-type': 'application/vnd.amazon.eventstream' },
   steps: frames,
 })
 
@@ -71,7 +73,7 @@ const eventFrame = (type: string, value: object) => jsonFrame({ ':message-type':
 const padding = (text: string) => 'abcdefghijklmnopqrstuvwxyz'.slice(0, 4 + (text.length % 20))
 
 function converse(body: Body, size: number, streams: boolean): Script {
-  if (!Array.isArray(body.messages)) return refusal(400, 'ValidationException', 'messages is required')
+  if (!Array.isArray(body.messages)) return invalid('messages is required')
   const config = isBody(body.inferenceConfig) ? body.inferenceConfig : {}
   const said = say({
     userText: lastUserText(body.messages),
@@ -123,7 +125,7 @@ function invoke(id: string, body: Body, bytes: Buffer, streams: boolean): Script
   if (plain.startsWith('anthropic.claude-')) return invokeClaude(plain, body, bytes, streams)
   const family = Object.keys(FAMILIES).find((prefix) => plain.startsWith(prefix))
   const speak = family && FAMILIES[family]
-  if (!speak) return refusal(400, 'ValidationException', 'The provided model identifier is invalid.')
+  if (!speak) return invalid('The provided model identifier is invalid.')
   const input = promptTokens(bytes.length)
   const { answer, chunks, output } = speak(body, input)
   const counts = { 'x-amzn-bedrock-input-token-count': String(input), 'x-amzn-bedrock-invocation-latency': '7' }
@@ -151,7 +153,6 @@ function chunked(chunks: object[], input: number, output: number): Uint8Array[] 
 const VERSIONS: ReadonlySet<unknown> = new Set(['bedrock-2023-05-31', '2026-10-21'])
 
 function invokeClaude(id: string, body: Body, bytes: Buffer, streams: boolean): Script {
-  const invalid = (message: string) => refusal(400, 'ValidationException', message)
   if (!VERSIONS.has(body.anthropic_version)) return invalid('anthropic_version: Field required')
   const extra = ['model', 'stream'].find((field) => field in body)
   if (extra) return invalid(`${extra}: Extra inputs are not permitted`)
