@@ -135,9 +135,9 @@ export function storedResponse(method: string, path: string, query: URLSearchPar
     return json({ object: 'list', data: [], first_id: null, last_id: null, has_more: false })
   if (method !== 'GET' || action) return refusal(404, `Invalid URL (${method} ${path})`)
   if (query.get('stream') === 'true') {
-    const output = Array.isArray(response.output) ? response.output : []
+    const item = Array.isArray(response.output) ? response.output.findLast(isBody) : undefined
     const opening = { ...response, status: 'in_progress', output: [], usage: null }
-    return streamed(opening, response, [], isBody(output.at(-1)) ? (output.at(-1) as Body) : {}, [])
+    return streamed(opening, response, [], item ?? {}, [])
   }
   return json(isRunning ? { ...response, status: 'in_progress', output: [], usage: null } : response)
 }
