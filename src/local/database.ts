@@ -96,7 +96,7 @@ const TEXT_AS_IT_IS = { getTypeParser: () => (text: string) => text }
 /** A host that drops what is sent to it would else be waited for without end. */
 const CONNECT_TIMEOUT_MS = 10_000
 
-async function openServer(url: string): Promise<LocalDatabase> {
+function openServer(url: string): LocalDatabase {
   const config = {
     connectionString: url,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
@@ -107,12 +107,12 @@ async function openServer(url: string): Promise<LocalDatabase> {
   const pool = new pg.Pool(config)
   // A server that goes away breaks idle connections: the next query opens a new one, or fails and says so.
   pool.on('error', () => undefined)
-  const run = async (session: Pick<pg.Pool, 'query'>, { query, params }: Query): Promise<QueryResult> => {
-    refuseTransactionControl({ query, params })
+  const run = async (session: Pick<pg.Pool, 'query'>, query: Query): Promise<QueryResult> => {
+    refuseTransactionControl(query)
     // `queryMode`: several statements in one string are an error, with and without parameters, as they are on Neon.
     const config = {
-      text: query,
-      values: params,
+      text: query.query,
+      values: query.params,
       types: TEXT_AS_IT_IS,
       rowMode: 'array' as const,
       queryMode: 'extended',
