@@ -1,6 +1,6 @@
 // A provider for trying and testing without a bill: every API that Tollgate knows on 127.0.0.1, faithful to the wire.
 // It records what reaches it, and a test may script any answer. It demands a credential of its own (or a caller's,
-// `sk-own...` and `sk-ant-own...`), which proves that the gateway puts its credential on and takes its own off.
+// `sk-own...` and the like), which proves that the gateway puts its credential on and takes its own off.
 
 import { once } from 'node:events'
 import { createServer, type IncomingMessage } from 'node:http'
