@@ -32,7 +32,6 @@ export interface AnthropicOnBedrockOptions {
   authenticate: MiddlewareHandler<{ Variables: { caller: CallerIdentity } }>
   /** The gateway of `asAnthropic(bedrock)`. */
   bedrock: Hono<GatewayEnv>
-  cap_status: number | null
 }
 
 /** Bedrock for Anthropic's clients: their credential, and errors as their SDK understands them. */
@@ -52,17 +51,18 @@ const REPLACED_FIELDS = new Set(['model', 'stream', 'anthropic_version', 'anthro
  * @example
  * ```ts
  * const bedrock = gateway({ ...services, dialect: asAnthropic(createBedrock({ region })), upstream })
- * app.route('/anthropic', anthropicOnBedrock({ models, authenticate, bedrock, cap_status: null }))
+ * app.route('/anthropic', anthropicOnBedrock({ models, authenticate, bedrock }))
  * app.route('/anthropic', gateway({ ...services, dialect: anthropic, upstream: upstream.anthropic }))
  * ```
  */
 export function anthropicOnBedrock(options: AnthropicOnBedrockOptions): Hono<Env> {
-  const { models, authenticate, cap_status } = options
+  const { models, authenticate } = options
   const idOf = new Map(Object.entries(models))
   const callBedrock = innerGateway('/bedrock', options.bedrock)
 
   const app = new Hono<Env>()
-  app.onError(answerFault((error, requestId) => anthropic.errorResponse(error, requestId, { cap_status })))
+  // Caps refuse in Bedrock's own gateway.
+  app.onError(answerFault((error, requestId) => anthropic.errorResponse(error, requestId, { cap_status: null })))
   app.post('/v1/messages', authenticate, async function anthropicOnBedrock(c, next) {
     const request = c.var.caller.brings_own_key ? null : await readForBedrock(c)
     return request ? toAnthropic(await callBedrock(request, c)) : next()

@@ -31,7 +31,6 @@ export interface Target {
 export interface OneEndpointOptions {
   keys: KeyRing
   jwt: JwtVerifier | null
-  cap_status: number | null
   /** By name, as in `model: "name/..."`. */
   targets: ReadonlyMap<string, Target>
   /** Providers that speak another API, each with the route to use: `anthropic` -> `/anthropic/v1/messages`. */
@@ -54,12 +53,14 @@ const OPERATIONS = ['/chat/completions', '/responses', '/embeddings']
  * @example
  * ```ts
  * const targets = new Map([['groq', { version: '/v1', gateway: gateway({ ...services, dialect: groq, upstream }) }]])
- * app.route('/v1', oneEndpoint({ keys, jwt, cap_status: null, targets, elsewhere: new Map(), unconfigured: new Map() }))
+ * app.route('/v1', oneEndpoint({ keys, jwt, targets, elsewhere: new Map(), unconfigured: new Map() }))
  * ```
  */
 export function oneEndpoint(options: OneEndpointOptions): Hono<OneEndpointEnv> {
-  const { keys, jwt, cap_status, targets } = options
-  const errorAnswer = (error: GatewayError, requestId: string) => openai.errorResponse(error, requestId, { cap_status })
+  const { keys, jwt, targets } = options
+  // Caps refuse in the provider's own gateway.
+  const errorAnswer = (error: GatewayError, requestId: string) =>
+    openai.errorResponse(error, requestId, { cap_status: null })
   const prefixed = new Map([...targets].map(([name, target]) => [name, underItsName(name, target)]))
 
   const app = new Hono<OneEndpointEnv>()

@@ -24,7 +24,6 @@ interface Routed extends Provider {
 
 export function gatewayRoutes(services: Services) {
   const { config, keys, jwt } = services
-  const cap_status = config.CAP_STATUS ?? null
   const providers = providersOf(config).map((provider) => ({
     ...provider,
     gateway: gateway({ ...services, dialect: provider.dialect, upstream: provider.upstream }),
@@ -39,7 +38,6 @@ export function gatewayRoutes(services: Services) {
       models: config.BEDROCK_MODELS,
       authenticate: authenticate({ keys, jwt, readCredential: anthropic.readCredential }),
       bedrock: gateway({ ...services, dialect: asAnthropic(bedrock.dialect), upstream: bedrock.upstream }),
-      cap_status,
     })
     app.route('/anthropic', served)
   }
@@ -51,14 +49,14 @@ export function gatewayRoutes(services: Services) {
   const unconfigured = switchedOff(providers)
   for (const [name, variable] of unconfigured) app.route(`/${name}`, notConfigured(name, variable, services))
   app.route('/v1/models', listedModels({ ...services, models: config.MODELS, providers: listedBy(providers) }))
-  app.route('/v1', oneEndpoint({ keys, jwt, cap_status, ...routesByModel(providers), unconfigured }))
+  app.route('/v1', oneEndpoint({ keys, jwt, ...routesByModel(providers), unconfigured }))
   return app
 }
 
 /** Tells those who have a key what is missing, and strangers nothing. */
-function notConfigured(name: string, variable: string, { config, keys, jwt }: Services) {
+function notConfigured(name: string, variable: string, { keys, jwt }: Services) {
   const errorAnswer = (error: GatewayError, requestId: string) =>
-    openai.errorResponse(error, requestId, { cap_status: config.CAP_STATUS ?? null })
+    openai.errorResponse(error, requestId, { cap_status: null })
   const message = `The provider ${name} is not configured here: ${variable} is not set.`
   const app = new Hono<{ Variables: { request_id: string; caller: CallerIdentity } }>()
   app.all('*', authenticate({ keys, jwt }), (c) => errorAnswer({ code: 'not_configured', message }, c.var.request_id))
