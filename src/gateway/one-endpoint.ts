@@ -16,16 +16,15 @@ import { readModel } from '../providers/fields.ts'
 import { applyEdits, type JsonBody, parseJsonBody } from '../providers/json-body.ts'
 import { openai } from '../providers/openai.ts'
 import { answerFault } from './answer-fault.ts'
-import type { GatewayEnv } from './call.ts'
-import { type InnerGateway, innerGateway, innerRequest } from './inner-gateway.ts'
+import { type InnerGateway, innerRequest } from './inner-gateway.ts'
 import { noRoute } from './no-route.ts'
 import { readBody } from './request-body.ts'
 
 /** A provider whose models can be called here. */
 export interface Target {
-  /** Below its prefix: `/v1`, or nothing where its operations have no version. */
-  version: string
-  gateway: Hono<GatewayEnv>
+  /** Where its operations begin: `/groq/v1`, or `/groq` where they have no version. */
+  prefix: string
+  call: InnerGateway
 }
 
 export interface OneEndpointOptions {
@@ -52,23 +51,23 @@ const OPERATIONS = ['/chat/completions', '/responses', '/embeddings']
  *
  * @example
  * ```ts
- * const targets = new Map([['groq', { version: '/v1', gateway: gateway({ ...services, dialect: groq, upstream }) }]])
+ * const call = innerGateway('/groq', gateway({ ...services, dialect: groq, upstream }))
+ * const targets = new Map([['groq', { prefix: '/groq/v1', call }]])
  * app.route('/v1', oneEndpoint({ keys, jwt, targets, elsewhere: new Map(), unconfigured: new Map() }))
  * ```
  */
 export function oneEndpoint(options: OneEndpointOptions): Hono<OneEndpointEnv> {
-  const { keys, jwt, targets } = options
+  const { keys, jwt } = options
   // Caps refuse in the provider's own gateway.
   const errorAnswer = (error: GatewayError, requestId: string) =>
     openai.errorResponse(error, requestId, { cap_status: null })
-  const prefixed = new Map([...targets].map(([name, target]) => [name, underItsName(name, target)]))
 
   const app = new Hono<OneEndpointEnv>()
   for (const path of OPERATIONS) {
     // Before a body is read: strangers must not have 20 MiB parsed.
     app.post(path, authenticate({ keys, jwt }), async function routeByModel(c) {
       const body = accepted(parseJsonBody(accepted(await readBody(c.req.raw))))
-      const { target, model } = findTarget(body, prefixed, options)
+      const { target, model } = findTarget(body, options)
       const bytes = applyEdits(body, [{ field: 'model', value: model }])
       return target.call(innerRequest(urlOf(c, target.prefix + path), c.req.raw.headers, bytes), c)
     })
@@ -83,22 +82,11 @@ export function oneEndpoint(options: OneEndpointOptions): Hono<OneEndpointEnv> {
   return app
 }
 
-interface PrefixedTarget {
-  call: InnerGateway
-  prefix: string
-}
-
-/** The provider's gateway at its own path. */
-function underItsName(name: string, { gateway, version }: Target): PrefixedTarget {
-  return { call: innerGateway(`/${name}`, gateway), prefix: `/${name}${version}` }
-}
-
 /** Only the first segment names the provider: `openrouter/meta-llama/llama-3.3-70b` is its `meta-llama/llama-3.3-70b`. */
 function findTarget(
   { value }: JsonBody,
-  targets: ReadonlyMap<string, PrefixedTarget>,
-  { elsewhere, unconfigured }: OneEndpointOptions,
-): { target: PrefixedTarget; model: string } {
+  { targets, elsewhere, unconfigured }: OneEndpointOptions,
+): { target: Target; model: string } {
   const asked = accepted(readModel(value))
   const slash = asked.indexOf('/')
   const name = slash === -1 ? '' : asked.slice(0, slash)

@@ -12,6 +12,7 @@ import { answerFault } from './answer-fault.ts'
 import { anthropicOnBedrock, asAnthropic } from './anthropic-on-bedrock.ts'
 import { batchResultsUrl } from './batch-results-url.ts'
 import { type GatewayOptions, gateway } from './gateway.ts'
+import { innerGateway } from './inner-gateway.ts'
 import { type ListedProvider, listedModels } from './listed-models.ts'
 import { type OneEndpointOptions, oneEndpoint, type Target } from './one-endpoint.ts'
 import { type Provider, providersOf } from './upstreams.ts'
@@ -70,8 +71,9 @@ function routesByModel(providers: Routed[]): Pick<OneEndpointOptions, 'targets' 
   const elsewhere = new Map<string, string>()
   for (const { dialect, gateway, one_endpoint } of providers) {
     if (one_endpoint === null) continue
-    if ('use' in one_endpoint) elsewhere.set(dialect.provider, one_endpoint.use)
-    else targets.set(dialect.provider, { version: one_endpoint.version, gateway })
+    const name = dialect.provider
+    if ('use' in one_endpoint) elsewhere.set(name, one_endpoint.use)
+    else targets.set(name, { prefix: `/${name}${one_endpoint.version}`, call: innerGateway(`/${name}`, gateway) })
   }
   return { targets, elsewhere }
 }
