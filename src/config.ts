@@ -148,24 +148,21 @@ export function parseConfig(env: unknown): Config {
     error: ({ input }) => (input === undefined ? 'is required' : undefined),
   })
   const compatible = compatibleProviders.safeParse(env)
-  if (parsed.success && compatible.success) {
-    const PER_CALL_SERVICES = parsed.data.PER_CALL_SERVICES.map((service) => ({
-      ...service,
-      credential: textOf(env as Record<string, unknown>, variableOf(service.provider, 'API_KEY')),
-    }))
-    const taken = PER_CALL_SERVICES.find(({ provider }) => compatible.data.some(({ name }) => name === provider))
-    if (taken)
-      throw new ConfigError(`Tollgate is not configured. PER_CALL_SERVICES: ${taken.provider} is a provider, too.`)
-    // Those that are not switched on too: a key that is taken away must not close the door.
-    const names = new Set(['openai', ...[...KNOWN_PROVIDERS, ...compatible.data].map(({ name }) => name)])
-    const wrong = parsed.data.MODELS.findIndex((id) => !names.has(id.slice(0, id.indexOf('/'))))
-    if (wrong !== -1)
-      throw new ConfigError(
-        `Tollgate is not configured. MODELS.${wrong}: must begin with one of ${[...names].join(', ')}.`,
-      )
-    return { ...parsed.data, COMPATIBLE_PROVIDERS: compatible.data, PER_CALL_SERVICES }
+  if (!parsed.success || !compatible.success) {
+    const issues = [...(parsed.error?.issues ?? []), ...(compatible.error?.issues ?? [])]
+    throw wrong(issues.map((issue) => `${issue.path.join('.')}: ${wordsOf(issue)}`).join('; '))
   }
-  const issues = [...(parsed.error?.issues ?? []), ...(compatible.error?.issues ?? [])]
-  const faults = issues.map((issue) => `${issue.path.join('.')}: ${wordsOf(issue)}`)
-  throw new ConfigError(`Tollgate is not configured. ${faults.join('; ')}`)
+  const PER_CALL_SERVICES = parsed.data.PER_CALL_SERVICES.map((service) => ({
+    ...service,
+    credential: textOf(env as Record<string, unknown>, variableOf(service.provider, 'API_KEY')),
+  }))
+  const taken = PER_CALL_SERVICES.find(({ provider }) => compatible.data.some(({ name }) => name === provider))
+  if (taken) throw wrong(`PER_CALL_SERVICES: ${taken.provider} is a provider, too.`)
+  // Those that are not switched on too: a key that is taken away must not close the door.
+  const names = new Set(['openai', ...[...KNOWN_PROVIDERS, ...compatible.data].map(({ name }) => name)])
+  const stray = parsed.data.MODELS.findIndex((id) => !names.has(id.slice(0, id.indexOf('/'))))
+  if (stray !== -1) throw wrong(`MODELS.${stray}: must begin with one of ${[...names].join(', ')}.`)
+  return { ...parsed.data, COMPATIBLE_PROVIDERS: compatible.data, PER_CALL_SERVICES }
 }
+
+const wrong = (faults: string) => new ConfigError(`Tollgate is not configured. ${faults}`)
