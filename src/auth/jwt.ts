@@ -138,7 +138,7 @@ function readPublicKeys(url: string, fetchKeys: typeof fetch = fetch): JWTVerify
 function claimsOf(payload: JWTPayload, issuer: string, adminRole: string): JwtClaims | JwtRefusal {
   const subject = payload.sub
   if (!isPlainText(subject) || subject.length > MAX_SUBJECT_LENGTH) return { reason: 'bad_claim', claim: 'sub' }
-  const name = [payload.name, payload.email, subject].find(isPlainText) ?? subject
+  const name = [payload.name, payload.email].find(isPlainText) ?? subject
   return {
     user_id: uuidv5(`${issuer}\n${subject}`, USER_NAMESPACE),
     issuer,
