@@ -6,7 +6,6 @@ import type { Caller, KeyScope } from '../../durable-objects/ledger/types.ts'
 import { readGatewayCredential } from '../auth/credential.ts'
 import { isJwtShaped, type JwtClaims, type JwtRefusal, type JwtVerifier } from '../auth/jwt.ts'
 import { KEY_PREFIX, type KeyRefusal, type KeyRing } from '../auth/keys.ts'
-import type { GatewayError } from '../errors.ts'
 import { accepted, GatewayFault } from '../fault.ts'
 import { readBearer } from '../providers/bearer.ts'
 import type { ReadCredential } from '../providers/dialect.ts'
@@ -56,7 +55,7 @@ export function authenticate(
 
     if (credential.kind === 'key') {
       const claims = await keys.verify(credential.value)
-      if ('reason' in claims) throw new GatewayFault(keyError(claims))
+      if ('reason' in claims) throw unauthenticated(keyFault(claims))
       c.set('caller', { ...claims, scope, via: 'key', is_admin: false, jwt: null, brings_own_key })
     } else {
       const { user_id, is_admin, ...claims } = await verifiedJwt(jwt, credential.value)
@@ -101,38 +100,38 @@ async function verifiedJwt(jwt: JwtVerifier | null, token: string): Promise<JwtC
   if (!jwt) throw unauthenticated('JWTs are not accepted here.')
   const claims = await jwt.verify(token)
   if (!('reason' in claims)) return claims
-  throw new GatewayFault(jwtError(claims), claims.reason === 'keys_unavailable' ? { cause: claims.cause } : {})
+  if (claims.reason !== 'keys_unavailable') throw unauthenticated(jwtFault(claims))
+  const message = 'The keys that verify JWTs cannot be read at the moment.'
+  throw new GatewayFault({ code: 'keys_unavailable', message }, { cause: claims.cause })
 }
 
-function keyError(refusal: KeyRefusal): GatewayError {
-  switch (refusal.reason) {
+function keyFault({ reason }: KeyRefusal): string {
+  switch (reason) {
     case 'malformed':
-      return { code: 'unauthenticated', message: 'The Tollgate key is incomplete or mistyped.' }
+      return 'The Tollgate key is incomplete or mistyped.'
     case 'unknown_version':
-      return { code: 'unauthenticated', message: 'The Tollgate key is of a version that is not known here.' }
+      return 'The Tollgate key is of a version that is not known here.'
     case 'bad_signature':
-      return { code: 'unauthenticated', message: 'The Tollgate key is not valid.' }
+      return 'The Tollgate key is not valid.'
   }
 }
 
-function jwtError(refusal: JwtRefusal): GatewayError {
+function jwtFault(refusal: Exclude<JwtRefusal, { reason: 'keys_unavailable' }>): string {
   switch (refusal.reason) {
     case 'malformed':
-      return { code: 'unauthenticated', message: 'The JWT cannot be read.' }
+      return 'The JWT cannot be read.'
     case 'wrong_algorithm':
-      return { code: 'unauthenticated', message: 'The JWT is signed with an algorithm that is not accepted here.' }
+      return 'The JWT is signed with an algorithm that is not accepted here.'
     case 'unknown_signing_key':
-      return { code: 'unauthenticated', message: 'The JWT does not name one of the known signing keys (kid).' }
+      return 'The JWT does not name one of the known signing keys (kid).'
     case 'bad_signature':
-      return { code: 'unauthenticated', message: "The JWT's signature is not valid." }
+      return "The JWT's signature is not valid."
     case 'expired':
-      return { code: 'unauthenticated', message: 'The JWT has expired.' }
+      return 'The JWT has expired.'
     case 'not_yet_valid':
-      return { code: 'unauthenticated', message: 'The JWT is not valid yet (nbf).' }
+      return 'The JWT is not valid yet (nbf).'
     case 'bad_claim':
-      return { code: 'unauthenticated', message: `The JWT's claim "${refusal.claim}" is missing or not accepted here.` }
-    case 'keys_unavailable':
-      return { code: 'keys_unavailable', message: 'The keys that verify JWTs cannot be read at the moment.' }
+      return `The JWT's claim "${refusal.claim}" is missing or not accepted here.`
   }
 }
 
