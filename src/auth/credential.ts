@@ -2,7 +2,6 @@
 // Pure. What is ambiguous is refused: guessing would bill one person for another, or hand a gateway key to a provider.
 
 import type { GatewayError } from '../errors.ts'
-import { readBearer } from '../providers/bearer.ts'
 import type { ReadCredential } from '../providers/dialect.ts'
 import { isJwtShaped } from './jwt.ts'
 import { KEY_PREFIX } from './keys.ts'
@@ -21,7 +20,7 @@ export interface Credential {
 
 export function readGatewayCredential(
   { headers, url }: Pick<Request, 'headers' | 'url'>,
-  readCredential: ReadCredential = readBearer,
+  readCredential: ReadCredential,
 ): Credential | GatewayError {
   const own = headers.get(GATEWAY_KEY_HEADER)
   const inProviderHeader = readCredential(headers, url)

@@ -40,7 +40,9 @@ describe('readGatewayCredential', () => {
       for (const value of [OTHER, `Bearer ${OTHER}`, JWT, `Bearer  ${JWT}`, `bearer ${JWT}`])
         expect(read(['x-api-key', KEY], [header, value])).toMatchObject({ code: 'invalid_header' })
     const headers = new Headers({ authorization: `Bearer ${KEY}`, 'x-api-key': OTHER })
-    expect(readGatewayCredential({ headers, url: 'https://t.example/' })).toMatchObject({ code: 'invalid_header' })
+    expect(readGatewayCredential({ headers, url: 'https://t.example/' }, readBearer)).toMatchObject({
+      code: 'invalid_header',
+    })
     expect(read(['x-api-key', KEY], ['authorization', `Bearer ${KEY}`])).toMatchObject({ value: KEY })
     expect(read(['x-api-key', KEY], ['authorization', 'Bearer sk-123'])).toMatchObject({ value: KEY })
   })
@@ -71,7 +73,7 @@ describe('readGatewayCredential', () => {
   test('a key without its scheme is told what it lacks', () => {
     const said = { code: 'unauthenticated', message: expect.stringContaining('"Bearer "') }
     expect(
-      readGatewayCredential({ headers: new Headers({ authorization: KEY }), url: 'https://t.example/' }),
+      readGatewayCredential({ headers: new Headers({ authorization: KEY }), url: 'https://t.example/' }, readBearer),
     ).toMatchObject(said)
   })
 
