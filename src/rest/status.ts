@@ -1,7 +1,13 @@
 // A user's usage as its ledger enforces it, and what the ledger says of the caller.
 
 import { z } from '@hono/zod-openapi'
-import type { Caller, CapStatus, LedgerStatus, Snapshot } from '../../durable-objects/ledger/types.ts'
+import {
+  type Caller,
+  type CapStatus,
+  type LedgerStatus,
+  LIMIT_TYPES,
+  type Snapshot,
+} from '../../durable-objects/ledger/types.ts'
 import { GatewayFault } from '../fault.ts'
 import { ask } from '../middleware/ledger-calls.ts'
 import { refusalError } from '../middleware/refusal-error.ts'
@@ -38,11 +44,6 @@ export function statusView({ time_zone, caps }: LedgerStatus) {
 function capStatusView(cap: CapStatus) {
   const { requests = null, tokens = null, cost = null } = cap.limits
   const used = cap.current_usage
-  const limited = [
-    [used.requests, requests],
-    [used.tokens, tokens],
-    [used.cost, cost],
-  ] as const
   return {
     id: cap.cap_id,
     cap_type: cap.cap_type,
@@ -57,7 +58,7 @@ function capStatusView(cap: CapStatus) {
     reset_time: isoOf(cap.reset_at),
     window_start: isoOf(cap.window_start),
     refused: cap.refused,
-    is_exceeded: limited.some(([usage, limit]) => limit !== null && usage >= limit),
+    is_exceeded: LIMIT_TYPES.some((type) => used[type] >= (cap.limits[type] ?? Infinity)),
   }
 }
 
