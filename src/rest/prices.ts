@@ -64,10 +64,7 @@ function amountsView(price: GivenPrice) {
     usd_per_unit: usdOf(price.unit_nano_usd),
     usd_per_thousand_web_searches: usdOf(price.web_search_nano_usd_per_thousand),
     tier_percent: price.tier_percent ?? {},
-    long_context: (price.long_context ?? []).map(({ above_input_tokens, rates }) => ({
-      above_input_tokens,
-      usd_per_mtok: ratesView(rates),
-    })),
+    long_context: (price.long_context ?? []).map(thresholdView),
     context_window: price.context_window ?? null,
   }
 }
@@ -80,16 +77,17 @@ export function appliedView(price: Price) {
     usd_per_unit: usdOf(price.unit_nano_usd),
     usd_per_thousand_web_searches: decimalOfNanoUsd(Math.ceil(price.web_search_nano_usd_per_million / 1_000)),
     tier_percent: Object.fromEntries(price.tier_percent),
-    long_context: price.long_context.map(({ above_input_tokens, rates }) => ({
-      above_input_tokens,
-      usd_per_mtok: ratesView(rates),
-    })),
+    long_context: price.long_context.map(thresholdView),
     context_window: price.context_window,
   }
 }
 
 const usdOf = (nano_usd: number | null | undefined) =>
   typeof nano_usd === 'number' ? decimalOfNanoUsd(nano_usd) : null
+
+function thresholdView({ above_input_tokens, rates }: { above_input_tokens: number; rates: GivenRates | Rates }) {
+  return { above_input_tokens, usd_per_mtok: ratesView(rates) }
+}
 
 function ratesView(rates: GivenRates | Rates) {
   return {
