@@ -77,28 +77,27 @@ const tierPercent = z
   .transform(withoutNulls)
   .refine((tiers) => Object.keys(tiers).length <= MOST_TIERS, `must have at most ${MOST_TIERS} tiers`)
 
+const wirePrice = z.strictObject({
+  provider,
+  model,
+  effective_from: instant
+    .nullish()
+    .openapi({ type: ['string', 'null'], format: 'date-time', description: 'Default: now.' }),
+  usd_per_mtok: given.nullish().openapi({
+    description:
+      'Per million tokens. Left out kinds cost what is usual at the provider, audio has no price. Left out whole: tokens cost nothing.',
+  }),
+  usd_per_request: usd.nullish(),
+  usd_per_unit: usd.nullish().openapi({ description: 'Of what is billed by the second, the character or the image.' }),
+  usd_per_thousand_web_searches: usd.nullish(),
+  tier_percent: tierPercent.nullish().openapi({ description: 'Of service tiers, in percent: `{"batch": 50}`.' }),
+  long_context: thresholds.nullish().openapi({ description: 'Rates of the whole request beyond so many tokens.' }),
+  context_window: whole(1, MOST_WINDOW).nullish().openapi({ description: 'Default: what the catalogue says.' }),
+  note: text(500).nullish(),
+})
+
 /** A whole price; null is as absent. */
-export const newPriceSchema = z
-  .strictObject({
-    provider,
-    model,
-    effective_from: instant
-      .nullish()
-      .openapi({ type: ['string', 'null'], format: 'date-time', description: 'Default: now.' }),
-    usd_per_mtok: given.nullish().openapi({
-      description:
-        'Per million tokens. Left out kinds cost what is usual at the provider, audio has no price. Left out whole: tokens cost nothing.',
-    }),
-    usd_per_request: usd.nullish(),
-    usd_per_unit: usd
-      .nullish()
-      .openapi({ description: 'Of what is billed by the second, the character or the image.' }),
-    usd_per_thousand_web_searches: usd.nullish(),
-    tier_percent: tierPercent.nullish().openapi({ description: 'Of service tiers, in percent: `{"batch": 50}`.' }),
-    long_context: thresholds.nullish().openapi({ description: 'Rates of the whole request beyond so many tokens.' }),
-    context_window: whole(1, MOST_WINDOW).nullish().openapi({ description: 'Default: what the catalogue says.' }),
-    note: text(500).nullish(),
-  })
+export const newPriceSchema = wirePrice
   .refine((price) => [price.usd_per_mtok, price.usd_per_request, price.usd_per_unit].some((one) => one != null), {
     path: ['usd_per_mtok'],
     message: 'is required, unless there is a usd_per_request or a usd_per_unit',
@@ -108,12 +107,12 @@ export const newPriceSchema = z
     path: ['model'],
     message: 'must be the id at the end of the ARN: prices are found by that',
   })
-  .transform(({ provider, model, effective_from, note, ...price }) => ({
-    provider,
-    model,
-    effective_from: effective_from ?? null,
-    note: note ?? null,
-    price: toGiven(price),
+  .transform((wire) => ({
+    provider: wire.provider,
+    model: wire.model,
+    effective_from: wire.effective_from ?? null,
+    note: wire.note ?? null,
+    price: toGiven(wire),
   }))
 
 /** Any fields of a price; what they may be is checked on the whole price that results. */
@@ -132,17 +131,7 @@ export const priceChangeSchema = z
   .partial()
   .openapi({ description: 'What is named changes, null takes it away; usd_per_mtok and tier_percent merge.' })
 
-interface WirePrice {
-  usd_per_mtok?: z.output<typeof given> | null | undefined
-  usd_per_request?: number | null | undefined
-  usd_per_unit?: number | null | undefined
-  usd_per_thousand_web_searches?: number | null | undefined
-  tier_percent?: Record<string, number> | null | undefined
-  long_context?: z.output<typeof thresholds> | null | undefined
-  context_window?: number | null | undefined
-}
-
-function toGiven(wire: WirePrice): GivenPrice {
+function toGiven(wire: z.output<typeof wirePrice>): GivenPrice {
   const long_context = wire.long_context?.map(({ above_input_tokens, usd_per_mtok }) => ({
     above_input_tokens,
     rates: ratesOf(usd_per_mtok),
