@@ -99,9 +99,8 @@ function readRow({ cells }: CsvRow, columns: string[], providers: ReadonlySet<st
   const checked = newPriceSchema.safeParse(wire)
   const unknown = typeof wire.provider === 'string' ? providerFault(wire.provider, providers) : null
   if (checked.success) return unknown ? [unknown] : checked.data
-  const { errors = [], message } = invalidRequest(checked.error, wire)
-  const others = errors.filter(({ field }) => field !== unknown?.field)
-  return unknown ? [unknown, ...others] : errors.length > 0 ? errors : [{ field: '', message }]
+  const { errors = [] } = invalidRequest(checked.error, wire)
+  return unknown ? [unknown, ...errors.filter(({ field }) => field !== unknown.field)] : errors
 }
 
 /** What is no number, or no JSON, stays the text that it is: the schema says what is wrong with it. */
