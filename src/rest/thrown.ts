@@ -12,17 +12,16 @@ const TOO_SLOW =
 /** Faults say what they are, a broken database is a 503, all else a bug. */
 export function gatewayErrorOf(thrown: unknown): GatewayError {
   if (thrown instanceof GatewayFault) return thrown.error
-  if (thrown instanceof HTTPException) return ofHttpException(thrown)
+  if (thrown instanceof HTTPException && thrown.status < 500) return ofHttpException(thrown)
   if (isTimeout(thrown)) return { code: 'database_unavailable', message: TOO_SLOW }
   if (isDatabaseDown(thrown))
     return { code: 'database_unavailable', message: 'The database does not answer. Try again.' }
   return { code: 'internal_error', message: 'Something went wrong inside Tollgate.' }
 }
 
-/** What Hono itself refuses. */
+/** What Hono itself refuses of a request. */
 function ofHttpException({ status, message }: HTTPException): GatewayError {
   if (status === 415)
     return { code: 'unsupported_media_type', message: 'Send the body as JSON.', field: 'content-type' }
-  if (status < 500) return { code: 'invalid_request', message: message || 'The request is not valid.' }
-  return { code: 'internal_error', message: 'Something went wrong inside Tollgate.' }
+  return { code: 'invalid_request', message: message || 'The request is not valid.' }
 }
