@@ -1,11 +1,11 @@
 // What the admin routes are made of.
 
+import type { KeyRing } from '../auth/keys.ts'
 import type { PriceStore } from '../pricing/overrides.ts'
 import type { Deps } from '../rest/in-force.ts'
 
 export interface AdminDeps extends Deps {
-  /** Signs a key's text; the same ids give the same text. */
-  keys: { issue(userId: string, keyId: string): Promise<string> }
+  keys: Pick<KeyRing, 'issue'>
   /** Milliseconds since the epoch. */
   now: () => number
   /** A UUIDv7. */
