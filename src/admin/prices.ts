@@ -15,7 +15,7 @@ import {
 import type { PriceRow } from '../postgres/schema.ts'
 import { isObject } from '../providers/answer.ts'
 import { answers, created, creates, found, problems, restApp, takes } from '../rest/app.ts'
-import { id, noQuery, pageQuery, pageRequest, pageSchema, pageView, text } from '../rest/fields.ts'
+import { id, noQuery, pageQuery, pageRequest, pageSchema, pageView, text, truth } from '../rest/fields.ts'
 import { fieldFault, invalidRequest } from '../rest/invalid-request.ts'
 import { providerFault } from '../rest/known-provider.ts'
 import { newPriceSchema, priceChangeSchema } from '../rest/new-price.ts'
@@ -50,10 +50,7 @@ const list = createRoute({
     query: z.strictObject({
       provider: text(64).optional(),
       model: text(500).optional(),
-      history: z
-        .enum(['true', 'false'])
-        .optional()
-        .openapi({ description: 'Whether to list those too that were deleted or replaced.' }),
+      history: truth.optional().openapi({ description: 'Whether to list those too that were deleted or replaced.' }),
       ...pageQuery,
     }),
   },
@@ -112,9 +109,8 @@ export function priceRoutes(deps: AdminDeps) {
       return row.id === added.id ? created(c, priceView(row)) : c.json(priceView(row), 200)
     })
     .openapi(list, async (c) => {
-      const { provider, model, history, ...query } = c.req.valid('query')
-      const filter = { provider, model, history: history === 'true' }
-      return c.json(pageView(await listPrices(db, pageRequest(query), filter), priceView), 200)
+      const { limit, cursor, ...filter } = c.req.valid('query')
+      return c.json(pageView(await listPrices(db, pageRequest({ limit, cursor }), filter), priceView), 200)
     })
     .openapi(get, async (c) => {
       return c.json(priceView(found(await findPrice(db, c.req.valid('param').id), 'price')), 200)

@@ -8,7 +8,7 @@ import { isStorableText } from '../postgres/storable-text.ts'
 import { FIXED_PRICE_SOURCES } from '../pricing/price.ts'
 import { parseJsonOrUndefined } from '../providers/answer.ts'
 import { costView } from './amounts.ts'
-import { id, pageQuery, pageSchema, pageView, queryInstant, text } from './fields.ts'
+import { id, pageQuery, pageSchema, pageView, queryInstant, text, truth } from './fields.ts'
 
 const label = text(512).optional()
 
@@ -27,7 +27,6 @@ const status = z
   .regex(/^[1-5]\d\d$/, 'must be an HTTP status')
   .transform(Number)
   .openapi({ type: 'integer' })
-const truth = z.enum(['true', 'false']).transform((value) => value === 'true')
 
 const plainText = z.string().refine(isStorableText, 'must not contain NUL or lone surrogates')
 const metadataValue = z.union(

@@ -39,6 +39,9 @@ export const instant = instantOr(INSTANT)
 /** In URLs, where a plus sign is a space. */
 export const queryInstant = instantOr(`${INSTANT}, whose + is %2B in a URL`)
 
+/** In URLs, as a word. */
+export const truth = z.enum(['true', 'false']).transform((value) => value === 'true')
+
 function isInRange(value: string): boolean {
   const ms = Date.parse(value)
   return ms >= 0 && ms <= LATEST_MS
