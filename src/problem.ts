@@ -2,24 +2,11 @@
 
 import { ERROR_STATUS, type ErrorCode, type GatewayError } from './errors.ts'
 
-/** Every field of a problem document but `detail` and `status` is there for programs. */
-export interface Problem {
-  type: string
-  title: string
-  status: number
-  detail: string
-  code: ErrorCode
-  field?: string
-  errors?: { field: string; message: string }[]
-  cap?: GatewayError['cap']
-  request_id?: string
-}
-
 /** `{ type, title, status, detail, code, field?, errors?, cap?, request_id? }` as `application/problem+json`. */
 export function problemResponse(error: GatewayError, requestId?: string): Response {
   const { code, message, field, errors, cap } = error
   const status = ERROR_STATUS[code]
-  const problem: Problem = {
+  const problem = {
     type: `urn:tollgate:problem:${code}`,
     title: titleOf(code),
     status,
