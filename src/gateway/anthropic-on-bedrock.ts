@@ -20,6 +20,7 @@ import { answerFault } from './answer-fault.ts'
 import type { GatewayEnv } from './call.ts'
 import { innerGateway, innerRequest } from './inner-gateway.ts'
 import { readBody } from './request-body.ts'
+import { headOf } from './upstream-answer.ts'
 
 interface Env {
   Variables: { request_id: string; caller: CallerIdentity }
@@ -115,7 +116,7 @@ async function toAnthropic(answer: Response): Promise<Response> {
   if (status >= 400 && exception !== null) {
     return Response.json(wireError(exception, await answer.text(), request_id), { status, headers })
   }
-  if (!body || !/^application\/vnd\.amazon\.eventstream/.test(headers.get('content-type') ?? '')) {
+  if (!body || headOf(answer).format !== 'eventstream') {
     return new Response(body, { status, headers })
   }
   headers.set('content-type', 'text/event-stream; charset=utf-8')
