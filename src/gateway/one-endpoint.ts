@@ -6,7 +6,7 @@
 // So a call is metered once, by its provider's own gateway. Models of APIs that speak otherwise are refused with the
 // route to use: a translation would hide what they can do.
 
-import { type Context, Hono } from 'hono'
+import { Hono } from 'hono'
 import type { JwtVerifier } from '../auth/jwt.ts'
 import type { KeyRing } from '../auth/keys.ts'
 import type { GatewayError } from '../errors.ts'
@@ -15,6 +15,7 @@ import { authenticate, type CallerIdentity } from '../middleware/authenticate.ts
 import { readModel } from '../providers/fields.ts'
 import { applyEdits, type JsonBody, parseJsonBody } from '../providers/json-body.ts'
 import { openai } from '../providers/openai.ts'
+import { urlOf } from '../request-url.ts'
 import { answerFault } from './answer-fault.ts'
 import { type InnerGateway, innerRequest } from './inner-gateway.ts'
 import { noRoute } from './no-route.ts'
@@ -69,7 +70,9 @@ export function oneEndpoint(options: OneEndpointOptions): Hono<OneEndpointEnv> {
       const body = accepted(parseJsonBody(accepted(await readBody(c.req.raw))))
       const { target, model } = findTarget(body, options)
       const bytes = applyEdits(body, [{ field: 'model', value: model }])
-      return target.call(innerRequest(urlOf(c, target.prefix + path), c.req.raw.headers, bytes), c)
+      // The provider's own path on this host: no part of it comes from the caller.
+      const { origin, search } = urlOf(c.req.raw)
+      return target.call(innerRequest(origin + target.prefix + path + search, c.req.raw.headers, bytes), c)
     })
   }
   app.all('*', (c) => {
@@ -111,11 +114,4 @@ function findTarget(
 
 function wrongModel(message: string): GatewayFault {
   return new GatewayFault({ code: 'invalid_request', message, field: 'model' })
-}
-
-/** The provider's own path on this host: no part of it comes from the caller. */
-function urlOf(c: Context, path: string): string {
-  const url = URL.parse(c.req.url)
-  if (!url) throw new GatewayFault({ code: 'invalid_header', message: 'host is not valid.', field: 'host' })
-  return url.origin + path + url.search
 }

@@ -8,6 +8,7 @@ import type { PriceBook } from '../pricing/price-book.ts'
 import type { Asked, Dialect, JsonObject, Operation, Upstream } from '../providers/dialect.ts'
 import { readModel } from '../providers/fields.ts'
 import { type JsonBody, parseJsonBody } from '../providers/json-body.ts'
+import { urlOf } from '../request-url.ts'
 import type { Call, GatewayEnv } from './call.ts'
 import { readCallHeaders } from './call-headers.ts'
 import { readForm } from './form-body.ts'
@@ -37,7 +38,7 @@ async function readCall(
   const started_at = Date.now()
   const { caller } = c.var
   const request = c.req.raw
-  const url = urlOf(request.url, c.req.path, dialect)
+  const url = asSent(request, c.req.path, dialect)
   const headers = [...request.headers]
   const said = accepted(readCallHeaders(headers))
   const credential = credentialOf(c, dialect, upstream)
@@ -156,15 +157,13 @@ const ENCODED_TRICK = /%(5c|25|00)|\/(\.|%2e){1,2};/i
  * is left of `/%6Fpenai/` or of `..\..\..\xxxxxx.evil.example` would end in the upstream's host, with the credential; the
  * `/%6Fpenai/` of `/groq/%6Fpenai/v1` would end in its path.
  */
-function urlOf(sent: string, routed: string, { provider, optional_prefix = '', encoded_slashes }: Dialect): URL {
-  // Two hosts, say: workerd builds the URL of whatever was sent.
-  const url = URL.parse(sent)
-  if (!url) throw new GatewayFault({ code: 'invalid_header', message: 'host is not valid.', field: 'host' })
+function asSent(request: Request, routed: string, { provider, optional_prefix = '', encoded_slashes }: Dialect): URL {
+  const url = urlOf(request)
   const { pathname } = url
   const optional = `/${provider}${optional_prefix}/`
   const isPrefixLiteral =
     pathname.startsWith(`/${provider}/`) && routed.startsWith(optional) === pathname.startsWith(optional)
-  const isLiteral = PATH_AS_SENT.exec(sent)?.[1] === pathname && isPrefixLiteral
+  const isLiteral = PATH_AS_SENT.exec(request.url)?.[1] === pathname && isPrefixLiteral
   if (!isLiteral || (encoded_slashes ? ENCODED_TRICK : ENCODED_SEPARATOR).test(pathname)) {
     throw new GatewayFault({ code: 'not_found', message: `There is no ${pathname} here.` })
   }

@@ -1,0 +1,10 @@
+// The URL of a request, which need not be one: workerd builds it of whatever was sent, of two hosts, say.
+
+import { GatewayFault } from './fault.ts'
+
+/** @throws {GatewayFault} `invalid_header` */
+export function urlOf({ url }: Pick<Request, 'url'>): URL {
+  const parsed = URL.parse(url)
+  if (!parsed) throw new GatewayFault({ code: 'invalid_header', message: 'host is not valid.', field: 'host' })
+  return parsed
+}
