@@ -4,6 +4,7 @@ import { z } from '@hono/zod-openapi'
 import type { LimitType } from '../../durable-objects/ledger/types.ts'
 import type { CapSettings } from '../postgres/caps.ts'
 import { centsOfNanoUsd, NANO_USD_PER_CENT, NANO_USD_PER_USD, usdOfNanoUsd } from '../pricing/money.ts'
+import { withoutNulls } from './fields.ts'
 
 const MOST_USD = 9_000_000
 
@@ -37,10 +38,6 @@ export const limitsOfChangedCap = limits.transform(toColumns).openapi({
   description:
     'What is named changes, null takes it away, at least one limit must stay. cost_cents or cost_usd, not both.',
 })
-
-function withoutNulls(given: Limits): Limits {
-  return Object.fromEntries(Object.entries(given).filter(([, limit]) => typeof limit === 'number'))
-}
 
 function toColumns({ requests, tokens, cost_cents, cost_usd }: Limits, context: z.RefinementCtx): LimitColumns {
   const columns = { limit_requests: requests, limit_tokens: tokens }

@@ -47,6 +47,13 @@ function isInRange(value: string): boolean {
   return ms >= 0 && ms <= LATEST_MS
 }
 
+/** For fields whose null is as absent. */
+export function withoutNulls<T>(fields: Record<string, T>): Record<string, NonNullable<T>> {
+  return Object.fromEntries(
+    Object.entries(fields).filter((field): field is [string, NonNullable<T>] => field[1] != null),
+  )
+}
+
 const cursor = z
   .string()
   .max(200)

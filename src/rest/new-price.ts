@@ -5,7 +5,7 @@ import { modelKey } from '../pricing/model-id.ts'
 import { nanoUsdOfDecimal } from '../pricing/money.ts'
 import type { GivenPrice, GivenRates } from '../pricing/override.ts'
 import type { Rates } from '../pricing/price.ts'
-import { instant, text } from './fields.ts'
+import { instant, text, withoutNulls } from './fields.ts'
 
 /** In US dollars, of whatever it is the price of. Keeps what a call can cost exact. */
 const MOST_USD = 1_000
@@ -155,9 +155,3 @@ const ratesOf = (rates: z.output<typeof given>) =>
 
 const sorted = (tiers: Record<string, number>) =>
   Object.fromEntries(Object.entries(tiers).sort(([a], [b]) => (a < b ? -1 : 1)))
-
-function withoutNulls<T>(fields: Record<string, T>): Record<string, NonNullable<T>> {
-  return Object.fromEntries(
-    Object.entries(fields).filter((field): field is [string, NonNullable<T>] => field[1] != null),
-  )
-}
