@@ -2,6 +2,7 @@
 
 import { bodyLimit } from 'hono/body-limit'
 import { GatewayFault } from '../fault.ts'
+import { urlOf } from '../request-url.ts'
 import { restApp } from '../rest/app.ts'
 import { endedEarly } from '../rest/empty-body.ts'
 import { strictJson } from '../rest/strict-json.ts'
@@ -39,6 +40,8 @@ export function adminRoutes(deps: AdminDeps) {
   app.use(async function limitBody(c, next) {
     // What a GET carries nobody reads. Hono would copy it into a new request, and no GET may be made with a body.
     if (c.req.method === 'GET' || c.req.method === 'HEAD') return next()
+    // Else none can be made of it with its body read.
+    urlOf(c.req.raw)
     const isCsv = c.req.path.endsWith('/prices/csv')
     let isRead = false
     try {

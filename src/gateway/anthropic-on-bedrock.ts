@@ -16,6 +16,7 @@ import { createFrameReader } from '../providers/eventstream.ts'
 import { textOrNone } from '../providers/fields.ts'
 import { type JsonBody, parseJsonBody, spansInBytes } from '../providers/json-body.ts'
 import { sseError } from '../providers/sse.ts'
+import { urlOf } from '../request-url.ts'
 import { answerFault } from './answer-fault.ts'
 import type { GatewayEnv } from './call.ts'
 import { innerGateway, innerRequest } from './inner-gateway.ts'
@@ -72,6 +73,7 @@ export function anthropicOnBedrock(options: AnthropicOnBedrockOptions): Hono<Env
 
   /** The call as Bedrock's; null where Bedrock does not serve it. On its own, so that nothing of the body is kept. */
   async function readForBedrock(c: Context<Env>): Promise<Request | null> {
+    const { origin } = urlOf(c.req.raw)
     const bytes = accepted(await readBody(c.req.raw))
     const body = parseJsonBody(bytes)
     const model = isRefusal(body) ? undefined : body.value.model
@@ -81,13 +83,13 @@ export function anthropicOnBedrock(options: AnthropicOnBedrockOptions): Hono<Env
       c.req.raw = innerRequest(c.req.url, c.req.raw.headers, bytes)
       return null
     }
-    return toBedrock(c.req.raw, body, id)
+    return toBedrock(c.req.raw, body, origin, id)
   }
 }
 
 const isStreamFlag = (value: unknown) => value === undefined || value === null || typeof value === 'boolean'
 
-function toBedrock(request: Request, body: JsonBody, id: string): Request {
+function toBedrock(request: Request, body: JsonBody, origin: string, id: string): Request {
   const headers = new Headers(request.headers)
   for (const name of [...headers.keys()]) if (/^(anthropic-|x-amz|accept$)/.test(name)) headers.delete(name)
   const betas = (request.headers.get('anthropic-beta') ?? '').split(',').flatMap((beta) => beta.trim() || [])
@@ -100,8 +102,7 @@ function toBedrock(request: Request, body: JsonBody, id: string): Request {
   )
   const bytes = concatBytes([encoder.encode('{'), ...members, encoder.encode(JSON.stringify(added).slice(1))])
   const action = body.value.stream === true ? 'invoke-with-response-stream' : 'invoke'
-  const url = new URL(`/bedrock/model/${encodeURIComponent(id)}/${action}`, request.url).href
-  return innerRequest(url, headers, bytes)
+  return innerRequest(`${origin}/bedrock/model/${encodeURIComponent(id)}/${action}`, headers, bytes)
 }
 
 async function toAnthropic(answer: Response): Promise<Response> {

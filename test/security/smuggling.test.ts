@@ -15,7 +15,8 @@ let evilHost: string
 /** Requests that the provider has had, over all tests. */
 let reached = 0
 beforeAll(async () => {
-  gateway = await startGateway({ onLog: () => undefined })
+  const BEDROCK_MODELS = JSON.stringify({ 'claude-on-bedrock': 'us.anthropic.claude-sonnet-4-5-20250929-v1:0' })
+  gateway = await startGateway({ vars: { BEDROCK_MODELS }, onLog: () => undefined })
   gateway.provider.reply = () => {
     reached += 1
     return undefined
@@ -48,6 +49,7 @@ interface Raw {
   headers?: string[]
   host?: string
   body?: string
+  credential?: string
 }
 
 function raw({
@@ -56,10 +58,16 @@ function raw({
   headers,
   host = 'x',
   body = BODY,
+  credential = user.key,
 }: Raw): string {
   const lines = headers ?? [`Content-Length: ${Buffer.byteLength(body)}`]
-  const credential = `Authorization: Bearer ${user.key}`
-  const head = [`${method} ${target} HTTP/1.1`, `Host: ${host}`, credential, 'Content-Type: application/json', ...lines]
+  const head = [
+    `${method} ${target} HTTP/1.1`,
+    `Host: ${host}`,
+    `Authorization: Bearer ${credential}`,
+    'Content-Type: application/json',
+    ...lines,
+  ]
   return `${head.join('\r\n')}\r\n\r\n${body}`
 }
 
@@ -149,6 +157,23 @@ describe('headers', () => {
       ).toEqual([])
     }
     expect(evilRequests).toEqual([])
+  })
+})
+
+describe('a host that is none', () => {
+  test.each([
+    ['/openai/v1/chat/completions', BODY],
+    ['/v1/chat/completions', JSON.stringify({ ...bodyOf('openai'), model: 'openai/gpt-4o-mini' })],
+    ['/anthropic/v1/messages', JSON.stringify(bodyOf('anthropic'))],
+    ['/anthropic/v1/messages', JSON.stringify({ ...bodyOf('anthropic'), model: 'claude-on-bedrock' })],
+    ['/admin/users', '{"name":"Ada"}'],
+  ])('is a 400 of %s, and no fault of Tollgate’s', async (target, body) => {
+    const credential = target.startsWith('/admin') ? ADMIN_TOKEN : user.key
+    for (const host of ['[', '%zz', 'a.example, b.example']) {
+      const [answer] = await sendRaw(gateway.url, raw({ target, host, body, credential }))
+      expect([host, answer?.status, answer?.text]).toEqual([host, 400, expect.stringContaining('host is not valid.')])
+    }
+    expect(forwarded()).toEqual([])
   })
 })
 
