@@ -8,7 +8,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { startFakeProvider } from '../../../src/local/fake-provider.ts'
 import { lockFolder } from '../../../src/local/folder-lock.ts'
 import { keepSecrets } from '../../../src/local/kept.ts'
@@ -294,34 +294,36 @@ PER_CALL_SERVICES='${things}'
 })
 
 describe('the lock of a folder', () => {
-  it('has one owner at a time, and only a living one', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'tollgate-lock-'))
-    const release = await lockFolder(folder)
-    await expect(lockFolder(folder)).rejects.toThrow(`already runs in this folder (process ${process.pid})`)
-    await release()
-    const someoneElse = await startFakeProvider()
-    const port = new URL(someoneElse.url).port
-    const elsewhere = await mkdtemp(join(tmpdir(), 'tollgate-lock-'))
-    const releaseElsewhere = await lockFolder(elsewhere)
-    const other = JSON.parse(await readFile(join(elsewhere, 'running.json'), 'utf8'))
-    for (const stale of [
-      JSON.stringify({ ...other, token: 'x' }),
-      `{"pid":${process.pid},"port":${port},"token":"x"}`,
-      '{"pid":1,"port":1,"token":"x"}',
-      '',
-      '{',
-    ]) {
-      await writeFile(join(folder, 'running.json'), stale)
-      await (await lockFolder(folder))()
+  let folder: string
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'tollgate-lock-'))
+  })
+  afterEach(() => rm(folder, { recursive: true }))
+
+  it('has one owner at a time, however many race for it', async () => {
+    for (let round = 0; round < 3; round++) {
+      const racers = await Promise.allSettled(Array.from({ length: 8 }, () => lockFolder(folder)))
+      const winners = racers.flatMap((racer) => (racer.status === 'fulfilled' ? [racer.value] : []))
+      expect(winners).toHaveLength(1)
+      await expect(lockFolder(folder)).rejects.toThrow(`already runs in this folder (process ${process.pid})`)
+      await winners[0]?.()
     }
-    await someoneElse.close()
-    await releaseElsewhere()
-    await rm(elsewhere, { recursive: true })
-    const racers = await Promise.allSettled(Array.from({ length: 8 }, () => lockFolder(folder)))
-    const winners = racers.flatMap((racer) => (racer.status === 'fulfilled' ? [racer.value] : []))
-    expect(winners).toHaveLength(1)
-    await winners[0]?.()
-    await rm(folder, { recursive: true })
+  })
+
+  it('is free again once its process was killed', async () => {
+    const script = `
+      import { lockFolder } from ${JSON.stringify(new URL('../../../src/local/folder-lock.ts', import.meta.url).href)}
+      await lockFolder(${JSON.stringify(folder)})
+      console.log('locked')
+      setInterval(() => {}, 1_000)`
+    const owner = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    await once(owner.stdout, 'data')
+    await expect(lockFolder(folder)).rejects.toThrow(`already runs in this folder (process ${owner.pid})`)
+    owner.kill('SIGKILL')
+    await once(owner, 'exit')
+    await (await lockFolder(folder))()
   })
 })
 
