@@ -25,6 +25,7 @@ const OWN_CREDENTIAL = /^goog-own/
 /** What it lists. Calls may name any other, as clients do that are newer. */
 const MODELS = ['gemini-2.5-flash', 'gemini-2.5-flash-lite', 'gemini-2.0-flash', 'gemini-embedding-001']
 
+const MOST_CANDIDATES = 8
 const VERB = /:(generateContent|streamGenerateContent|embedContent|batchEmbedContents|countTokens)$/
 
 /** `/v1/models` is OpenAI's too, whose fine-tuned models have colons in their names: a verb or Google's key tells. */
@@ -75,6 +76,10 @@ function generate(id: string, body: Body, bytes: Buffer, alt: string | null): Sc
   if (max !== undefined && !(Number.isInteger(max) && Number(max) >= 1)) {
     return googleRefusal(400, 'INVALID_ARGUMENT', 'max_output_tokens must be positive.')
   }
+  const candidates = Number(config.candidateCount ?? config.candidate_count ?? 1)
+  if (!(candidates >= 1 && candidates <= MOST_CANDIDATES)) {
+    return googleRefusal(400, 'INVALID_ARGUMENT', `candidateCount must be from 1 to ${MOST_CANDIDATES}.`)
+  }
   const said = say({
     userText: textOf(body.contents),
     tools: toolsOf(body),
@@ -82,7 +87,6 @@ function generate(id: string, body: Body, bytes: Buffer, alt: string | null): Sc
     schema: schemaIn(config),
     bound: boundOf(max),
   })
-  const candidates = Number(config.candidateCount ?? config.candidate_count ?? 1)
   const responseId = randomId('', 22)
   const chunk = (pieces: string[], soFar: number, finish: boolean) => ({
     candidates: Array.from({ length: candidates }, (_, index) => ({

@@ -1,7 +1,7 @@
 // OpenAI's images and audio. They bill the worst that is known of them: the most tokens of an image of its quality, a
 // whole context window of audio. https://platform.openai.com/docs/api-reference/images
 
-import { filesOf, missing, parseForm, refusal, unparsed } from './fake-openai-wire.ts'
+import { filesOf, missing, parseForm, refusal, tooMany, unparsed } from './fake-openai-wire.ts'
 import { events, json, type Script } from './fake-script.ts'
 import { type Body, parseBody } from './fake-text.ts'
 
@@ -17,6 +17,7 @@ const OUTPUT_TOKENS: [models: RegExp, Record<string, number>][] = [
 const INPUT_TOKENS = 7_340
 const PARTIAL_TOKENS = 100
 const MOST_PARTIAL_IMAGES = 3
+const MOST_IMAGES = 10
 
 export function makeImages(path: string, bytes: Buffer, content_type: string): Script {
   const isForm = path !== '/v1/images/generations'
@@ -26,6 +27,8 @@ export function makeImages(path: string, bytes: Buffer, content_type: string): S
   if (!path.endsWith('/variations') && typeof body.prompt !== 'string') return missing('prompt')
   const model = typeof body.model === 'string' ? body.model : 'dall-e-2'
   const n = Number(body.n ?? 1)
+  const refused = tooMany(isForm ? n : body.n, MOST_IMAGES)
+  if (refused) return refused
   if (model.startsWith('dall-e-'))
     return json({ created: 1, data: Array.from({ length: n }, () => ({ b64_json: PIXEL })) })
 

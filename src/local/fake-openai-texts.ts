@@ -1,7 +1,7 @@
 // OpenAI's legacy completions, embeddings and moderations. They bill the worst that they may: a token for each byte, the
 // whole output bound of every choice of every prompt. https://platform.openai.com/docs/api-reference/completions
 
-import { missing, unparsed } from './fake-openai-wire.ts'
+import { MOST_CHOICES, missing, tooMany, unparsed } from './fake-openai-wire.ts'
 import { events, json, type Script } from './fake-script.ts'
 import { type Body, isBody, parseBody, randomId, say } from './fake-text.ts'
 
@@ -9,6 +9,8 @@ export function completeText(bytes: Buffer): Script {
   const body = parseBody(bytes)
   if (!body) return unparsed()
   if (typeof body.model !== 'string') return missing('model')
+  const refused = tooMany(body.n, MOST_CHOICES)
+  if (refused) return refused
   const bound = typeof body.max_tokens === 'number' ? body.max_tokens : 16
   const { pieces, truncated } = say({ bound })
   const prompts = countInputs(body.prompt ?? '')

@@ -14,6 +14,19 @@ export const missing = (param: string): Script =>
 
 export const unparsed = (): Script => refusal(400, 'We could not parse the JSON body of your request.')
 
+/** Of chat and of legacy completions. */
+export const MOST_CHOICES = 128
+
+/** Why so many answers at once are refused; null where they are not. */
+export function tooMany(n: unknown, most: number): Script | null {
+  if (n === undefined || n === null) return null
+  const isBelow = !(Number.isInteger(n) && Number(n) >= 1)
+  if (!isBelow && Number(n) <= most) return null
+  const [where, bound] = isBelow ? ['below', 'min'] : ['above', 'max']
+  const message = `Invalid 'n': integer ${where} ${bound}imum value.`
+  return refusal(400, message, { param: 'n', code: `integer_${where}_${bound}_value` })
+}
+
 /** Of chat completions, which have the name within `function`, and of responses. */
 export function choiceOf(tool_choice: unknown): Choice {
   if (tool_choice === 'none' || tool_choice === 'required') return tool_choice

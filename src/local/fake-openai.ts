@@ -5,7 +5,7 @@ import { keepFiles, runBatches } from './fake-openai-batches.ts'
 import { makeImages, speak, transcribe } from './fake-openai-media.ts'
 import { respond, storedResponse } from './fake-openai-responses.ts'
 import { completeText, embed, moderate } from './fake-openai-texts.ts'
-import { choiceOf, missing, refusal, unparsed } from './fake-openai-wire.ts'
+import { choiceOf, MOST_CHOICES, missing, refusal, tooMany, unparsed } from './fake-openai-wire.ts'
 import { events, json, type Script } from './fake-script.ts'
 import {
   type Body,
@@ -113,12 +113,15 @@ function complete(bytes: Buffer): Script {
   if (!body) return unparsed()
   if (typeof body.model !== 'string') return refusal(400, 'you must provide a model parameter')
   if (!Array.isArray(body.messages)) return missing('messages')
-  for (const param of ['max_completion_tokens', 'max_tokens', 'n'])
+  for (const param of ['max_completion_tokens', 'max_tokens'])
     if (body[param] != null && !(Number.isInteger(body[param]) && Number(body[param]) >= 1))
       return refusal(400, `Invalid '${param}': integer below minimum value.`, {
         param,
         code: 'integer_below_min_value',
       })
+
+  const refused = tooMany(body.n, MOST_CHOICES)
+  if (refused) return refused
 
   const prompt_tokens = promptTokens(bytes.length)
   const long = tooLong(body.model, prompt_tokens)

@@ -11,7 +11,7 @@ import { answerBedrock } from './fake-bedrock.ts'
 import { answerGemini, isGemini } from './fake-gemini.ts'
 import { answerOpenAI } from './fake-openai.ts'
 import { answerPerCall, isPerCall } from './fake-per-call.ts'
-import { type Outcome, play, type Script } from './fake-script.ts'
+import { json, type Outcome, play, type Script } from './fake-script.ts'
 
 export { ANTHROPIC_CREDENTIAL } from './fake-anthropic.ts'
 export { AWS_KEYS, BEDROCK_CREDENTIAL } from './fake-bedrock.ts'
@@ -74,9 +74,19 @@ export async function startFakeProvider(options: { port?: number; reply?: Reply 
   return provider
 }
 
+/** What it does not understand at all is the provider's failure: it must not end the process, which is all of `npm start`. */
+function usualAnswer(request: IncomingMessage, body: Buffer): Script {
+  try {
+    return answerAsProvider(request, body)
+  } catch (error) {
+    console.error('The fake provider has failed:', error)
+    return json({ error: { type: 'server_error', message: 'The fake provider has failed.' } }, 500)
+  }
+}
+
 /** Several providers have `/v1/models`: headers tell whose is meant. */
-function usualAnswer({ method = '', url = '', headers }: IncomingMessage, body: Buffer): Script {
-  const asked = new URL(url, 'http://fake')
+function answerAsProvider({ method = '', url = '', headers }: IncomingMessage, body: Buffer): Script {
+  const asked = new URL(`http://fake${url}`)
   const { pathname } = asked
   if (pathname.startsWith('/model/')) return answerBedrock(method, url, headers, body)
   if (isGemini(asked, headers)) return answerGemini(method, asked, headers, body)

@@ -246,6 +246,31 @@ describe('a path that several APIs have is answered by the one that is meant', (
   })
 })
 
+describe('what no provider would answer', () => {
+  it.each([
+    ['completions', { prompt: 'a' }],
+    ['chat/completions', { messages: hello.messages }],
+    ['images/generations', { prompt: 'a', model: 'dall-e-2' }],
+  ])('is refused: ten billion at once of %s', async (path, body) => {
+    const answer = await fetch(`${provider.url}/v1/${path}`, {
+      method: 'POST',
+      headers: { authorization: 'Bearer sk-fake' },
+      body: JSON.stringify({ model: 'gpt-4o-mini', ...body, n: 1e10 }),
+    })
+    expect(answer.status).toBe(400)
+    expect(await answer.json()).toMatchObject({ error: { param: 'n', code: 'integer_above_max_value' } })
+  })
+
+  it.each(['//', '/model/%ZZ/converse'])('does not end it: %s', async (path) => {
+    const headers = { authorization: `Bearer ${BEDROCK_CREDENTIAL}` }
+    const answer = await fetch(provider.url + path, { method: 'POST', headers, body: '{}' })
+    expect(answer.status).toBeGreaterThanOrEqual(400)
+    expect((await fetch(`${provider.url}/v1/models`, { headers: { authorization: 'Bearer sk-fake' } })).status).toBe(
+      200,
+    )
+  })
+})
+
 describe('a scripted answer', () => {
   it('replaces the usual one', async () => {
     provider.reply = ({ path }) =>
