@@ -41,13 +41,16 @@ const explain = createRoute({
   summary: 'The price of a model that would apply now, and why',
   request: {
     params: z.object({
-      provider: z.string().max(64),
+      provider: z.string(),
       model: z.string().min(1).max(500).openapi({ description: 'A slash may stand as it is or as %2F.' }),
     }),
     query: noQuery,
   },
   responses: { 200: answers(explanationSchema, 'The price, or that there is none'), ...problems(404) },
 })
+
+/** Also with ids such as `@cf/meta/llama-3` as they are, which no path of the document can say. */
+const explainAnyId = createRoute({ ...explain, path: '/:provider{[^/]+}/:model{.+}', hide: true })
 
 export interface PriceRouteDeps {
   prices: PriceBook
@@ -67,26 +70,14 @@ export interface PriceRouteDeps {
  */
 export function appliedPriceRoutes({ prices, providers, ledgerOf }: PriceRouteDeps) {
   const app = restApp<{ caller: UsageCaller }>()
-  const answer = async (caller: UsageCaller, provider: string, model: string) => {
-    await refuseInvalid(ledgerOf, caller)
+  app.openAPIRegistry.registerPath(explain)
+  return app.openapi(explainAnyId, async (c) => {
+    const { provider, model } = c.req.valid('param')
+    await refuseInvalid(ledgerOf, c.var.caller)
     const fault = providerFault(provider, providers)
     if (fault) throw new GatewayFault({ code: 'not_found', message: `provider: ${fault.message}`, field: 'provider' })
-    return explanationView(provider, model, await prices.explain(provider, model))
-  }
-  const routes = app.openapi(explain, async (c) => {
-    const { provider, model } = c.req.valid('param')
-    return c.json(await answer(c.var.caller, provider, model), 200)
+    return c.json(explanationView(provider, model, await prices.explain(provider, model)), 200)
   })
-  // Ids such as `@cf/meta/llama-3` as they are: the document's own path means one segment.
-  app.get('/:provider{[^/]+}/:model{.+}', async (c) => {
-    const { provider, model } = c.req.param()
-    if (model.length > 500) {
-      const message = 'model: must have at most 500 characters'
-      throw new GatewayFault({ code: 'invalid_request', message, field: 'model' })
-    }
-    return c.json(await answer(c.var.caller, provider, model))
-  })
-  return routes
 }
 
 /** Any valid key may ask, whatever its scope; so may a subject that is not a user yet. */

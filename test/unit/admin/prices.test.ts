@@ -500,6 +500,10 @@ describe('GET /prices/{provider}/{model}', () => {
     }
   })
 
+  test.each(['openai/gpt-4o', 'workers-ai/@cf/meta/llama-3.1-8b-instruct'])('%s takes no query', async (path) => {
+    expect(await get(`${path}?currency=eur`)).toMatchObject({ status: 400, body: { field: 'currency' } })
+  })
+
   test('an id that is too long is refused', async () => {
     expect((await get(`openai/${'m'.repeat(501)}`)).status).toBe(400)
     expect((await get(`openai/a/${'m'.repeat(501)}`)).body).toMatchObject({ status: 400, field: 'model' })
