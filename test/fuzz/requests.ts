@@ -113,6 +113,8 @@ const junkHeader = fc.oneof(
     ['if-match', '*'],
     ['content-encoding', 'gzip'],
     ['x-forwarded-host', 'evil.example'],
+    ['host', '['],
+    ['host', 'a.example, b.example'],
     ['access-control-request-method', 'POST'],
     ['anthropic-version', '2023-06-01'],
   ),

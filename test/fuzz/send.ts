@@ -49,7 +49,8 @@ function sendOver(
   const { promise, resolve } = Promise.withResolvers<Sent>()
   const { hostname, port } = new URL(base)
   const bytes = body === null ? null : Buffer.from(body, encoding)
-  const outgoing = request({ agent, hostname, port, method, path })
+  const setHost = !headers.some(([name]) => name === 'host')
+  const outgoing = request({ agent, hostname, port, method, path, setHost })
   for (const [name, value] of headers) outgoing.appendHeader(name, Buffer.from(value).toString('latin1'))
   const late = setTimeout(() => {
     resolve({ lost: 'hang', why: `nothing whole after ${LONGEST_MS} ms` })
