@@ -18,15 +18,15 @@ const refusal = (bytes: Uint8Array) => {
 
 describe('parsing', () => {
   test.each([
-    ['nothing', ''],
-    ['text', 'hello'],
-    ['an array', '[]'],
-    ['null', 'null'],
-    ['a trailing comma', '{"a":1,}'],
-    ['two objects', '{}{}'],
-    ['a byte order mark', '\ufeff{"a":1}'],
-  ])('%s is a 400', (_, text) => {
-    expect(refusal(encode(text))).toMatchObject({ code: 'invalid_request' })
+    ['nothing', '', 'is not valid JSON'],
+    ['text', 'hello', 'is not valid JSON'],
+    ['an array', '[]', 'must be a JSON object'],
+    ['null', 'null', 'must be a JSON object'],
+    ['a trailing comma', '{"a":1,}', 'is not valid JSON'],
+    ['two objects', '{}{}', 'is not valid JSON'],
+    ['a byte order mark', '\ufeff{"a":1}', 'is not valid JSON'],
+  ])('%s is a 400', (_, text, message) => {
+    expect(refusal(encode(text))).toMatchObject({ code: 'invalid_request', message: expect.stringContaining(message) })
   })
 
   test('invalid UTF-8 is a 400', () => {
@@ -131,8 +131,9 @@ describe('editing', () => {
         const expected = new Map(Object.entries(body.value))
         for (const { field, value: one } of named) expected.set(field, JSON.parse(JSON.stringify(one)))
         expect(new Map(Object.entries(edited.value))).toEqual(expected)
-        const spans = spansInBytes(edited)
-        for (const [key, { start, end }] of spansInBytes(body)) {
+        const [before, spans] = [spansInBytes(body), spansInBytes(edited)]
+        expect(before.size).toBe(made.length)
+        for (const [key, { start, end }] of before) {
           if (named.some(({ field }) => field === key)) continue
           const now = spans.get(key)
           expect(now && decode(edited_bytes.subarray(now.start, now.end))).toBe(decode(bytes.subarray(start, end)))
