@@ -53,10 +53,11 @@ export function usageCaps<E extends { Variables: UsageCapsVariables }>(
     const asked = toAsk(c, c.var as CallVariables, typeof ask === 'number' ? { requests: ask } : await ask(c))
 
     const decision = await reserve(ledgerOf, asked, async () => (await provision?.(c)) ?? false)
-    const fields = rateLimitFields(decision.tightest, started_at)
+    // The time that is left of the window is counted from the answer, which may come minutes later.
+    const fields = () => rateLimitFields(decision.tightest, Date.now())
     if (!decision.admitted) {
       if (decision.refusal.reason === 'unreachable') keepAlive(c, settle(ledgerOf, releaseOf(asked, started_at)))
-      return withHeaders(refuse(c, refusalError(decision.refusal)), fields)
+      return withHeaders(refuse(c, refusalError(decision.refusal)), fields())
     }
 
     const hold = openHold(ledgerOf, asked, decision)
@@ -67,7 +68,7 @@ export function usageCaps<E extends { Variables: UsageCapsVariables }>(
     }
     try {
       await next()
-      setHeaders(c, fields)
+      setHeaders(c, fields())
     } catch (thrown) {
       // No `Error`, so that Hono makes no answer of it, or an answer that takes no headers. The handler may have used anything.
       close({ usage: null }, null)

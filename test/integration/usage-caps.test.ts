@@ -208,6 +208,18 @@ describe('a call costs', () => {
   })
 })
 
+test('an answer says how long the window lasts from when it is given, however long the call took', async () => {
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.UTC(2026, 2, 10, 12) })
+  allow({ requests: 10 })
+  app.post('/work', usageCaps({ ledgerOf }), (c) => {
+    vi.setSystemTime(Date.now() + 600_000)
+    return c.text('done')
+  })
+  const { headers } = await post('/work')
+  vi.useRealTimers()
+  expect(parseOne(headers.get('ratelimit')).params.t).toBe(12 * 3_600 - 600)
+})
+
 test('racing calls never exceed the cap', async () => {
   allow({ requests: 10 })
   route(3)
