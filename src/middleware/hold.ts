@@ -113,7 +113,8 @@ function toSettlement(
     outcome,
     usage,
     hold,
-    usage_source: usage_source ?? (usage ? 'reported' : 'hold'),
+    // What is released is known to cost nothing.
+    usage_source: usage_source ?? (usage || outcome === 'released' ? 'reported' : 'hold'),
     draft: ask.draft,
     facts: { ...NO_FACTS, ...seen, ...storable(ask.request_id, facts) },
     continues,

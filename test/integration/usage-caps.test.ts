@@ -189,11 +189,8 @@ describe('a call costs', () => {
     route(1, () => ({ outcome: 'released', usage: null }))
     for (const expected of [200, 200, 200]) expect((await post('/work')).status).toBe(expected)
     expect(used()).toEqual({ requests: 0, tokens: 0, cost: 0 })
-    expect(events.map(({ outcome, requests }) => [outcome, requests])).toEqual([
-      ['released', 0],
-      ['released', 0],
-      ['released', 0],
-    ])
+    const ends = events.map(({ outcome, requests, usage_source }) => [outcome, requests, usage_source])
+    expect(ends).toEqual(Array(3).fill(['released', 0, 'reported']))
   })
 
   test('its hold, until a promised report is there', async () => {
