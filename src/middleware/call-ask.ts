@@ -10,7 +10,7 @@ export interface CallAsk {
   input_cost_nano_usd?: number | null
   /** The part that may be granted smaller than asked. */
   output?: OutputAsk | null
-  /** What the usage event says of the call. */
+  /** What the usage event says of the call. Undefined is left out. */
   draft?: Partial<EventDraft>
 }
 
@@ -27,15 +27,15 @@ const IDS = ['job_id', 'batch_id', 'session_id'] as const
 
 /** @throws {TypeError} that names what no ledger can hold. */
 export function toAsk(c: Pick<Context, 'req'>, { request_id, caller }: CallVariables, asked: CallAsk): Ask {
-  const { requests = 1, input_tokens = 0, input_cost_nano_usd = 0, output = null, draft } = asked
+  const { requests = 1, input_tokens = 0, input_cost_nano_usd = 0, output = null, draft = {} } = asked
   checkAsk('', { requests, input_tokens, input_cost_nano_usd })
   if (output) {
     const { choices, ...amounts } = output
     checkAsk('output.', amounts)
     checkAsk('output.', { choices }, 1)
   }
-  checkMetadata(draft?.metadata)
-  for (const id of IDS) checkLength(id, draft?.[id])
+  checkMetadata(draft.metadata)
+  for (const id of IDS) checkLength(id, draft[id])
   return {
     request_id,
     caller: { key_id: caller.key_id, scope: caller.scope ?? 'call' },
@@ -56,7 +56,7 @@ export function toAsk(c: Pick<Context, 'req'>, { request_id, caller }: CallVaria
       batch_id: null,
       session_id: null,
       metadata: null,
-      ...draft,
+      ...Object.fromEntries(Object.entries(draft).filter(([, value]) => value !== undefined)),
     },
   }
 }

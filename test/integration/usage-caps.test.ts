@@ -489,6 +489,14 @@ describe('an ask that no ledger could hold throws and names its field', () => {
   })
 })
 
+test('what a draft leaves undefined is as if it were left out: Postgres would refuse the event', async () => {
+  allow({ requests: 1 })
+  const draft = { stream: undefined, provider: undefined, request_model: 'small' }
+  route({ draft } as unknown as CallAsk)
+  expect((await post('/work')).status).toBe(200)
+  expect(events).toMatchObject([{ stream: false, provider: 'app', request_model: 'small' }])
+})
+
 test('a second ask of one request throws: its ledger would take it for a repetition of the first', async () => {
   allow({ requests: 3 })
   app.use(usageCaps({ ledgerOf }))
