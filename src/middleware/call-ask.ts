@@ -61,10 +61,10 @@ export function toAsk(c: Pick<Context, 'req'>, { request_id, caller }: CallVaria
   }
 }
 
-/** A negative ask would make room instead of taking it. */
+/** A negative ask would make room instead of taking it; without a number of requests it could be kept in no row. */
 function checkAsk(path: string, amounts: Record<string, number | null>, least = 0): void {
   for (const [name, amount] of Object.entries(amounts)) {
-    if (amount === null || (isCount(amount) && amount >= least)) continue
+    if (amount === null ? name !== 'requests' : isCount(amount) && amount >= least) continue
     throw new TypeError(`usageCaps: ask.${path}${name} must be a whole number of at least ${least}, not ${amount}`)
   }
 }

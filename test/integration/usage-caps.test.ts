@@ -471,6 +471,7 @@ describe('an ask that no ledger could hold throws and names its field', () => {
       { output: { max_tokens: 5, min_tokens: 0, choices: 0.5, nano_usd_per_mtok: 0 } },
       'ask.output.choices',
     ],
+    ['requests that nobody knows', { requests: null as unknown as number }, 'ask.requests'],
     [
       'output for nobody',
       { output: { max_tokens: 5, min_tokens: 0, choices: 0, nano_usd_per_mtok: 0 } },
