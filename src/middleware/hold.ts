@@ -59,14 +59,15 @@ export function openHold(ledgerOf: LedgerOf, asked: Ask, admission: Admission): 
   let reported: CallEnd | Promise<CallEnd> | null = null
   let settled: Promise<boolean> | null = null
   const settleAs = (end: CallEnd | Promise<CallEnd>, seen: Partial<EventFacts> = {}) => {
-    const known = Promise.resolve(end).catch((error): CallEnd => {
-      logFault('a report of usage failed', asked.request_id, error)
-      return { usage: null }
-    })
-    settled = settle(
-      ledgerOf,
-      known.then((it) => toSettlement(asked, admission, it, seen)),
-    ).finally(stopTelling)
+    const settlementOf = (known: CallEnd) => toSettlement(asked, admission, known, seen)
+    // Also where the report came and is none, as of a handler without types.
+    const ended = Promise.resolve(end)
+      .then(settlementOf)
+      .catch((error) => {
+        logFault('a report of usage failed', asked.request_id, error)
+        return settlementOf({ usage: null })
+      })
+    settled = settle(ledgerOf, ended).finally(stopTelling)
     return settled
   }
   const ask = async () => {
@@ -104,7 +105,7 @@ function toSettlement(
   seen: Partial<EventFacts>,
 ): Settlement {
   const { outcome = 'settled', facts, continues = null } = end
-  const usage = end.usage && amountReported(ask, end.usage)
+  const usage = end.usage ? amountReported(ask, end.usage) : null
   const usage_source = end.usage && !usage ? 'hold' : end.usage_source
   return {
     request_id: ask.request_id,

@@ -110,6 +110,9 @@ describe('a call costs', () => {
     ['fewer requests, where that is reported', () => ({ usage: { requests: 1 } }), { requests: 1 }],
     ['what was asked, where usage is unknown', () => ({ usage: null }), ASKED],
     ['what was asked, where the report fails', () => Promise.reject(new Error('no report')), ASKED],
+    ['what was asked, where the report is none', async () => undefined as unknown as CallEnd, ASKED],
+    ['what was asked, where its usage is none', () => ({ usage: undefined }) as unknown as CallEnd, ASKED],
+    ['what was asked, where its facts are none', () => ({ usage: {}, facts: null }) as unknown as CallEnd, ASKED],
   ])('%s', async (_, end, charged) => {
     allow({ requests: 100, tokens: 1_000, cost: 1_000 })
     route({ requests: 2, input_tokens: 100, input_cost_nano_usd: 50 }, end)
