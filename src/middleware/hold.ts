@@ -47,8 +47,8 @@ export interface Hold {
 
 /** A hold whose call is out. */
 export interface OpenHold extends Hold {
-  /** Settles as was reported, else as told. Null: it is settled already. Never rejects. */
-  close(unreported: CallEnd, seen: Partial<EventFacts>): Promise<boolean> | null
+  /** Settles as was reported, else as told, unless that has begun already. Until it resolves, its host must stay. Never rejects. */
+  close(unreported: CallEnd, seen: Partial<EventFacts>): Promise<boolean>
 }
 
 /** When a ledger hears of a call that is still out, until it answers once: if a crash took the call, it holds it again. */
@@ -86,7 +86,7 @@ export function openHold(ledgerOf: LedgerOf, asked: Ask, admission: Admission): 
       reported = end
     },
     settle: (end) => settled ?? settleAs(end),
-    close: (unreported, seen) => (settled ? null : settleAs(reported ?? unreported, seen)),
+    close: (unreported, seen) => settled ?? settleAs(reported ?? unreported, seen),
     mayGoOn: ask,
   }
 }

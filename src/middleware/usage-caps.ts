@@ -63,8 +63,7 @@ export function usageCaps<E extends { Variables: UsageCapsVariables }>(
     const hold = openHold(ledgerOf, asked, decision)
     c.set('hold', hold)
     const close = (unreported: CallEnd, status: number | null) => {
-      const closing = hold.close(unreported, { status, latency_ms: Date.now() - started_at })
-      if (closing) keepAlive(c, closing)
+      keepAlive(c, hold.close(unreported, { status, latency_ms: Date.now() - started_at }))
     }
     try {
       await next()

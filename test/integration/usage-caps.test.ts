@@ -260,6 +260,23 @@ test('a call goes on to its end when its client has left: its host is told to wa
   expect(events).toMatchObject([{ requests: 2, outcome: 'settled' }])
 })
 
+test('a call that its handler settles and does not wait for keeps its host until it is on record', async () => {
+  allow({ tokens: 500 })
+  const settle = vi.spyOn(inProcess, 'settle').mockRejectedValueOnce(new Error('the ledger restarts'))
+  const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined)
+  const end = Promise.withResolvers<CallEnd>()
+  app.post('/work', usageCaps({ ledgerOf, ask: () => ASKED }), (c) => {
+    void c.var.hold.settle(end.promise)
+    return c.text('done')
+  })
+  await app.request('/work', { method: 'POST' }, {}, context)
+  end.resolve({ usage: { input_tokens: 70 } })
+  await Promise.all(background)
+  settle.mockRestore()
+  warn.mockRestore()
+  expect(events).toMatchObject([{ input_tokens: 70 }])
+})
+
 test('the handler may see what was granted, and the event says what the route drafted', async () => {
   allow({ tokens: 150 })
   const output = { max_tokens: 100, min_tokens: 10, choices: 1, nano_usd_per_mtok: 0 }
