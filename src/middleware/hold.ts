@@ -136,15 +136,18 @@ const MAX_STATUS = 999
 
 /** What Postgres can take of them: of an event that it refuses nothing would get there. */
 function storable(request_id: string, facts: CallEnd['facts'] = {}): Partial<EventFacts> {
-  const given = Object.entries(facts)
-  const odd = given.filter(([name, fact]) => typeof fact === 'number' && !isStorable(name, fact))
+  const given = Object.entries(facts).filter(([, fact]) => fact !== undefined)
+  const odd = given.filter(([name, fact]) => !isStorable(name, fact))
   if (odd.length > 0) logFault('a report has facts that no event can hold', request_id, odd)
   const stored = given.filter((fact) => !odd.includes(fact))
   return Object.fromEntries(stored.map(([name, fact]) => [name, asStored(fact)]))
 }
 
-const isStorable = (name: string, fact: number) =>
-  isCount(Math.round(fact)) && (name !== 'status' || fact <= MAX_STATUS)
+/** What is 0 where nothing is known must be a number. */
+const isStorable = (name: string, fact: string | number | null) =>
+  typeof fact === 'number'
+    ? isCount(Math.round(fact)) && (name !== 'status' || fact <= MAX_STATUS)
+    : NO_FACTS[name as keyof EventFacts] === null
 
 function asStored(fact: string | number | null): string | number | null {
   if (typeof fact === 'string') return fact.slice(0, MAX_FACT_LENGTH)

@@ -538,6 +538,13 @@ test.each([Number.NaN, -70, 0.5, Number.POSITIVE_INFINITY, 5n as unknown as numb
   },
 )
 
+test('facts that a report leaves undefined are as if they were left out', async () => {
+  allow({ requests: 1 })
+  route(1, () => ({ usage: {}, facts: { status: undefined, cached_input_tokens: undefined } }) as unknown as CallEnd)
+  await post('/work')
+  expect(events).toMatchObject([{ status: 200, cached_input_tokens: 0 }])
+})
+
 test('a report of facts that no event can hold loses these, and says so, and not the event', async () => {
   const error = vi.spyOn(console, 'error').mockImplementation(() => undefined)
   allow({ requests: 1 })
@@ -547,16 +554,21 @@ test('a report of facts that no event can hold loses these, and says so, and not
     latency_ms: 1.5,
     status: 3_000_000_000,
     error_class: 'x'.repeat(9_000),
+    audio_input_tokens: null as unknown as number,
+    time_to_first_byte_ms: null,
   }
   route(1, () => ({ usage: {}, facts: { ...facts, cached_input_tokens: 7, service_tier: 'fast' } }))
   expect((await post('/work')).status).toBe(200)
   expect(events).toMatchObject([
     {
       ...{ reasoning_tokens: 0, web_search_requests: 0, latency_ms: 2, error_class: 'x'.repeat(500) },
+      ...{ audio_input_tokens: 0, time_to_first_byte_ms: null },
       ...{ cached_input_tokens: 7, service_tier: 'fast', status: 200 },
     },
   ])
   expect(error).toHaveBeenCalledOnce()
-  expect(error.mock.lastCall?.[0]).toContain('reasoning_tokens,NaN,web_search_requests,-1,status,3000000000')
+  expect(error.mock.lastCall?.[0]).toContain(
+    'reasoning_tokens,NaN,web_search_requests,-1,status,3000000000,audio_input_tokens,',
+  )
   error.mockRestore()
 })
