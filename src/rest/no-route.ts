@@ -1,7 +1,6 @@
 // The answer where no route is: 404, or 405 where the path has routes of other methods. Pure.
 
-import type { Context } from 'hono'
-import type { RouterRoute } from 'hono/types'
+import type { Context, Hono } from 'hono'
 import { problemResponse } from '../problem.ts'
 
 /**
@@ -10,10 +9,10 @@ import { problemResponse } from '../problem.ts'
  * app.notFound(answerNoRoute(app))
  * ```
  */
-export function answerNoRoute(app: { routes: RouterRoute[] }) {
+export function answerNoRoute(app: Routed) {
   return function answerNoRoute(c: Context): Response {
     const { method, path } = c.req
-    const allowed = methodsOf(app.routes, path)
+    const allowed = methodsOf(app, path)
     if (allowed === '') {
       const message = `There is no ${method} ${path} here.`
       return problemResponse({ code: 'not_found', message }, c.get('request_id'))
@@ -25,19 +24,17 @@ export function answerNoRoute(app: { routes: RouterRoute[] }) {
   }
 }
 
+type Routed = Pick<Hono, 'routes' | 'router'>
+
 /** `GET, HEAD, POST`; empty where nothing is at the path but middleware, whose method is `ALL`. */
-function methodsOf(routes: RouterRoute[], path: string): string {
-  const here = routes.filter((route) => route.method !== 'ALL' && isAt(route.path, path))
+function methodsOf({ routes, router }: Routed, path: string): string {
+  // The router alone knows what its patterns take.
+  const all = new Set(routes.map(({ method }) => method))
+  const found = new Set([...all].flatMap((method) => router.match(method, path)[0].map(([[, route]]) => route)))
+  const here = routes.filter((route) => route.method !== 'ALL' && found.has(route))
   // Where a path stands for itself, it is no parameter's value.
   const named = here.filter((route) => route.path === path)
   const methods = (named.length > 0 ? named : here).map(({ method }) => method)
   // Hono answers HEAD where there is a GET.
   return [...new Set(methods.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : method)))].join(', ')
-}
-
-function isAt(pattern: string, path: string): boolean {
-  const [wanted, parts] = [pattern.split('/'), path.split('/')]
-  return (
-    wanted.length === parts.length && wanted.every((part, i) => (part.startsWith(':') ? parts[i] : part === parts[i]))
-  )
 }

@@ -472,6 +472,8 @@ test('another method than a path has is a 405 that names those it has', async ()
     ['DELETE', '/usage/caps', 'GET, HEAD'],
     ['PUT', '/admin/prices/csv', 'POST, GET, HEAD'],
     ['POST', '/openapi.json', 'GET, HEAD'],
+    ['POST', '/prices/openai/gpt-4o', 'GET, HEAD'],
+    ['POST', '/prices/workers-ai/@cf/meta/llama-3', 'GET, HEAD'],
   ] as const) {
     const answer = await send(method, path)
     expect(answer, path).toMatchObject({ status: 405, body: { code: 'method_not_allowed', request_id: 'req-1' } })
