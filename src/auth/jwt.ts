@@ -20,6 +20,7 @@ const PUBLIC_KEY_ALGORITHMS = ['RS256', 'ES256']
 const CLOCK_TOLERANCE_SECONDS = 5
 /** A JWKS that could not be read is not asked again for so long. */
 const FAULT_REMEMBERED_MS = 1_000
+const LEAST_RSA_BITS = 2_048
 const MAX_TOKEN_LENGTH = 8_192
 const MAX_SUBJECT_LENGTH = 255
 const MAX_NAME_LENGTH = 200
@@ -126,7 +127,10 @@ function readPublicKeys(url: string, fetchKeys: typeof fetch = fetch): JWTVerify
   })
   return async (header, token) => {
     try {
-      return await keys(header, token)
+      const key = await keys(header, token)
+      // jose throws a `TypeError` at it, as at a bug: see RFC 7518, section 3.3.
+      if (isShortRsa(key)) throw new errors.JWKSNoMatchingKey()
+      return key
     } catch (cause) {
       if (cause instanceof errors.JWKSNoMatchingKey || cause instanceof errors.JWKSMultipleMatchingKeys) throw cause
       if (!isRemembered()) [fault, failed_at] = [cause, Date.now()]
@@ -134,6 +138,9 @@ function readPublicKeys(url: string, fetchKeys: typeof fetch = fetch): JWTVerify
     }
   }
 }
+
+const isShortRsa = ({ algorithm }: CryptoKey) =>
+  'modulusLength' in algorithm && Number(algorithm.modulusLength) < LEAST_RSA_BITS
 
 function claimsOf(payload: JWTPayload, issuer: string, adminRole: string): JwtClaims | JwtRefusal {
   const subject = payload.sub

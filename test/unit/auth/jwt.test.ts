@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import {
@@ -238,6 +239,14 @@ describe('JWTs with public keys', async () => {
     const jwt = verifier({ JWT_JWKS_URL: `${base}/jwks` }, { fetch: async () => Response.json({ keys }) })
     const token = await new SignJWT(GOOD).setProtectedHeader({ alg: 'RS256' }).sign(rsa.privateKey)
     expect(await jwt.verify(token, NOW)).toEqual({ reason: 'unknown_signing_key' })
+  })
+
+  test('an RSA key of fewer than 2048 bits is none of those that are known', async () => {
+    const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 1_024 })
+    const keys = [{ ...publicKey.export({ format: 'jwk' }), kid: 'short', alg: 'RS256' }, ...jwks.keys]
+    const jwt = verifier({ JWT_JWKS_URL: `${base}/jwks` }, { fetch: async () => Response.json({ keys }) })
+    expect(await jwt.verify(await signRsa('short'), NOW)).toEqual({ reason: 'unknown_signing_key' })
+    expect(await jwt.verify(await signRsa(), NOW)).toHaveProperty('subject', 'alice')
   })
 
   test('a public key never serves as a shared secret, with and without a secret configured', async () => {
