@@ -367,6 +367,7 @@ describe('what is not valid names its field', () => {
     ['a byte order mark', utf8('\ufeff{"name":"A"}'), {}, 400, undefined, 'not valid JSON'],
     ['gzip', utf8('{"name":"A"}'), { 'content-encoding': 'gzip' }, 415, 'content-encoding', 'compressed'],
     ['latin1', utf8('{}'), { 'content-type': 'application/json; charset=latin1' }, 415, 'content-type', 'UTF-8'],
+    ['UTF-7', utf8('{}'), { 'content-type': 'application/json; charset=utf7' }, 415, 'content-type', 'UTF-8'],
     ['UTF-16', utf8('{}'), { 'content-type': 'application/x+json;charset="utf-16"' }, 415, 'content-type', 'UTF-8'],
   ] as const)('a body with %s is not taken', async (_, body, headers, status, field, message) => {
     const answer = await send('POST', '/admin/users', body, headers)
@@ -391,6 +392,7 @@ describe('what is not valid names its field', () => {
       'application/json; charset=UTF-8',
       'Application/JSON;charset="utf-8"',
       'application/json ; charset=utf-8',
+      'application/json; charset=utf8',
       'application/json;',
       'application/vnd.acme_1+json',
     ])
