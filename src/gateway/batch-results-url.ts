@@ -9,6 +9,9 @@ import { anthropic } from '../providers/anthropic.ts'
 
 const RESULTS = /^\/v1\/messages\/batches\/[^/]+\/results$/
 
+/** Headers that the middleware has put on the provider's answer: where pages may read it, and how full the tightest cap is. */
+const OURS = /^(access-control-|vary$|ratelimit)/
+
 /** A batch is told in less than a KiB. */
 const MAX_BYTES = 1_048_576
 
@@ -28,6 +31,7 @@ export function batchResultsUrl(): MiddlewareHandler<{ Variables: { request_id: 
     const text = await readText(c.res)
     if (typeof text !== 'string') {
       const answer = anthropic.errorResponse(text, c.var.request_id, { cap_status: null })
+      for (const [name, value] of c.res.headers) if (OURS.test(name)) answer.headers.set(name, value)
       // Else Hono puts the headers of the answer that it replaces over those of the new one.
       c.res = undefined
       c.res = answer

@@ -2,6 +2,7 @@
 
 import OpenAI from 'openai'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { CUT } from '../../src/local/fake-script.ts'
 import { bodyOf } from '../support/client-calls.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
 
@@ -71,4 +72,18 @@ test('a page reads streams, refusals and their headers', async () => {
     expect(headers.get('access-control-expose-headers')).toBe('*')
     expect(headers.get('vary')).toMatch(/\bOrigin\b/)
   }
+})
+
+test('a page reads why a batch has no answer, and how full the cap is', async () => {
+  const { key } = await gateway.admin.user([{ cap_type: 'hourly', limits: { requests: 1 } }])
+  gateway.provider.reply = () => ({
+    headers: { 'content-type': 'application/json' },
+    steps: ['{"id":"msgbatch_1"', CUT],
+  })
+  const headers = { origin: PAGE, 'x-api-key': key, 'anthropic-version': '2023-06-01' }
+  const answer = await fetch(`${gateway.url}/anthropic/v1/messages/batches/msgbatch_1`, { headers })
+  expect([answer.status, answer.headers.get(ALLOWED)]).toEqual([502, PAGE])
+  expect(answer.headers.get('access-control-expose-headers')).toBe('*')
+  expect(answer.headers.get('ratelimit')).toMatch(/^"hourly-requests";r=0;/)
+  expect(answer.headers.get('request-id')).toBe(answer.headers.get('x-tollgate-request-id'))
 })
