@@ -10,6 +10,7 @@ import { adminRoutes } from './admin/routes.ts'
 import { createJwtVerifier } from './auth/jwt.ts'
 import { createKeyRing } from './auth/keys.ts'
 import type { Config } from './config.ts'
+import { forgetBody } from './gateway/request-body.ts'
 import { gatewayRoutes } from './gateway/routes.ts'
 import { configuredPrices, providerNames } from './gateway/upstreams.ts'
 import { setHeaders } from './middleware/answers.ts'
@@ -46,6 +47,10 @@ export function createApp({ config, ledgerOf, priceStore = null }: AppOptions) {
   // Hono's default would first try for 30 ms to compile all routes into one expression, and give up on Gemini's.
   const app = new Hono<{ Variables: { request_id: string } }>({ router: new TrieRouter() })
   app.use(requestId(newId))
+  app.use(async function forgetUnread(c, next) {
+    await next()
+    await forgetBody(c.req.raw)
+  })
   const origin = config.CORS_ORIGINS
   if (origin) app.use(cors({ origin, exposeHeaders: ['*'], maxAge: CORS_MAX_AGE_SECONDS }))
   app.route('/', gatewayRoutes({ config, ledgerOf, db, keys, jwt, prices }))

@@ -2,11 +2,9 @@
 
 import type { GatewayError } from '../errors.ts'
 import { GatewayFault } from '../fault.ts'
-import { forgetBody } from './request-body.ts'
 
 /** What it needs of Hono's context, whatever else the app keeps there. */
 interface Failed {
-  req: { raw: Request }
   var: { request_id: string }
 }
 
@@ -19,8 +17,7 @@ interface Failed {
  * ```
  */
 export function answerFault(errorAnswer: (error: GatewayError, requestId: string) => Response) {
-  return async function answerFault(error: Error, c: Failed): Promise<Response> {
-    await forgetBody(c.req.raw)
+  return function answerFault(error: Error, c: Failed): Response {
     if (error instanceof GatewayFault) return errorAnswer(error.error, c.var.request_id)
     console.error(JSON.stringify({ message: 'unexpected', error: String(error), stack: error.stack }))
     const message = 'Something went wrong inside Tollgate.'

@@ -39,7 +39,7 @@ async function readWhole(request: Request): Promise<Uint8Array | GatewayError> {
   return readWithin(request.body, announced > MAX_BODY_BYTES ? 0 : MAX_BODY_BYTES)
 }
 
-/** Reads what nobody has read, for a refusal that comes before: a client that is still sending hears no answer. */
+/** Reads what nobody has read, for an answer that comes before: a client that is still sending hears no answer. */
 export async function forgetBody(request: Request): Promise<void> {
   if (request.body === null || request.bodyUsed || request.body.locked) return
   await readWithin(request.body, 0).catch(() => undefined)

@@ -17,7 +17,7 @@ import {
   type User,
   WIRE,
 } from '../support/client-calls.ts'
-import { type Gateway, startGateway } from '../support/gateway.ts'
+import { ADMIN_TOKEN, type Gateway, startGateway } from '../support/gateway.ts'
 
 const PROVIDERS = ['openai', 'anthropic'] satisfies Provider[]
 const MIB = 1024 * 1024
@@ -63,6 +63,25 @@ async function refused(provider: Provider, call: Promise<Response>): Promise<Ref
 }
 
 const badRequest = (field: string) => ({ status: 400, field, message: expect.stringContaining(field) })
+
+test('whoever is told no before the body was read hears it, however long the body is', async () => {
+  const body = 'x'.repeat(20 * MIB)
+  for (let tries = 0; tries < 3; tries++)
+    for (const [path, credential, status] of [
+      ['/openai/v1/uploads', user.key, 404],
+      ['/v1/audio/speech', user.key, 404],
+      ['/groq/v1/chat/completions', user.key, 503],
+      ['/nothing', user.key, 404],
+      ['/usage/caps', user.key, 405],
+      ['/admin/prices/csv', 'nobody', 401],
+      ['/admin/prices/csv', ADMIN_TOKEN, 413],
+    ] as const) {
+      const headers = { authorization: `Bearer ${credential}`, 'content-type': 'text/csv' }
+      const answer = await fetch(gateway.url + path, { method: 'POST', headers, body })
+      expect([path, answer.status]).toEqual([path, status])
+      await answer.text()
+    }
+})
 
 describe.each(PROVIDERS)('%s refuses', (provider) => {
   const call = (body: unknown, more: RawCall = {}) => refused(provider, post(gateway, provider, user.key, body, more))
