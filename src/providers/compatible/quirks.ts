@@ -118,11 +118,14 @@ function areSwitches(given: unknown): boolean {
   return isObject(given) && Object.values(given).every(isSwitch)
 }
 
+/** In what is said, and in what a tool has answered (`output`). */
 function findOddPart(messages: unknown, path: string): string | null {
   for (const [at, message] of (Array.isArray(messages) ? messages : []).entries()) {
-    const content = isObject(message) && Array.isArray(message.content) ? message.content : []
-    const odd = content.findIndex((part) => !isObject(part) || !TOKEN_PARTS.has(part.type))
-    if (odd !== -1) return `${path}[${at}].content[${odd}]`
+    for (const name of ['content', 'output']) {
+      const parts = isObject(message) && Array.isArray(message[name]) ? message[name] : []
+      const odd = parts.findIndex((part) => !isObject(part) || !TOKEN_PARTS.has(part.type))
+      if (odd !== -1) return `${path}[${at}].${name}[${odd}]`
+    }
   }
   return null
 }

@@ -155,12 +155,15 @@ describe('bounds', () => {
 describe('responses', () => {
   const responses = operationOf('acme', { fields: { reasoning: 0 } }, 'responses')
   const read = (more: JsonObject) => responses.readBound?.(askedWith({ model: 'm', input: 'hello', ...more }))
-  const PART = [{ role: 'user', content: [{ type: 'input_file', file_url: 'https://x.example/a.pdf' }] }]
+  const FILE = { type: 'input_file', file_url: 'https://x.example/a.pdf' }
+  const PART = [{ role: 'user', content: [FILE] }]
+  const outputOf = (part: JsonObject) => [{ type: 'function_call_output', call_id: 'c', output: [part] }]
 
   test.each<[JsonObject, string]>([
     [{ tools: [{ type: 'web_search' }], max_tool_calls: 2 }, 'tools[0]'],
     [{ tools: [{ type: 'x_search' }] }, 'tools[0]'],
     [{ input: PART }, 'input[0].content[0]'],
+    [{ input: outputOf(FILE) }, 'input[0].output[0]'],
     [{ reasoning: { mode: 'pro' } }, 'reasoning.mode'],
     [{ plugins: [{ id: 'web' }] }, 'plugins'],
   ])('%j is unbounded', (more, field) => {
@@ -169,6 +172,7 @@ describe('responses', () => {
 
   test('a plain one is bounded; one in the background could not be asked for again', () => {
     expect(read({})).toMatchObject({ unbounded: null })
+    expect(read({ input: outputOf({ type: 'input_text', text: 'a' }) })).toMatchObject({ unbounded: null })
     expect(read({ background: true })).toMatchObject({ code: 'invalid_request', field: 'background' })
   })
 })
