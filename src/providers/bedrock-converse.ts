@@ -3,7 +3,7 @@
 
 import { type GatewayError, isRefusal } from '../errors.ts'
 import { isObject, PLAIN_BOUND } from './answer.ts'
-import { type BedrockModel, type Family, TEMPLATE_TOKENS } from './bedrock-model.ts'
+import { type BedrockModel, type Family, isOpenAI, TEMPLATE_TOKENS } from './bedrock-model.ts'
 import { dearestTier, isUnpriced, tierOf } from './bedrock-tier.ts'
 import { dearestCacheWrite } from './cache-ttl.ts'
 import { findOpenContent, type ReadBlock } from './content-walk.ts'
@@ -52,6 +52,7 @@ export function readConverseBound(body: JsonObject, bytes: number, model: Bedroc
 
   const media = readMedia(body, (model.family && INLINE_IMAGE_TOKENS[model.family]) ?? OTHER_IMAGE_TOKENS)
   const formatted = body.outputConfig || modelFields(body).output_config ? TOOL_PREAMBLE_TOKENS : 0
+  const cache_write = dearestCacheWrite(body, 'cachePoint')
   const template = model.family === 'claude' ? 0 : TEMPLATE_TOKENS
   return {
     ...PLAIN_BOUND,
@@ -66,11 +67,14 @@ export function readConverseBound(body: JsonObject, bytes: number, model: Bedroc
       min_tokens: Math.min(max_tokens ?? Number.MAX_SAFE_INTEGER, thinkingBudget(body) + 1),
       choices: 1,
     },
-    cache_write: dearestCacheWrite(body, 'cachePoint'),
+    cache_write: cache_write === 'none' && writesUnasked(model) ? '5m' : cache_write,
     audio_input: media.audio,
     service_tier: dearestTier(...tierOf(body)),
   }
 }
+
+/** OpenAI's newer models write their cache without being asked; an ARN of the account's own does not say whose model it is. */
+const writesUnasked = ({ id }: BedrockModel) => isOpenAI(id) || id.startsWith('arn:')
 
 export function editConverse(body: JsonObject, granted_output_tokens: number | null): Edit[] {
   const config = isObject(body.inferenceConfig) ? body.inferenceConfig : {}

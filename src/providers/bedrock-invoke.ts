@@ -5,7 +5,7 @@ import { type GatewayError, isRefusal } from '../errors.ts'
 import { isObject, PLAIN_BOUND } from './answer.ts'
 import { editMessage, readMessageBound } from './anthropic-messages.ts'
 import { editConverse, readConverseBound } from './bedrock-converse.ts'
-import { type BedrockModel, claudeName, type Family, TEMPLATE_TOKENS } from './bedrock-model.ts'
+import { type BedrockModel, claudeName, type Family, isOpenAI, TEMPLATE_TOKENS } from './bedrock-model.ts'
 import type { Bound, Edit, JsonObject } from './dialect.ts'
 import { editBound, editInside, invalidField, readPositiveInteger, unknownField } from './fields.ts'
 import { editChat, readChatBound } from './openai-chat.ts'
@@ -86,6 +86,7 @@ export function readInvokeBound(body: JsonObject, bytes: number, model: BedrockM
     ...boundInput(body, bytes, prompt),
     unbounded: unknownField(body, prompt.fields) ?? unknownWithin(body, prompt),
     output,
+    cache_write: isOpenAI(id) ? '5m' : 'none',
   }
 }
 
@@ -111,9 +112,6 @@ const NO_BOUND = { max_tokens: null, min_tokens: 1, choices: 1 }
 function isChat(family: Family | null, body: JsonObject): boolean {
   return (family === 'chat' || family === 'mistral') && body.messages !== undefined
 }
-
-/** Also with a geography before it: `us.openai.gpt-...`. */
-const isOpenAI = (id: string) => /(^|\.)openai\./.test(id)
 
 /** Only OpenAI's own models know the newer name of the bound. */
 function editMessages(body: JsonObject, granted_output_tokens: number | null, id: string): Edit[] {

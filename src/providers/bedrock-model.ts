@@ -58,6 +58,9 @@ export function readModelId(id: string): BedrockModel | GatewayError {
   return describe(id)
 }
 
+/** True of OpenAI's own models, also with a geography before their name: `us.openai.gpt-...`. */
+export const isOpenAI = (id: string): boolean => /(^|\.)openai\./.test(id)
+
 /** Anthropic's own name of a Claude model: `claude-sonnet-4-5-20250929`. */
 export function claudeName(id: string): string {
   return id

@@ -160,6 +160,21 @@ describe('Converse', () => {
     expect(converse({ toolConfig: { tools: [{ cachePoint: { type: 'default', ttl: '9h' } }] } }).cache_write).toBe('1h')
   })
 
+  test.each<[string, JsonObject]>([
+    ['converse', HELLO],
+    ['converse_stream', HELLO],
+    ['invoke_model', { prompt: 'hello' }],
+    ['invoke_model', { messages: [{ role: 'user', content: 'hello' }] }],
+  ])('%s of %j: models of OpenAI write their cache without being asked', (operation, body) => {
+    expect(boundOf(operation, 'us.openai.gpt-5.6-sol', body).cache_write).toBe('5m')
+    expect(boundOf(operation, 'us.openai.gpt-5.6-sol', body).unbounded).toBeNull()
+  })
+
+  test('of a model that only the account knows may write a cache without being asked', () => {
+    const id = 'arn:aws:bedrock:us-east-1:1:application-inference-profile/abc'
+    expect(boundOf('converse', id, HELLO).cache_write).toBe('5m')
+  })
+
   test.each([
     [{}, null],
     [{ serviceTier: { type: 'flex' } }, null],
