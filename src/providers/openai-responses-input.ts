@@ -2,7 +2,7 @@
 
 import { isObject } from './answer.ts'
 import type { JsonObject } from './dialect.ts'
-import { hasOnly } from './fields.ts'
+import { hasOnly, textOrNone } from './fields.ts'
 import { INLINE_IMAGE_TOKENS, isInlineImage } from './openai-chat.ts'
 import { isDeclared } from './openai-responses-tools.ts'
 import { TOOL_PREAMBLE_TOKENS } from './text-bound.ts'
@@ -85,6 +85,9 @@ function readContent(content: unknown, path: string, bound: InputBound): void {
     if (isImage && isInlineImage(part.image_url)) {
       // An image is never read as text: its tokens take the place of its bytes.
       bound.added_tokens += INLINE_IMAGE_TOKENS - part.image_url.length
+    } else if (isObject(part) && /audio/.test(textOrNone(part.type))) {
+      // At a rate of its own, and the usage does not say how many tokens were audio. OpenRouter takes it (`ResponseInputAudio`).
+      bound.unbounded ??= `${path}[${index}]`
     } else bound.open_input ??= `${path}[${index}]`
   }
 }

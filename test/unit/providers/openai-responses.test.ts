@@ -67,7 +67,6 @@ test.each([
   [user({ type: 'input_image', file_id: 'file-1' }), 'input[0].content[0]'],
   [user({ type: 'input_image', file_id: 'file-1', image_url: PNG }), 'input[0].content[0]'],
   [user({ type: 'input_file', file_id: 'file-1' }), 'input[0].content[0]'],
-  [user({ type: 'input_audio' }), 'input[0].content[0]'],
   [user('text'), 'input[0].content[0]'],
   [{ input: [{ role: 'user', content: {} }] }, 'input[0].content'],
   [{ input: [{ type: 'item_reference', id: 'msg_1' }] }, 'input[0].item_reference'],
@@ -83,6 +82,16 @@ test.each([
   [{ input: [{ type: 'agent_message', content: [{ type: 'encrypted_content' }] }] }, 'input[0].content[0]'],
 ])('what bytes do not bound is named: %j', (extra, name) => {
   expect(bound(extra)).toMatchObject({ open_input: name, unbounded: null })
+})
+
+test('audio is unbounded: it has a rate of its own, and no usage says how much there was', () => {
+  expect(bound(user({ type: 'input_audio', input_audio: { data: 'AA', format: 'mp3' } }))).toMatchObject({
+    unbounded: 'input[0].content[0]',
+  })
+  const output = [{ type: 'input_audio', input_audio: { data: 'AA', format: 'mp3' } }]
+  expect(bound({ input: [{ type: 'function_call_output', call_id: 'c', output }] })).toMatchObject({
+    unbounded: 'input[0].output[0]',
+  })
 })
 
 test('a turn of Codex is bounded by its bytes: encrypted thoughts, calls and searches of tools, agents and its metadata', () => {
