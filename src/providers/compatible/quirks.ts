@@ -67,7 +67,7 @@ function widen(bound: Bound, body: JsonObject, own: JsonObject, quirks: Quirks):
     open_input: bound.open_input ?? findThought(body, quirks),
     // First what no other field would mend: OpenAI bounds its hosted tools by `max_tool_calls`.
     unbounded: findFee(bound, body, quirks) ?? bound.unbounded ?? findTier(body, quirks),
-    output: holdsForTextAlone(bound, body, quirks) ? wholeWindow(bound.output) : bound.output,
+    output: holdsForTextAlone(bound, body, quirks) ? wholeWindow(bound.output) : aboveBudget(bound.output, body),
     service_tier: quirks.service_tiers ? bound.service_tier : null,
     cache_write: asksForOneHour(body, quirks) ? '1h' : bound.cache_write,
   }
@@ -79,6 +79,16 @@ const WHOLE_WINDOW = 10_000_000
 /** Only the window bounds it: no part of it is of use, and no field could grant one. */
 const wholeWindow = (output: Bound['output']): Bound['output'] =>
   output && { ...output, max_tokens: WHOLE_WINDOW, min_tokens: WHOLE_WINDOW }
+
+/**
+ * OpenRouter's budget of thoughts, which the bound of the output must be above.
+ * https://openrouter.ai/docs/use-cases/reasoning-tokens
+ */
+function aboveBudget(output: Bound['output'], { reasoning }: JsonObject): Bound['output'] {
+  const budget = isObject(reasoning) ? reasoning.max_tokens : null
+  if (output === null || typeof budget !== 'number' || !Number.isSafeInteger(budget) || budget < 1) return output
+  return { ...output, min_tokens: Math.min(output.max_tokens ?? Number.MAX_SAFE_INTEGER, budget + 1) }
+}
 
 function holdsForTextAlone({ model }: Bound, body: JsonObject, quirks: Quirks): boolean {
   const calls = [body.tools, body.functions].some((tools) => Array.isArray(tools) && tools.length > 0)

@@ -48,6 +48,19 @@ describe('bounds', () => {
     expect(openInputOf('acme', { encrypted_thoughts: true })).toBeNull()
   })
 
+  test.each<[JsonObject, number]>([
+    [{ max_tokens: 8_000, reasoning: { max_tokens: 2_000 } }, 2_001],
+    [{ max_tokens: 1_000, reasoning: { max_tokens: 2_000 } }, 1_000],
+    [{ reasoning: { max_tokens: 2_000 } }, 2_001],
+    [{ max_tokens: 8_000, reasoning: { effort: 'high', max_tokens: null } }, 1],
+    [{ max_tokens: 8_000, reasoning: { max_tokens: -1 } }, 1],
+  ])('no part of an output is of use that is not above the budget of thoughts: %j', (more, min_tokens) => {
+    expect(bound(chatOf('openrouter'), more).output).toMatchObject({ min_tokens })
+    const { max_tokens: max_output_tokens, ...others } = more
+    const responses = { ...others, max_output_tokens, messages: undefined, input: 'hello' }
+    expect(bound(operationOf('openrouter', {}, 'responses'), responses).output).toMatchObject({ min_tokens })
+  })
+
   test('a hosted tool is blamed itself: no limit of its calls would help', () => {
     const searching = { model: 'm', input: 'x', tools: [{ type: 'web_search' }] }
     for (const more of [{}, { max_tool_calls: 3 }]) {
