@@ -80,9 +80,38 @@ function layoutOf(value: unknown, key: string | null, depth: number): number {
   const indent = depth >> 2
   const tags = key !== null && depth >= SCHEMA_DEPTH ? 4 + utf8Length(key) : 0
   if (typeof value === 'object' && value !== null) return 4 + 2 * indent + tags
+  if (typeof value === 'number' && depth >= VALUE_DEPTH) return 2 + indent + tags + numberExpansion(value)
   if (typeof value !== 'string') return 2 + indent + tags
   // JSON in a text, which is parsed and written anew.
-  return indent + tags + (key === 'arguments' ? countSeparators(value) : 0)
+  return indent + tags + (key === 'arguments' ? countSeparators(value) + MOST_EXPANSION * countExponents(value) : 0)
+}
+
+/** How deep a body's numbers begin that a model reads: `documents[0].year`. */
+const VALUE_DEPTH = 3
+
+/**
+ * Characters by which a number written anew is longer than the shortest JSON of it: of `1e15` Python makes
+ * 1000000000000000.0, and JavaScript writes all digits up to 1e21.
+ */
+function numberExpansion(value: number): number {
+  if (Number.isInteger(value) ? value % 10 !== 0 : Math.abs(value) >= 0.01) return 0
+  const written = String(Math.abs(value))
+  const [mantissa = '', exponent = ''] = Math.abs(value).toExponential().split('e')
+  const digits = mantissa.replace('.', '').length
+  const zeros = Number(exponent) - digits + 1
+  if (zeros === 0) return 0
+  const ends = Number.isInteger(value) || written.includes('e') ? '.0'.length : 0
+  return Math.max(0, written.length + ends - (digits + 'e'.length + String(zeros).length))
+}
+
+/** What `1e20` becomes. */
+const MOST_EXPANSION = 20
+
+function countExponents(json: string): number {
+  const exponent = /\d[eE][+-]?\d/g
+  let count = 0
+  while (exponent.test(json)) count++
+  return count
 }
 
 /** How deep a body's schemas begin: what `tools[0].function` holds. */

@@ -71,6 +71,37 @@ describe('what a template writes of JSON has no more tokens than its bound', () 
     expect(bound).toBeGreaterThanOrEqual(leastTokens(spaced({ given })))
   })
 
+  describe.each([
+    // As Python's `json.dumps` and JavaScript have them.
+    ['1e15', '1000000000000000.0'],
+    ['1e20', '100000000000000000000'],
+    ['-25E13', '-250000000000000.0'],
+    ['1e3', '1000.0'],
+    ['1e-6', '0.000001'],
+    ['1e-7', '1.0E-7'],
+  ])('%s, which is written anew as %s, digit by digit', (given, written) => {
+    const count = 20_000
+    const least = count * (written.length + 1)
+    const list = `[${Array(count).fill(given).join(',')}]`
+    const boundOfText = (text: string) => tokensOfBody(JSON.parse(text), text.length)
+
+    test.each([
+      ['a schema', `{"tools":[{"function":{"parameters":{"enum":${list}}}}]}`],
+      ['a call as Anthropic has it', `{"messages":[{"content":[{"type":"tool_use","input":{"a":${list}}}]}]}`],
+      ['arguments', `{"messages":[{"tool_calls":[{"function":{"arguments":"{\\"a\\":${list}}"}}]}]}`],
+      ['documents', `{"documents":[${Array(count).fill(`{"a":${given}}`).join(',')}]}`],
+    ])('in %s', (_, text) => {
+      expect(boundOfText(text)).toBeGreaterThanOrEqual(least)
+    })
+  })
+
+  test('other numbers add nothing to what is around them', () => {
+    const boundWith = (one: number) => boundOf({ tools: [{ function: { parameters: { enum: [one] } } }] })
+    for (const one of [0, 7, 123, 0.5, -3.25]) {
+      expect(boundWith(one) - JSON.stringify(one).length).toBe(boundWith(1) - 1)
+    }
+  })
+
   test('documents, each with a number of its own', () => {
     const documents = Array.from({ length: 9_000 }, () => ({ a: '' }))
     const text = documents.map((_, at) => `\nDocument: ${at}\na: \n`).join('\n')
