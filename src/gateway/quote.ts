@@ -20,7 +20,7 @@ export interface OutputDefaults {
 const LEAST_USEFUL_TOKENS = 16
 /** Catalogues round windows down: 1,000,000 for 1,047,576. */
 const WINDOW_SLACK = 1.05
-/** No model answers more; keeps products with a price exact. */
+/** No model reads or answers more at once. */
 const MOST_TOKENS = 1_000_000_000
 
 /** @param bound null for an operation that uses no tokens: it counts as a request and costs nothing. */
@@ -63,7 +63,7 @@ export function boundToWrite(
 function boundInput(bound: Bound, window: number | null): number | null {
   if (bound.unbounded !== null) return null
   const once = bound.open_input === null ? Math.min(bound.input_tokens, window ?? MOST_TOKENS) : window
-  return once === null ? null : Math.min(once * bound.rounds, MOST_TOKENS)
+  return once === null ? null : Math.min(once * bound.rounds, Number.MAX_SAFE_INTEGER)
 }
 
 function boundOutput(

@@ -53,6 +53,12 @@ describe('the quote', () => {
     expect(quote({ ...BOUND, rounds: 3, open_input: 'messages[0]' }, PRICE, NONE).input_tokens).toBe(315_000)
   })
 
+  test('takes all of the rounds, also where they are thousands of a large window: batches of documents, searches', () => {
+    const large = { ...PRICE, context_window: 1_000_000 }
+    const documents = { ...BOUND, rounds: 5_000, open_input: 'requests[0].params.messages[0].content[0]' }
+    expect(quote(documents, large, NONE).input_tokens).toBe(5_000 * 1_050_000)
+  })
+
   test('of a model without a price has amounts and no cost', () => {
     expect(quote(BOUND, null, NONE)).toMatchObject({
       input_tokens: 500,
@@ -84,7 +90,10 @@ describe('the quote', () => {
     const asked = { ...BOUND, output: { max_tokens: Number.MAX_SAFE_INTEGER, min_tokens: 1, choices: 1 } }
     const windowless = { ...PRICE, context_window: null }
     expect(quote(asked, windowless, NONE).output).toMatchObject({ max_tokens: 10 ** 9, min_tokens: 16 })
-    expect(quote({ ...BOUND, input_tokens: 10 ** 9, rounds: 50 }, windowless, NONE).input_tokens).toBe(10 ** 9)
+    const reads = (input_tokens: number, rounds: number) =>
+      quote({ ...BOUND, input_tokens, rounds }, windowless, NONE).input_tokens
+    expect(reads(10 ** 10, 50)).toBe(50 * 10 ** 9)
+    expect(reads(10 ** 9, 10 ** 8)).toBe(Number.MAX_SAFE_INTEGER)
   })
 
   test('asks for at least 16 tokens or more than the thinking budget, but never more than was asked', () => {
