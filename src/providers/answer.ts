@@ -72,10 +72,14 @@ export function parseJsonOrUndefined(text: string): unknown {
   }
 }
 
-/** A count of tokens: absent and null are 0; NaN, which no comparison accepts, where it is anything but a count. */
-export function tokenCount(value: unknown): number {
+/**
+ * A count of tokens: absent and null are 0; NaN, which no comparison accepts, where it is anything but a count.
+ *
+ * @param answers of how many it is the sum, at most
+ */
+export function tokenCount(value: unknown, answers = 1): number {
   if (value === undefined || value === null) return 0
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= MAX_TOKENS
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= answers * MAX_TOKENS
     ? value
     : Number.NaN
 }

@@ -9,6 +9,9 @@ import { refused, unmetered } from './refusals.ts'
 /** A batch has 24 hours to run, and as many again until someone has asked for it. */
 const BATCH_HELD_MS = 48 * 3_600_000
 
+/** OpenAI's own limit. Together they may use more tokens than any model takes. */
+const MAX_REQUESTS = 50_000
+
 const ENDED = new Set<unknown>(['completed', 'failed', 'expired', 'cancelled'])
 
 const OTHERS = 'It would show what other callers of this account have.'
@@ -66,7 +69,7 @@ function concludeBatch(id: string, batch: JsonObject): Concluded {
   const neverRan = batch.status === 'failed' && !(isObject(batch.request_counts) && batch.request_counts.completed)
   return {
     id,
-    usage: readTotals(batch.usage) ?? (neverRan ? NO_USAGE : null),
+    usage: readTotals(batch.usage, MAX_REQUESTS) ?? (neverRan ? NO_USAGE : null),
     longest_input_tokens: null,
     model: stringOrNull(batch.model),
     service_tier: 'batch',

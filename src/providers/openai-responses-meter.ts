@@ -125,19 +125,20 @@ function readResponsesUsage({ usage, output, tool_usage }: JsonObject): TokenUsa
   return isWhole(read) ? read : null
 }
 
-/** `usage` of responses and of batches. */
-export function readTotals(usage: unknown): TokenUsage | null {
+/** `usage` of a response, or of a batch of at most so many. */
+export function readTotals(usage: unknown, answers = 1): TokenUsage | null {
   if (!isObject(usage)) return null
   if (typeof usage.input_tokens !== 'number' || typeof usage.output_tokens !== 'number') return null
   const input = isObject(usage.input_tokens_details) ? usage.input_tokens_details : {}
   const output = isObject(usage.output_tokens_details) ? usage.output_tokens_details : {}
+  const count = (value: unknown) => tokenCount(value, answers)
   const read: TokenUsage = {
     ...NO_USAGE,
-    input_tokens: tokenCount(usage.input_tokens),
-    cached_input_tokens: tokenCount(input.cached_tokens),
-    cache_write_5m_tokens: tokenCount(input.cache_write_tokens),
-    output_tokens: tokenCount(usage.output_tokens),
-    reasoning_tokens: tokenCount(output.reasoning_tokens),
+    input_tokens: count(usage.input_tokens),
+    cached_input_tokens: count(input.cached_tokens),
+    cache_write_5m_tokens: count(input.cache_write_tokens),
+    output_tokens: count(usage.output_tokens),
+    reasoning_tokens: count(output.reasoning_tokens),
   }
   return isWhole(read) && read.cached_input_tokens + read.cache_write_5m_tokens <= read.input_tokens ? read : null
 }

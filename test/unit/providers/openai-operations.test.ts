@@ -387,6 +387,14 @@ describe('batches', () => {
     expect(operation('batches_create').continues_for_ms).toBe(48 * 3_600_000)
   })
 
+  test('a batch is thousands of answers, which together use more than any model takes', () => {
+    const usageOf = (usage: object) =>
+      json('batches_get', {}, { ...BATCH, status: 'completed', usage }).concluded[0]?.usage
+    const usage = { input_tokens: 4e9, input_tokens_details: { cached_tokens: 3e9 }, output_tokens: 2e9 }
+    expect(usageOf(usage)).toMatchObject({ input_tokens: 4e9, cached_input_tokens: 3e9, output_tokens: 2e9 })
+    expect(usageOf({ ...usage, output_tokens: 1e14 })).toBeNull()
+  })
+
   test.each(['completed', 'expired', 'cancelled', 'failed'])('that are %s are concluded at batch prices', (status) => {
     for (const name of ['batches_get', 'batches_cancel']) {
       expect(json(name, {}, { ...BATCH, status, usage: USAGE })).toMatchObject({
