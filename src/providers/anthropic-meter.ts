@@ -199,7 +199,8 @@ function meterStream(expected: Expected): Meter {
     },
     end() {
       sse.end()
-      return events.end(!sse.broken)
+      const metered = events.end(!sse.broken)
+      return { ...metered, may_hide_output: metered.may_hide_output || sse.shortened }
     },
   }
 }

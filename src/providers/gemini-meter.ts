@@ -169,7 +169,8 @@ function meterEvents(answer: Answer): Meter {
     },
     end() {
       sse.end()
-      return answer.end(!sse.broken)
+      const metered = answer.end(!sse.broken)
+      return { ...metered, may_hide_output: metered.may_hide_output || sse.shortened }
     },
   }
 }

@@ -8,6 +8,8 @@ export interface EventReader {
   push(bytes: Uint8Array): void
   /** True once `[DONE]` came. */
   readonly done: boolean
+  /** True once a string was too long to be read whole: those counted after that are too short. */
+  readonly shortened: boolean
   /** Reads what is left. True where all events could be read. */
   end(): boolean
 }
@@ -33,6 +35,9 @@ export function readEvents(
     push: sse.push,
     get done() {
       return done
+    },
+    get shortened() {
+      return sse.shortened
     },
     end() {
       sse.end()

@@ -3,8 +3,8 @@
 import { addUsage, errorClass, isObject, isWhole, meterAnswer, NO_USAGE, tokenCount, UNREAD } from './answer.ts'
 import type { AnswerHead, Meter, Metered, TokenUsage } from './dialect.ts'
 import { textOrNone } from './fields.ts'
+import { shortenStrings } from './long-strings.ts'
 import { readEvents } from './openai-events.ts'
-import { shortenStrings } from './openai-long-strings.ts'
 
 interface AskedImages {
   /** True where images are billed by the piece. */
@@ -51,7 +51,6 @@ function meterJson({ by_image }: AskedImages): Meter {
 
 /** One event ends each image and tells its usage: they add up. */
 function meterStream({ by_image, n }: AskedImages): Meter {
-  const strings = shortenStrings()
   let completed = 0
   let usage: TokenUsage | null = NO_USAGE
   let error_class: string | null = null
@@ -62,7 +61,7 @@ function meterStream({ by_image, n }: AskedImages): Meter {
     usage = addUsage(usage, by_image ? { ...NO_USAGE, units: 1 } : readImageUsage(event.usage))
   })
   return {
-    push: (bytes) => events.push(strings.push(bytes)),
+    push: events.push,
     get finished() {
       return completed >= n
     },

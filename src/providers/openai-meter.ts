@@ -134,6 +134,7 @@ function meterStream(expected: Expected): Meter {
       const whole = events.end()
       const ended = events.done || areAllFinished()
       metered.complete = ended && whole && metered.error_class === null
+      metered.may_hide_output ||= events.shortened
       metered.usage = usageIsFinal || ended ? usage : null
       return metered
     },

@@ -15,8 +15,8 @@ import {
 } from './answer.ts'
 import type { Concluded, JsonObject, Meter, Metered, OpenMeter, TokenUsage } from './dialect.ts'
 import { textOrNone } from './fields.ts'
+import { shortenStrings } from './long-strings.ts'
 import { readEvents } from './openai-events.ts'
-import { shortenStrings } from './openai-long-strings.ts'
 import { VISIBLE_OUTPUT } from './openai-meter.ts'
 import { isHosted } from './openai-responses-tools.ts'
 import { namedOpenAITier, untoldOpenAITier } from './service-tiers.ts'
@@ -150,9 +150,9 @@ function isSearch(item: unknown): boolean {
 }
 
 function meterWith(stream: boolean, measure: (read: Read, shortened: boolean) => Metered): Meter {
-  const strings = shortenStrings()
   const read: Read = { response: null, delta_bytes: 0, error: null, readable: true }
   if (!stream) {
+    const strings = shortenStrings()
     const buffer = bufferAnswer()
     return {
       push: (bytes) => buffer.push(strings.push(bytes)),
@@ -167,13 +167,13 @@ function meterWith(stream: boolean, measure: (read: Read, shortened: boolean) =>
   }
   const events = readEvents((event) => readEvent(event, read))
   return {
-    push: (bytes) => events.push(strings.push(bytes)),
+    push: events.push,
     get finished() {
       return TERMINAL.has(read.response?.status)
     },
     end() {
       read.readable = events.end()
-      return measure(read, strings.shortened)
+      return measure(read, events.shortened)
     },
   }
 }

@@ -1,8 +1,9 @@
 // Reads server-sent events from bytes in any chunking. Pure, and never throws: what it cannot read makes it `broken`.
 
 import { createParser } from 'eventsource-parser'
+import { shortenStrings } from './long-strings.ts'
 
-/** Characters of one event; providers' own are far smaller. */
+/** Characters of one event, once its long strings (images, documents) are shortened; providers' own are far smaller. */
 const MAX_EVENT_LENGTH = 4 * 1024 * 1024
 
 /** An error as an event of its own, whatever went before it: blank lines end an event that was cut inside. */
@@ -16,10 +17,13 @@ export interface SseReader {
   end(): void
   /** True once an event was too large to be read; nothing after it is read. */
   readonly broken: boolean
+  /** True once a string was too long to be read whole: those counted after that are too short. */
+  readonly shortened: boolean
 }
 
 export function createSseReader(onData: (data: string) => void): SseReader {
   let broken = false
+  const strings = shortenStrings()
   const decoder = new TextDecoder()
   const parser = createParser({
     maxBufferSize: MAX_EVENT_LENGTH,
@@ -37,10 +41,13 @@ export function createSseReader(onData: (data: string) => void): SseReader {
     parser.feed(rest.includes('\r') ? rest.replace(/\r\n?/g, '\n') : rest)
   }
   return {
-    push: (bytes) => feed(decoder.decode(bytes, { stream: true })),
+    push: (bytes) => feed(decoder.decode(strings.push(bytes), { stream: true })),
     end: () => feed(`${decoder.decode()}\n\n`),
     get broken() {
       return broken
+    },
+    get shortened() {
+      return strings.shortened
     },
   }
 }

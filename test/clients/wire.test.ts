@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { inGzip, inPieces, json, type Script, withCrlf, without } from '../../src/local/fake-script.ts'
+import { events, inGzip, inPieces, json, type Script, withCrlf, without } from '../../src/local/fake-script.ts'
 import {
   answerWith,
   bodyOf,
@@ -111,6 +111,26 @@ describe.each([
     expect(got.length).toBeGreaterThan(3 * MEGABYTE)
     expect(got.equals(Buffer.from(wanted(last(), dropsUsage)))).toBe(true)
     expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'reported', output_tokens: 10 })
+  })
+})
+
+test('an event with megabytes of an image is the whole answer’s, whose end has no error', async () => {
+  const { id, key } = await gateway.admin.user()
+  const inlineData = { mimeType: 'image/png', data: 'A'.repeat(6 * MEGABYTE) }
+  const image = { content: { role: 'model', parts: [{ inlineData }] }, finishReason: 'STOP', index: 0 }
+  const usageMetadata = { promptTokenCount: 5, candidatesTokenCount: 1_290, totalTokenCount: 1_295 }
+  const sent = `data: ${JSON.stringify({ candidates: [image], usageMetadata })}\n\n`
+  gateway.provider.reply = () => events([sent])
+  const answer = await fetch(`${gateway.url}/gemini/v1beta/models/gemini-3-pro-image:streamGenerateContent?alt=sse`, {
+    method: 'POST',
+    headers: { 'x-goog-api-key': key, 'content-type': 'application/json' },
+    body: JSON.stringify({ contents: [{ parts: [{ text: 'Draw a cat.' }] }] }),
+  })
+  expect((await answer.text()) === sent).toBe(true)
+  expect(await onlyEvent(gateway, id)).toMatchObject({
+    usage_source: 'reported',
+    output_tokens: 1_290,
+    error_class: null,
   })
 })
 

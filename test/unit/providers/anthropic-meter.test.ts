@@ -127,6 +127,16 @@ describe('a stream', () => {
     expect(streamed(START, delta, delta, delta).seen_output_bytes).toBe(3 * each)
   })
 
+  test('with megabytes of a fetched document in an event is read nevertheless', () => {
+    const content = { type: 'web_fetch_result', content: { source: { type: 'base64', data: 'A'.repeat(6 * 2 ** 20) } } }
+    const fetched = event({ type: 'content_block_start', content_block: { type: 'web_fetch_tool_result', content } })
+    expect(streamed(START, fetched, finish({ output_tokens: 5 }), STOP)).toMatchObject({
+      complete: true,
+      usage: { output_tokens: 5 },
+      may_hide_output: true,
+    })
+  })
+
   test('without any usage is complete and unknown', () => {
     expect(streamed(event({ type: 'message_start', message: {} }), STOP)).toMatchObject({ complete: true, usage: null })
   })

@@ -135,6 +135,17 @@ describe('a stream', () => {
     expect(metered('sse', { body }, first, second).complete).toBe(true)
   })
 
+  test('with megabytes of an image in an event is read nevertheless', () => {
+    const inlineData = { mimeType: 'image/png', data: 'A'.repeat(6 * 2 ** 20) }
+    const image = { content: { parts: [{ inlineData }] }, finishReason: 'STOP' }
+    const answer = event({ candidates: [image], usageMetadata: USAGE })
+    expect(metered('sse', { model: 'gemini-2.0-flash' }, answer)).toMatchObject({
+      complete: true,
+      usage: { output_tokens: 7 },
+      may_hide_output: true,
+    })
+  })
+
   test('with an event that cannot be read is not complete', () => {
     const finish = event({ candidates: [candidate('a', 'STOP')], usageMetadata: USAGE })
     expect(metered('sse', {}, 'data: {"candidates"\n\n', finish)).toMatchObject({ complete: false, usage: null })

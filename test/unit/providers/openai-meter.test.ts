@@ -118,6 +118,16 @@ describe('a stream', () => {
     })
   })
 
+  test('with megabytes of an image in an event is read nevertheless, and not known by what is left of it', () => {
+    const image = chunk({ choices: [{ index: 0, delta: { images: ['A'.repeat(6 * 2 ** 20)] } }] })
+    const done = 'data: [DONE]\n\n'
+    expect(streamed({}, image, finish(), chunk({ choices: [], usage: USAGE }), done)).toMatchObject({
+      complete: true,
+      usage: { output_tokens: 7 },
+    })
+    expect(streamed({}, image, finish(), done)).toMatchObject({ usage: null, may_hide_output: true })
+  })
+
   test('of anything at all throws nothing', () => {
     const noise = fc.oneof(
       fc.uint8Array(),

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { NO_USAGE, UNREAD } from '../../../src/providers/answer.ts'
 import type { Bound, JsonObject, Operation } from '../../../src/providers/dialect.ts'
-import { shortenStrings } from '../../../src/providers/openai-long-strings.ts'
+import { shortenStrings } from '../../../src/providers/long-strings.ts'
 import { operation } from './openai-operations.ts'
 import { askedWith, headOf, meterOnce, readings, vector } from './replay.ts'
 

@@ -29,3 +29,20 @@ test('whatever ends the lines and wherever they are cut, the events are the same
     }),
   )
 })
+
+test('an event with megabytes in a string is read, and so is all after it', () => {
+  const long = { image: 'A'.repeat(6 * 2 ** 20), usage: 1 }
+  const bytes = new TextEncoder().encode(`data: ${JSON.stringify(long)}\n\ndata: {"usage":2}\n\n`)
+  for (const size of [bytes.length, 65_537]) {
+    const usages: number[] = []
+    const reader = createSseReader((data) => usages.push(JSON.parse(data).usage))
+    for (let at = 0; at < bytes.length; at += size) reader.push(bytes.subarray(at, at + size))
+    expect([usages, reader.broken, reader.shortened]).toEqual([[1, 2], false, true])
+  }
+})
+
+test('one with megabytes beside its strings is too large', () => {
+  const reader = createSseReader(() => {})
+  reader.push(new TextEncoder().encode(`data: [${'1,'.repeat(3 * 2 ** 20)}`))
+  expect([reader.broken, reader.shortened]).toEqual([true, false])
+})

@@ -1,5 +1,5 @@
-// Shortens the long strings of an answer (images as base64) before it is parsed: usage stands after megabytes of them.
-// Works on the bytes of JSON, alone or inside server-sent events, in any chunking. Pure.
+// Shortens the long strings of an answer (images and documents as base64) before it is parsed: usage stands after
+// megabytes of them. Works on the bytes of JSON, alone or inside server-sent events, in any chunking. Pure.
 
 import { BACKSLASH, CR, LF, QUOTE } from './bytes.ts'
 
@@ -22,6 +22,12 @@ export function shortenStrings(): LongStrings {
 
   return {
     push(chunk) {
+      // Most chunks end with a line, and are too short to hold such a string.
+      if (chunk.at(-1) === LF && length + chunk.length <= MAX_STRING_BYTES - 6) {
+        inString = isEscaped = false
+        length = 0
+        return chunk
+      }
       const kept = new Uint8Array(chunk.length)
       let size = 0
       for (const byte of chunk) {
