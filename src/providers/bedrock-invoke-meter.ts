@@ -89,7 +89,7 @@ function meterClaudeFrames(message: ExpectedMessage, finish: (metered: Metered, 
   )
   return changeEnd(frames, (framed) => {
     const metered = { ...events.end(framed.complete), ...(framed.error_class && { error_class: framed.error_class }) }
-    return events.ended ? finish(metered, metrics) : { ...metered, service_tier: null }
+    return events.ended || metered.usage ? finish(metered, metrics) : { ...metered, service_tier: null }
   })
 }
 

@@ -92,6 +92,12 @@ describe('a stream', () => {
     })
   })
 
+  test('of Claude that is cut once its usage is told is charged it at the tier that answered', () => {
+    const asked = askedOf(CLAUDE, {}, { headers: new Headers({ 'x-amzn-bedrock-service-tier': 'priority' }) })
+    const cut = meterOnce(invoke, asked, headOf('eventstream'), ...chunksOf('bedrock-claude').slice(0, -1))
+    expect(cut).toMatchObject({ complete: false, usage: CACHED, service_tier: 'priority' })
+  })
+
   test('of anything at all throws nothing', () => {
     const chunk = fc.oneof(
       fc.uint8Array(),
