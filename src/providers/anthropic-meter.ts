@@ -37,13 +37,20 @@ export function readMessageUsage(usage: JsonObject, asked_cache_write: '5m' | '1
     reasoning_tokens: tokenCount(details.thinking_tokens),
     web_search_requests: tokenCount(searches.web_search_requests),
   }
-  for (const run of [usage, ...runsAside(usage.iterations)]) addRun(read, run, asked_cache_write)
+  for (const run of billedRuns(usage)) addRun(read, run, asked_cache_write)
   return isWhole(read) ? read : null
 }
 
-/** Runs of the model beside the message itself (compaction, advice) are billed and are not in the totals. */
-function runsAside(iterations: unknown): JsonObject[] {
-  return Array.isArray(iterations) ? iterations.filter((run) => isObject(run) && run.type !== 'message') : []
+/**
+ * Runs of the model beside the message itself (compaction, advice) are billed and are not in the totals. Where another model
+ * took over from one that refused, the totals are those of the last run alone, which is in the list, too; one that refused
+ * before it wrote anything is free. See `usage.iterations` in @anthropic-ai/sdk/lib/middleware.
+ */
+function billedRuns(usage: JsonObject): JsonObject[] {
+  const runs = Array.isArray(usage.iterations) ? usage.iterations.filter(isObject) : []
+  if (runs.some(({ type }) => type === 'fallback_message'))
+    return runs.filter(({ output_tokens }) => output_tokens !== 0)
+  return [usage, ...runs.filter(({ type }) => type !== 'message')]
 }
 
 function addRun(sum: TokenUsage, run: JsonObject, asked_cache_write: '5m' | '1h'): void {

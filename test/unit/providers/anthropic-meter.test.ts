@@ -268,6 +268,16 @@ describe('usage', () => {
     })
   })
 
+  test('of a message that another model took over is what each of them used, and no run twice', () => {
+    const served = { input_tokens: 12, output_tokens: 5 }
+    const iterations = [
+      { type: 'message', model: 'a', input_tokens: 10, output_tokens: 0 },
+      { type: 'message', model: 'b', input_tokens: 11, output_tokens: 7 },
+      { type: 'fallback_message', model: 'c', ...served },
+    ]
+    expect(readMessageUsage({ ...served, iterations }, '5m')).toMatchObject({ input_tokens: 23, output_tokens: 12 })
+  })
+
   test('adds what these write to the cache by how long it stays there, and what they read from it', () => {
     const cache_creation = { ephemeral_5m_input_tokens: 20, ephemeral_1h_input_tokens: 300 }
     const run = { input_tokens: 1, cache_read_input_tokens: 4_000, cache_creation_input_tokens: 320, cache_creation }
