@@ -121,6 +121,7 @@ function readAnswer({ model, candidates, service_tier }: Expected, headers: Head
       return areAllFinished()
     },
     read(chunk) {
+      const seenBefore = metered.seen_output_bytes
       if (!isObject(chunk)) {
         unreadable = true
         return
@@ -130,6 +131,8 @@ function readAnswer({ model, candidates, service_tier }: Expected, headers: Head
       for (const candidate of Array.isArray(chunk.candidates) ? chunk.candidates : []) readCandidate(candidate)
       blocked ||= isObject(chunk.promptFeedback) && typeof chunk.promptFeedback.blockReason === 'string'
       if (isObject(chunk.usageMetadata)) usage = chunk.usageMetadata
+      // What comes after a usage is not in it.
+      else if (metered.seen_output_bytes > seenBefore) usage = null
     },
     end(ended) {
       metered.complete = ended && !unreadable && metered.error_class === null && areAllFinished()

@@ -94,6 +94,8 @@ function meterStream(expected: Expected): Meter {
   let usage: TokenUsage | null = null
   /** Usage that came in a chunk of its own is final; beside choices it may be a sum so far. */
   let usageIsFinal = false
+  /** Whether anything was generated since, which is not in it. */
+  let wentOn = false
 
   const readChunk = (chunk: JsonObject, json: string) => {
     readCommon(chunk, metered)
@@ -102,14 +104,16 @@ function meterStream(expected: Expected): Meter {
       if (!isObject(part)) continue
       const bytes = bytesOfStrings(part.delta ?? part.text)
       metered.seen_output_bytes += bytes
+      if (usage !== null)
+        wentOn ||= bytesOfStrings(isObject(part.delta) ? { ...part.delta, role: null } : part.text) > 0
       if (typeof part.finish_reason === 'string') finished.add(part.index)
       if (parts.length === 1 && isObject(part.delta)) repeats.learn(json, bytes)
     }
-    // What comes after a usage is not in it.
     if (parts.length > 0) usageIsFinal = false
     if (isObject(chunk.usage)) {
       usage = readChatUsage(chunk.usage)
       usageIsFinal = parts.length === 0
+      wentOn = false
     }
   }
   /** Read once more, such a chunk would say again what the one before it said. */
@@ -135,7 +139,7 @@ function meterStream(expected: Expected): Meter {
       const ended = events.done || areAllFinished()
       metered.complete = ended && whole && metered.error_class === null
       metered.may_hide_output ||= events.shortened
-      metered.usage = usageIsFinal || ended ? usage : null
+      metered.usage = usageIsFinal || (ended && !wentOn) ? usage : null
       return metered
     },
   }

@@ -116,6 +116,14 @@ describe('a stream', () => {
     expect(meter.end().usage).toMatchObject({ output_tokens: 40 })
   })
 
+  test('that goes on after all that it ever told of usage has none', () => {
+    const told = event({ candidates: [candidate('a')], usageMetadata: USAGE })
+    expect(metered('sse', {}, told, event({ candidates: [candidate('b', 'STOP')] })).usage).toBeNull()
+    expect(metered('sse', {}, told, event({ candidates: [candidate('', 'STOP')] })).usage).toMatchObject({
+      output_tokens: 7,
+    })
+  })
+
   test('of an array is finished once the array has closed, and not complete before', () => {
     const open = `[${JSON.stringify({ candidates: [candidate('a', 'STOP')], usageMetadata: USAGE })}`
     const meter = stream.meter(askedWith({}, { params: { model: MODEL } }))(headOf('json'))

@@ -91,6 +91,15 @@ describe('a stream', () => {
     expect(streamed({}, chunk({ choices: [], usage: USAGE }), delta('a'), delta('b')).usage).toBeNull()
   })
 
+  test('that went on after all that it ever told of usage has none, though it came to its end', () => {
+    const beside = chunk({ choices: [{ index: 0, delta: { role: 'assistant', content: '' } }], usage: USAGE })
+    for (const told of [chunk({ choices: [], usage: USAGE }), beside]) {
+      expect(streamed({}, told, delta('a'), finish())).toMatchObject({ complete: true, usage: null })
+      const empty = chunk({ choices: [{ index: 0, delta: { role: 'assistant', content: '' }, finish_reason: 'stop' }] })
+      expect(streamed({}, delta('a'), told, empty)).toMatchObject({ complete: true, usage: { output_tokens: 7 } })
+    }
+  })
+
   test('counts the bytes of all that was generated', () => {
     const calls = chunk({
       choices: [{ index: 0, delta: { tool_calls: [{ id: 'c1', function: { name: 'f', arguments: 'ü' } }] } }],
