@@ -154,6 +154,17 @@ describe('a stream', () => {
     })
   })
 
+  test('and a JSON answer with more megabytes of an image than are kept is read nevertheless', () => {
+    const inlineData = { mimeType: 'image/png', data: 'A'.repeat(18 * 2 ** 20) }
+    const image = { content: { parts: [{ inlineData }] }, finishReason: 'STOP' }
+    const answer = JSON.stringify({ candidates: [image], usageMetadata: USAGE })
+    expect(metered('json', { model: 'gemini-2.0-flash', of: whole }, answer)).toMatchObject({
+      complete: true,
+      usage: { output_tokens: 7 },
+      may_hide_output: true,
+    })
+  })
+
   test('with an event that cannot be read is not complete', () => {
     const finish = event({ candidates: [candidate('a', 'STOP')], usageMetadata: USAGE })
     expect(metered('sse', {}, 'data: {"candidates"\n\n', finish)).toMatchObject({ complete: false, usage: null })
