@@ -16,6 +16,7 @@ import { readMessageBound } from './anthropic-messages.ts'
 import { answeredTier, readMessageUsage } from './anthropic-meter.ts'
 import type { Bound, Concluded, JsonObject, Meter, Metered, Operation, TokenUsage } from './dialect.ts'
 import { invalidField, unknownField } from './fields.ts'
+import { shortenStrings } from './long-strings.ts'
 import { unmetered } from './refusals.ts'
 
 const KNOWN_FIELDS = new Set(['requests'])
@@ -155,6 +156,8 @@ function meterResults(id: string, isAnswer: boolean, headers: Headers): Meter {
   let longest_input_tokens = 0
   let bytes = 0
   let count = 0
+  // One answer may hold megabytes of fetched documents.
+  const strings = shortenStrings()
   const lines = createLineReader((line) => {
     count += 1
     const read = readResult(parseJsonOrUndefined(line))
@@ -168,7 +171,7 @@ function meterResults(id: string, isAnswer: boolean, headers: Headers): Meter {
   return {
     push(chunk) {
       bytes += chunk.length
-      lines.push(chunk)
+      lines.push(strings.push(chunk))
     },
     end() {
       const metered: Metered = { ...UNREAD, may_hide_output: false }

@@ -171,6 +171,13 @@ describe('the results of a batch', () => {
     expect(meter.end()).toMatchObject({ complete: false, concluded: [] })
   })
 
+  test('with megabytes of a fetched document in a line conclude it', () => {
+    const content = [{ type: 'web_fetch_tool_result', content: { source: { data: 'A'.repeat(9 * 2 ** 20) } } }]
+    const message = { content, usage: { input_tokens: 3, output_tokens: 5 } }
+    const line = `${JSON.stringify({ custom_id: 'x', result: { type: 'succeeded', message } })}\n`
+    expect(meterOf('results', line, line.length - 100).concluded).toMatchObject([{ usage: { output_tokens: 5 } }])
+  })
+
   test('with a line that cannot be read are of unknown usage; of errors alone, of none', () => {
     const usageOf = (text: string) => meterOf('results', text).concluded[0]?.usage
     expect(usageOf(`${FILE}{"custom_id":"e","result":{"type":"succeeded","message":{}}}\n`)).toBeNull()
