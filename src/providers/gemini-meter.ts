@@ -136,7 +136,9 @@ function readAnswer({ model, candidates, service_tier }: Expected, headers: Head
       else if (metered.seen_output_bytes > seenBefore) usage = null
     },
     end(ended) {
-      metered.complete = ended && !unreadable && metered.error_class === null && areAllFinished()
+      // JSON that has closed and tells its usage has told all, whether or not it says why it has no (other) candidate.
+      const hasToldAll = areAllFinished() || usage !== null
+      metered.complete = ended && !unreadable && metered.error_class === null && hasToldAll
       // A retired name goes on to a newer model.
       metered.may_hide_output ||= !THINKS_NEVER.test(metered.response_model ?? model)
       if (usage === null || !metered.complete) return metered
@@ -177,7 +179,7 @@ function meterEvents(answer: Answer): Meter {
     },
     end() {
       sse.end()
-      const metered = answer.end(!sse.broken)
+      const metered = answer.end(!sse.broken && answer.finished)
       return { ...metered, may_hide_output: metered.may_hide_output || sse.shortened }
     },
   }

@@ -116,6 +116,15 @@ describe('a stream', () => {
     expect(meter.end().usage).toMatchObject({ output_tokens: 40 })
   })
 
+  test('of an array that closed has told its usage, also without a candidate; events may still have been to come', () => {
+    const nothing = { usageMetadata: { promptTokenCount: 5, totalTokenCount: 5 } }
+    const told = { complete: true, usage: { input_tokens: 5, output_tokens: 0 } }
+    expect(metered('json', {}, JSON.stringify([nothing]))).toMatchObject(told)
+    expect(metered('json', { of: whole }, JSON.stringify(nothing))).toMatchObject(told)
+    expect(metered('sse', {}, event(nothing))).toMatchObject({ complete: false, usage: null })
+    for (const of of [whole, stream]) expect(metered('json', { of }, '{}').complete).toBe(false)
+  })
+
   test('that goes on after all that it ever told of usage has none', () => {
     const told = event({ candidates: [candidate('a')], usageMetadata: USAGE })
     expect(metered('sse', {}, told, event({ candidates: [candidate('b', 'STOP')] })).usage).toBeNull()
