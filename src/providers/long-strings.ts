@@ -5,6 +5,8 @@ import { BACKSLASH, CR, LF, QUOTE } from './bytes.ts'
 
 /** No string that tells of usage is longer. */
 const MAX_STRING_BYTES = 262_144
+/** `\u00fc` */
+const ESCAPE_BYTES = 6
 
 export interface LongStrings {
   /** What is left of the chunk. */
@@ -20,38 +22,42 @@ export function shortenStrings(): LongStrings {
   let length = 0
   let shortened = false
 
+  /** False for a byte that is left out. */
+  const keeps = (byte: number): boolean => {
+    const wasEscaped = isEscaped
+    isEscaped = false
+    // No string of JSON goes over a line's end: there a stray quote is forgiven.
+    if (!inString || byte === LF || byte === CR) {
+      inString = byte === QUOTE
+      length = 0
+    } else if (byte === QUOTE && !wasEscaped) {
+      inString = false
+    } else {
+      isEscaped = byte === BACKSLASH && !wasEscaped
+      length += 1
+      // What is left ends where no escape can be cut in two: a backslash and all after it goes.
+      if (length > MAX_STRING_BYTES || (isEscaped && length > MAX_STRING_BYTES - ESCAPE_BYTES)) {
+        length = MAX_STRING_BYTES
+        shortened = true
+        return false
+      }
+    }
+    return true
+  }
+
   return {
     push(chunk) {
-      // Most chunks end with a line, and are too short to hold such a string.
-      if (chunk.at(-1) === LF && length + chunk.length <= MAX_STRING_BYTES - 6) {
-        inString = isEscaped = false
-        length = 0
+      if (length + chunk.length <= MAX_STRING_BYTES - ESCAPE_BYTES) {
+        // No string can end up too long in here: only where its last line leaves off matters.
+        const line = chunk.subarray(chunk.lastIndexOf(LF) + 1)
+        if (line.length < chunk.length) {
+          inString = isEscaped = false
+          length = 0
+        }
+        line.forEach(keeps)
         return chunk
       }
-      const kept = new Uint8Array(chunk.length)
-      let size = 0
-      for (const byte of chunk) {
-        const wasEscaped = isEscaped
-        isEscaped = false
-        // No string of JSON goes over a line's end: there a stray quote is forgiven.
-        if (!inString || byte === LF || byte === CR) {
-          inString = byte === QUOTE
-          length = 0
-        } else if (byte === QUOTE && !wasEscaped) {
-          inString = false
-        } else {
-          isEscaped = byte === BACKSLASH && !wasEscaped
-          length += 1
-          // What is left ends where no escape can be cut in two: a backslash and all after it goes.
-          if (length > MAX_STRING_BYTES || (isEscaped && length > MAX_STRING_BYTES - 6)) {
-            length = MAX_STRING_BYTES
-            shortened = true
-            continue
-          }
-        }
-        kept[size++] = byte
-      }
-      return kept.subarray(0, size)
+      return chunk.filter(keeps)
     },
     get shortened() {
       return shortened
