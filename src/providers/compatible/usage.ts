@@ -15,8 +15,8 @@ export function withUsageQuirks(meter: Meter, { format }: AnswerHead, quirks: Qu
   }
   const change = (metered: Metered): Metered => {
     const own = reader?.end() ?? null
-    // A sum so far is no usage: only what OpenAI's meter takes as final counts.
-    const isFinal = metered.usage !== null || metered.complete
+    // A sum so far is no usage: only what OpenAI's meter takes as final counts. It does not see another place.
+    const isFinal = metered.usage !== null || (metered.complete && quirks.usage_at !== null)
     const usage = isFinal && own !== null ? own : metered.usage
     // A model here may reason in silence whatever its name: unread usage is the hold.
     return { ...metered, may_hide_output: true, usage: usage && one_hour ? asOneHour(usage) : usage }

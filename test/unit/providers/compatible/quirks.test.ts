@@ -323,6 +323,14 @@ describe('usage, at every chunk boundary', () => {
     },
   )
 
+  test.each(['deepseek', 'acme'])('of %s: an earlier one is none either where the stream told no more', (name) => {
+    const told = { prompt_tokens: 10, completion_tokens: 1 }
+    const stream = bytes(event({ choices: choice('a'), usage: told }), event({ choices: choice('b', 'stop') }), DONE)
+    expect(readings(chatOf(name), STREAM, true, stream)).toEqual([
+      expect.objectContaining({ complete: true, usage: null }),
+    ])
+  })
+
   test('JSON answers too, and what is no count is no usage', () => {
     const answer = (usage: object) => JSON.stringify({ choices: [{ message: { content: 'hi' } }], usage })
     const read = (usage: object) => meterOnce(chatOf('deepseek'), BODY, false, answer(usage)).usage
