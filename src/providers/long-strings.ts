@@ -48,13 +48,13 @@ export function shortenStrings(): LongStrings {
   return {
     push(chunk) {
       if (length + chunk.length <= MAX_STRING_BYTES - ESCAPE_BYTES) {
-        // No string can end up too long in here: only where its last line leaves off matters.
-        const line = chunk.subarray(chunk.lastIndexOf(LF) + 1)
-        if (line.length < chunk.length) {
+        // No string can end up too long in here: only where its last line leaves off matters, and most chunks end with one.
+        const line = chunk.at(-1) === LF ? chunk.length : chunk.lastIndexOf(LF) + 1
+        if (line > 0) {
           inString = isEscaped = false
           length = 0
         }
-        line.forEach(keeps)
+        if (line < chunk.length) chunk.subarray(line).forEach(keeps)
         return chunk
       }
       return chunk.filter(keeps)
