@@ -10,7 +10,7 @@ export interface CallAsk {
   input_cost_nano_usd?: number | null
   /** The part that may be granted smaller than asked. */
   output?: OutputAsk | null
-  /** What the usage event says of the call. Undefined is left out. */
+  /** What the usage event says of the call. Null is as left out, and texts are cut at 500 characters. */
   draft?: Partial<EventDraft>
 }
 
@@ -56,9 +56,20 @@ export function toAsk(c: Pick<Context, 'req'>, { request_id, caller }: CallVaria
       batch_id: null,
       session_id: null,
       metadata: null,
-      ...Object.fromEntries(Object.entries(draft).filter(([, value]) => value !== undefined)),
+      ...storable(draft),
     },
   }
+}
+
+/** Of texts in events. */
+const MAX_TEXT_LENGTH = 500
+
+/** Postgres refuses an event without what its columns need, and no ledger can keep a call with megabytes of a name. */
+function storable(draft: Partial<EventDraft>): Partial<EventDraft> {
+  const given = Object.entries(draft).filter(([, value]) => value !== undefined && value !== null)
+  return Object.fromEntries(
+    given.map(([name, value]) => [name, typeof value === 'string' ? value.slice(0, MAX_TEXT_LENGTH) : value]),
+  )
 }
 
 /** A negative ask would make room instead of taking it; without a number of requests it could be kept in no row. */

@@ -22,7 +22,8 @@ export function readEvents(
   let done = false
   let readable = true
   const sse = createSseReader((data) => {
-    if (data === '[DONE]') {
+    // As OpenAI's SDK for Python reads it: blanks may follow.
+    if (data.startsWith('[DONE]')) {
       done = true
       return
     }

@@ -510,12 +510,19 @@ describe('an ask that no ledger could hold throws and names its field', () => {
   })
 })
 
-test('what a draft leaves undefined is as if it were left out: Postgres would refuse the event', async () => {
+test('what a draft leaves null or undefined is as if it were left out: Postgres would refuse the event', async () => {
   allow({ requests: 1 })
-  const draft = { stream: undefined, provider: undefined, request_model: 'small' }
+  const draft = { stream: undefined, provider: null, operation: undefined, request_model: 'small' }
   route({ draft } as unknown as CallAsk)
   expect((await post('/work')).status).toBe(200)
-  expect(events).toMatchObject([{ stream: false, provider: 'app', request_model: 'small' }])
+  expect(events).toMatchObject([{ stream: false, provider: 'app', operation: '/work', request_model: 'small' }])
+})
+
+test('the texts of a draft are cut: no ledger could keep a call with megabytes of a name', async () => {
+  allow({ requests: 1 })
+  route({ draft: { request_model: 'm'.repeat(3_000_000) } })
+  expect((await post('/work')).status).toBe(200)
+  expect(events).toMatchObject([{ request_model: 'm'.repeat(500) }])
 })
 
 test('a second ask of one request throws: its ledger would take it for a repetition of the first', async () => {

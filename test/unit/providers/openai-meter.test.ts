@@ -71,7 +71,9 @@ describe('a stream', () => {
     expect(streamed({ n: 2 }, finish(0)).complete).toBe(false)
     expect(streamed({ n: 2 }, finish(0), finish(0)).complete).toBe(false)
     expect(streamed({ n: 2 }, finish(0), finish(1)).complete).toBe(true)
-    expect(streamed({ n: 2 }, delta('a'), 'data: [DONE]\n\n').complete).toBe(true)
+    for (const done of ['[DONE]', '[DONE] ']) {
+      expect(streamed({ n: 2 }, delta('a'), `data: ${done}\n\n`).complete).toBe(true)
+    }
   })
 
   test('repeating its usage is charged the last one, never the sum', () => {
