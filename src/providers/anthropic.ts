@@ -68,6 +68,12 @@ const ERROR_TYPE: Record<number, string> = {
   429: 'rate_limit_error',
 }
 
+/**
+ * To be sent again whole, without `thread`, which the SDK's `toolRunner` does by itself: it starts a thread unless it is told not to.
+ * `ThreadUnsupportedRequestErrorDetails` of node_modules/@anthropic-ai/sdk/resources/messages/messages.d.ts
+ */
+const UNTHREADED = { error_code: 'thread_unsupported_request' }
+
 function wireError(error: GatewayError, status: number, request_id: string) {
   const type = ERROR_TYPE[status] ?? (status >= 500 ? 'api_error' : 'invalid_request_error')
   return {
@@ -77,6 +83,7 @@ function wireError(error: GatewayError, status: number, request_id: string) {
       message: error.message,
       code: error.code,
       ...factsOf(error),
+      ...(error.code === 'unbounded_request' && error.field === 'thread' && { details: UNTHREADED }),
     },
     request_id,
   }

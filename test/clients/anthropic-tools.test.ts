@@ -1,5 +1,6 @@
 // Prompt caching and tools that Anthropic runs, as the official client calls them through Tollgate.
 
+import { ThreadUnsupportedRequestError } from '@anthropic-ai/sdk/resources/messages'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { anthropicOf, failure, GENEROUS, onlyEvent } from '../support/client-calls.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
@@ -62,3 +63,34 @@ test.each(['5m', '1h'] as const)(
     })
   },
 )
+
+const lookUp = () => ({
+  type: 'custom' as const,
+  name: 'look_up',
+  input_schema: { type: 'object' as const },
+  run: () => 'found',
+  parse: (input: unknown) => input,
+})
+const CALL_IT = { model: MODEL, max_tokens: 100, messages: [{ role: 'user' as const, content: 'use the tool' }] }
+
+test.each([false, true])(
+  'the SDK’s runner of tools goes on without a thread of Anthropic’s, streamed: %j',
+  async (stream) => {
+    const { key } = await gateway.admin.user(GENEROUS)
+    const { client, attempts } = anthropicOf(gateway, key)
+    const last = await client.beta.messages.toolRunner({ ...CALL_IT, tools: [lookUp()], stream }).runUntilDone()
+    expect(last.stop_reason).toBe('end_turn')
+    expect(attempts.map(({ answer }) => answer?.status)).toEqual([400, 200, 200])
+  },
+)
+
+test('a thread of Anthropic’s is refused as one that cannot be, once, and passes without a cap', async () => {
+  const { key } = await gateway.admin.user(GENEROUS)
+  const { client, attempts } = anthropicOf(gateway, key)
+  const refused = await failure(client.beta.messages.thread(CALL_IT).send())
+  expect(refused).toBeInstanceOf(ThreadUnsupportedRequestError)
+  expect(refused).toMatchObject({ error: { error: { code: 'unbounded_request', field: 'thread' } } })
+  expect(attempts).toHaveLength(1)
+  const free = await gateway.admin.user()
+  await anthropicOf(gateway, free.key).client.beta.messages.thread(CALL_IT).send()
+})
