@@ -206,7 +206,7 @@ function readMedia(body: JsonObject, tools: unknown[]): { added_tokens: number; 
 }
 
 function tokensByName(tools: unknown[]): ReadonlyMap<unknown, number> {
-  const clients = tools.filter(isObject).filter(({ type = 'custom' }) => type === 'custom')
+  const clients = tools.filter(isObject).filter(({ type }) => (type ?? 'custom') === 'custom')
   return new Map(clients.map((tool) => [tool.name, tokensOfBody({ tools: [tool] }, utf8Length(JSON.stringify(tool)))]))
 }
 

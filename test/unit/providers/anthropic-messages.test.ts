@@ -129,15 +129,24 @@ describe('the input bound', () => {
     expect(bound(user({ type: 'text', text: 'a' }, block)).open_input).toMatch(/^messages\[0\]\.content\[1\]/)
   })
 
-  test('takes a reference to a tool of `tools` for its definition, each time', () => {
-    const tool = { name: 'a', description: 'é'.repeat(500), input_schema: { type: 'object' }, defer_loading: true }
-    const reference = { type: 'tool_reference', tool_name: 'a' }
-    const content = user({ type: 'tool_result', tool_use_id: 'b', content: [reference, reference] })
-    const body = { ...BODY, ...content, tools: [tool] }
-    const { input_tokens, open_input } = bound(body)
-    expect(open_input).toBeNull()
-    expect(input_tokens - tokensOf(body) - 1_000).toBe(2 * tokensOf({ tools: [tool] }) - 2 * '{"tools":[]}'.length)
-  })
+  test.each([{}, { type: 'custom' }, { type: null }])(
+    'takes a reference to a tool of `tools` for its definition, each time: %j',
+    (type) => {
+      const tool = {
+        ...type,
+        name: 'a',
+        description: 'é'.repeat(500),
+        input_schema: { type: 'object' },
+        defer_loading: true,
+      }
+      const reference = { type: 'tool_reference', tool_name: 'a' }
+      const content = user({ type: 'tool_result', tool_use_id: 'b', content: [reference, reference] })
+      const body = { ...BODY, ...content, tools: [tool] }
+      const { input_tokens, open_input } = bound(body)
+      expect(open_input).toBeNull()
+      expect(input_tokens - tokensOf(body) - 1_000).toBe(2 * tokensOf({ tools: [tool] }) - 2 * '{"tools":[]}'.length)
+    },
+  )
 
   test.each([
     ['of another name', { name: 'b' }],
