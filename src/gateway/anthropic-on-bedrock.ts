@@ -4,8 +4,8 @@
 //   /anthropic/v1/messages -> /bedrock/model/{id}/invoke(-with-response-stream) -> JSON or events -> JSON or SSE
 
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
-import { isRefusal } from '../errors.ts'
-import { accepted } from '../fault.ts'
+import { type GatewayError, isRefusal } from '../errors.ts'
+import { accepted, GatewayFault } from '../fault.ts'
 import type { CallerIdentity } from '../middleware/authenticate.ts'
 import { isObject, parseJsonOrUndefined } from '../providers/answer.ts'
 import { anthropic } from '../providers/anthropic.ts'
@@ -43,6 +43,12 @@ export function asAnthropic(bedrock: Dialect): Dialect {
 }
 
 const VERSION = 'bedrock-2023-05-31'
+/** Anthropic's SDK has none in its own client for Bedrock. At this error it goes on without. */
+const NO_THREADS: GatewayError = {
+  code: 'invalid_request',
+  message: 'Bedrock holds no message threads.',
+  field: 'thread',
+}
 /** What Bedrock's path and body say in another way. */
 const REPLACED_FIELDS = new Set(['model', 'stream', 'anthropic_version', 'anthropic_beta'])
 
@@ -83,6 +89,7 @@ export function anthropicOnBedrock(options: AnthropicOnBedrockOptions): Hono<Env
       c.req.raw = innerRequest(c.req.url, c.req.raw.headers, bytes)
       return null
     }
+    if ((body.value.thread ?? null) !== null) throw new GatewayFault(NO_THREADS)
     return toBedrock(c.req.raw, body, origin, id)
   }
 }

@@ -83,7 +83,7 @@ function wireError(error: GatewayError, status: number, request_id: string) {
       message: error.message,
       code: error.code,
       ...factsOf(error),
-      ...(error.code === 'unbounded_request' && error.field === 'thread' && { details: UNTHREADED }),
+      ...(error.field === 'thread' && { details: UNTHREADED }),
     },
     request_id,
   }

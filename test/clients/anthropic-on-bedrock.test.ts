@@ -198,6 +198,17 @@ describe('errors are Anthropic’s, typed and raised once', () => {
     expect(gateway.provider.requests).toHaveLength(0)
   })
 
+  test('a message thread, which Bedrock does not hold: the SDK’s runner of tools goes on without', async () => {
+    const { key } = await gateway.admin.user()
+    const { client, attempts } = anthropicOf(gateway, key)
+    const messages = [{ role: 'user' as const, content: 'use the tool' }]
+    const tool = { type: 'custom' as const, name: 'look_up', input_schema: { type: 'object' as const } }
+    const run = { run: () => 'found', parse: (input: unknown) => input }
+    await client.beta.messages.toolRunner({ ...HELLO, messages, tools: [{ ...tool, ...run }] }).runUntilDone()
+    expect(attempts.map(({ answer }) => answer?.status)).toEqual([400, 200, 200])
+    expect(JSON.parse(lastRequest(gateway).body.toString()).messages).toHaveLength(3)
+  })
+
   test.each([
     [400, 'ValidationException', BadRequestError, 'invalid_request_error', 1],
     [403, 'AccessDeniedException', PermissionDeniedError, 'permission_error', 1],
