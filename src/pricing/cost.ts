@@ -53,7 +53,7 @@ export interface WorstCase {
  */
 export function worstCase(price: Price, bound: PricedBound, input_tokens: number): WorstCase | null {
   if (bound.units > 0 && price.unit_nano_usd === null) return null
-  const percent = percentOf(price, bound.service_tier)
+  const percent = dearestPercentFor(price, bound.service_tier)
   if (percent === null) return null
   let input = 0
   let output = 0
@@ -104,6 +104,13 @@ function reachable(price: Price, input_tokens: number): Rates[] {
 function percentOf({ tier_percent }: Price, service_tier: string | null): number | null {
   const priced = service_tier === null ? undefined : tier_percent.get(service_tier)
   return priced ?? (isNoDearerTier(service_tier) ? 100 : null)
+}
+
+/** Beside the tier of the bound, the standard one and the cheap ones may answer: an override may price those higher. */
+function dearestPercentFor(price: Price, service_tier: string | null): number | null {
+  const percent = percentOf(price, service_tier)
+  const others = [...price.tier_percent].flatMap(([tier, other]) => (isNoDearerTier(tier) ? other : []))
+  return percent === null ? null : Math.max(100, percent, ...others)
 }
 
 const dearestPercent = ({ tier_percent }: Price): number => Math.max(100, ...tier_percent.values())

@@ -117,6 +117,15 @@ test.each([null, 'default', 'standard', 'auto', 'on_demand', 'scale', 'reserved'
   },
 )
 
+test('the worst case is that of any tier that may answer, whatever an override makes of them', () => {
+  const plain = worstCase(PRICE, PLAIN_BOUND, 10)
+  const priced = (tiers: Record<string, number>) => ({ ...PRICE, tier_percent: new Map(Object.entries(tiers)) })
+  expect(worstCase(priced({ priority: 50 }), { ...PLAIN_BOUND, service_tier: 'priority' }, 10)).toEqual(plain)
+  const dearer = { input_cost_nano_usd: 22_000, output_nano_usd_per_mtok: 11e9 }
+  for (const tier of ['default', 'standard', 'flex'])
+    expect(worstCase(priced({ [tier]: 110 }), PLAIN_BOUND, 10)).toEqual(dearer)
+})
+
 test('the worst case takes the long-context rates exactly where they can be reached', () => {
   const kinds = { ...PLAIN_BOUND, service_tier: 'priority' }
   expect(worstCase(PRICE, kinds, 1_000)).toEqual({ input_cost_nano_usd: 5_000_000, output_nano_usd_per_mtok: 25e9 })
@@ -153,7 +162,7 @@ test('the worst case is never below the cost of any usage within the bound', () 
         input: fc.constant(input),
         output: fc.constant(output),
         usage: usageWithin(kinds, input, output),
-        tier: fc.constantFrom(...(kinds.service_tier === null ? [null, 'flex'] : [null, 'flex', 'priority'])),
+        tier: fc.constantFrom(null, 'flex', 'default', ...(kinds.service_tier === null ? [] : ['priority'])),
       }),
     )
   fc.assert(

@@ -31,6 +31,7 @@ export const PRICE: Price = {
 }
 
 const rate = fc.nat(200_000_000_000)
+const percent = fc.integer({ min: 1, max: 1_000 })
 const anyRates: fc.Arbitrary<Rates> = fc.record({
   input: rate,
   cached_input: rate,
@@ -49,7 +50,9 @@ export const anyPrice: fc.Arbitrary<Price> = fc.record({
       maxLength: 3,
     })
     .map((tiers) => tiers.toSorted((a, b) => a.above_input_tokens - b.above_input_tokens)),
-  tier_percent: fc.constant(PRICE.tier_percent),
+  tier_percent: fc
+    .record({ flex: percent, default: percent, priority: percent }, { requiredKeys: ['priority'] })
+    .map((tiers) => new Map(Object.entries(tiers))),
   web_search_nano_usd_per_million: fc.constant(0),
   request_nano_usd: fc.nat(1_000_000),
   unit_nano_usd: fc.option(fc.nat(100_000)),
