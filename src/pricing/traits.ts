@@ -20,7 +20,7 @@ export interface ProviderTraits {
   tokens_of_search: readonly [models: RegExp, tokens: number] | null
   /** Prices that are above their entry, or may be. By entry or by the name called; first match wins. */
   raised: readonly Raise[]
-  /** Retired names, and the model that answers instead. */
+  /** Retired names and aliases that moved on, and the model that answers instead. */
   routed: ReadonlyMap<string, string>
   /** True for entries that would be wrong: see the comments below. */
   is_wrong: (entry: string, facts: EntryFacts) => boolean
@@ -197,8 +197,20 @@ export const PROVIDERS: ReadonlyMap<string, ProviderTraits> = new Map<string, Pr
     },
   ],
   ['groq', { ...PLAIN_TRAITS, catalogue_id: 'groq' }],
-  // The alias moved on to dearer models, the entry did not.
-  ['mistral', { ...PLAIN_TRAITS, catalogue_id: 'mistral', is_wrong: (entry) => entry === 'mistral-small-latest' }],
+  // The aliases moved on to dearer models, the entries did not: https://api.mistral.ai/v1/models has these two among the names
+  // of Medium 3.5, as two that copied it in September 2026 quote it.
+  [
+    'mistral',
+    {
+      ...PLAIN_TRAITS,
+      catalogue_id: 'mistral',
+      routed: new Map([
+        ['mistral-medium', 'mistral-medium-latest'],
+        ['magistral-medium-latest', 'mistral-medium-latest'],
+      ]),
+      is_wrong: (entry) => entry === 'mistral-small-latest',
+    },
+  ],
   // Aliases of ever newer models, at the off-peak prices of 2025.
   [
     'deepseek',

@@ -61,6 +61,14 @@ describe('the catalogue', () => {
   })
 
   test.each([
+    ['mistral-medium', 1.5, 7.5],
+    ['magistral-medium-latest', 2, 7.5],
+    ['mistral-medium-2508', 0.4, 2],
+  ])('the alias %s costs no less than the model that it moved on to', (model, input, output) => {
+    expect(catalogue('mistral', model)?.rates).toMatchObject({ input: usd(input), output: usd(output) })
+  })
+
+  test.each([
     ['openai', 'gpt-4o-audio-preview', 'audio at text rates'],
     ['openai', 'gpt-4o-search-preview', 'searches that no answer tells'],
     ['openai', 'gpt-4o-mini-search-preview', 'searches that no answer tells'],
