@@ -160,7 +160,9 @@ async function pump(
   }
   const { metered, isRecorded } = await settleOnce()
   if (!isRecorded) cut = 'not_recorded'
-  const endsBadly = !isRecorded || (!metered.complete && (cut !== null || metered.error_class === null))
+  // A meter that knows of no end, as of what is paid by the call, takes all that came for whole.
+  const isWhole = metered.complete && (cut === null || meter.finished || meter.may_be_over)
+  const endsBadly = !isRecorded || (!isWhole && (cut !== null || metered.error_class === null))
   if (isRecorded) await write(kept)
   // Of half an event nothing passes: the error behind it could not be read.
   if (filter && !endsBadly) await write(filter.end())

@@ -2,6 +2,7 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { THINGS_CREDENTIAL } from '../../src/local/fake-provider.ts'
+import { CUT } from '../../src/local/fake-script.ts'
 import type { PerCallConfig } from '../../src/providers/per-call.ts'
 import { capOf, eventsOf, GENEROUS, lastRequest, onlyEvent } from '../support/client-calls.ts'
 import { eventually, type Gateway, startGateway } from '../support/gateway.ts'
@@ -151,6 +152,19 @@ describe('a service by configuration', () => {
     )
     const costs = Object.fromEntries(events.map(({ operation, cost_cents }) => [operation, cost_cents]))
     expect(costs).toEqual({ look: 1, make: 25 })
+  })
+
+  test('whose stream breaks off ends it in an error, behind its whole events', async () => {
+    const { id, key } = await gateway.admin.user(GENEROUS)
+    gateway.provider.reply = () => ({
+      headers: { 'content-type': 'text/event-stream' },
+      steps: ['data: {"a":1}\n\n', 'data: {"a"', CUT],
+    })
+    const answer = await call('/things/v2/look/7', '', things(key))
+    const [whole, error] = (await answer.text()).split(/\n{2,}/)
+    expect(whole).toBe('data: {"a":1}')
+    expect(error).toContain('"code":"upstream_unreachable"')
+    expect(await onlyEvent(gateway, id)).toMatchObject({ cost_cents: 1, error_class: 'upstream_cut' })
   })
 
   test('refuses over a cap and beside its routes', async () => {

@@ -97,6 +97,21 @@ test('what is half an event when a stream breaks off does not pass, and its end 
   expect(await new Response(pumped(broken, { filter, meter }).body).text()).not.toContain('[rest]')
 })
 
+test('a stream whose meter knows of no end is whole unless it breaks off: then it ends in an error', async () => {
+  const filter = { push: (bytes: Uint8Array) => bytes, end: () => new TextEncoder().encode('[rest]') }
+  const meter = { push: () => undefined, end: () => ({ ...UNREAD, complete: true, may_hide_output: false }) }
+  expect(await new Response(pumped(['one '], { filter, meter }).body).text()).toBe('one [rest]')
+  const parts = ['one ']
+  const broken = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      const part = parts.pop()
+      if (part === undefined) controller.error(new Error('cut'))
+      else controller.enqueue(new TextEncoder().encode(part))
+    },
+  })
+  expect(await new Response(pumped(broken, { filter, meter }).body).text()).toBe('one error: upstream_cut')
+})
+
 test('an error that the provider has told in its stream is not told again', async () => {
   const meter = {
     push: () => undefined,
