@@ -118,6 +118,8 @@ async function pump(
     silence.begin('idle')
     return client.write(bytes)
   }
+  /** Else, as of what is paid by the call, any piece may be the last, and all that came is taken for whole. */
+  const knowsEnd = (meter.finished ?? meter.may_be_over) !== undefined
   /** What is of use without its close, and does not say that it ends: its last piece is kept back. */
   let kept: Uint8Array = NOTHING
   const pass = async (bytes: Uint8Array) => {
@@ -126,7 +128,7 @@ async function pump(
     const next = kept
     kept = NOTHING
     await write(next)
-    if (ended === null && (!errorEvent || meter.may_be_over)) kept = bytes
+    if (ended === null && (!errorEvent || !knowsEnd || meter.may_be_over)) kept = bytes
     else await write(bytes)
   }
   const settleOnce = async () => {
@@ -160,8 +162,7 @@ async function pump(
   }
   const { metered, isRecorded } = await settleOnce()
   if (!isRecorded) cut = 'not_recorded'
-  // A meter that knows of no end, as of what is paid by the call, takes all that came for whole.
-  const isWhole = metered.complete && (cut === null || meter.finished || meter.may_be_over)
+  const isWhole = metered.complete && (cut === null || knowsEnd)
   const endsBadly = !isRecorded || (!isWhole && (cut !== null || metered.error_class === null))
   if (isRecorded) await write(kept)
   // Of half an event nothing passes: the error behind it could not be read.

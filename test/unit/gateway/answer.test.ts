@@ -112,6 +112,18 @@ test('a stream whose meter knows of no end is whole unless it breaks off: then i
   expect(await new Response(pumped(broken, { filter, meter }).body).text()).toBe('one error: upstream_cut')
 })
 
+test('the last piece of a stream whose meter knows of no end waits until its call is on record', async () => {
+  const meter = { push: () => undefined, end: () => ({ ...UNREAD, complete: true, may_hide_output: false }) }
+  const record = Promise.withResolvers<boolean>()
+  const { body } = pumped(['one ', 'two'], { meter, settle: () => record.promise })
+  const reader = body.getReader()
+  expect(decoder.decode((await reader.read()).value)).toBe('one ')
+  const last = reader.read()
+  expect(await soon(last)).toBe('nothing yet')
+  record.resolve(false)
+  expect(decoder.decode((await last).value)).toBe('error: not_recorded')
+})
+
 test('an error that the provider has told in its stream is not told again', async () => {
   const meter = {
     push: () => undefined,
