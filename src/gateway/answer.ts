@@ -158,7 +158,8 @@ async function pump(
       await pass(filter ? filter.push(value) : value)
     }
   } catch {
-    cut ??= silence.broken ? 'upstream_timeout' : 'upstream_cut'
+    // Behind its own end nothing is missing, also where that was an error.
+    if (ended === null) cut ??= silence.broken ? 'upstream_timeout' : 'upstream_cut'
   }
   const { metered, isRecorded } = await settleOnce()
   if (!isRecorded) cut = 'not_recorded'

@@ -31,6 +31,18 @@ const textStream = (chunks: string[]) =>
     },
   })
 
+/** Breaks off behind this chunk. */
+function brokenAfter(chunk: string): ReadableStream<Uint8Array> {
+  const chunks = [chunk]
+  return new ReadableStream({
+    pull(controller) {
+      const next = chunks.pop()
+      if (next === undefined) controller.error(new Error('cut'))
+      else controller.enqueue(new TextEncoder().encode(next))
+    },
+  })
+}
+
 /** A stream of text whose meter knows its end. */
 function pumped(from: string[] | ReadableStream<Uint8Array>, options: Partial<PumpOptions> = {}, idle_ms = 60_000) {
   const ends: AnswerEnd[] = []
@@ -101,15 +113,7 @@ test('a stream whose meter knows of no end is whole unless it breaks off: then i
   const filter = { push: (bytes: Uint8Array) => bytes, end: () => new TextEncoder().encode('[rest]') }
   const meter = { push: () => undefined, end: () => ({ ...UNREAD, complete: true, may_hide_output: false }) }
   expect(await new Response(pumped(['one '], { filter, meter }).body).text()).toBe('one [rest]')
-  const parts = ['one ']
-  const broken = new ReadableStream<Uint8Array>({
-    pull(controller) {
-      const part = parts.pop()
-      if (part === undefined) controller.error(new Error('cut'))
-      else controller.enqueue(new TextEncoder().encode(part))
-    },
-  })
-  expect(await new Response(pumped(broken, { filter, meter }).body).text()).toBe('one error: upstream_cut')
+  expect(await new Response(pumped(brokenAfter('one '), { filter, meter }).body).text()).toBe('one error: upstream_cut')
 })
 
 test('the last piece of a stream whose meter knows of no end waits until its call is on record', async () => {
@@ -131,6 +135,17 @@ test('an error that the provider has told in its stream is not told again', asyn
   }
   const { body, ends } = pumped(['one ', 'its own error'], { meter })
   expect(await new Response(body).text()).toBe('one its own error')
+  expect(ends).toMatchObject([{ cut: null }])
+})
+
+test('an error that ended a stream is not told again where the connection breaks behind it', async () => {
+  const meter = {
+    push: () => undefined,
+    finished: true,
+    end: () => ({ ...UNREAD, complete: false, may_hide_output: true, error_class: 'upstream_error' }),
+  }
+  const { body, ends } = pumped(brokenAfter('its own error'), { meter })
+  expect(await new Response(body).text()).toBe('its own error')
   expect(ends).toMatchObject([{ cut: null }])
 })
 
