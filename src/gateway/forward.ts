@@ -25,8 +25,8 @@ const CONTINUES_FOR_MS = 24 * 3_600 * 1_000
 
 const CLAMPED_HEADER = 'tollgate-clamped'
 
-/** Servers may invent higher ones, which no `Response` can have. */
-const HIGHEST_STATUS = 599
+/** Servers may invent higher ones, or switch protocols unasked: no `Response` can have those. */
+const canBeAnswered = (status: number) => status >= 200 && status <= 599
 
 /** A JSON answer up to this size is kept until its call is settled. */
 const MAX_WHOLE_BYTES = 1_048_576
@@ -144,12 +144,12 @@ function toClient(
   const { status } = answered
   const headers = answerHeaders(answered.headers)
   // A retry would pay twice.
-  if (MAYBE_BILLED.has(status) || options.operation.billed_statuses?.includes(status)) {
+  if (status < 200 || MAYBE_BILLED.has(status) || options.operation.billed_statuses?.includes(status)) {
     headers.set('x-should-retry', 'false')
   }
   const { clamped, granted_output_tokens } = c.var.hold.admission
   if (clamped) headers.set(CLAMPED_HEADER, `output_tokens=${granted_output_tokens}`)
-  return new Response(body, { status: status > HIGHEST_STATUS ? 502 : status, headers })
+  return new Response(body, { status: canBeAnswered(status) ? status : 502, headers })
 }
 
 async function failed(

@@ -171,4 +171,13 @@ describe.each(['openai', 'anthropic'] satisfies Provider[])('%s', (provider) => 
     expect(answer.status).toBe(307)
     expect(gateway.provider.requests).toHaveLength(1)
   })
+
+  test('a provider that switches protocols unasked has given no answer that could be passed on', async () => {
+    const { id, key } = await gateway.admin.user()
+    gateway.provider.reply = () => ({ status: 101, headers: { connection: 'upgrade', upgrade: 'x' }, steps: [] })
+    const answer = await post(gateway, provider, key, bodyOf(provider))
+    expect([answer.status, answer.headers.get('x-should-retry')]).toEqual([502, 'false'])
+    expect(await answer.text()).toBe('')
+    expect(await onlyEvent(gateway, id)).toMatchObject({ status: 101, outcome: 'settled' })
+  })
 })
