@@ -7,7 +7,7 @@ export interface SilenceWatch {
   /** It came. */
   end(): void
   stop(): void
-  /** Called once it took too long. Replaces who was called before. */
+  /** Called each time that it took too long. Replaces who was called before. */
   onSilence(handle: () => void): void
   /** True once it took too long. */
   readonly broken: boolean
@@ -37,7 +37,10 @@ export function watchSilence({ first_byte_ms, idle_ms }: SilenceLimits): Silence
       return
     }
     broken = true
+    limit_ms = null
     handle()
+    // Whoever is told of it may be silent, too.
+    timer = setTimeout(look, step_ms)
   }
   return {
     begin(limit) {

@@ -149,6 +149,18 @@ test('an error that ended a stream is not told again where the connection breaks
   expect(ends).toMatchObject([{ cut: null }])
 })
 
+test('a client that does not read what it is told of a silent provider is given up, too', async () => {
+  let controller: ReadableStreamDefaultController | undefined
+  const silent = new ReadableStream<Uint8Array>({
+    start(its) {
+      controller = its
+    },
+  })
+  const { done, ends } = pumped(silent, { abort: () => controller?.error(new Error('aborted')) }, 40)
+  await done
+  expect(ends).toMatchObject([{ cut: 'upstream_timeout' }])
+})
+
 test('what comes after the end of a stream passes and is not metered', async () => {
   const push = vi.fn()
   const meter = { push, finished: true, end: () => ({ ...UNREAD, complete: true, may_hide_output: false }) }
