@@ -119,8 +119,10 @@ function meterStream(expected: Expected): Meter {
   /** Read once more, such a chunk would say again what the one before it said. */
   const isRepeat = (json: string) => {
     const bytes = repeats.bytesOf(json)
-    metered.seen_output_bytes += bytes ?? 0
-    return bytes !== null
+    // After a usage it matters what of its bytes was generated.
+    if (bytes === null || usage !== null) return false
+    metered.seen_output_bytes += bytes
+    return true
   }
   const events = readEvents(readChunk, isRepeat)
   const areAllFinished = () => finished.size >= expected.choices

@@ -1,7 +1,7 @@
 // What a call costs its ledger until it is settled. On Cloudflare rows that are written, those of indexes too, are most of it,
 // and then the time in which an object cannot hibernate.
 
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { statusOf } from '../support/books.ts'
 import { bundle } from '../support/build.ts'
 import type { Cost } from '../support/counting-worker.ts'
@@ -13,11 +13,16 @@ const ROWS_OF_LONE_CALL = 6
 /** Its end and its place by id, the usage, the event; that it is delivered is written with a later one. */
 const ROWS_OF_ONE_OF_MANY = 4
 
+let worker: string
 let gateway: Gateway
-beforeAll(async () => {
-  gateway = await startGateway({ worker: bundle('dist/counting', 'test/support/counting-worker.ts') })
+beforeAll(() => {
+  worker = bundle('dist/counting', 'test/support/counting-worker.ts')
 })
-afterAll(() => gateway.close())
+// Each has its own: ledgers of an earlier test may still come to rest.
+beforeEach(async () => {
+  gateway = await startGateway({ worker })
+})
+afterEach(() => gateway.close())
 
 const costSoFar = async (): Promise<Cost> => (await fetch(`${gateway.url}/cost`)).json()
 const createUser = () => gateway.admin.user([{ cap_type: 'daily', limits: { requests: 100, tokens: 1e9 } }])
