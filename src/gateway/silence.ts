@@ -38,9 +38,9 @@ export function watchSilence({ first_byte_ms, idle_ms }: SilenceLimits): Silence
     }
     broken = true
     limit_ms = null
-    handle()
     // Whoever is told of it may be silent, too.
     timer = setTimeout(look, step_ms)
+    handle()
   }
   return {
     begin(limit) {

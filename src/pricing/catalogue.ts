@@ -6,11 +6,11 @@ import { BUILT_IN } from './built-in.ts'
 import { isSameBedrockModel, matchesForSure, modelKey } from './model-id.ts'
 import { nanoUsdOfUsd } from './money.ts'
 import { atPercent, type Price, type Rates } from './price.ts'
+import { PROVIDERS } from './provider-traits.ts'
 import {
   CACHE_WRITE_1H_PERCENT,
   CACHE_WRITE_5M_PERCENT,
   foundTokens,
-  PROVIDERS,
   type ProviderTraits,
   tiersOf,
   uncachedTiersOf,

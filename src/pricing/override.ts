@@ -4,12 +4,12 @@
 import { modelKey } from './model-id.ts'
 import { nanoUsdOfUsd } from './money.ts'
 import { atPercent, type Price, type Rates } from './price.ts'
+import { PROVIDERS } from './provider-traits.ts'
 import {
   CACHE_WRITE_1H_PERCENT,
   CACHE_WRITE_5M_PERCENT,
   foundTokens,
   PLAIN_TRAITS,
-  PROVIDERS,
   tiersOf,
   uncachedTiersOf,
 } from './traits.ts'

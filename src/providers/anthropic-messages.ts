@@ -87,7 +87,7 @@ export function editMessage(body: JsonObject, granted_output_tokens: number | nu
   return editBound(body, 'max_tokens', granted_output_tokens)
 }
 
-/** Names of price multipliers (see pricing/traits.ts): fast mode, inference in the US, both. */
+/** Names of price multipliers (see pricing/provider-traits.ts): fast mode, inference in the US, both. */
 export function tierName(fast: boolean, us: boolean): 'fast_us' | 'fast' | 'us' | null {
   if (fast) return us ? 'fast_us' : 'fast'
   return us ? 'us' : null
