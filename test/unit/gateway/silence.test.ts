@@ -25,6 +25,18 @@ test('silence within an answer is noticed after its own limit, however long the 
   // At most an eighth of the limit after it.
   vi.advanceTimersByTime(1_000 + 30_000 / 8)
   expect([noticed.mock.calls.length, silence.broken]).toEqual([1, true])
+  // Who is told may be silent, too: that is another wait.
+  silence.begin('idle')
+  vi.advanceTimersByTime(30_000 + 30_000 / 4)
+  expect(noticed).toHaveBeenCalledTimes(2)
+})
+
+test('whoever is told of silence may stop the watch', () => {
+  const silence = watchSilence({ first_byte_ms: 600, idle_ms: 300 })
+  silence.onSilence(silence.stop)
+  silence.begin('idle')
+  vi.advanceTimersByTime(1_000)
+  expect([silence.broken, vi.getTimerCount()]).toEqual([true, 0])
 })
 
 test('a watch that is stopped leaves no timer behind', () => {

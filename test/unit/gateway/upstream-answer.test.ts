@@ -2,7 +2,7 @@
 
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { sendUpstream } from '../../../src/gateway/upstream-answer.ts'
 
 const LIMITS = { first_byte_ms: 60_000, idle_ms: 60_000 }
@@ -31,7 +31,9 @@ afterEach(() => {
 
 function send(limits = LIMITS) {
   const url = `http://127.0.0.1:${(provider.address() as AddressInfo).port}/v1/chat/completions`
-  return sendUpstream({ url, init: { method: 'POST', body: '{}' } }, limits)
+  const sent = sendUpstream({ url, init: { method: 'POST', body: '{}' } }, limits)
+  onTestFinished(sent.silence.stop)
+  return sent
 }
 const closed = ({ socket }: IncomingMessage) => new Promise<void>((resolve) => socket.once('close', () => resolve()))
 
