@@ -1,6 +1,6 @@
 // Answers on their way to a client, with streams in memory: what is withheld, what is given up, and when.
 
-import { afterEach, expect, test, vi } from 'vitest'
+import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
 import {
   type AnswerEnd,
   MAX_KEPT_BYTES,
@@ -48,6 +48,8 @@ function pumped(from: string[] | ReadableStream<Uint8Array>, options: Partial<Pu
   const ends: AnswerEnd[] = []
   let finished = false
   const upstream = Array.isArray(from) ? textStream(from) : from
+  const silence = watchSilence({ first_byte_ms: 60_000, idle_ms })
+  onTestFinished(silence.stop)
   const { body, done } = pumpAnswer(upstream, {
     meter: {
       push(bytes) {
@@ -59,7 +61,7 @@ function pumped(from: string[] | ReadableStream<Uint8Array>, options: Partial<Pu
       end: () => ({ ...UNREAD, complete: finished, may_hide_output: false }),
     },
     filter: null,
-    silence: watchSilence({ first_byte_ms: 60_000, idle_ms }),
+    silence,
     abort: () => undefined,
     errorEvent: (cut) => new TextEncoder().encode(`error: ${cut}`),
     mayGoOn: async () => true,
