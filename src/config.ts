@@ -6,13 +6,14 @@ import { wordsOf } from './issue-words.ts'
 import { parseJsonOrUndefined } from './providers/answer.ts'
 import { type ConfiguredProvider, compatibleProviders, textOf, variableOf } from './providers/compatible/configured.ts'
 import { KNOWN_PROVIDERS } from './providers/compatible/table.ts'
-import { baseUrl } from './providers/configured-fields.ts'
+import { baseUrl, CREDENTIAL, CREDENTIAL_FAULT } from './providers/configured-fields.ts'
 import { type PerCallService, perCallServicesSchema } from './providers/per-call.ts'
 
 const secret = (least: number) => z.string().min(least, `must have at least ${least} characters`)
 const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' })
 const optional = <T extends z.ZodType>(schema: T) =>
   z.preprocess((value) => (value === '' ? undefined : value), schema.optional())
+const credential = optional(z.string().regex(CREDENTIAL, CREDENTIAL_FAULT))
 const json = <T extends z.ZodType>(schema: T, unset: unknown) =>
   z.preprocess((value, context) => {
     if (typeof value !== 'string') return value ?? unset
@@ -68,25 +69,25 @@ const configSchema = z
     /** The value of the `role` claim (or one of the `roles`) that may administer. */
     JWT_ADMIN_ROLE: z.string().min(1).default('tollgate-admin'),
 
-    OPENAI_API_KEY: optional(z.string()),
+    OPENAI_API_KEY: credential,
     OPENAI_BASE_URL: baseUrl.default('https://api.openai.com'),
-    ANTHROPIC_API_KEY: optional(z.string()),
+    ANTHROPIC_API_KEY: credential,
     ANTHROPIC_BASE_URL: baseUrl.default('https://api.anthropic.com'),
     /** A Bedrock API key; without one the AWS keys sign. */
-    BEDROCK_API_KEY: optional(z.string()),
+    BEDROCK_API_KEY: credential,
     BEDROCK_REGION: z
       .string()
       .regex(/^[a-z]{2}(-[a-z]+)+-\d$/, 'must be an AWS region')
       .default('us-east-1'),
     BEDROCK_BASE_URL: optional(baseUrl),
-    AWS_ACCESS_KEY_ID: optional(z.string()),
-    AWS_SECRET_ACCESS_KEY: optional(z.string()),
-    AWS_SESSION_TOKEN: optional(z.string()),
+    AWS_ACCESS_KEY_ID: credential,
+    AWS_SECRET_ACCESS_KEY: credential,
+    AWS_SESSION_TOKEN: credential,
     /** Anthropic models that Bedrock serves, as JSON: `{"claude-sonnet-4-5": "us.anthropic.claude-..."}`. */
     BEDROCK_MODELS: json(z.record(z.string(), z.string().min(1)), {}),
-    GEMINI_API_KEY: optional(z.string()),
+    GEMINI_API_KEY: credential,
     GEMINI_BASE_URL: baseUrl.default('https://generativelanguage.googleapis.com'),
-    GOOGLE_PLACES_API_KEY: optional(z.string()),
+    GOOGLE_PLACES_API_KEY: credential,
     GOOGLE_PLACES_BASE_URL: baseUrl.default('https://places.googleapis.com'),
     /** Services that are paid by the call, as JSON: see src/providers/per-call.ts. Each key is in `<PROVIDER>_API_KEY`. */
     PER_CALL_SERVICES: json(perCallServicesSchema, []),
@@ -152,10 +153,12 @@ export function parseConfig(env: unknown): Config {
     const issues = [...(parsed.error?.issues ?? []), ...(compatible.error?.issues ?? [])]
     throw wrong(issues.map((issue) => `${issue.path.join('.')}: ${wordsOf(issue)}`).join('; '))
   }
-  const PER_CALL_SERVICES = parsed.data.PER_CALL_SERVICES.map((service) => ({
-    ...service,
-    credential: textOf(env as Record<string, unknown>, variableOf(service.provider, 'API_KEY')),
-  }))
+  const PER_CALL_SERVICES = parsed.data.PER_CALL_SERVICES.map((service) => {
+    const variable = variableOf(service.provider, 'API_KEY')
+    const credential = textOf(env as Record<string, unknown>, variable)
+    if (credential && !CREDENTIAL.test(credential)) throw wrong(`${variable}: ${CREDENTIAL_FAULT}`)
+    return { ...service, credential }
+  })
   const taken = PER_CALL_SERVICES.find(({ provider }) => compatible.data.some(({ name }) => name === provider))
   if (taken) throw wrong(`PER_CALL_SERVICES: ${taken.provider} is a provider, too.`)
   // Those that are not switched on too: a key that is taken away must not close the door.

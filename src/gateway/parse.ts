@@ -5,6 +5,7 @@ import type { Context, MiddlewareHandler } from 'hono'
 import type { Config } from '../config.ts'
 import { accepted, GatewayFault } from '../fault.ts'
 import type { PriceBook } from '../pricing/price-book.ts'
+import { CREDENTIAL } from '../providers/configured-fields.ts'
 import type { Asked, Dialect, JsonObject, Operation, Upstream } from '../providers/dialect.ts'
 import { readModel } from '../providers/fields.ts'
 import { type JsonBody, parseJsonBody } from '../providers/json-body.ts'
@@ -104,7 +105,7 @@ function credentialOf({ req, var: { caller } }: Context<GatewayEnv>, dialect: Di
     const message = `No API key for ${dialect.provider} is configured here. Bring yours beside x-tollgate-key.`
     throw new GatewayFault({ code: 'not_configured', message })
   }
-  if (!/^[\x21-\x7e]+$/.test(credential)) {
+  if (!CREDENTIAL.test(credential)) {
     const message = 'The provider key beside x-tollgate-key has characters that no header can carry.'
     throw new GatewayFault({ code: 'invalid_header', message })
   }

@@ -200,6 +200,28 @@ describe('a wrong configuration is named', () => {
     expect(message).not.toContain('aws-secret')
   })
 
+  test.each([
+    'OPENAI_API_KEY',
+    'ANTHROPIC_API_KEY',
+    'BEDROCK_API_KEY',
+    'AWS_ACCESS_KEY_ID',
+    'AWS_SECRET_ACCESS_KEY',
+    'AWS_SESSION_TOKEN',
+    'GEMINI_API_KEY',
+    'GOOGLE_PLACES_API_KEY',
+    'GROQ_API_KEY',
+    'ACME_API_KEY',
+    'FINDER_API_KEY',
+  ])('%s that no header can carry is not left to be found by the clients', (name) => {
+    const PROVIDERS = '[{"name":"acme","base_url":"https://acme.example/v1"}]'
+    for (const key of ['sk-secret\n', ' sk-secret', 'sk-secret\u2026', ' ']) {
+      const message = fault({ ...ENV, ...AWS, ...services(FINDER), PROVIDERS, [name]: key })
+      expect(message).toBe(
+        `ConfigError: Tollgate is not configured. ${name}: must be printable ASCII without white space`,
+      )
+    }
+  })
+
   test('a service of the name of a compatible provider, whichever variable brought it', () => {
     const acme = { name: 'finder', base_url: 'https://acme.example/v1' }
     const said = 'PER_CALL_SERVICES: finder is a provider, too.'

@@ -8,6 +8,7 @@
 import { z } from 'zod'
 import { wordsOf } from '../../issue-words.ts'
 import { isObject, parseJsonOrUndefined } from '../answer.ts'
+import { CREDENTIAL, CREDENTIAL_FAULT } from '../configured-fields.ts'
 import { type CompatibleProvider, type ProviderRow, providerSchema } from './provider.ts'
 import { KNOWN_PROVIDERS } from './table.ts'
 
@@ -38,6 +39,11 @@ export const compatibleProviders = z
   .transform((env: Record<string, unknown>, context): ConfiguredProvider[] => {
     const found: ConfiguredProvider[] = []
     const fault = (path: PropertyKey[], message: string) => context.addIssue({ code: 'custom', path, message })
+    const credentialIn = (variable: string) => {
+      const credential = textOf(env, variable)
+      if (credential && !CREDENTIAL.test(credential)) fault([variable], CREDENTIAL_FAULT)
+      return credential
+    }
     const add = (row: object, credential: string | undefined, pathOf: (path: PropertyKey[]) => PropertyKey[]) => {
       const parsed = providerSchema.safeParse(row, {
         error: ({ input }) => (input === undefined ? 'is required' : undefined),
@@ -57,14 +63,14 @@ export const compatibleProviders = z
       const { api_key_binding, ...own } = entry.data
       if (names.has(own.name)) fault(at(['name']), 'is taken by an earlier entry')
       names.add(own.name)
-      const credential = textOf(env, api_key_binding ?? variableOf(own.name, 'API_KEY'))
+      const credential = credentialIn(api_key_binding ?? variableOf(own.name, 'API_KEY'))
       if (api_key_binding && !credential) fault(at(['api_key_binding']), `names ${api_key_binding}, which is not set`)
       add(merged(own, env), credential, at)
     }
     for (const row of KNOWN_PROVIDERS) {
       const [key, url] = [variableOf(row.name, 'API_KEY'), variableOf(row.name, 'BASE_URL')]
       if (names.has(row.name) || !(textOf(env, key) || textOf(env, url))) continue
-      add(merged({ name: row.name }, env), textOf(env, key), () => [url])
+      add(merged({ name: row.name }, env), credentialIn(key), () => [url])
     }
     return found
   })
