@@ -60,7 +60,8 @@ const configSchema = z
       .string()
       .transform(secretsIn)
       .pipe(z.array(secret(32))),
-    ADMIN_TOKEN: secret(24),
+    /** As a header brings it: nobody could send another. */
+    ADMIN_TOKEN: secret(24).regex(/^(?! )[ -~]*(?<! )$/, 'must be ASCII without white space around it'),
 
     JWT_HS256_SECRET: optional(secret(32)),
     JWT_JWKS_URL: optional(httpUrl),

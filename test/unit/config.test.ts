@@ -160,6 +160,10 @@ describe('a wrong configuration is named', () => {
   test.each<[object, string]>([
     [{ ADMIN_TOKEN: undefined }, 'ADMIN_TOKEN: is required'],
     [{ ADMIN_TOKEN: 'a'.repeat(23) }, 'ADMIN_TOKEN: must have at least 24 characters'],
+    [{ ADMIN_TOKEN: `${ENV.ADMIN_TOKEN}\n` }, 'ADMIN_TOKEN: must be ASCII without white space around it'],
+    [{ ADMIN_TOKEN: ` ${ENV.ADMIN_TOKEN}` }, 'ADMIN_TOKEN: must be ASCII without white space around it'],
+    [{ ADMIN_TOKEN: `${ENV.ADMIN_TOKEN} ` }, 'ADMIN_TOKEN: must be ASCII without white space around it'],
+    [{ ADMIN_TOKEN: `${ENV.ADMIN_TOKEN}\u2026` }, 'ADMIN_TOKEN: must be ASCII without white space around it'],
     [{ KEY_SIGNING_SECRETS: '' }, 'KEY_SIGNING_SECRETS.0: must have at least 32 characters'],
     [{ KEY_SIGNING_SECRETS: 'a'.repeat(31) }, 'KEY_SIGNING_SECRETS.0: must have at least 32 characters'],
     [{ KEY_SIGNING_SECRETS: `${'a'.repeat(32)},` }, 'KEY_SIGNING_SECRETS.1: must have at least 32 characters'],
