@@ -6,8 +6,9 @@ import type { GatewayError } from '../errors.ts'
 import { authenticate, type CallerIdentity } from '../middleware/authenticate.ts'
 import { anthropic } from '../providers/anthropic.ts'
 import { variableOf } from '../providers/compatible/configured.ts'
+import { providerSchema } from '../providers/compatible/provider.ts'
 import { KNOWN_PROVIDERS } from '../providers/compatible/table.ts'
-import { openai } from '../providers/openai.ts'
+import { openAICompatible } from '../providers/openai-compatible.ts'
 import { answerFault } from './answer-fault.ts'
 import { anthropicOnBedrock, asAnthropic } from './anthropic-on-bedrock.ts'
 import { batchResultsUrl } from './batch-results-url.ts'
@@ -16,6 +17,9 @@ import { innerGateway } from './inner-gateway.ts'
 import { type ListedProvider, listedModels } from './listed-models.ts'
 import { type OneEndpointOptions, oneEndpoint, type Target } from './one-endpoint.ts'
 import { type Provider, providersOf } from './upstreams.ts'
+
+/** Of a provider that is never called. */
+const NOWHERE = 'https://nowhere.invalid'
 
 type Services = Omit<GatewayOptions, 'dialect' | 'upstream'>
 
@@ -54,13 +58,19 @@ export function gatewayRoutes(services: Services) {
   return app
 }
 
-/** Tells those who have a key what is missing, and strangers nothing. */
+/**
+ * Tells those who have a key what is missing, and strangers nothing. The key comes where the provider's own clients send it,
+ * and the answer is as they read it: some would ask again for an hour.
+ */
 function notConfigured(name: string, variable: string, { keys, jwt }: Services) {
-  const errorAnswer = (error: GatewayError, requestId: string) =>
-    openai.errorResponse(error, requestId, { cap_status: null })
+  const row = KNOWN_PROVIDERS.find((known) => known.name === name)
+  const { readCredential, errorResponse } = openAICompatible(providerSchema.parse({ base_url: NOWHERE, ...row }))
+  const errorAnswer = (error: GatewayError, requestId: string) => errorResponse(error, requestId, { cap_status: null })
   const message = `The provider ${name} is not configured here: ${variable} is not set.`
   const app = new Hono<{ Variables: { request_id: string; caller: CallerIdentity } }>()
-  app.all('*', authenticate({ keys, jwt }), (c) => errorAnswer({ code: 'not_configured', message }, c.var.request_id))
+  app.all('*', authenticate({ keys, jwt, readCredential }), (c) =>
+    errorAnswer({ code: 'not_configured', message }, c.var.request_id),
+  )
   app.onError(answerFault(errorAnswer))
   return app
 }
