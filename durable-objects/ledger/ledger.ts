@@ -137,7 +137,7 @@ export class Ledger {
 
   /**
    * Whether an admitted call may still have its answer: false once its caller is refused or a cap of theirs was lowered to
-   * nothing. Who has had an answer is on record: a hold that is in memory alone is written, one that a crash took before
+   * nothing of what the call takes: what is free is let in under a cap of 0, and so must end there. Who has had an answer is on record: a hold that is in memory alone is written, one that a crash took before
    * that is held again.
    */
   mayGoOn(call: CallUnderWay, now: number): boolean {
@@ -145,7 +145,9 @@ export class Ledger {
     else if (this.#endings.isLost(call, now)) {
       this.#transaction(() => this.#endings.holdAgain(call, call.reserved_at + this.#options.hold_ttl_ms))
     }
-    return this.refusalOf(call.caller, now) === null && this.#limits(now).every(({ limit }) => limit > 0)
+    const closed = this.#limits(now).filter(({ limit }) => limit === 0)
+    const unused = closed.map((limit) => ({ ...limit, current_usage: 0, held: 0 }))
+    return this.refusalOf(call.caller, now) === null && decide(unused, call, now).fits
   }
 
   /**

@@ -134,7 +134,7 @@ export interface Admission {
 
 /** An admitted call whose answer is still flowing. */
 export interface CallUnderWay
-  extends Pick<Ask, 'request_id' | 'caller' | 'draft'>,
+  extends Ask,
     Pick<Admission, 'granted_output_tokens' | 'clamped' | 'hold' | 'reserved_at' | 'epoch'> {}
 
 export type Decision = Admission | { admitted: false; refusal: Refusal; tightest: LimitState | null }

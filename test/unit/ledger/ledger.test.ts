@@ -3,7 +3,7 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { Ledger } from '../../../durable-objects/ledger/ledger.ts'
 import { ENDED_CALLS_KEPT_MS } from '../../../durable-objects/ledger/reservations.ts'
-import type { Cap, Decision, OutputAsk, Snapshot, UsageEvent } from '../../../durable-objects/ledger/types.ts'
+import type { Ask, Cap, Decision, OutputAsk, Snapshot, UsageEvent } from '../../../durable-objects/ledger/types.ts'
 import { QUARTER_HOUR_MS } from '../../../durable-objects/ledger/windows.ts'
 import { amount, ask, cap, settlement, snapshot } from '../../support/ledger-fixtures.ts'
 import { type NodeSql, nodeSql } from '../../support/node-sql.ts'
@@ -106,6 +106,21 @@ describe('who may go on', () => {
     ledger.configure(snapshot(caps, { version: 2, ...config }), NOON)
     expect(ledger.mayGoOn({ ...asked, ...decision }, now)).toBe(expected)
     expect(ledger.status(NOON)?.caps.every(({ held }) => held.requests === 1)).toBe(true)
+  })
+
+  const free = { input_tokens: 100, output: { max_tokens: 50, min_tokens: 16, choices: 1, nano_usd_per_mtok: 0 } }
+  test.each<[string, Partial<Ask>, boolean]>([
+    ['costs nothing', free, true],
+    ['costs something', { ...free, input_cost_nano_usd: 1 }, false],
+    ['has no price', { ...free, input_cost_nano_usd: null }, false],
+    ['nothing bounds', { ...free, input_tokens: null, input_cost_nano_usd: null }, false],
+  ])('under a cost cap of 0 a call that %s', (_, asked, expected) => {
+    configure()
+    const decision = ledger.reserve(ask('a', asked), NOON)
+    if (!decision.admitted) throw new Error('refused')
+    configure(cap('total', { cost: 0 }), cap('daily', { requests: 1 }))
+    expect(ledger.mayGoOn({ ...ask('a', asked), ...decision }, NOON)).toBe(expected)
+    expect(ledger.reserve(ask('b', { ...asked, requests: 0 }), NOON).admitted).toBe(expected)
   })
 
   test('nobody whom the ledger was told to forget', () => {

@@ -421,7 +421,10 @@ function mayGoOn(life: Life, id: string, crash: Crashing): void {
     isOut = call.charged === null && (call.lost_until === null || life.now - reserved_at <= DAY_MS)
     return life.ledger.mayGoOn({ ...asked, ...admission }, life.now)
   }, crash)
-  expect(may).toBe(life.config.caps.every(({ limits }) => Object.values(limits).every((limit) => limit > 0)))
+  const whole = taken(asked, asked.output?.max_tokens ?? 0)
+  const isOpen = ({ limits }: Cap) =>
+    LIMIT_TYPES.every((limitType) => limits[limitType] !== 0 || part(whole, limitType) === 0)
+  expect(may).toBe(life.config.caps.every(isOpen))
   if (!isOut) return
   expect(life.hasRow(id)).toBe(true)
   Object.assign(call, { lost_until: null, gone: false })
