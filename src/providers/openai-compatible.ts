@@ -11,6 +11,9 @@ import { isRetryable, refusal, statusOf } from './refusals.ts'
 
 const CHAT_PATH = '/v1/chat/completions'
 
+/** Of Microsoft Entra, as a caller may bring it in place of a key: these are bearer tokens alone. */
+const TOKEN = /^eyJ[\w-]+\./
+
 /** What each operation of a row stands for in OpenAI's own table: what is not there is not metered, and so not here. */
 const PATHS: Record<(typeof OPERATIONS)[number], string[]> = {
   completions: ['/v1/completions'],
@@ -38,7 +41,7 @@ export function openAICompatible(provider: CompatibleProvider): Dialect {
     own_key_headers: [],
     readCredential: (headers) => (credential_header === 'api-key' && headers.get('api-key')) || readBearer(headers),
     setCredential(headers, credential) {
-      if (credential_header === 'api-key') headers.set('api-key', credential)
+      if (credential_header === 'api-key' && !TOKEN.test(credential)) headers.set('api-key', credential)
       else headers.set('authorization', `Bearer ${credential}`)
     },
     errorResponse: ERROR_RESPONSES[quirks.error_shape],

@@ -172,6 +172,16 @@ describe('every provider', () => {
     expect(await onlyEvent(gateway, id)).toMatchObject({ brings_own_key: true })
   })
 
+  test('a caller’s own token of Microsoft Entra goes to Azure as the bearer token that it is, never as a key', async () => {
+    const { key } = await gateway.admin.user()
+    const token = 'eyJ0eXAiOiJKV1QifQ.eyJhdWQiOiJhenVyZSJ9.c2ln'
+    await fetch(`${gateway.url}/azure/v1/models`, {
+      headers: { 'x-tollgate-key': key, authorization: `Bearer ${token}` },
+    })
+    const sent = new Headers(gateway.lastRequest().headers)
+    expect([sent.get('api-key'), sent.get('authorization')]).toEqual([null, `Bearer ${token}`])
+  })
+
   test('Azure’s own header carries the Tollgate key as well', async () => {
     const { key } = await gateway.admin.user()
     const answer = await fetch(`${gateway.url}/azure/v1/chat/completions?api-version=preview`, {
