@@ -136,9 +136,9 @@ export class Ledger {
   }
 
   /**
-   * Whether an admitted call may still have its answer: false once its caller is refused or a cap of theirs was lowered to
-   * nothing of what the call takes: what is free is let in under a cap of 0, and so must end there. Who has had an answer is on record: a hold that is in memory alone is written, one that a crash took before
-   * that is held again.
+   * Whether an admitted call may still have its answer: false once its caller is refused, or a cap of theirs was lowered to 0
+   * of something that the call takes (what takes nothing of it is let in, too). Who has had an answer is on record: a hold
+   * that is in memory alone is written, one that a crash took before that is held again.
    */
   mayGoOn(call: CallUnderWay, now: number): boolean {
     if (this.#holds.find(call.request_id)?.epoch) this.writeHolds('all')
