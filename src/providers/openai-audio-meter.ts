@@ -13,31 +13,41 @@ const MAX_SECONDS = 86_400
 
 const BLANK: Metered = { ...UNREAD, may_hide_output: true }
 
-/** Tokens, or seconds as units. Null where neither is told, or is no count. */
-function readAudioUsage({ usage, duration }: JsonObject): TokenUsage | null {
-  if (isObject(usage) && typeof usage.input_tokens === 'number' && typeof usage.output_tokens === 'number') {
-    const details = isObject(usage.input_token_details) ? usage.input_token_details : {}
-    const read = {
-      ...NO_USAGE,
-      input_tokens: tokenCount(usage.input_tokens),
-      audio_input_tokens: tokenCount(details.audio_tokens),
-      output_tokens: tokenCount(usage.output_tokens),
-    }
-    return isWhole(read) ? read : null
+type ReadUsage = (answer: JsonObject) => TokenUsage | null
+
+/** Null where a number is missing or is no count. */
+function readTokens({ usage }: JsonObject): TokenUsage | null {
+  if (!isObject(usage) || typeof usage.input_tokens !== 'number' || typeof usage.output_tokens !== 'number') return null
+  const details = isObject(usage.input_token_details) ? usage.input_token_details : {}
+  const read = {
+    ...NO_USAGE,
+    input_tokens: tokenCount(usage.input_tokens),
+    audio_input_tokens: tokenCount(details.audio_tokens),
+    output_tokens: tokenCount(usage.output_tokens),
   }
-  // A translation tells no usage, only how long its file was.
+  return isWhole(read) ? read : null
+}
+
+/** As units. Null where none are told. A translation tells no usage, only how long its file was. */
+function readSeconds({ usage, duration }: JsonObject): TokenUsage | null {
   const seconds = isObject(usage) ? usage.seconds : duration
   const isTime = typeof seconds === 'number' && seconds >= 0 && seconds <= MAX_SECONDS
   return isTime ? { ...NO_USAGE, units: Math.ceil(seconds) } : null
 }
 
-/** JSON, a stream that ends in `transcript.text.done`, or plain text, which tells nothing. */
-export function meterTranscript({ format, status }: AnswerHead): Meter {
-  if (format === 'sse') return meterEvents('transcript.text.done', utf8Length)
+/**
+ * JSON, a stream that ends in `transcript.text.done`, or plain text, which tells nothing.
+ *
+ * @param by_tokens true where that is how the model is billed: how long its file was, which it may tell in their place
+ *   (`duration`), says nothing of what it used.
+ */
+export function meterTranscript(by_tokens: boolean, { format, status }: AnswerHead): Meter {
+  const readUsage: ReadUsage = (answer) => readTokens(answer) ?? (by_tokens ? null : readSeconds(answer))
+  if (format === 'sse') return meterEvents('transcript.text.done', utf8Length, readUsage)
   if (format === 'other') return { push() {}, end: () => ({ ...BLANK, complete: status < 400 }) }
   return meterAnswer((answer) => {
     const error_class = answer.error ? errorClass(answer.error) : null
-    return { ...BLANK, usage: readAudioUsage(answer), complete: typeof answer.text === 'string', error_class }
+    return { ...BLANK, usage: readUsage(answer), complete: typeof answer.text === 'string', error_class }
   })
 }
 
@@ -45,7 +55,7 @@ export function meterTranscript({ format, status }: AnswerHead): Meter {
 export function meterSpeech(characters: number | null, { format, status }: AnswerHead): Meter {
   const isSpeech = status < 400
   const usage = characters !== null && isSpeech ? { ...NO_USAGE, units: characters } : null
-  if (format === 'sse' && usage === null) return meterEvents('speech.audio.done', audioTokens)
+  if (format === 'sse' && usage === null) return meterEvents('speech.audio.done', audioTokens, readTokens)
   let bytes = 0
   return {
     push(chunk) {
@@ -64,7 +74,7 @@ export function meterSpeech(characters: number | null, { format, status }: Answe
 /** Of base64, which is a third longer than its bytes. */
 const audioTokens = (base64: string) => Math.ceil(base64.length / AUDIO_BYTES_PER_TOKEN)
 
-function meterEvents(last: string, tokensOf: (generated: string) => number): Meter {
+function meterEvents(last: string, tokensOf: (generated: string) => number, readUsage: ReadUsage): Meter {
   const metered: Metered = { ...BLANK }
   let done = false
   const events = readEvents((event) => {
@@ -73,7 +83,7 @@ function meterEvents(last: string, tokensOf: (generated: string) => number): Met
     if (typeof generated === 'string') metered.seen_output_bytes += tokensOf(generated)
     if (event.type !== last) return
     done = true
-    metered.usage = readAudioUsage(event)
+    metered.usage = readUsage(event)
   })
   return {
     push: events.push,

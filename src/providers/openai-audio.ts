@@ -7,7 +7,7 @@
 
 import { type GatewayError, isRefusal } from '../errors.ts'
 import { PLAIN_BOUND } from './answer.ts'
-import type { Bound, JsonObject, Operation } from './dialect.ts'
+import type { Asked, Bound, JsonObject, OpenMeter, Operation } from './dialect.ts'
 import { invalidField, readModel, unknownField } from './fields.ts'
 import { meterSpeech, meterTranscript } from './openai-audio-meter.ts'
 import { readFormBoolean, tokensOfForm, unknownFormField } from './openai-form.ts'
@@ -32,7 +32,7 @@ export const audioOperations: Operation[] = [
     path: '/v1/audio/transcriptions',
     takes: 'form',
     readBound: ({ body }) => readTranscriptBound(body, TRANSCRIPTION_FIELDS),
-    meter: () => meterTranscript,
+    meter: meterOf,
   },
   {
     name: 'audio_translations',
@@ -40,7 +40,7 @@ export const audioOperations: Operation[] = [
     path: '/v1/audio/translations',
     takes: 'form',
     readBound: ({ body }) => readTranscriptBound(body, TRANSLATION_FIELDS),
-    meter: () => meterTranscript,
+    meter: meterOf,
   },
   {
     name: 'audio_speech',
@@ -53,6 +53,12 @@ export const audioOperations: Operation[] = [
     },
   },
 ]
+
+/** Of a form whose fields were found to be right. */
+function meterOf({ body: { model } }: Asked): OpenMeter {
+  const by_tokens = TRANSCRIBE.test(String(model))
+  return (head) => meterTranscript(by_tokens, head)
+}
 
 function readTranscriptBound(form: JsonObject, known: ReadonlySet<string>): Bound | GatewayError {
   const model = readModel(form)

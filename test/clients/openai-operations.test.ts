@@ -4,6 +4,7 @@
 import type OpenAI from 'openai'
 import { BadRequestError, NotFoundError, toFile } from 'openai'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { json } from '../../src/local/fake-script.ts'
 import { checkBooks } from '../support/books.ts'
 import {
   capOf,
@@ -189,6 +190,19 @@ describe('audio', () => {
     for await (const { type } of stream) types.push(type)
     expect(types.at(-1)).toBe('transcript.text.done')
     expect(await onlyEvent(gateway, id)).toMatchObject({ stream: true, usage_source: 'reported' })
+  })
+
+  test('a transcript by tokens that tells only how long its file was is charged its hold', async () => {
+    const { id, client } = await caller()
+    gateway.provider.reply = () => json({ text: 'Hello', usage: { type: 'duration', seconds: 7 } })
+    const model = 'gpt-4o-transcribe-diarize'
+    await client.audio.transcriptions.create({ model, file: await MP3(), response_format: 'diarized_json' })
+    expect(await onlyEvent(gateway, id)).toMatchObject({
+      usage_source: 'hold',
+      input_tokens: 16_800,
+      output_tokens: 16_000,
+      cost_nano_usd: 16_800 * 6_000 + 16_000 * 10_000,
+    })
   })
 
   test('whisper is refused where cost or tokens are capped, for nothing bounds its seconds', async () => {

@@ -335,8 +335,16 @@ describe('audio', () => {
     [{ text: 'x', usage: { type: 'duration', seconds: '9' } }, null],
     [{ text: 'x' }, null],
   ])('whisper is billed by the second: %j', (answer, units) => {
-    const { usage } = json('audio_transcriptions', FORM, answer)
+    const { usage } = json('audio_transcriptions', { ...FORM, model: 'whisper-1' }, answer)
     expect(usage).toEqual(units === null ? null : { ...NO_USAGE, units })
+  })
+
+  test.each([
+    { text: 'x', usage: { type: 'duration', seconds: 61.2 } },
+    { task: 'transcribe', duration: 61.2, text: 'x', segments: [] },
+  ])('how long a file was does not tell what a model used that is billed by tokens: %j', (answer) => {
+    const form = { ...FORM, model: 'gpt-4o-transcribe-diarize', response_format: 'diarized_json' }
+    expect(json('audio_transcriptions', form, answer)).toMatchObject({ usage: null, may_hide_output: true })
   })
 
   test('a transcript as plain text tells nothing', () => {
