@@ -39,9 +39,11 @@ function readUsage(stream: boolean, quirks: Quirks): { push(bytes: Uint8Array): 
     return { push: buffer.push, end: () => usageIn(buffer.end(), quirks) ?? null }
   }
   let usage: TokenUsage | null = null
+  const own_name = quirks.usage_at?.split('.').at(-1) ?? 'usage'
+  const tells = new RegExp(String.raw`"(usage|${own_name})"\s*:\s*\{`)
   const sse = createSseReader((data) => {
     // Most chunks have none and need no parsing a second time.
-    if (!/"usage"\s*:\s*\{/.test(data)) return
+    if (!tells.test(data)) return
     const told = usageIn(parseJsonOrUndefined(data), quirks)
     if (told !== undefined) usage = told
   })

@@ -298,6 +298,18 @@ describe('usage, at every chunk boundary', () => {
     expect(found[0]).toMatchObject({ complete: true, usage })
   })
 
+  test('in a place whose name is another than `usage`, in JSON and in a stream', () => {
+    const chat = chatOf('acme', { usage_at: 'x_acme.tokens' })
+    const x_acme = { tokens: { prompt_tokens: 72, completion_tokens: 5 } }
+    const usage = { input_tokens: 72, output_tokens: 5 }
+    const answer = JSON.stringify({ choices: [{ message: { content: 'hi' } }], x_acme })
+    expect(meterOnce(chat, BODY, false, answer)).toMatchObject({ complete: true, usage })
+    const stream = bytes(event({ choices: choice('hi') }), event({ choices: choice('', 'stop'), x_acme }), DONE)
+    const found = readings(chat, STREAM, true, stream)
+    expect(found).toHaveLength(1)
+    expect(found[0]).toMatchObject({ complete: true, usage })
+  })
+
   test('a stream that ends early has no usage, however much it told on its way', () => {
     const told = { prompt_tokens: 10, completion_tokens: 1 }
     const cut = bytes(event({ choices: choice('a'), usage: told, x_groq: { usage: told } }))
