@@ -119,7 +119,7 @@ function targetOf({ pathname, search }: URL, { provider, optional_prefix = '' }:
 
 /** Unmetered calls may name a model too; whatever it is, it goes into the event. */
 function modelOf(body: JsonObject): string | null {
-  return body.model === undefined ? null : accepted(readModel(body))
+  return (body.model ?? null) === null ? null : accepted(readModel(body))
 }
 
 interface Content {

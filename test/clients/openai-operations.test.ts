@@ -105,6 +105,14 @@ test('moderations are free', async () => {
   })
 })
 
+test('where a call is free, a model that is null is none', async () => {
+  const { id, client } = await caller()
+  gateway.provider.reply = () => json({ object: 'response.input_tokens', input_tokens: 3 })
+  const { input_tokens } = await client.responses.inputTokens.count({ model: null, previous_response_id: 'resp_1' })
+  expect(input_tokens).toBe(3)
+  expect(await onlyEvent(gateway, id)).toMatchObject({ operation: 'responses_input_tokens', request_model: null })
+})
+
 describe('images', () => {
   test('that are generated are charged their tokens', async () => {
     const { id, client } = await caller(TOKENS)
