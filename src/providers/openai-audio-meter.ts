@@ -1,6 +1,6 @@
 // Reads what OpenAI's transcripts and speech used. Pure; unreadable usage is unknown usage.
 
-import { errorClass, isObject, isWhole, meterAnswer, NO_USAGE, tokenCount, UNREAD } from './answer.ts'
+import { bytesOfStrings, errorClass, isObject, isWhole, meterAnswer, NO_USAGE, tokenCount, UNREAD } from './answer.ts'
 import type { AnswerHead, JsonObject, Meter, Metered, TokenUsage } from './dialect.ts'
 import { readEvents } from './openai-events.ts'
 import { utf8Length } from './text-bound.ts'
@@ -44,11 +44,23 @@ function readSeconds({ usage, duration }: JsonObject): TokenUsage | null {
 export function meterTranscript(by_tokens: boolean, { format, status }: AnswerHead): Meter {
   const readUsage: ReadUsage = (answer) => readTokens(answer) ?? (by_tokens ? null : readSeconds(answer))
   if (format === 'sse') return meterEvents('transcript.text.done', utf8Length, readUsage)
-  if (format === 'other') return { push() {}, end: () => ({ ...BLANK, complete: status < 400 }) }
+  if (format === 'other') return meterText(by_tokens, status < 400)
   return meterAnswer((answer) => {
     const error_class = answer.error ? errorClass(answer.error) : null
-    return { ...BLANK, usage: readUsage(answer), complete: typeof answer.text === 'string', error_class }
+    const seen_output_bytes = by_tokens ? bytesOfStrings(answer.text) : 0
+    const complete = typeof answer.text === 'string'
+    return { ...BLANK, usage: readUsage(answer), complete, seen_output_bytes, error_class }
   })
+}
+
+function meterText(by_tokens: boolean, complete: boolean): Meter {
+  let bytes = 0
+  return {
+    push(chunk) {
+      bytes += chunk.length
+    },
+    end: () => ({ ...BLANK, complete, seen_output_bytes: by_tokens && complete ? bytes : 0 }),
+  }
 }
 
 /** @param characters what the call is billed for, whatever is answered; null where it is billed by tokens. */

@@ -213,6 +213,20 @@ describe('audio', () => {
     })
   })
 
+  test.each(['text', 'json'] as const)(
+    'a transcript by tokens without a bound or usage, as %s, is charged what went past',
+    async (response_format) => {
+      const { id, client } = await caller(REQUESTS)
+      if (response_format === 'json') gateway.provider.reply = () => json({ text: 'Hello from the fake provider.\n' })
+      const model = 'gpt-4o-transcribe-diarize'
+      await client.audio.transcriptions.create({ model, file: await MP3(), response_format, chunking_strategy: 'auto' })
+      const { input_tokens, ...event } = await onlyEvent(gateway, id)
+      const output_tokens = 'Hello from the fake provider.\n'.length
+      const cost_nano_usd = Number(input_tokens) * 6_000 + output_tokens * 10_000
+      expect(event).toMatchObject({ usage_source: 'estimated', output_tokens, cost_nano_usd })
+    },
+  )
+
   test('whisper is refused where cost or tokens are capped, for nothing bounds its seconds', async () => {
     const { client } = await caller()
     const body = { model: 'whisper-1', file: await MP3() }

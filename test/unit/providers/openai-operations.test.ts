@@ -347,10 +347,16 @@ describe('audio', () => {
     expect(json('audio_transcriptions', form, answer)).toMatchObject({ usage: null, may_hide_output: true })
   })
 
-  test('a transcript as plain text tells nothing', () => {
-    const meter = operation('audio_transcriptions').meter(askedWith(FORM))(headOf('other'))
+  test.each([
+    ['gpt-4o-transcribe', 5],
+    ['whisper-1', 0],
+  ])('a transcript of %s as plain text tells nothing; of one by tokens it shows', (model, seen_output_bytes) => {
+    const form = { ...FORM, model }
+    const seen = { usage: null, complete: true, may_hide_output: true, seen_output_bytes }
+    const meter = operation('audio_transcriptions').meter(askedWith(form))(headOf('other'))
     meter.push(new TextEncoder().encode('Hello'))
-    expect(meter.end()).toMatchObject({ usage: null, complete: true, may_hide_output: true })
+    expect(meter.end()).toMatchObject(seen)
+    expect(json('audio_transcriptions', form, { text: 'Hello' })).toMatchObject(seen)
   })
 
   test('tts-1 is billed by the character, even where its audio is cut; not where it is refused', () => {
