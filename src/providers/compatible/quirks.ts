@@ -45,8 +45,8 @@ export function withQuirks(operation: Operation, quirks: Quirks): Operation {
     filter: (asked) => (quirks.no_stream_options ? null : (filter?.(asked) ?? null)),
     meter(asked) {
       const open = meter(asked)
-      const one_hour = asksForOneHour(asked.body, quirks)
-      return (head) => withBilledErrors(withUsageQuirks(open(head), head, quirks, one_hour), head, quirks)
+      const untold = { one_hour: asksForOneHour(asked.body, quirks), audio_input: sendsAudio(asked.body) }
+      return (head) => withBilledErrors(withUsageQuirks(open(head), head, quirks, untold), head, quirks)
     },
   }
 }
@@ -149,6 +149,14 @@ function asksForOneHour(body: JsonObject, { cache_ttl }: Quirks): boolean {
     })
   }
   return found
+}
+
+/** In a part, or by the id of what was said before. */
+function sendsAudio({ messages }: JsonObject): boolean {
+  const isAudio = (part: unknown) => isObject(part) && part.type === 'input_audio'
+  const hasAudio = ({ audio, content }: JsonObject) =>
+    Boolean(audio) || (Array.isArray(content) && content.some(isAudio))
+  return Array.isArray(messages) && messages.some((message) => isObject(message) && hasAudio(message))
 }
 
 /** OpenAI's edits, without the option that is not known and with the bound in the field that is obeyed. */

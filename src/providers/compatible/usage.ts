@@ -6,8 +6,15 @@ import { readChatUsage } from '../openai-meter.ts'
 import { createSseReader } from '../sse.ts'
 import type { Quirks } from './provider.ts'
 
-/** @param one_hour true where cache writes are for an hour: the provider does not tell them apart. */
-export function withUsageQuirks(meter: Meter, { format }: AnswerHead, quirks: Quirks, one_hour: boolean): Meter {
+/** What a request asks for that the provider's usage may not tell apart. */
+interface Untold {
+  /** Cache writes are for an hour. */
+  one_hour: boolean
+  /** Audio is sent: where no part of the input is said to be that (Mistral tells its seconds), all of it may be. */
+  audio_input: boolean
+}
+
+export function withUsageQuirks(meter: Meter, { format }: AnswerHead, quirks: Quirks, untold: Untold): Meter {
   const reader = hasPlace(quirks) ? readUsage(format === 'sse', quirks) : null
   const push = (bytes: Uint8Array) => {
     meter.push(bytes)
@@ -19,18 +26,21 @@ export function withUsageQuirks(meter: Meter, { format }: AnswerHead, quirks: Qu
     const isFinal = metered.usage !== null || (metered.complete && quirks.usage_at !== null)
     const usage = isFinal && own !== null ? own : metered.usage
     // A model here may reason in silence whatever its name: unread usage is the hold.
-    return { ...metered, may_hide_output: true, usage: usage && one_hour ? asOneHour(usage) : usage }
+    return { ...metered, may_hide_output: true, usage: usage && atDearest(usage, untold) }
   }
   return changeEnd(meter, change, push)
 }
 
 const hasPlace = ({ usage_at, cached_tokens_at }: Quirks) => usage_at !== null || cached_tokens_at !== null
 
-const asOneHour = (usage: TokenUsage): TokenUsage => ({
-  ...usage,
-  cache_write_5m_tokens: 0,
-  cache_write_1h_tokens: usage.cache_write_1h_tokens + usage.cache_write_5m_tokens,
-})
+function atDearest(usage: TokenUsage, { one_hour, audio_input }: Untold): TokenUsage {
+  const writes = usage.cache_write_5m_tokens + usage.cache_write_1h_tokens
+  return {
+    ...usage,
+    ...(one_hour && { cache_write_5m_tokens: 0, cache_write_1h_tokens: writes }),
+    ...(audio_input && usage.audio_input_tokens === 0 && { audio_input_tokens: usage.input_tokens }),
+  }
+}
 
 /** The last usage of an answer. */
 function readUsage(stream: boolean, quirks: Quirks): { push(bytes: Uint8Array): void; end(): TokenUsage | null } {

@@ -233,7 +233,7 @@ test('a compatible provider’s stream without [DONE] waits, too, with what come
   const head = { status: 200, headers: new Headers(), format: 'sse' } as const
   const record = Promise.withResolvers<boolean>()
   const { body: answer } = pumped([text, stop, usage], {
-    meter: withUsageQuirks(meterChat(body)(head), head, quirks, false),
+    meter: withUsageQuirks(meterChat(body)(head), head, quirks, { one_hour: false, audio_input: false }),
     filter: createUsageChunkFilter(),
     settle: () => record.promise,
   })

@@ -152,6 +152,26 @@ describe('bounds', () => {
     expect(usage).toMatchObject({ cache_write_5m_tokens: 0, cache_write_1h_tokens: 4 })
   })
 
+  test.each<[string, object, object]>([
+    ['mistral', { prompt_audio_seconds: 5 }, { audio_input_tokens: 400 }],
+    ['openrouter', { prompt_tokens_details: { audio_tokens: 0 } }, { audio_input_tokens: 400 }],
+    ['openrouter', { prompt_tokens_details: { audio_tokens: 375 } }, { audio_input_tokens: 375 }],
+  ])('audio that %s does not tell apart (%j) is charged as held', (name, details, expected) => {
+    const audio = { type: 'input_audio', input_audio: { data: 'AAAA', format: 'mp3' } }
+    const body = { ...BODY, messages: [{ role: 'user', content: [audio, { type: 'text', text: 'What is said?' }] }] }
+    const answer = JSON.stringify({ choices: [], usage: { prompt_tokens: 400, completion_tokens: 3, ...details } })
+    expect(bound(chatOf(name), body)).toMatchObject({ audio_input: true, unbounded: null })
+    expect(meterOnce(chatOf(name), body, false, answer).usage).toMatchObject(expected)
+    const before = { ...BODY, messages: [{ role: 'assistant', audio: { id: 'audio_1' } }, ...BODY.messages] }
+    expect(bound(chatOf(name), before)).toMatchObject({ audio_input: true, unbounded: null })
+    expect(meterOnce(chatOf(name), before, false, answer).usage).toMatchObject(expected)
+  })
+
+  test('without audio no input is taken for it', () => {
+    const answer = JSON.stringify({ choices: [], usage: { prompt_tokens: 400, completion_tokens: 3 } })
+    expect(meterOnce(chatOf('mistral'), BODY, false, answer).usage).toMatchObject({ audio_input_tokens: 0 })
+  })
+
   test('is never below OpenAI’s reading of the same body, whatever is beside', () => {
     const plain = chatOf('acme', { preamble_tokens: 0 })
     fc.assert(
