@@ -15,14 +15,17 @@ const BLANK: Metered = { ...UNREAD, may_hide_output: true }
 
 type ReadUsage = (answer: JsonObject) => TokenUsage | null
 
-/** Null where a number is missing or is no count. */
-function readTokens({ usage }: JsonObject): TokenUsage | null {
+/**
+ * Null where a number is missing or is no count.
+ * @param heard true where what is read is audio, unless it is told apart.
+ */
+function readTokens({ usage }: JsonObject, heard: boolean): TokenUsage | null {
   if (!isObject(usage) || typeof usage.input_tokens !== 'number' || typeof usage.output_tokens !== 'number') return null
   const details = isObject(usage.input_token_details) ? usage.input_token_details : {}
   const read = {
     ...NO_USAGE,
     input_tokens: tokenCount(usage.input_tokens),
-    audio_input_tokens: tokenCount(details.audio_tokens),
+    audio_input_tokens: tokenCount(details.audio_tokens ?? (heard ? usage.input_tokens : 0)),
     output_tokens: tokenCount(usage.output_tokens),
   }
   return isWhole(read) ? read : null
@@ -42,7 +45,7 @@ function readSeconds({ usage, duration }: JsonObject): TokenUsage | null {
  *   (`duration`), says nothing of what it used.
  */
 export function meterTranscript(by_tokens: boolean, { format, status }: AnswerHead): Meter {
-  const readUsage: ReadUsage = (answer) => readTokens(answer) ?? (by_tokens ? null : readSeconds(answer))
+  const readUsage: ReadUsage = (answer) => readTokens(answer, true) ?? (by_tokens ? null : readSeconds(answer))
   if (format === 'sse') return meterEvents('transcript.text.done', utf8Length, readUsage)
   if (format === 'other') return meterText(by_tokens, status < 400)
   return meterAnswer((answer) => {
@@ -67,7 +70,8 @@ function meterText(by_tokens: boolean, complete: boolean): Meter {
 export function meterSpeech(characters: number | null, { format, status }: AnswerHead): Meter {
   const isSpeech = status < 400
   const usage = characters !== null && isSpeech ? { ...NO_USAGE, units: characters } : null
-  if (format === 'sse' && usage === null) return meterEvents('speech.audio.done', audioTokens, readTokens)
+  if (format === 'sse' && usage === null)
+    return meterEvents('speech.audio.done', audioTokens, (event) => readTokens(event, false))
   let bytes = 0
   return {
     push(chunk) {

@@ -340,6 +340,17 @@ describe('audio', () => {
   })
 
   test.each([
+    [{}, 110],
+    [{ input_token_details: null }, 110],
+    [{ input_token_details: { text_tokens: 20, audio_tokens: 90 } }, 90],
+    [{ input_token_details: { text_tokens: 110, audio_tokens: 0 } }, 0],
+  ])('what a transcript read was audio, unless it is told apart: %j', (details, audio_input_tokens) => {
+    const answer = { text: 'x', usage: { input_tokens: 110, output_tokens: 32, ...details } }
+    const expected = { usage: { ...NO_USAGE, input_tokens: 110, audio_input_tokens, output_tokens: 32 } }
+    expect(json('audio_transcriptions', FORM, answer)).toMatchObject(expected)
+  })
+
+  test.each([
     { text: 'x', usage: { type: 'duration', seconds: 61.2 } },
     { task: 'transcribe', duration: 61.2, text: 'x', segments: [] },
   ])('how long a file was does not tell what a model used that is billed by tokens: %j', (answer) => {
