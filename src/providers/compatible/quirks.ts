@@ -63,7 +63,8 @@ function widen(bound: Bound, body: JsonObject, own: JsonObject, quirks: Quirks):
   const added = Object.keys(own).reduce((sum, field) => sum + (quirks.fields[field] ?? 0), quirks.preamble_tokens)
   return {
     ...bound,
-    input_tokens: bound.input_tokens + tokensOfBody(own, 0) + added,
+    // Once, however many rounds the input is cut into.
+    input_tokens: bound.input_tokens + Math.ceil((tokensOfBody(own, 0) + added) / bound.rounds),
     open_input: bound.open_input ?? findThought(body, quirks),
     // First what no other field would mend: OpenAI bounds its hosted tools by `max_tool_calls`.
     unbounded: findFee(bound, body, quirks) ?? bound.unbounded ?? findTier(body, quirks),

@@ -12,7 +12,9 @@ const GROK = { ...PRICE, long_context: [], context_window: 1_000_000 }
 const BODY = { model: 'm', messages: [{ role: 'user', content: 'hello' }] }
 
 const operationOf = (name: string, quirks: object = {}, operation = 'chat_completions'): Operation => {
-  const env = { PROVIDERS: [{ name, base_url: `https://${name}.example/v1`, operations: ['responses'], quirks }] }
+  const env = {
+    PROVIDERS: [{ name, base_url: `https://${name}.example/v1`, operations: ['embeddings', 'responses'], quirks }],
+  }
   const [provider] = compatibleProviders.parse(env)
   const found = provider && openAICompatible(provider).operations.find((one) => one.name === operation)
   return found ?? expect.unreachable(`${name} has no ${operation}`)
@@ -170,6 +172,14 @@ describe('bounds', () => {
   test('without audio no input is taken for it', () => {
     const answer = JSON.stringify({ choices: [], usage: { prompt_tokens: 400, completion_tokens: 3 } })
     expect(meterOnce(chatOf('mistral'), BODY, false, answer).usage).toMatchObject({ audio_input_tokens: 0 })
+  })
+
+  test('what a provider writes by itself is held once, not with each slice of many inputs', () => {
+    const body = { messages: undefined, input: Array.from({ length: 100 }, () => 'x'.repeat(1_000)) }
+    const { input_tokens, rounds } = bound(operationOf('mistral', {}, 'embeddings'), body)
+    const bytes = JSON.stringify({ ...BODY, ...body }).length
+    expect(input_tokens * rounds).toBeGreaterThanOrEqual(bytes + 300)
+    expect(input_tokens * rounds).toBeLessThan(bytes + 300 + 2 * rounds)
   })
 
   test('is never below OpenAI’s reading of the same body, whatever is beside', () => {
