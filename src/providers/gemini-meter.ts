@@ -24,7 +24,10 @@ import { createSseReader } from './sse.ts'
 const THINKS_NEVER = /^gemini-(1\.|2\.0-flash(-lite|-\d|$))/
 /** https://ai.google.dev/gemini-api/docs/priority-inference */
 const TIER_HEADER = 'x-gemini-service-tier'
-/** Gemini 3 and later bill each search, older ones a prompt that was grounded. */
+/**
+ * Gemini 3 and later bill each search, older ones a prompt that was grounded. "We ignore the empty web search queries when
+ * counting unique queries": Google's documentation, as https://discuss.ai.google.dev/t/168136 quotes it.
+ */
 const BILLED_BY_PROMPT = /^gemini-[12]\./
 
 /** What of an answer the request tells. */
@@ -110,9 +113,9 @@ function readAnswer({ model, candidates, service_tier }: Expected, headers: Head
     if (typeof candidate.finishReason === 'string') finished.add(candidate.index ?? 0)
     const grounding = isObject(candidate.groundingMetadata) ? candidate.groundingMetadata : {}
     const searched = Array.isArray(grounding.webSearchQueries) ? grounding.webSearchQueries : []
-    for (const query of searched) queries.add(query)
+    for (const query of searched) if (query !== '') queries.add(query)
     const grounded = Array.isArray(grounding.groundingChunks) && grounding.groundingChunks.length > 0 ? 1 : 0
-    searches = Math.max(searches, queries.size, searched.length, grounded)
+    searches = Math.max(searches, queries.size, grounded)
   }
 
   const areAllFinished = () => blocked || finished.size >= candidates

@@ -233,6 +233,16 @@ describe('a JSON answer', () => {
     expect(answered({ candidates, usageMetadata: USAGE }, { model }).usage).toMatchObject({ web_search_requests })
   })
 
+  test.each<[string[], number]>([
+    [['', 'a', '', 'b'], 2],
+    [['a', 'a'], 1],
+    [[''], 0],
+  ])('searches are those that differ and say something, as Google bills them: %j', (webSearchQueries, searches) => {
+    const candidates = [{ ...candidate('Hi', 'STOP'), groundingMetadata: { webSearchQueries } }]
+    const { usage } = answered({ candidates, usageMetadata: USAGE }, { model: 'gemini-3-pro-preview' })
+    expect(usage).toMatchObject({ web_search_requests: searches })
+  })
+
   test('that another model gave pays the searches as that one does: a retired name goes on to it', () => {
     const groundingMetadata = { webSearchQueries: ['a', 'b'] }
     const candidates = [{ ...candidate('Hi', 'STOP'), groundingMetadata }]
