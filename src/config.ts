@@ -11,13 +11,10 @@ import { type PerCallService, perCallServicesSchema } from './providers/per-call
 
 const secret = (least: number) => z.string().min(least, `must have at least ${least} characters`)
 const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' })
-const optional = <T extends z.ZodType>(schema: T) =>
-  z.preprocess((value) => (value === '' ? undefined : value), schema.optional())
-const credential = optional(z.string().regex(CREDENTIAL, CREDENTIAL_FAULT))
+const credential = z.string().regex(CREDENTIAL, CREDENTIAL_FAULT).optional()
 const json = <T extends z.ZodType>(schema: T, unset: unknown) =>
   z.preprocess((value, context) => {
     if (typeof value !== 'string') return value ?? unset
-    if (value === '') return unset
     const parsed = parseJsonOrUndefined(value)
     if (parsed === undefined) context.addIssue('is not valid JSON')
     return parsed
@@ -54,7 +51,7 @@ const configSchema = z
         'must be like postgresql://user:password@host/database, with special characters %-encoded',
       ),
     /** Where the database answers SQL over HTTP; unset for Neon, which the driver finds by itself. */
-    DATABASE_HTTP_URL: optional(httpUrl),
+    DATABASE_HTTP_URL: httpUrl.optional(),
     /** Comma-separated; the newest signs, all verify. */
     KEY_SIGNING_SECRETS: z
       .string()
@@ -63,12 +60,12 @@ const configSchema = z
     /** As a header brings it: nobody could send another. */
     ADMIN_TOKEN: secret(24).regex(/^(?! )[ -~]*(?<! )$/, 'must be ASCII without white space around it'),
 
-    JWT_HS256_SECRET: optional(secret(32)),
-    JWT_JWKS_URL: optional(httpUrl),
-    JWT_ISSUER: optional(z.string()),
-    JWT_AUDIENCE: optional(z.string()),
+    JWT_HS256_SECRET: secret(32).optional(),
+    JWT_JWKS_URL: httpUrl.optional(),
+    JWT_ISSUER: z.string().optional(),
+    JWT_AUDIENCE: z.string().optional(),
     /** The value of the `role` claim (or one of the `roles`) that may administer. */
-    JWT_ADMIN_ROLE: z.string().min(1).default('tollgate-admin'),
+    JWT_ADMIN_ROLE: z.string().default('tollgate-admin'),
 
     OPENAI_API_KEY: credential,
     OPENAI_BASE_URL: baseUrl.default('https://api.openai.com'),
@@ -80,7 +77,7 @@ const configSchema = z
       .string()
       .regex(/^[a-z]{2}(-[a-z]+)+-\d$/, 'must be an AWS region')
       .default('us-east-1'),
-    BEDROCK_BASE_URL: optional(baseUrl),
+    BEDROCK_BASE_URL: baseUrl.optional(),
     AWS_ACCESS_KEY_ID: credential,
     AWS_SECRET_ACCESS_KEY: credential,
     AWS_SESSION_TOKEN: credential,
@@ -97,19 +94,21 @@ const configSchema = z
     MODELS: json(modelsSchema, []),
 
     /** Output bound of calls that set none; unset: the model's maximum. */
-    DEFAULT_MAX_OUTPUT_TOKENS: optional(integer(1, 10_000_000)),
+    DEFAULT_MAX_OUTPUT_TOKENS: integer(1, 10_000_000).optional(),
     /** HTTP status of a call that a cap refuses, for every dialect; unset: the one its SDK does not retry. */
-    CAP_STATUS: optional(z.coerce.number(capStatusFault).pipe(z.literal([402, 403, 429], capStatusFault))),
+    CAP_STATUS: z.coerce
+      .number(capStatusFault)
+      .pipe(z.literal([402, 403, 429], capStatusFault))
+      .optional(),
     /** Of the pages whose scripts may call, comma-separated; `*` for any, unset for none. */
-    CORS_ORIGINS: optional(
-      z
-        .string()
-        .transform(originsIn)
-        .refine(
-          (origins) => origins === '*' || origins.every(isOrigin),
-          'must be *, or origins like https://app.example.com with commas between them',
-        ),
-    ),
+    CORS_ORIGINS: z
+      .string()
+      .transform(originsIn)
+      .refine(
+        (origins) => origins === '*' || origins.every(isOrigin),
+        'must be *, or origins like https://app.example.com with commas between them',
+      )
+      .optional(),
     /** After so long a call that never came back is charged its hold. */
     HOLD_TTL_SECONDS: integer(1, 86_400).default(1_200),
     /** How long a provider may take to begin its answer. */
@@ -144,8 +143,12 @@ export class ConfigError extends Error {
   override readonly name = 'ConfigError'
 }
 
-/** @throws {ConfigError} naming every variable that is missing or wrong; never its value. */
-export function parseConfig(env: unknown): Config {
+/**
+ * An empty variable is not set.
+ * @throws {ConfigError} naming every variable that is missing or wrong; never its value.
+ */
+export function parseConfig(bindings: object): Config {
+  const env = Object.fromEntries(Object.entries(bindings).filter(([, value]) => value !== ''))
   const parsed = configSchema.safeParse(env, {
     error: ({ input }) => (input === undefined ? 'is required' : undefined),
   })
@@ -156,7 +159,7 @@ export function parseConfig(env: unknown): Config {
   }
   const PER_CALL_SERVICES = parsed.data.PER_CALL_SERVICES.map((service) => {
     const variable = variableOf(service.provider, 'API_KEY')
-    const credential = textOf(env as Record<string, unknown>, variable)
+    const credential = textOf(env, variable)
     if (credential && !CREDENTIAL.test(credential)) throw wrong(`${variable}: ${CREDENTIAL_FAULT}`)
     return { ...service, credential }
   })

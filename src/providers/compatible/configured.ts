@@ -85,7 +85,7 @@ function merged(entry: { name: string; [field: string]: unknown }, env: Record<s
 
 /** Cloudflare's variables are text or JSON. Null where they are neither a list nor absent. */
 function readEntries(variable: unknown): unknown[] | null {
-  if (variable === undefined || variable === '') return []
+  if (variable === undefined) return []
   const value = typeof variable === 'string' ? parseJsonOrUndefined(variable) : variable
   return Array.isArray(value) ? value : null
 }
@@ -94,8 +94,7 @@ function readEntries(variable: unknown): unknown[] | null {
 export const variableOf = (name: string, what: 'API_KEY' | 'BASE_URL') =>
   `${name.toUpperCase().replaceAll('-', '_')}_${what}`
 
-/** A variable that is set. */
 export function textOf(env: Record<string, unknown>, variable: string): string | undefined {
   const value = env[variable]
-  return typeof value === 'string' && value !== '' ? value : undefined
+  return typeof value === 'string' ? value : undefined
 }

@@ -11,7 +11,7 @@ const entries = (...list: object[]) => ({ PROVIDERS: JSON.stringify(list) })
 describe('which providers a deployment has', () => {
   test('none without variables', () => {
     expect(read({})).toEqual([])
-    expect(read({ PROVIDERS: '', GROQ_API_KEY: '', OPENAI_API_KEY: 'sk' })).toEqual([])
+    expect(read({ OPENAI_API_KEY: 'sk' })).toEqual([])
   })
 
   test('a known one by its key alone, with its own base URL and quirks', () => {
