@@ -24,7 +24,7 @@ describe('npm run migrate -- down', () => {
   afterAll(() => postgres.close())
 
   it('drops nothing without --force, and says what each migration would lose, and only that', async () => {
-    const refused = await migrate(['down', '2'], env)
+    const refused = await migrate(['down', '3'], env)
     expect(refused).toMatchObject({ code: 1, stdout: '' })
     expect(refused.stderr).toContain(`
   DROP INDEX "usage_events_held";
@@ -33,7 +33,7 @@ describe('npm run migrate -- down', () => {
   DROP INDEX "usage_events_recorded";
   ALTER TABLE "usage_events" DROP COLUMN "brings_own_key";
   ALTER TABLE "usage_events" DROP COLUMN "recorded_at";
-Nothing has changed yet; if you mean it: npm run migrate -- down 2 --force
+Nothing has changed yet; if you mean it: npm run migrate -- down 3 --force
 `)
     const all = (await migrate(['down', String(NAMES.length)], env)).stderr
     expect(all.startsWith(`Taking back ${NEWEST_FIRST.join(', ')} `)).toBe(true)

@@ -242,6 +242,28 @@ test('a month gets its partition while somebody reads the others: a dump, a repo
   expect(modes).not.toContain('AccessExclusiveLock')
 })
 
+test('a month gets its partition also where the search path leads to one of another Tollgate, in another schema', async () => {
+  await db.execute(sql`create schema "another Tollgate"`)
+  try {
+    for (const [path, month] of [
+      ['public, "another Tollgate"', '2043_01'],
+      ['"another Tollgate", public', '2043_02'],
+    ]) {
+      const partition = `usage_events_${month}`
+      await db.batch([
+        db.execute(sql.raw(`create table "another Tollgate".${partition} (id uuid)`)),
+        db.execute(sql.raw(`set local search_path to ${path}`)),
+        db.execute(sql`select ensure_usage_events_partition(to_date(${month}, 'YYYY_MM')::timestamptz)`),
+      ])
+      const { rows } = await db.execute(sql`select inhrelid::regclass::text as partition from pg_inherits
+        where inhparent = 'usage_events'::regclass and inhrelid = to_regclass(${partition})`)
+      expect(rows).toEqual([{ partition }])
+    }
+  } finally {
+    await db.execute(sql`drop schema "another Tollgate" cascade`)
+  }
+})
+
 test('the migration makes the partitions of this month and the next', async () => {
   let queries = 0
   server.hooks.beforeQuery = async () => {
