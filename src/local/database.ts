@@ -107,6 +107,8 @@ function openServer(url: string): LocalDatabase {
   const pool = new pg.Pool(config)
   // A server that goes away breaks idle connections: the next query opens a new one, or fails and says so.
   pool.on('error', () => undefined)
+  // In the middle of a transaction it is the transaction that fails: an error that nobody listens to would end the process.
+  pool.on('connect', (client) => client.on('error', () => undefined))
   const run = async (session: Pick<pg.Pool, 'query'>, query: Query): Promise<QueryResult> => {
     refuseTransactionControl(query)
     // `queryMode`: several statements in one string are an error, with and without parameters, as they are on Neon.

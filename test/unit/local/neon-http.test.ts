@@ -262,6 +262,27 @@ describe.each(databases)('Neon over HTTP on %s', (_, open) => {
   })
 })
 
+it.skipIf(!url)('a server that goes away in the middle of a transaction fails that, and ends no process', async () => {
+  const uncaught: Error[] = []
+  const keep = (error: Error) => void uncaught.push(error)
+  process.on('uncaughtException', keep)
+  const open = () => openDatabase({ url: url ?? '' })
+  const [database, operator] = [await open(), await open()]
+  try {
+    const slow = { query: `select pg_sleep(20), 'goes away'`, params: [] }
+    const failed = database.transaction([slow]).catch((error) => error)
+    const end = `select pg_terminate_backend(pid) from pg_stat_activity where query = $1`
+    await vi.waitUntil(async () => (await operator.query({ query: end, params: [slow.query] })).rows.length > 0, 5_000)
+    expect(await failed).toMatchObject({ code: '57P01' })
+    expect((await database.query({ query: 'select 1', params: [] })).rows).toEqual([['1']])
+    expect(uncaught).toEqual([])
+  } finally {
+    await database.close()
+    await operator.close()
+    process.off('uncaughtException', keep)
+  }
+})
+
 interface Faulty {
   headers?: Record<string, string>
   body?: string
