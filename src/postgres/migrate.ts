@@ -50,6 +50,7 @@ const LIST_APPLIED: Statement = {
 export async function up(database: MigrationDatabase, migrations: Migration[]): Promise<string[]> {
   const done: string[] = []
   const applied = await listChecked(database, migrations)
+  if (applied.size === 0) await refuseEncoding(database)
   for (const migration of migrations.slice(applied.size)) {
     const { name } = migration
     // The row goes first: after a racing run has done the same migration, it is what fails.
@@ -90,6 +91,19 @@ export async function down(database: MigrationDatabase, migrations: Migration[],
 export async function status(database: MigrationDatabase, migrations: Migration[]): Promise<MigrationStatus[]> {
   const applied = await listChecked(database, migrations)
   return migrations.map(({ name }) => ({ name, applied_at: applied.get(name)?.applied_at ?? null }))
+}
+
+/** SQL_ASCII keeps bytes as they come. */
+const WHOLE_ENCODINGS = ['UTF8', 'SQL_ASCII']
+
+/** @throws {MigrationError} where Postgres would refuse texts, and so events for good, whose characters it cannot store. */
+async function refuseEncoding(database: MigrationDatabase): Promise<void> {
+  const [row] = await database.query({ text: 'show server_encoding' })
+  const encoding = String(row?.server_encoding)
+  if (WHOLE_ENCODINGS.includes(encoding)) return
+  throw new MigrationError(
+    `The database stores text as ${encoding}, which lacks characters: calls that have them would not be recorded. Create one with encoding 'UTF8'.`,
+  )
 }
 
 /** What was applied: the first of `migrations`, as they are here. */

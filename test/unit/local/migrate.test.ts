@@ -3,6 +3,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openDatabase } from '../../../src/local/database.ts'
 import { readMigrations } from '../../../src/local/migrations.ts'
 import { createDatabase, openTestDatabase, type TestDatabase } from '../../support/postgres.ts'
 import { migrate } from './run-script.ts'
@@ -101,5 +102,20 @@ describe('npm run migrate', () => {
       stdout: tookBack(NEWEST_FIRST.slice(0, 1)),
     })
     await drop()
+  })
+
+  it.skipIf(!process.env.TEST_DATABASE_URL)('refuses a database that cannot store all that calls may say', async () => {
+    const url = new URL(process.env.TEST_DATABASE_URL ?? '')
+    const server = await openDatabase({ url: url.href })
+    url.pathname = `/tollgate_test_${crypto.randomUUID().replaceAll('-', '')}`
+    const run = (query: string) => server.query({ query: query.replace('$', url.pathname.slice(1)), params: [] })
+    await run(`create database $ encoding 'LATIN1' template template0 lc_collate 'C' lc_ctype 'C'`)
+    expect(await migrate([], { DATABASE_URL: url.href })).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(/^The database stores text as LATIN1, .* Create one with encoding 'UTF8'\.\n$/),
+    })
+    await run('drop database $ with (force)')
+    await server.close()
   })
 })
