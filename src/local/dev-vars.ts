@@ -42,30 +42,35 @@ export interface LocalProvider {
   is: 'real' | 'fake'
 }
 
-/** Where calls go: to the fake until the real key is in `.dev.vars`; then whatever else `.dev.vars` switches on. */
-export function providersOf(devVars: Vars): LocalProvider[] {
+/** Where calls go: to the fake until the real key is in `.dev.vars`; then whatever else that or `wrangler.toml` switches on. */
+export function providersOf(devVars: Vars, tomlVars: Vars = {}): LocalProvider[] {
   const faked = FAKED.map(({ name, variable }) => ({ name, is: isReal(variable, devVars) ? 'real' : 'fake' }) as const)
   // Where a variable is wrong, the worker says so.
-  const compatible = compatibleProviders.safeParse(devVars).data ?? []
-  return [...faked, ...[...compatible, ...servicesOf(devVars)].map(({ name }) => ({ name, is: 'real' }) as const)]
+  const vars = { ...tomlVars, ...withoutEmpty(devVars) }
+  const compatible = compatibleProviders.safeParse(vars).data ?? []
+  return [...faked, ...[...compatible, ...servicesOf(vars)].map(({ name }) => ({ name, is: 'real' }) as const)]
 }
 
-const servicesOf = (devVars: Vars): { name: string }[] =>
-  (perCallServicesSchema.safeParse(parseJsonOrUndefined(devVars.PER_CALL_SERVICES ?? '')).data ?? []).map(
+/** What is empty in `.dev.vars` is not set there. */
+const withoutEmpty = (vars: Vars): Vars => Object.fromEntries(Object.entries(vars).filter(([, value]) => value !== ''))
+
+const servicesOf = (vars: Vars): { name: string }[] =>
+  (perCallServicesSchema.safeParse(parseJsonOrUndefined(vars.PER_CALL_SERVICES ?? '')).data ?? []).map(
     ({ provider }) => ({ name: provider }),
   )
 
 /** What in `.dev.vars` has no effect, and why: names that are mistyped, lines that are not `NAME=value`. Says no values. */
-export function withoutEffect(text: string, devVars: Vars): string[] {
-  const compatible = compatibleProviders.safeParse(devVars)
-  const configured = [...KNOWN_PROVIDERS, ...(compatible.data ?? []), ...servicesOf(devVars)]
+export function withoutEffect(text: string, devVars: Vars, tomlVars: Vars = {}): string[] {
+  const vars = { ...tomlVars, ...withoutEmpty(devVars) }
+  const compatible = compatibleProviders.safeParse(vars)
+  const configured = [...KNOWN_PROVIDERS, ...(compatible.data ?? []), ...servicesOf(vars)]
   const known = new Set([
     ...VARIABLES,
     ...configured.flatMap(({ name }) => [variableOf(name, 'API_KEY'), variableOf(name, 'BASE_URL')]),
   ])
   // An `api_key_binding` names any variable; and where an entry is wrong, which the worker says, nobody knows its names.
   const isKnown = (name: string) =>
-    known.has(name) || devVars.PROVIDERS?.includes(name) || (!compatible.success && /_(API_KEY|BASE_URL)$/.test(name))
+    known.has(name) || vars.PROVIDERS?.includes(name) || (!compatible.success && /_(API_KEY|BASE_URL)$/.test(name))
   const names = Object.keys(devVars)
   const unknown = names.filter((name) => /^\w+$/.test(name) && !isKnown(name))
   // Without "=", or with something else before it, which the parser takes for a part of the name.
@@ -90,8 +95,13 @@ export function workerVars(
     if (isReal(variable, devVars)) continue
     Object.assign(fakes, { [`${variable}_API_KEY`]: credential, [`${variable}_BASE_URL`]: fakeProviderUrl })
   }
-  const written = Object.fromEntries(Object.entries(devVars).filter(([, value]) => value !== ''))
-  return { ...secrets, ...fakes, ...written, DATABASE_URL: databaseUrl, DATABASE_HTTP_URL: databaseHttpUrl }
+  return {
+    ...secrets,
+    ...fakes,
+    ...withoutEmpty(devVars),
+    DATABASE_URL: databaseUrl,
+    DATABASE_HTTP_URL: databaseHttpUrl,
+  }
 }
 
 /** An env file as wrangler reads it (dotenv, then dotenv-expand). @throws for a value that no quote can hold. */

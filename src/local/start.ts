@@ -18,6 +18,7 @@ import { onceNpmIsGone } from './npm-watch.ts'
 import { choosePorts } from './ports.ts'
 import { readIfThere, writePrivate } from './private-files.ts'
 import { StartFault } from './start-fault.ts'
+import { readTomlVars } from './toml-vars.ts'
 import { startWrangler, untilAnswers, type WranglerDev } from './wrangler-dev.ts'
 
 /** What is running, in the order in which it started. */
@@ -35,7 +36,8 @@ async function start(running: Running): Promise<WranglerDev> {
   await rm(DEV_JSON, { force: true })
   const written = (await readIfThere(join(ROOT, '.dev.vars'))) ?? ''
   const devVars = parseEnv(written) as Vars
-  for (const warning of withoutEffect(written, devVars)) console.warn(warning)
+  const tomlVars = await readTomlVars(join(ROOT, 'wrangler.toml'))
+  for (const warning of withoutEffect(written, devVars, tomlVars)) console.warn(warning)
   const secrets = await keepSecrets(join(FOLDER, 'secrets.json'))
 
   const serverUrl = process.env.DATABASE_URL || devVars.DATABASE_URL
@@ -46,7 +48,7 @@ async function start(running: Running): Promise<WranglerDev> {
   running.push(() => neon.close())
   await migrateUp({ databaseUrl: neon.databaseUrl, databaseHttpUrl: neon.url })
 
-  const providers = providersOf(devVars)
+  const providers = providersOf(devVars, tomlVars)
   const fake = providers.some(({ is }) => is === 'fake') ? await startFakeProvider({ port: ports.provider }) : null
   if (fake) running.push(() => fake.close())
   const fakeProviderUrl = fake?.url ?? null

@@ -27,6 +27,24 @@ test.each([
   expect(warnings(text)).toEqual(expected.map((warning) => `.dev.vars: ${warning}`))
 })
 
+test('what wrangler.toml configures is known, but for what .dev.vars says of it', () => {
+  const tomlVars = {
+    PROVIDERS: '[{"name":"acme","base_url":"https://acme.example/v1"}]',
+    PER_CALL_SERVICES: '[]',
+    GROQ_BASE_URL: 'https://groq.example/v1',
+    OPENAI_API_KEY: 'overridden by the fake',
+  }
+  const text = 'ACME_API_KEY=x\nPROVIDERS=\nOTHER_API_KEY=y'
+  const devVars = parseEnv(text) as Vars
+  expect(withoutEffect(text, devVars, tomlVars)).toEqual([
+    '.dev.vars: OTHER_API_KEY is unknown to Tollgate and has no effect.',
+  ])
+  const real = (written: Vars) =>
+    providersOf(written, tomlVars).flatMap(({ name, is }) => (is === 'real' ? [name] : []))
+  expect(real(devVars)).toEqual(['acme', 'groq'])
+  expect(real({ PROVIDERS: '[]' })).toEqual(['groq'])
+})
+
 test('what is written wins over the fakes and the kept secrets, what is empty does not; the database is the local one', () => {
   const local = {
     secrets: { KEY_SIGNING_SECRETS: 'kept', ADMIN_TOKEN: 'kept' },

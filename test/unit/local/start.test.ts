@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { rmSync } from 'node:fs'
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { appendFile, copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -84,6 +84,9 @@ const sqlOf = (dev: Record<string, string>) =>
 describe('npm start', { timeout: 120_000 }, () => {
   it('says how to call it, keeps its secrets private, and a second start keeps data, key and the log of the first', async () => {
     onTestFinished(() => rm(join(project, '.dev.vars')))
+    onTestFinished(makeWorker)
+    const acme = '[{"name":"acme","base_url":"https://api.acme.example/v1"}]'
+    await appendFile(join(project, 'wrangler.toml'), `[vars]\nPROVIDERS = '''${acme}'''\n`)
     const things =
       '[{"provider":"things","base_url":"http://x","credential_header":"x-key","routes":[{"name":"one","method":"GET","path":"/one","usd_per_request":0.1}]}]'
     await writeFile(
@@ -94,7 +97,6 @@ GROQ_API_KEY=gsk
 ACME_API_KEY=acme
 OPENAI_KEY=sk-x
 GEMINI_API_KEY goog-x
-PROVIDERS='[{"name":"acme","base_url":"https://api.acme.example/v1"}]'
 PER_CALL_SERVICES='${things}'
 `,
     )
