@@ -51,6 +51,12 @@ export function providersOf(devVars: Vars, tomlVars: Vars = {}): LocalProvider[]
   return [...faked, ...[...compatible, ...servicesOf(vars)].map(({ name }) => ({ name, is: 'real' }) as const)]
 }
 
+/** Without the mark that some editors begin it with. @throws {StartFault} for UTF-16, which PowerShell's `>` writes. */
+export function textOfDevVars(text: string): string {
+  if (text.includes('\0')) throw new StartFault('.dev.vars must be UTF-8')
+  return text.replace(/^\uFEFF/, '')
+}
+
 /** What is empty in `.dev.vars` is not set there. */
 const withoutEmpty = (vars: Vars): Vars => Object.fromEntries(Object.entries(vars).filter(([, value]) => value !== ''))
 
@@ -73,13 +79,16 @@ export function withoutEffect(text: string, devVars: Vars, tomlVars: Vars = {}):
     known.has(name) || vars.PROVIDERS?.includes(name) || (!compatible.success && /_(API_KEY|BASE_URL)$/.test(name))
   const names = Object.keys(devVars)
   const unknown = names.filter((name) => /^\w+$/.test(name) && !isKnown(name))
-  // Without "=", or with something else before it, which the parser takes for a part of the name.
-  const begins = [...text.matchAll(/^[ \t]*([A-Z][A-Z0-9_]*)[^\n=]*$/gm)].map(([, name = '']) => name)
-  begins.push(...names.flatMap((name) => (/^\w+$/.test(name) ? [] : (/^\w+/.exec(name)?.[0] ?? []))))
+  // Without "=", or with TOML's quotes, in which the parser sees an empty text.
+  const begins = [...text.matchAll(/^[ \t]*([A-Z][A-Z0-9_]*)(?:[^\n=]*$|[ \t]*=[ \t]*(?:'''|"""))/gm)].map(
+    ([, name = '']) => name,
+  )
+  // With something else before "=", which the parser takes for a part of the name: `set NAME=value`.
+  begins.push(...names.flatMap((name) => (/^\w+$/.test(name) ? [] : (name.match(/\b[A-Z][A-Z0-9_]*/g) ?? []))))
   return [
     ...unknown.map((name) => `.dev.vars: ${name} is unknown to Tollgate and has no effect.`),
     ...begins
-      .filter((name) => isKnown(name) && !(name in devVars))
+      .filter((name) => isKnown(name) && !devVars[name])
       .map((name) => `.dev.vars: the line of ${name} is not ${name}=value and has no effect.`),
   ]
 }

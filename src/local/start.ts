@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { parseEnv } from 'node:util'
 import { openAnsweringDatabase } from './database.ts'
 import { databaseFingerprint, requirePostgresUrl } from './database-url.ts'
-import { formatEnvFile, providersOf, type Vars, withoutEffect, workerVars } from './dev-vars.ts'
+import { formatEnvFile, providersOf, textOfDevVars, type Vars, withoutEffect, workerVars } from './dev-vars.ts'
 import { startFakeProvider } from './fake-provider.ts'
 import { lockFolder } from './folder-lock.ts'
 import { type Greeted, greeting } from './greeting.ts'
@@ -34,7 +34,7 @@ async function start(running: Running): Promise<WranglerDev> {
   running.push(await lockFolder(FOLDER))
   const ports = await choosePorts(process.env)
   await rm(DEV_JSON, { force: true })
-  const written = (await readIfThere(join(ROOT, '.dev.vars'))) ?? ''
+  const written = textOfDevVars((await readIfThere(join(ROOT, '.dev.vars'))) ?? '')
   const devVars = parseEnv(written) as Vars
   const tomlVars = await readTomlVars(join(ROOT, 'wrangler.toml'))
   for (const warning of withoutEffect(written, devVars, tomlVars)) console.warn(warning)

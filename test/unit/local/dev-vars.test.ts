@@ -1,6 +1,13 @@
 import { parseEnv } from 'node:util'
 import { expect, test } from 'vitest'
-import { formatEnvFile, providersOf, type Vars, withoutEffect, workerVars } from '../../../src/local/dev-vars.ts'
+import {
+  formatEnvFile,
+  providersOf,
+  textOfDevVars,
+  type Vars,
+  withoutEffect,
+  workerVars,
+} from '../../../src/local/dev-vars.ts'
 
 const warnings = (text: string) => withoutEffect(text, parseEnv(text) as Vars)
 
@@ -22,9 +29,18 @@ test.each([
     'DATABASE_URL: postgresql://u:secret@h/db?sslmode=require',
     ['the line of DATABASE_URL is not DATABASE_URL=value and has no effect.'],
   ],
+  ['set GROQ_API_KEY=gsk-secret', ['the line of GROQ_API_KEY is not GROQ_API_KEY=value and has no effect.']],
+  ['$env:GROQ_API_KEY="gsk-secret"', ['the line of GROQ_API_KEY is not GROQ_API_KEY=value and has no effect.']],
+  ['- GROQ_API_KEY=GSK_SECRET', ['the line of GROQ_API_KEY is not GROQ_API_KEY=value and has no effect.']],
+  ["MODELS = '''[\n  \"openai/gpt-4o\"\n]'''", ['the line of MODELS is not MODELS=value and has no effect.']],
   ['ADMIN_TOKEN secret==', ['the line of ADMIN_TOKEN is not ADMIN_TOKEN=value and has no effect.']],
 ])('%j is warned of, without its value', (text, expected) => {
   expect(warnings(text)).toEqual(expected.map((warning) => `.dev.vars: ${warning}`))
+})
+
+test('a byte order mark is no part of the first name, and UTF-16 is no text', () => {
+  expect(textOfDevVars('\uFEFFGROQ_API_KEY=x')).toBe('GROQ_API_KEY=x')
+  expect(() => textOfDevVars('\uFFFD\uFFFDG\0R\0')).toThrow('.dev.vars must be UTF-8')
 })
 
 test('what wrangler.toml configures is known, but for what .dev.vars says of it', () => {
