@@ -7,12 +7,16 @@ import { StartFault } from './start-fault.ts'
 export function requirePostgresUrl(url: string): void {
   if (!/^postgres(ql)?:\/\//.test(url)) throw new StartFault('DATABASE_URL must start with postgresql://')
   // Without a host, which only `pg` reads, it is a local server's socket.
-  if (!URL.canParse(url.replace('@/', '@localhost/'))) {
+  const withHost = url.replace('@/', '@localhost/')
+  if (!URL.canParse(withHost) || endsWithinPassword(new URL(withHost))) {
     throw new StartFault(
       'DATABASE_URL must be like postgresql://user:password@host/database, with special characters %-encoded',
     )
   }
 }
+
+/** At a `/` or `#` in the password: what came before it would be looked up as the host, and shown. */
+const endsWithinPassword = ({ pathname, hash }: URL) => pathname.includes('@') || hash !== ''
 
 /** Whether it answers SQL over HTTP by itself. */
 export function isNeonUrl(url: string): boolean {
