@@ -4,14 +4,15 @@ import type { Vars } from './dev-vars.ts'
 import { readIfThere } from './private-files.ts'
 import { StartFault } from './start-fault.ts'
 
-/** The texts among them. @throws {StartFault} for a file that is no TOML. */
+/** What is no text as JSON, as variables may be either. @throws {StartFault} for a file that is no TOML. */
 export async function readTomlVars(file: string): Promise<Vars> {
   // Most have none, and loading wrangler takes a second.
-  if (!/^\s*\[?\s*vars\b/m.test((await readIfThere(file)) ?? '')) return {}
+  if (!/^[\s[]*vars\b/m.test((await readIfThere(file)) ?? '')) return {}
   const { unstable_readConfig } = await import('wrangler')
   try {
     const { vars } = unstable_readConfig({ config: file }, { hideWarnings: true })
-    return Object.fromEntries(Object.entries(vars).filter((one): one is [string, string] => typeof one[1] === 'string'))
+    const textOf = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value))
+    return Object.fromEntries(Object.entries(vars).map(([name, value]) => [name, textOf(value)]))
   } catch (cause) {
     throw new StartFault(`wrangler.toml: ${cause instanceof Error ? cause.message : cause}`, { cause })
   }

@@ -85,8 +85,8 @@ describe('npm start', { timeout: 120_000 }, () => {
   it('says how to call it, keeps its secrets private, and a second start keeps data, key and the log of the first', async () => {
     onTestFinished(() => rm(join(project, '.dev.vars')))
     onTestFinished(makeWorker)
-    const acme = '[{"name":"acme","base_url":"https://api.acme.example/v1"}]'
-    await appendFile(join(project, 'wrangler.toml'), `[vars]\nPROVIDERS = '''${acme}'''\n`)
+    const acme = '[[vars.PROVIDERS]]\nname = "acme"\nbase_url = "https://api.acme.example/v1"\n'
+    await appendFile(join(project, 'wrangler.toml'), acme)
     const things =
       '[{"provider":"things","base_url":"http://x","credential_header":"x-key","routes":[{"name":"one","method":"GET","path":"/one","usd_per_request":0.1}]}]'
     await writeFile(
