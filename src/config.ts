@@ -21,10 +21,13 @@ const json = <T extends z.ZodType>(schema: T, unset: unknown) =>
   }, schema)
 const integer = (least: number, most: number) => z.coerce.number().int().min(least).max(most)
 
-/** The driver would quote any other, with its password, in an error that is logged. */
+/**
+ * The driver would quote any other, with its password, in an error that is logged. With a `/` or `#` in the password, what
+ * comes before that would be looked up as the host.
+ */
 const isDatabaseUrl = (text: string) => {
   const url = URL.parse(text)
-  return url !== null && url.username !== '' && url.pathname.length > 1
+  return url !== null && url.username !== '' && /^\/[^@]+$/.test(url.pathname) && url.hash === ''
 }
 
 const originsIn = (text: string) => (text.trim() === '*' ? '*' : text.split(',').map((origin) => origin.trim()))
