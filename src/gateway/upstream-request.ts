@@ -31,7 +31,11 @@ export function upstreamRequest(dialect: Dialect, call: UpstreamRequest): Outgoi
   headers.set('accept-encoding', 'identity')
   dialect.setCredential(headers, credential)
   // A redirect would take the credential to a host that nobody configured.
-  return { url: base_url + target, init: { method, headers, body: body as BodyInit | null, redirect: 'manual' } }
+  const init: RequestInit = { method, headers, body: body as BodyInit | null, redirect: 'manual' }
+  // Before `fetch` is Cloudflare's cache, which by default keeps answers to a GET of `7.png`, and gives them to any credential:
+  // https://developers.cloudflare.com/workers/reference/how-the-cache-works/#fetch
+  if (body === null) init.cache = 'no-store'
+  return { url: base_url + target, init }
 }
 
 function matches(pattern: string, name: string): boolean {

@@ -143,6 +143,8 @@ describe('a service by configuration', () => {
     expect(path).toBe('/things/v2/look/7?size=2')
     expect(new Headers(headers).get('x-things-key')).toBe(THINGS_CREDENTIAL)
     expect(JSON.stringify(headers)).not.toContain(key)
+    // As workerd tells of what Cloudflare's cache is not to answer.
+    expect(new Headers(headers).get('cache-control')).toBe('no-cache')
     expect((await call(`/things/v2/things:make?token=${key}`, '', { method: 'POST', body: { a: 1 } })).status).toBe(200)
     expect(lastRequest(gateway).path).toBe('/things/v2/things:make')
     expect(lastRequest(gateway).body.toString()).toBe('{"a":1}')
