@@ -9,6 +9,11 @@ import type { LedgerStatus, UsageEvent } from './ledger/types.ts'
 
 /** Batches of one drain: a Worker invocation may make only so many subrequests, and each is one unless Postgres refuses it. */
 const BATCHES_AT_ONCE = 200
+/**
+ * After so long a drain leaves the rest to the next: an alarm may last for 15 minutes, is ended then before it has forgotten
+ * anything that it delivered, and after six tries more it does not ring again.
+ */
+const DRAIN_MS = 10 * 60 * 1_000
 const FIRST_RETRY_MS = 1_000
 const LONGEST_RETRY_MS = 5 * 60 * 1_000
 const REJECTED_RETRY_MS = 60 * 60 * 1_000
@@ -138,7 +143,8 @@ export class Outbox {
     this.#isBehind = true
     try {
       if (this.#options.now() >= this.#retryRejectedAt && this.#hasRejected()) this.#tryRejectedAgain()
-      for (let batches = 0; batches < BATCHES_AT_ONCE; batches++) {
+      const until = this.#options.now() + DRAIN_MS
+      for (let batches = 0; batches < BATCHES_AT_ONCE && this.#options.now() < until; batches++) {
         const rows = this.#sql.all<Row>(NEXT, this.#delivered, MOST_EVENTS)
         await this.#deliver(rows)
         if (rows.length === MOST_EVENTS || this.#isAskedAgain) {
