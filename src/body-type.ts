@@ -7,16 +7,22 @@ export function mediaTypeOf(headers: Headers): string | undefined {
   return headers.get('content-type')?.split(';')[0]?.trim().toLowerCase()
 }
 
-/** Both are labels of it: https://encoding.spec.whatwg.org/#names-and-labels */
-const UTF_8 = /^utf-?8$/i
+/**
+ * Both are labels of it: https://encoding.spec.whatwg.org/#names-and-labels. In no other spelling, as parsers differ in those:
+ * to Python's `charset*=utf-7` (RFC 2231) and `charset=" utf-7"` are UTF-7, in which `+ACI-` is a quote.
+ */
+const UTF_8 = /^charset\s*=\s*("?)utf-?8\1$/i
 
 /** Why such a body is not read: it is not in UTF-8, or compressed. Null where it may be. */
 export function encodingFault(headers: Headers): GatewayError | null {
   // All of them: which of two counts is for each server to say.
-  const charsets = headers.get('content-type')?.matchAll(/charset\s*=\s*"?([^",;\s]+)/gi) ?? []
-  const charset = Array.from(charsets, ([, name = '']) => name).find((name) => !UTF_8.test(name))
+  const parameters = headers
+    .get('content-type')
+    ?.split(/[;,]/)
+    .map((parameter) => parameter.trim())
+  const charset = parameters?.find((parameter) => /charset/i.test(parameter) && !UTF_8.test(parameter))
   if (charset !== undefined) {
-    const message = `The body must be UTF-8, not ${charset.slice(0, 40)}.`
+    const message = `The body must be UTF-8: its type must not say ${charset.slice(0, 40)}.`
     return { code: 'unsupported_media_type', message, field: 'content-type' }
   }
   const encoding = headers.get('content-encoding')

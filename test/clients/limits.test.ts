@@ -113,6 +113,7 @@ describe.each(PROVIDERS)('%s refuses', (provider) => {
     ['a form', { 'content-type': 'application/x-www-form-urlencoded' }, 'content-type'],
     ['multipart', { 'content-type': 'multipart/form-data; boundary=x' }, 'content-type'],
     ['two content types', { 'content-type': 'application/json, text/plain' }, 'content-type'],
+    ['UTF-7 to some parsers', { 'content-type': "application/json; charset*=x''utf-7" }, 'content-type'],
     ['gzip', { 'content-encoding': 'gzip' }, 'content-encoding'],
     ['br', { 'content-encoding': 'br' }, 'content-encoding'],
   ])('%s', async (_, headers, field) => {

@@ -369,6 +369,31 @@ describe('what is not valid names its field', () => {
     ['latin1', utf8('{}'), { 'content-type': 'application/json; charset=latin1' }, 415, 'content-type', 'UTF-8'],
     ['UTF-7', utf8('{}'), { 'content-type': 'application/json; charset=utf7' }, 415, 'content-type', 'UTF-8'],
     ['UTF-16', utf8('{}'), { 'content-type': 'application/x+json;charset="utf-16"' }, 415, 'content-type', 'UTF-8'],
+    // To Python's parsers.
+    [
+      'UTF-7 by RFC 2231',
+      utf8('{}'),
+      { 'content-type': "application/json; charset*=x''utf-7" },
+      415,
+      'content-type',
+      'UTF-8',
+    ],
+    [
+      'UTF-7 behind a blank',
+      utf8('{}'),
+      { 'content-type': 'application/json; charset=" utf-7"' },
+      415,
+      'content-type',
+      'UTF-8',
+    ],
+    [
+      'two charsets',
+      utf8('{}'),
+      { 'content-type': 'application/json; charset="utf-8 utf-7"' },
+      415,
+      'content-type',
+      'UTF-8',
+    ],
   ] as const)('a body with %s is not taken', async (_, body, headers, status, field, message) => {
     const answer = await send('POST', '/admin/users', body, headers)
     expect(answer.body).toMatchObject({ status, detail: expect.stringContaining(message) })
