@@ -44,7 +44,7 @@ async function readCall(
   const said = accepted(readCallHeaders(headers))
   const credential = credentialOf(c, dialect, upstream)
   if (dialect.credential_query && url.search) url.searchParams.delete(dialect.credential_query)
-  if (TOLLGATE_KEY.test(url.search)) {
+  if ([...url.searchParams].flat().some((text) => TOLLGATE_KEY.test(text))) {
     const message = 'The query has a Tollgate key, which the provider would see. Send it in a header alone.'
     throw new GatewayFault({ code: 'invalid_request', message })
   }
@@ -94,8 +94,8 @@ async function readCall(
   }
 }
 
-/** As the value of a parameter. */
-const TOLLGATE_KEY = /=tg_[\w-]{71}/
+/** Alone or behind `Bearer `, as no id has it inside: `msg_...`. */
+const TOLLGATE_KEY = /(^|[^\w-])tg_[\w-]{71}/
 
 /** What goes to the provider: the caller's own where it brings one. */
 function credentialOf({ req, var: { caller } }: Context<GatewayEnv>, dialect: Dialect, upstream: Upstream): string {

@@ -111,7 +111,14 @@ describe('keys', () => {
 
 test('a key in a query that goes to the provider is refused: it would stand in the provider’s logs', async () => {
   const headers = { authorization: `Bearer ${user.key}` }
-  for (const query of [`key=${user.key}`, `api-version=1&api_key=${user.key}`]) {
+  const queries = [
+    `key=${user.key}`,
+    `api-version=1&api_key=${user.key}`,
+    `authorization=Bearer%20${user.key}`,
+    `key=%74${user.key.slice(1)}`,
+    user.key,
+  ]
+  for (const query of queries) {
     const answer = await fetch(`${gateway.url}/openai/v1/models?${query}`, { headers })
     expect(answer.status).toBe(400)
     expect(await answer.text()).not.toContain(user.key)
