@@ -42,11 +42,12 @@ export function gateway(options: GatewayOptions): Hono<GatewayEnv> {
     dialect.errorResponse(error, requestId, { cap_status: config.CAP_STATUS ?? null })
 
   const app = new Hono<GatewayEnv>()
+  const authenticated = authenticate({ keys, jwt, readCredential: dialect.readCredential })
   for (const operation of dialect.operations) {
     app.on(
       operation.method,
       operation.path,
-      authenticate({ keys, jwt, readCredential: dialect.readCredential }),
+      authenticated,
       parse({ dialect, operation, prices, config, upstream }),
       usageCaps<GatewayEnv>({
         ledgerOf,
@@ -57,7 +58,8 @@ export function gateway(options: GatewayOptions): Hono<GatewayEnv> {
       forward({ dialect, operation, config, upstream, ledgerOf, prices, errorAnswer }),
     )
   }
-  app.all('*', (c) => {
+  // As where the provider is not configured: strangers are not told which are.
+  app.all('*', authenticated, (c) => {
     const { method, path } = c.req
     const message = `Tollgate does not meter ${method} ${path}, so it is not passed through.${hintFor(method, path, dialect)}`
     return errorAnswer(noRoute(c.req.raw, message), c.var.request_id)

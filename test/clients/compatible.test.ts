@@ -213,7 +213,10 @@ test.each(['groq', 'plain'])('%s: `/openai` may come before its paths, as SDKs o
   expect(gateway.lastRequest().path).toBe(`${name === 'plain' ? '/without-version' : '/openai/v1'}/chat/completions`)
   expect(await onlyEvent(gateway, id)).toMatchObject({ provider: name, usage_source: 'reported' })
   // Only once.
-  const twice = await fetch(`${gateway.url}/${name}/openai/openai${version}/chat/completions`, { method: 'POST' })
+  const twice = await fetch(`${gateway.url}/${name}/openai/openai${version}/chat/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}` },
+  })
   expect(twice.status).toBe(404)
 })
 
@@ -512,7 +515,12 @@ describe('quirks on the wire', () => {
       expect(await failure(client.images.generate({ model: 'dall-e-3', prompt: 'x' }))).toMatchObject({ status: 404 })
       for (const name of ['a%2Fb', '..', 'a%20b', '%2e%2e'])
         expect(
-          (await fetch(`${gateway.url}/azure/openai/deployments/${name}/embeddings`, { method: 'POST' })).status,
+          (
+            await fetch(`${gateway.url}/azure/openai/deployments/${name}/embeddings`, {
+              method: 'POST',
+              headers: { 'api-key': key },
+            })
+          ).status,
         ).toBe(404)
       expect(gateway.compatible.requests).toHaveLength(0)
     })

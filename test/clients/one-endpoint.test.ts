@@ -317,6 +317,7 @@ describe('refusals are OpenAI’s typed errors, raised once, and nothing is forw
     async (path) => {
       const { promise, resolve, reject } = Promise.withResolvers<number | undefined>()
       const headers = {
+        authorization: `Bearer ${user.key}`,
         connection: 'Upgrade',
         upgrade: 'websocket',
         'sec-websocket-version': '13',

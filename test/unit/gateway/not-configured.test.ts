@@ -42,4 +42,16 @@ describe('a provider that is not switched on', () => {
       body: { error: { code: 401 } },
     })
   })
+
+  test('is to strangers as one that is, whatever they ask for', async () => {
+    const configured = createApp({
+      config: parseConfig({ ...ENV, GROQ_API_KEY: 'gsk' }),
+      ledgerOf: () => ledgerOfOnly({}),
+    })
+    for (const path of ['/groq', '/groq/v1/chat/completions', '/groq/v1/audio/speech'])
+      for (const method of ['GET', 'POST']) {
+        const [on, off] = await Promise.all([configured, app].map((one) => one.request(path, { method })))
+        expect([on?.status, await on?.text()]).toEqual([401, await off?.text()])
+      }
+  })
 })
