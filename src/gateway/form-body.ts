@@ -90,6 +90,8 @@ const HEAD = /^(?:[\w-]+:[^\r\n\0]*\r\n)+$/
 /** Of a part whose bytes are what they say, and are no form of their own. */
 const AS_IT_IS = /^(binary|7bit|8bit)$/i
 const NESTED = /^multipart\//i
+/** Busboy takes it for a file, whether it has a filename or not. */
+const BINARY = /^application\/octet-stream\b/i
 const DISPOSITION = /^form-data((?:\s*;\s*[\w*-]+=(?:"[^"]*"|[^\s",;]+))*)\s*;?$/i
 const PARAMETER = /([\w*-]+)=(?:"([^"]*)"|([^\s",;]+))/g
 /** What some clients tell of a file, and no parser takes for its name. */
@@ -97,7 +99,7 @@ const TOLD_OF_FILES = /^(size|\w+-date)$/
 
 /**
  * True where all parsers find the same name, and the same answer to whether it is a file: some take `name*` or the second
- * Content-Disposition, some need a filename for a file and some a filename that is not empty, some undo an encoding.
+ * Content-Disposition, some need a filename for a file and some one that is not empty or a type alone, some undo an encoding.
  */
 function isPlainHead(head: string): boolean {
   if (!HEAD.test(head) || head.includes('\\"')) return false
@@ -108,10 +110,12 @@ function isPlainHead(head: string): boolean {
   const valuesOf = (name: string) => fields.filter(([field]) => field === name).map(([, value]) => value)
   const [disposition = '', ...others] = valuesOf('content-disposition')
   if (others.length > 0 || !valuesOf('content-transfer-encoding').every((value) => AS_IT_IS.test(value))) return false
-  if (valuesOf('content-type').some((value) => NESTED.test(value))) return false
+  const types = valuesOf('content-type')
+  if (types.some((type) => NESTED.test(type))) return false
   const parameters = [...(DISPOSITION.exec(disposition)?.[1] ?? '').matchAll(PARAMETER)]
   const given = new Map(parameters.map(([, name = '', quoted, bare = '']) => [name.toLowerCase(), quoted ?? bare]))
   if (given.size !== parameters.length || given.get('filename') === '') return false
+  if (!given.has('filename') && types.some((type) => BINARY.test(type))) return false
   const names = [...given.keys()].filter((name) => !TOLD_OF_FILES.test(name)).sort()
   return ['name', 'filename name', 'filename filename* name'].includes(names.join(' '))
 }

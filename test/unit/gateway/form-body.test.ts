@@ -93,6 +93,13 @@ describe('a part is what every parser takes it for', () => {
   })
 
   test.each([
+    ['.NET', 'Content-Type: text/plain; charset=utf-8\r\nContent-Disposition: form-data; name=model'],
+    ["Apache's client", 'Content-Disposition: form-data; name="model"\r\nContent-Type: text/plain; charset=ISO-8859-1'],
+  ])('text as %s writes it', async (_, head) => {
+    expect(await read(part(head))).toMatchObject({ fields: { model: 'whisper-1' } })
+  })
+
+  test.each([
     ['an extended name', `Content-Disposition: form-data; name="user"; name*=utf-8''n`],
     ['a name in pieces', 'Content-Disposition: form-data; name="user"; name*0="n"'],
     ['two names', 'Content-Disposition: form-data; name="user"; name="n"'],
@@ -107,6 +114,10 @@ describe('a part is what every parser takes it for', () => {
     ['a space before the colon', 'Content-Disposition : form-data; name="user"'],
     ['a line feed alone', 'Content-Disposition: form-data; name="user"\nContent-Disposition: form-data; name="n"'],
     ['an encoding', 'Content-Disposition: form-data; name="n"\r\nContent-Transfer-Encoding: base64'],
+    [
+      'text that Busboy takes for a file',
+      'Content-Disposition: form-data; name="n"\r\nContent-Type: application/octet-stream',
+    ],
     ['another disposition', 'Content-Disposition: attachment; name="n"'],
     ['no name', 'Content-Disposition: form-data'],
     ['no head', 'X: y'],
