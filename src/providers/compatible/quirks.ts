@@ -92,7 +92,10 @@ function aboveBudget(output: Bound['output'], { reasoning }: JsonObject): Bound[
 }
 
 function holdsForTextAlone({ model }: Bound, body: JsonObject, quirks: Quirks): boolean {
-  const calls = [body.tools, body.functions].some((tools) => Array.isArray(tools) && tools.length > 0)
+  // An item of the input may bring tools, too.
+  const items = Array.isArray(body.input) ? body.input.filter(isObject) : []
+  const declared = [body.tools, body.functions, ...items.map(({ tools }) => tools)]
+  const calls = declared.some((tools) => Array.isArray(tools) && tools.length > 0)
   return isAmong(model, quirks.text_bound_models) && (calls || !isAmong(model, quirks.plain_models))
 }
 

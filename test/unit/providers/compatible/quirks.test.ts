@@ -127,6 +127,20 @@ describe('bounds', () => {
     expect(output).toEqual({ max_tokens: tokens, min_tokens: holds ? 1 : tokens, choices: 2 })
   })
 
+  test('nor does that of a response whose input brings tools', () => {
+    const responses = operationOf('xai', {}, 'responses')
+    const bring = (tools: object[]) => {
+      const input = [
+        { role: 'user', content: 'hi' },
+        { type: 'additional_tools', tools },
+      ]
+      return responses.readBound?.(askedWith({ model: 'grok-4-fast-non-reasoning', input, max_output_tokens: 16 }))
+    }
+    const tool = { type: 'function', name: 'f', parameters: {} }
+    expect(bring([tool])).toMatchObject({ unbounded: null, output: { max_tokens: 10_000_000 } })
+    expect(bring([])).toMatchObject({ unbounded: null, output: { max_tokens: 16 } })
+  })
+
   test('where only the context window bounds reasoning, that is held whole, and nothing is clamped', () => {
     const options = { default_max_output_tokens: 100, model_max_output_tokens: null }
     const held = quote(bound(chatOf('xai'), { model: 'grok-4.3', max_tokens: 50 }), GROK, options).output
