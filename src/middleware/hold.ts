@@ -83,12 +83,21 @@ export function openHold(ledgerOf: LedgerOf, asked: Ask, admission: Admission): 
   return {
     admission,
     report(end) {
+      handled(end)
       reported = end
     },
-    settle: (end) => settled ?? settleAs(end),
+    settle(end) {
+      handled(end)
+      return settled ?? settleAs(end)
+    },
     close: (unreported, seen) => settled ?? settleAs(reported ?? unreported, seen),
     mayGoOn: ask,
   }
+}
+
+/** One that fails before it is read, or is void by then: Deno and Node would end their process. */
+function handled(end: CallEnd | Promise<CallEnd>): void {
+  Promise.resolve(end).catch(() => undefined)
 }
 
 /** The hold of a ledger that did not answer, should it have taken one. */

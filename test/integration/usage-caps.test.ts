@@ -2,11 +2,17 @@
 
 import { Hono } from 'hono'
 import { v7 as newId } from 'uuid'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { Ledger } from '../../durable-objects/ledger/ledger.ts'
 import type { Admission, Amount, Cap, LedgerRpc, Snapshot, UsageEvent } from '../../durable-objects/ledger/types.ts'
 import { requestId } from '../../src/middleware/request-id.ts'
-import { type CallAsk, type CallEnd, type UsageCapsVariables, usageCaps } from '../../src/middleware/usage-caps.ts'
+import {
+  type CallAsk,
+  type CallEnd,
+  type Hold,
+  type UsageCapsVariables,
+  usageCaps,
+} from '../../src/middleware/usage-caps.ts'
 import { amount, ask, cap, snapshot } from '../support/ledger-fixtures.ts'
 import { nodeSql } from '../support/node-sql.ts'
 import { parseOne } from '../support/structured-fields.ts'
@@ -83,6 +89,8 @@ function route(ask: number | CallAsk | undefined, end?: () => CallEnd | Promise<
     return c.text('done')
   })
 }
+
+const failed = () => Promise.reject(new Error('no report'))
 
 const ALL = { input_tokens: 70, output_tokens: 5, cost_nano_usd: 9 }
 const ASKED = { input_tokens: 100, cost_nano_usd: 50 }
@@ -178,6 +186,40 @@ describe('a call costs', () => {
     end.resolve({ usage: { input_tokens: 70 } })
     expect(await Promise.all(recorded)).toEqual([true, true])
     expect(events).toMatchObject([{ input_tokens: 70 }])
+  })
+
+  test.each<[string, (hold: Hold) => void, number]>([
+    ['what was asked, where the report fails before the handler is done', (hold) => hold.report(failed()), 100],
+    [
+      'what was reported last, where the one before it fails',
+      (hold) => {
+        hold.report(failed())
+        hold.report({ usage: { input_tokens: 70 } })
+      },
+      70,
+    ],
+    [
+      'what it was settled at, where what is said later fails',
+      (hold) => {
+        void hold.settle({ usage: { input_tokens: 70 } })
+        void hold.settle(failed())
+        hold.report(failed())
+      },
+      70,
+    ],
+  ])('%s; no rejection is left to end the process of Deno or Node', async (_, end, input_tokens) => {
+    const left = vi.fn()
+    process.on('unhandledRejection', left)
+    onTestFinished(() => void process.off('unhandledRejection', left))
+    allow({ tokens: 500 })
+    app.post('/work', usageCaps({ ledgerOf, ask: () => ASKED }), async (c) => {
+      end(c.var.hold)
+      await new Promise((resolve) => setTimeout(resolve, 5))
+      return c.text('done')
+    })
+    await post('/work')
+    expect(events).toMatchObject([{ input_tokens, outcome: 'settled' }])
+    expect(left).not.toHaveBeenCalled()
   })
 
   test('what was asked, where the handler’s answer is one that no client can be given', async () => {
