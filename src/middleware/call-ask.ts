@@ -25,7 +25,7 @@ const MAX_METADATA_LENGTH = 65_536
 const MAX_ID_LENGTH = 500
 const IDS = ['job_id', 'batch_id', 'session_id'] as const
 
-/** @throws {TypeError} that names what no ledger can hold. */
+/** @throws {TypeError} that names what no ledger can hold, or no event. */
 export function toAsk(c: Pick<Context, 'req'>, { request_id, caller }: CallVariables, asked: CallAsk): Ask {
   const { requests = 1, input_tokens = 0, input_cost_nano_usd = 0, output = null, draft = {} } = asked
   checkAsk('', { requests, input_tokens, input_cost_nano_usd })
@@ -36,6 +36,11 @@ export function toAsk(c: Pick<Context, 'req'>, { request_id, caller }: CallVaria
   }
   checkMetadata(draft.metadata)
   for (const id of IDS) checkLength(id, draft[id])
+  checkUuid('c.var.request_id', request_id)
+  checkUuid('c.var.caller.user_id', caller.user_id)
+  checkUuid('c.var.caller.key_id', caller.key_id)
+  checkUuid('ask.draft.user_id', draft.user_id ?? null)
+  checkUuid('ask.draft.key_id', draft.key_id ?? null)
   return {
     request_id,
     caller: { key_id: caller.key_id, scope: caller.scope ?? 'call' },
@@ -91,6 +96,14 @@ function checkMetadata(metadata: EventDraft['metadata'] | undefined): void {
 function checkLength(id: string, text: string | null | undefined): void {
   if ((text ?? '').length <= MAX_ID_LENGTH) return
   throw new TypeError(`usageCaps: ask.draft.${id} must have at most ${MAX_ID_LENGTH} characters`)
+}
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
+/** Postgres refuses an event with any other id, which would never get there. */
+function checkUuid(name: string, id: string | null): void {
+  if (id === null || UUID.test(id)) return
+  throw new TypeError(`usageCaps: ${name} must be a UUID, not ${id}`)
 }
 
 /** Whether it can be counted: a whole number that is exact, and not below 0. */

@@ -12,6 +12,8 @@ const withId = new WeakSet<Context>()
 /**
  * Sets `c.var.request_id`, once a request, however many apps inside one another use it. The client never chooses it: it is
  * what calls are counted by.
+ *
+ * @param newId makes UUIDs.
  */
 export function requestId(newId: () => string = v7): MiddlewareHandler<{ Variables: { request_id: string } }> {
   return async function requestId(c, next) {

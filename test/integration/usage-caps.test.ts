@@ -552,6 +552,32 @@ describe('an ask that no ledger could hold throws and names its field', () => {
   })
 })
 
+describe('an id that is no UUID throws and is named: Postgres would refuse the event', () => {
+  test('of a draft', async () => {
+    allow({ requests: 1 })
+    route({ draft: { key_id: 'the house' } })
+    expect((await post('/work')).status).toBe(500)
+    expect(String(thrown)).toContain('ask.draft.key_id must be a UUID, not the house')
+    expect(used()?.requests).toBe(0)
+  })
+
+  test.each([
+    ['of a request', { request_id: 'req-1' }, 'c.var.request_id must be a UUID, not req-1'],
+    ['of a request that has none', { request_id: undefined }, 'c.var.request_id must be a UUID, not undefined'],
+    ['of a user', { caller: { user_id: 'ada', key_id: null } }, 'c.var.caller.user_id must be a UUID, not ada'],
+    ['of a key', { caller: { user_id: USER, key_id: 'mine' } }, 'c.var.caller.key_id must be a UUID, not mine'],
+  ])('%s', async (_, variables, fault) => {
+    allow({ requests: 1 })
+    app.use(async (c, next) => {
+      for (const [name, value] of Object.entries(variables)) c.set(name as 'request_id', value as string)
+      await next()
+    })
+    route(1)
+    expect((await post('/work')).status).toBe(500)
+    expect(String(thrown)).toContain(fault)
+  })
+})
+
 test('what a draft leaves null or undefined is as if it were left out: Postgres would refuse the event', async () => {
   allow({ requests: 1 })
   const draft = { stream: undefined, provider: null, operation: undefined, request_model: 'small' }
