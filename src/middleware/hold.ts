@@ -152,11 +152,14 @@ function storable(request_id: string, facts: CallEnd['facts'] = {}): Partial<Eve
   return Object.fromEntries(stored.map(([name, fact]) => [name, asStored(fact)]))
 }
 
-/** What is 0 where nothing is known must be a number. */
-const isStorable = (name: string, fact: string | number | null) =>
-  typeof fact === 'number'
-    ? isCount(Math.round(fact)) && (name !== 'status' || fact <= MAX_STATUS)
-    : NO_FACTS[name as keyof EventFacts] === null
+const NUMBERS_OR_NULL = new Set(['status', 'latency_ms', 'time_to_first_byte_ms', 'clamped_output_tokens'])
+
+/** What is 0 where nothing is known must be a number; so must some others, unless they are null. */
+function isStorable(name: string, fact: unknown): boolean {
+  if (typeof fact === 'number') return isCount(Math.round(fact)) && (name !== 'status' || fact <= MAX_STATUS)
+  if (NO_FACTS[name as keyof EventFacts] !== null) return false
+  return fact === null || (typeof fact === 'string' && !NUMBERS_OR_NULL.has(name))
+}
 
 function asStored(fact: string | number | null): string | number | null {
   if (typeof fact === 'string') return fact.slice(0, MAX_FACT_LENGTH)

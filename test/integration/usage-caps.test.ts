@@ -631,6 +631,8 @@ test('a report of facts that no event can hold loses these, and says so, and not
     error_class: 'x'.repeat(9_000),
     audio_input_tokens: null as unknown as number,
     time_to_first_byte_ms: null,
+    clamped_output_tokens: 'some' as unknown as number,
+    response_model: { id: 'small' } as unknown as string,
   }
   route(1, () => ({ usage: {}, facts: { ...facts, cached_input_tokens: 7, service_tier: 'fast' } }))
   expect((await post('/work')).status).toBe(200)
@@ -638,12 +640,13 @@ test('a report of facts that no event can hold loses these, and says so, and not
     {
       ...{ reasoning_tokens: 0, web_search_requests: 0, latency_ms: 2, error_class: 'x'.repeat(500) },
       ...{ audio_input_tokens: 0, time_to_first_byte_ms: null },
+      ...{ clamped_output_tokens: null, response_model: null },
       ...{ cached_input_tokens: 7, service_tier: 'fast', status: 200 },
     },
   ])
   expect(error).toHaveBeenCalledOnce()
   expect(error.mock.lastCall?.[0]).toContain(
-    'reasoning_tokens,NaN,web_search_requests,-1,status,3000000000,audio_input_tokens,',
+    'reasoning_tokens,NaN,web_search_requests,-1,status,3000000000,audio_input_tokens,,clamped_output_tokens,some,',
   )
   error.mockRestore()
 })
