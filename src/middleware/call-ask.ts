@@ -72,9 +72,17 @@ const MAX_TEXT_LENGTH = 500
 /** Postgres refuses an event without what its columns need, and no ledger can keep a call with megabytes of a name. */
 function storable(draft: Partial<EventDraft>): Partial<EventDraft> {
   const given = Object.entries(draft).filter(([, value]) => value !== undefined && value !== null)
+  for (const [name, value] of given) checkKind(name, value)
   return Object.fromEntries(
     given.map(([name, value]) => [name, typeof value === 'string' ? value.slice(0, MAX_TEXT_LENGTH) : value]),
   )
+}
+
+/** What a route took from a body may be anything, whatever its type says. */
+function checkKind(name: string, value: unknown): void {
+  const kind = name === 'stream' || name === 'brings_own_key' ? 'boolean' : 'string'
+  if (name === 'metadata' || typeof value === kind) return
+  throw new TypeError(`usageCaps: ask.draft.${name} must be a ${kind}, not a ${typeof value}`)
 }
 
 /** A negative ask would make room instead of taking it; without a number of requests it could be kept in no row. */

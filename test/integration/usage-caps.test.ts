@@ -541,6 +541,9 @@ describe('an ask that no ledger could hold throws and names its field', () => {
     ],
     ['metadata of 65,537 characters', { draft: { metadata: { a: 'x'.repeat(65_529) } } }, 'ask.draft.metadata'],
     ['a session id of 501 characters', { draft: { session_id: 'x'.repeat(501) } }, 'ask.draft.session_id'],
+    ['ids in a list', { draft: { job_id: ['x'.repeat(9_000)] } } as unknown as CallAsk, 'ask.draft.job_id'],
+    ['a model that is no text', { draft: { request_model: {} } } as unknown as CallAsk, 'ask.draft.request_model'],
+    ['stream as a word', { draft: { stream: 'maybe' } } as unknown as CallAsk, 'ask.draft.stream'],
     ['metadata that is no JSON', { draft: { metadata: { order: 12n } } }, 'BigInt'],
   ])('%s', async (_, ask, field) => {
     allow({ requests: 10 })
