@@ -143,15 +143,15 @@ const isShortRsa = ({ algorithm }: CryptoKey) =>
   'modulusLength' in algorithm && Number(algorithm.modulusLength) < LEAST_RSA_BITS
 
 function claimsOf(payload: JWTPayload, issuer: string, adminRole: string): JwtClaims | JwtRefusal {
-  const subject = payload.sub
+  const { sub: subject, name: own, email, role, roles } = payload
   if (!isPlainText(subject) || subject.length > MAX_SUBJECT_LENGTH) return { reason: 'bad_claim', claim: 'sub' }
-  const name = [payload.name, payload.email].find(isPlainText) ?? subject
+  const name = [own, email].find(isPlainText) ?? subject
   return {
     user_id: uuidv5(`${issuer}\n${subject}`, USER_NAMESPACE),
     issuer,
     subject,
     name: name.slice(0, MAX_NAME_LENGTH).toWellFormed(),
-    is_admin: [payload.role, payload.roles].flat().includes(adminRole),
+    is_admin: [role, roles].flat().includes(adminRole),
   }
 }
 

@@ -75,6 +75,7 @@ export function usageCaps<E extends { Variables: UsageCapsVariables }>(
     }
     // A handler that reports nothing has the price it asked for; one that throws may have used anything.
     close({ usage: null, usage_source: c.error ? 'hold' : 'reported' }, c.res.status)
+    return undefined
   }
 
   return async function usageCaps(c, next) {

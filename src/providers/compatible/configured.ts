@@ -52,7 +52,8 @@ export const compatibleProviders = z
       for (const issue of parsed.error?.issues ?? []) fault(pathOf(issue.path), wordsOf(issue))
     }
 
-    const entries = readEntries(env.PROVIDERS)
+    const { PROVIDERS } = env
+    const entries = readEntries(PROVIDERS)
     if (entries === null) fault(['PROVIDERS'], 'must be a JSON array of objects')
     const names = new Set<string>()
     for (const [index, raw] of (entries ?? []).entries()) {
@@ -79,7 +80,8 @@ export const compatibleProviders = z
 function merged(entry: { name: string; [field: string]: unknown }, env: Record<string, unknown>): object {
   const known: ProviderRow | undefined = KNOWN_PROVIDERS.find(({ name }) => name === entry.name)
   const base_url = textOf(env, variableOf(entry.name, 'BASE_URL'))
-  const quirks = isObject(entry.quirks) ? { ...known?.quirks, ...entry.quirks } : (entry.quirks ?? known?.quirks)
+  const { quirks: own } = entry
+  const quirks = isObject(own) ? { ...known?.quirks, ...own } : (own ?? known?.quirks)
   return { ...known, ...(base_url && { base_url }), ...entry, ...(quirks !== undefined && { quirks }) }
 }
 
