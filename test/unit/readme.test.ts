@@ -42,6 +42,11 @@ const TSCONFIG = {
   },
 }
 
+test('the Hono to install is the one whose types those of the middleware are', async () => {
+  const { dependencies } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
+  expect(readme).toContain(`npm install ../tollgate hono@${dependencies.hono}\``)
+})
+
 test('the Worker of "Your own routes" compiles with the options that it names, and with all that is stricter', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'own-routes-'))
   onTestFinished(() => rm(folder, { recursive: true }))
