@@ -109,7 +109,7 @@ function checkLength(id: string, text: string | null | undefined): void {
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
 /** Postgres refuses an event with any other id, which would never get there. */
-function checkUuid(name: string, id: string | null): void {
+export function checkUuid(name: string, id: string | null): void {
   if (id === null || UUID.test(id)) return
   throw new TypeError(`usageCaps: ${name} must be a UUID, not ${id}`)
 }

@@ -13,7 +13,7 @@ import type {
   Settlement,
   UsageSource,
 } from '../../durable-objects/ledger/types.ts'
-import { isCount } from './call-ask.ts'
+import { checkUuid, isCount } from './call-ask.ts'
 import { mayGoOn, settle } from './ledger-calls.ts'
 
 /** How a call ended. What is left out is nothing, or what the middleware itself saw. */
@@ -25,7 +25,7 @@ export interface CallEnd {
   usage_source?: UsageSource
   /** Texts are cut at 500 characters, numbers rounded; one that no event can hold is left out, and logged. */
   facts?: Partial<EventFacts>
-  /** The call goes on elsewhere: what is left of its hold is kept under another id, until the ledger hears of that. */
+  /** The call goes on elsewhere: what is left of its hold is kept under another id, until the ledger hears of that. The id is a UUID. */
   continues?: Continuation | null
 }
 
@@ -114,6 +114,7 @@ function toSettlement(
   seen: Partial<EventFacts>,
 ): Settlement {
   const { outcome = 'settled', facts, continues = null } = end
+  if (continues) checkContinuation(continues)
   const usage = end.usage ? amountReported(ask, end.usage) : null
   const usage_source = end.usage && !usage ? 'hold' : end.usage_source
   return {
@@ -129,6 +130,12 @@ function toSettlement(
     facts: { ...NO_FACTS, ...seen, ...storable(ask.request_id, facts) },
     continues,
   }
+}
+
+/** @throws {TypeError} where no ledger could hold it, or no event have its id. */
+function checkContinuation({ request_id, for_ms }: Continuation): void {
+  checkUuid('continues.request_id', request_id)
+  if (!isCount(for_ms)) throw new TypeError(`usageCaps: continues.for_ms must be a whole number, not ${for_ms}`)
 }
 
 /** Null, and so the hold, for what is no amount: a report can never refund. */

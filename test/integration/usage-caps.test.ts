@@ -120,6 +120,16 @@ describe('a call costs', () => {
     ['what was asked, where the report fails', () => Promise.reject(new Error('no report')), ASKED],
     ['what was asked, where the report is none', async () => undefined as unknown as CallEnd, ASKED],
     ['what was asked, where its usage is none', () => ({ usage: undefined }) as unknown as CallEnd, ASKED],
+    [
+      'what was asked, where it goes on under what can be the id of no event',
+      () => ({ usage: ALL, continues: { request_id: 'job-7', for_ms: 60_000 } }),
+      ASKED,
+    ],
+    [
+      'what was asked, where it goes on for nobody knows how long',
+      () => ({ usage: ALL, continues: { request_id: newId(), for_ms: Number.NaN } }),
+      ASKED,
+    ],
     ['what was asked, where its facts are none', () => ({ usage: {}, facts: null }) as unknown as CallEnd, ASKED],
   ])('%s', async (_, end, charged) => {
     allow({ requests: 100, tokens: 1_000, cost: 1_000 })
