@@ -97,7 +97,7 @@ export function openHold(ledgerOf: LedgerOf, asked: Ask, admission: Admission): 
 
 /** One that fails before it is read, or is void by then: Deno and Node would end their process. */
 function handled(end: CallEnd | Promise<CallEnd>): void {
-  Promise.resolve(end).catch(() => undefined)
+  if (end instanceof Promise) end.catch(() => undefined)
 }
 
 /** The hold of a ledger that did not answer, should it have taken one. */
