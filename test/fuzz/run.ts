@@ -32,8 +32,8 @@ console.log(failures.length === 0 ? 'No failure.' : `${failures.length} failures
 process.exit(failures.length === 0 ? 0 : 1)
 
 function memoryOf({ memory }: FuzzReport): string {
-  const heap = memory.map(({ heap_mb }) => heap_mb.toFixed(1)).join(' ')
-  return `Live objects, MB (may grow by ${MOST_HEAP_GROWTH_MB} in the second half): ${heap}
+  const heap = memory.map(({ heap_mb, buffers_mb }) => (heap_mb + buffers_mb).toFixed(1)).join(' ')
+  return `Live objects and their buffers, MB (may grow by ${MOST_HEAP_GROWTH_MB} in the second half): ${heap}
 Resident memory, MB: ${memory.map(({ rss_mb }) => rss_mb).join(' ')}`
 }
 
