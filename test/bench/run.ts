@@ -5,6 +5,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, totalmem } from 'node:os'
 import { readArguments, refuseArguments, wholeNumber } from '../../src/local/arguments.ts'
 import { parseJsonOrUndefined } from '../../src/providers/answer.ts'
+import { endWellOnSignals } from '../support/temporary.ts'
 import {
   type Comparison,
   compare,
@@ -48,6 +49,7 @@ const { values: options, positionals } = readArguments(USAGE, {
     growth: { type: 'boolean', default: false },
   },
 })
+endWellOnSignals()
 const started = Date.now()
 const isFine = options.growth ? await growth() : await bench()
 console.log(`${((Date.now() - started) / 1000).toFixed(0)} s in all.`)

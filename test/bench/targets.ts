@@ -2,11 +2,10 @@
 // many. Every part is a process of its own, and no proxy stands before a worker. Behind each stands Miniflare's outbound
 // worker.
 
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { convertV4MiniflareOptions, Miniflare, type V4MiniflareOptions } from 'miniflare'
 import buildWorker, { BUILT_WORKER } from '../support/build.ts'
+import { removeFolder, temporaryFolder } from '../support/temporary.ts'
 import { type Books, openBooks } from './books.ts'
 import { type Mode, requestBody } from './chat.ts'
 import { httpRequest } from './load.ts'
@@ -47,7 +46,7 @@ export async function openStage({ memory }: { memory: boolean }): Promise<Stage>
   buildWorker()
   const upstream = await startChild<{ url: string }>('upstream.ts')
   const postgres = await startChild<{ databaseUrl: string; databaseHttpUrl: string; version: string }>('postgres.ts')
-  const storage = await mkdtemp(join(memory ? '/dev/shm' : tmpdir(), 'tollgate-bench-'))
+  const storage = temporaryFolder('tollgate-bench-', memory ? '/dev/shm' : undefined)
 
   const passThrough = await startWorker({
     name: 'pass-through',
@@ -113,7 +112,7 @@ export async function openStage({ memory }: { memory: boolean }): Promise<Stage>
     close: async () => {
       await Promise.all([passThrough.close(), bareLedger.close(), tollgate.close(), committer.close()])
       await Promise.all([upstream.close(), postgres.close()])
-      await rm(storage, { recursive: true, force: true })
+      await removeFolder(storage)
     },
   }
 }

@@ -2,6 +2,7 @@
 // running, and checks the books after each. A line a fault; exit code 1 where a promise did not hold.
 
 import { readArguments, refuseArguments, wholeNumber } from '../../src/local/arguments.ts'
+import { endWellOnSignals } from '../support/temporary.ts'
 import type { Counted } from './audit.ts'
 
 /** Tells what each part of it has counted. */
@@ -32,6 +33,7 @@ const chosen = (values.only ?? Object.keys(FAULTS)).map((name) => {
   const load = FAULTS[name]
   return load ? { name, load } : refuseArguments(USAGE, `There is no fault "${name}"`)
 })
+endWellOnSignals()
 const { CLASSES } = await import('./match.ts')
 const { buildStage } = await import('./stage.ts')
 const started = Date.now()

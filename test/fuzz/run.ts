@@ -2,6 +2,7 @@
 // --verbose prints what each route answered.
 
 import { readArguments, wholeNumber } from '../../src/local/arguments.ts'
+import { endWellOnSignals } from '../support/temporary.ts'
 import type { Failure, FuzzReport } from './fuzz.ts'
 
 const USAGE = 'Usage: npm run test:fuzz -- [--seed N] [--requests N] [--verbose]'
@@ -10,6 +11,8 @@ const { values } = readArguments(USAGE, {
 })
 const seed = wholeNumber(USAGE, '--seed', values.seed ?? String(Date.now() % 2 ** 31))
 const requests = wholeNumber(USAGE, '--requests', values.requests ?? '20000', 1)
+
+endWellOnSignals()
 
 // Loaded only now, so that a question or a mistake is answered at once.
 const { bundle } = await import('../support/build.ts')

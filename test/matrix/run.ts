@@ -2,6 +2,7 @@
 // built worker, in one to nine isolates and one to three workerd processes that share the ledgers.
 
 import { readArguments, refuseArguments } from '../../src/local/arguments.ts'
+import { endWellOnSignals } from '../support/temporary.ts'
 import { allCells } from './cells.ts'
 
 const USAGE = 'Usage: npm run test:matrix -- [--only TEXT], the cells whose name contains TEXT'
@@ -10,6 +11,8 @@ const all = allCells()
 const cells = all.filter(({ name }) => name.includes(values.only ?? ''))
 if (cells.length === 0)
   refuseArguments(USAGE, `No cell's name contains "${values.only}"; they are like "${all[0]?.name}"`)
+
+endWellOnSignals()
 
 // Loaded only now, so that a question or a mistake is answered at once.
 const { default: buildWorker } = await import('../support/build.ts')

@@ -1,7 +1,6 @@
 // A whole Tollgate for tests: the built worker in real workerd, Postgres behind Neon's protocol, a fake provider.
 
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
@@ -9,6 +8,7 @@ import type { LedgerRpc } from '../../durable-objects/ledger/types.ts'
 import { type FakeProvider, type Reply, startFakeProvider } from '../../src/local/fake-provider.ts'
 import { BUILT_WORKER } from './build.ts'
 import { openTestDatabase, type TestDatabase } from './postgres.ts'
+import { removeFolder, temporaryFolder } from './temporary.ts'
 
 export const ADMIN_TOKEN = 'admin-token-for-tests-only'
 export const KEY_SIGNING_SECRET = 'a-signing-secret-for-tests-only-0123456789'
@@ -64,11 +64,8 @@ export async function startGateway({
   onLog,
   inspect = false,
 }: GatewayOptions = {}): Promise<Gateway> {
-  const [postgres, provider, storage] = await Promise.all([
-    openTestDatabase(),
-    startFakeProvider(reply ? { reply } : {}),
-    mkdtemp(join(tmpdir(), 'tollgate-')),
-  ])
+  const [postgres, provider] = await Promise.all([openTestDatabase(), startFakeProvider(reply ? { reply } : {})])
+  const storage = temporaryFolder('tollgate-')
   const options = convertV4MiniflareOptions({
     name: 'tollgate',
     modules: true,
@@ -128,7 +125,7 @@ export async function startGateway({
     async close() {
       await miniflare.dispose()
       await Promise.all([provider.close(), postgres.close()])
-      await rm(storage, { recursive: true, force: true })
+      await removeFolder(storage)
     },
   }
   return gateway

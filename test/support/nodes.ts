@@ -5,14 +5,13 @@
 // through Miniflare's dev registry, a folder where each workerd leaves the address of its debug port: calls of a ledger
 // are then RPC over a socket between processes.
 
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
 import type { FakeProvider } from '../../src/local/fake-provider.ts'
 import { BUILT_WORKER } from './build.ts'
 import { ADMIN_TOKEN, type Admin, adminOf, KEY_SIGNING_SECRET } from './gateway.ts'
 import type { TestDatabase } from './postgres.ts'
+import { removeFolder, temporaryFolder } from './temporary.ts'
 
 export interface Nodes {
   urls: string[]
@@ -33,7 +32,7 @@ export interface NodesOptions {
 const PROXY_NOISE = 'An RPC result was not disposed properly'
 
 export async function startNodes({ processes, postgres, provider }: NodesOptions): Promise<Nodes> {
-  const folder = await mkdtemp(join(tmpdir(), 'tollgate-nodes-'))
+  const folder = temporaryFolder('tollgate-nodes-')
   const bindings = {
     DATABASE_URL: postgres.databaseUrl,
     DATABASE_HTTP_URL: postgres.databaseHttpUrl,
@@ -83,7 +82,7 @@ export async function startNodes({ processes, postgres, provider }: NodesOptions
     postgres,
     async close() {
       await Promise.all(running.map((miniflare) => miniflare.dispose()))
-      await rm(folder, { recursive: true, force: true })
+      await removeFolder(folder)
     },
   }
 }

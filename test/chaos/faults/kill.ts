@@ -4,14 +4,14 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Query, QueryResult } from '../../../src/local/database.ts'
 import { ANTHROPIC_CREDENTIAL, OPENAI_CREDENTIAL, startFakeProvider } from '../../../src/local/fake-provider.ts'
 import { BUILT_WORKER } from '../../support/build.ts'
 import { ADMIN_TOKEN, adminOf, eventually } from '../../support/gateway.ts'
+import { removeFolder, temporaryFolder } from '../../support/temporary.ts'
 import { audit, type Counted, must, type Witnessed } from '../audit.ts'
 import { sendTo, startLoad } from '../load.ts'
 import type { Kill } from '../match.ts'
@@ -63,7 +63,7 @@ interface Stack extends Witnessed {
 }
 
 async function openStack(): Promise<Stack> {
-  const folder = await mkdtemp(join(tmpdir(), 'tollgate-kill-'))
+  const folder = temporaryFolder('tollgate-kill-')
   // Copied: wrangler watches them, and whoever edits one meanwhile would restart its worker.
   for (const name of SOURCES) await cp(join(ROOT, name), join(folder, name), { recursive: true })
   await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
@@ -133,7 +133,7 @@ async function openStack(): Promise<Stack> {
       await stack.kill()
       process.off('exit', killGroup)
       await provider.close()
-      await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
+      await removeFolder(folder)
     },
   }
   return stack
