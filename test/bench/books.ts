@@ -5,7 +5,7 @@ import { sql } from 'drizzle-orm'
 import { CAP_TYPES } from '../../durable-objects/ledger/types.ts'
 import { openDatabase } from '../../src/postgres/client.ts'
 import { NANO_USD_PER_CENT } from '../../src/pricing/money.ts'
-import { TOKENS_PER_CALL } from './chat.ts'
+import { NANO_USD_PER_CALL, TOKENS_PER_CALL } from './chat.ts'
 
 /** So high that nothing is refused or clamped, in three windows at once. */
 const CAPS = CAP_TYPES.filter((type) => type !== 'hourly' && type !== 'weekly')
@@ -26,7 +26,7 @@ export interface Books {
   expect(calls: number): void
   /** Waits until there is an event for every call; how long that took. @throws where there is not. */
   landed(): Promise<number>
-  /** @throws where the sums of any user in Postgres are not those of its ledger. */
+  /** @throws where the sums in Postgres are not those of all calls, or any user's not those of its ledger. */
   balance(): Promise<void>
 }
 
@@ -119,8 +119,11 @@ export function openBooks(options: {
     },
     async balance() {
       const postgres = await inPostgres()
-      const tokens = [...postgres.values()].reduce((sum, of) => sum + of.tokens, 0)
+      const total = (part: keyof Sums) => [...postgres.values()].reduce((sum, of) => sum + of[part], 0)
+      const [tokens, nano_usd] = [total('tokens'), total('cost_nano_usd')]
       if (tokens !== expected * TOKENS_PER_CALL) throw new Error(`${expected} calls used ${tokens} tokens in Postgres`)
+      if (nano_usd !== expected * NANO_USD_PER_CALL)
+        throw new Error(`${expected} calls cost ${nano_usd} nano-dollars in Postgres`)
       await forEach(users, async (user) => {
         const [there, here] = [postgres.get(user.id), await inLedger(user)]
         const nothing = { requests: 0, tokens: 0, cost_nano_usd: 0 }

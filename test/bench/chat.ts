@@ -4,6 +4,8 @@ const PROMPT_TOKENS = 180
 const COMPLETION_TOKENS = 40
 /** What the upstream reports for every call, and so what every event must say. */
 export const TOKENS_PER_CALL = PROMPT_TOKENS + COMPLETION_TOKENS
+/** What the catalogue has for the model. */
+export const NANO_USD_PER_CALL = PROMPT_TOKENS * 150 + COMPLETION_TOKENS * 600
 
 /** `long`: a prompt as coding agents send it, answered in JSON. */
 export const MODES = ['json', 'stream', 'long'] as const
