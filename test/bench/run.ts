@@ -44,7 +44,7 @@ const { values: options, positionals } = readArguments(USAGE, {
     memory: { type: 'boolean', default: false },
     out: { type: 'string' },
     compare: { type: 'string' },
-    runs: { type: 'string', default: '1' },
+    runs: { type: 'string' },
     'save-baseline': { type: 'boolean', default: false },
     growth: { type: 'boolean', default: false },
   },
@@ -56,15 +56,20 @@ console.log(`${((Date.now() - started) / 1000).toFixed(0)} s in all.`)
 if (!isFine) process.exitCode = 1
 
 async function growth(): Promise<boolean> {
-  const calls = wholeNumber(USAGE, '--growth', positionals[0] ?? '10000', 1)
+  const [count = '10000', unexpected] = positionals
+  if (unexpected) refuseArguments(USAGE, `Unexpected argument '${unexpected}'`)
+  const { growth: _, memory, ...others } = options
+  const [other] = Object.keys(others).filter((name) => others[name as keyof typeof others])
+  if (other) refuseArguments(USAGE, `--growth compares nothing and stores nothing: it takes no --${other}`)
+  const calls = wholeNumber(USAGE, '--growth', count, 1)
   // What measures is loaded only now, so that a question or a mistake is answered at once.
   const { measureGrowth } = await import('./growth.ts')
-  return measureGrowth({ calls, memory: options.memory })
+  return measureGrowth({ calls, memory })
 }
 
 async function bench(): Promise<boolean> {
   if (positionals.length > 0) refuseArguments(USAGE, `Unexpected argument '${positionals[0]}'`)
-  const most_runs = wholeNumber(USAGE, '--runs', options.runs, 1)
+  const most_runs = wholeNumber(USAGE, '--runs', options.runs ?? '1', 1)
   const plan = options.quick ? PLANS.quick : PLANS.full
   const machine = describeMachine()
   const stored = options.compare === undefined ? null : readStored(options.compare, machine)

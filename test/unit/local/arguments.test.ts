@@ -10,7 +10,17 @@ it.concurrent.each<[script: string, ...wrong: string[]]>([
   ['test/fuzz/run.ts', '--nonsense', '--requests abc', '--requests='],
   [
     'test/bench/run.ts',
-    ...['--nonsense', 'quick', '--runs 0', '--growth many', '--compare package.json', '--compare no-such-file.json'],
+    ...[
+      '--nonsense',
+      'quick',
+      '--runs 0',
+      '--growth many',
+      '--growth --compare package.json',
+      '--growth --runs 3',
+      '--growth 1 2',
+      '--compare package.json',
+      '--compare no-such-file.json',
+    ],
   ],
   ['src/local/migrate.ts'],
 ])(
