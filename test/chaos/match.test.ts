@@ -105,6 +105,15 @@ test('where only its ledger died so soon, a call is lost if everything dies befo
   expect(lost(30_000, 'ada', 6_500)).toContain('was lost')
 })
 
+test("what failed has an error that says so: a 500 is the provider's, or a fault", () => {
+  const failed = (status: number) => ({ failed: [{ ...CALL, status, answer_id: null }] })
+  for (const status of [502, 503, 504]) expect(faults({ events: [HOLD] }, failed(status))).toBe('')
+  expect(faults({ events: [HOLD] }, failed(500))).toContain('has a 500')
+  expect(faults({ events: [HOLD], forwarded: [] }, failed(500))).toContain('has a 500')
+  const theirs = [{ ...FORWARDED, is_billed: false }]
+  for (const status of [400, 500, 529]) expect(faults({ events: [HOLD], forwarded: theirs }, failed(status))).toBe('')
+})
+
 test('an answer that ends early never looks whole', () => {
   expect(faults({}, { cut_short: [CALL] })).toContain('ended early as if it were whole')
 })

@@ -6,7 +6,7 @@
 //   | a whole 200                             | once                | 1, of just what the provider said |
 //   | a 200 that ended in an error event      | once                | 1, of no less |
 //   | a refusal                               | never               | 0 |
-//   | another whole answer (502, 503)         | once                | 1, of no less |
+//   | another whole answer (502, 503, 504)    | once                | 1, of no less |
 //   |                                         | never               | 1; where the ledger did not answer 0 or 1 |
 //   | an answer that broke off, or none       | once or never       | 0 or 1; where nothing was killed, as above |
 //
@@ -157,6 +157,7 @@ export function matchCalls(evidence: Evidence): Matched {
     return event || sent ? null : 'refused, no event'
   })
   each(seen.failed, 'failed', ({ call, event, sent, say }) => {
+    if (sent?.is_billed !== false && !FAILURES.has(call.status)) say(`has a ${call.status}, which nobody sent`)
     if (event) return 'failed, one event'
     if (!sent && call.status === LEDGER_UNAVAILABLE) return 'failed before they were held, no event'
     say('has no event')
@@ -192,6 +193,8 @@ interface Judged {
 }
 
 const LEDGER_UNAVAILABLE = 503
+/** What Tollgate answers by itself where its ledger, the provider or both are in trouble. All else is the provider's to say. */
+const FAILURES = new Set<number | null>([502, LEDGER_UNAVAILABLE, 504])
 
 /** To the token and the nano-dollar where the usage was reported; else no less, for unknown never means free. */
 function amountFaults(event: EventRow, sent: Forwarded, isWhole: boolean): string[] {
