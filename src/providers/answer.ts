@@ -1,6 +1,7 @@
 // What every dialect's meter shares: reading untrusted JSON and counting tokens and bytes. Pure, and never throws.
 
 import type { Bound, JsonObject, Meter, Metered, TokenUsage } from './dialect.ts'
+import { shortenStrings } from './long-strings.ts'
 import { utf8Length, visit } from './text-bound.ts'
 
 /** More tokens than any model takes: a count above it is an error, not usage. Keeps money exact, too. */
@@ -150,6 +151,13 @@ export function meterAnswer(read: (answer: JsonObject) => Metered): Meter {
       return read(isObject(answer) ? answer : {})
     },
   }
+}
+
+/** The same of an answer that images may make longer than what is kept of one: its long strings are shortened. */
+export function meterLongAnswer(read: (answer: JsonObject, shortened: boolean) => Metered): Meter {
+  const strings = shortenStrings()
+  const meter = meterAnswer((answer) => read(answer, strings.shortened))
+  return { ...meter, push: (bytes) => meter.push(strings.push(bytes)) }
 }
 
 /**

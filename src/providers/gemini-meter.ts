@@ -4,7 +4,7 @@ import {
   bytesOfStrings,
   isObject,
   isWhole,
-  meterAnswer,
+  meterLongAnswer,
   NO_USAGE,
   parseJsonOrUndefined,
   stringOrNull,
@@ -17,7 +17,6 @@ import { createArrayReader } from './gemini-frames.ts'
 import { askedTier } from './gemini-generate.ts'
 import { modelInPath } from './gemini-request.ts'
 import { googleErrorClass } from './google-errors.ts'
-import { shortenStrings } from './long-strings.ts'
 import { createSseReader } from './sse.ts'
 
 /** Families that are known not to think: all that they bill is in the answer to be seen. */
@@ -162,14 +161,11 @@ function answeredTier({ serviceTier, trafficType }: JsonObject): string | null {
 }
 
 function meterJson(answer: Answer): Meter {
-  // A picture may have more than is kept of an answer.
-  const strings = shortenStrings()
-  const meter = meterAnswer((whole) => {
+  return meterLongAnswer((whole, shortened) => {
     answer.read(whole)
     const metered = answer.end(true)
-    return { ...metered, may_hide_output: metered.may_hide_output || strings.shortened }
+    return { ...metered, may_hide_output: metered.may_hide_output || shortened }
   })
-  return { ...meter, push: (bytes) => meter.push(strings.push(bytes)) }
 }
 
 /** Nothing marks the last event, and older models say in every one that they finished: never `finished` before the end. */

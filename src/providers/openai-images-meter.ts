@@ -1,9 +1,8 @@
 // Reads what OpenAI's images used, from JSON or a stream of partial images. Pure; unreadable usage is unknown usage.
 
-import { addUsage, errorClass, isObject, isWhole, meterAnswer, NO_USAGE, tokenCount, UNREAD } from './answer.ts'
+import { addUsage, errorClass, isObject, isWhole, meterLongAnswer, NO_USAGE, tokenCount, UNREAD } from './answer.ts'
 import type { AnswerHead, Meter, Metered, TokenUsage } from './dialect.ts'
 import { textOrNone } from './fields.ts'
-import { shortenStrings } from './long-strings.ts'
 import { readEvents } from './openai-events.ts'
 
 interface AskedImages {
@@ -38,15 +37,13 @@ function readImageUsage(usage: unknown, svg_usage: unknown = null): TokenUsage |
 const BLANK: Metered = { ...UNREAD, may_hide_output: true }
 
 function meterJson({ by_image }: AskedImages): Meter {
-  const strings = shortenStrings()
-  const meter = meterAnswer((answer) => {
+  return meterLongAnswer((answer) => {
     const error_class = answer.error ? errorClass(answer.error) : null
     const images = Array.isArray(answer.data) ? answer.data.length : null
     const usage =
       by_image && images !== null ? { ...NO_USAGE, units: images } : readImageUsage(answer.usage, answer.svg_usage)
     return { ...BLANK, usage, complete: images !== null && error_class === null, error_class }
   })
-  return { ...meter, push: (bytes) => meter.push(strings.push(bytes)) }
 }
 
 /** One event ends each image and tells its usage: they add up. */

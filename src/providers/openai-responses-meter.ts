@@ -2,12 +2,12 @@
 // how one ended that ran in the background. Pure; unreadable usage is unknown usage.
 
 import {
-  bufferAnswer,
   bytesOfStrings,
   errorClass,
   isObject,
   isWhole,
   meterAnswer,
+  meterLongAnswer,
   NO_USAGE,
   stringOrNull,
   tokenCount,
@@ -15,7 +15,6 @@ import {
 } from './answer.ts'
 import type { Concluded, JsonObject, Meter, Metered, OpenMeter, TokenUsage } from './dialect.ts'
 import { textOrNone } from './fields.ts'
-import { shortenStrings } from './long-strings.ts'
 import { readEvents } from './openai-events.ts'
 import { VISIBLE_OUTPUT } from './openai-meter.ts'
 import { isHosted } from './openai-responses-tools.ts'
@@ -33,7 +32,7 @@ interface Read {
   delta_bytes: number
   /** An error outside any response. */
   error: unknown
-  /** True where the bytes ended in what could be read to their end. */
+  /** False where some event of a stream could not be read. */
   readable: boolean
 }
 
@@ -152,18 +151,11 @@ function isSearch(item: unknown): boolean {
 function meterWith(stream: boolean, measure: (read: Read, shortened: boolean) => Metered): Meter {
   const read: Read = { response: null, delta_bytes: 0, error: null, readable: true }
   if (!stream) {
-    const strings = shortenStrings()
-    const buffer = bufferAnswer()
-    return {
-      push: (bytes) => buffer.push(strings.push(bytes)),
-      end() {
-        const answer = buffer.end()
-        read.readable = isObject(answer)
-        if (isObject(answer) && (answer.object === 'response' || Array.isArray(answer.output))) read.response = answer
-        else if (isObject(answer)) read.error = answer.error ?? null
-        return measure(read, strings.shortened)
-      },
-    }
+    return meterLongAnswer((answer, shortened) => {
+      if (answer.object === 'response' || Array.isArray(answer.output)) read.response = answer
+      else read.error = answer.error ?? null
+      return measure(read, shortened)
+    })
   }
   const events = readEvents((event) => readEvent(event, read))
   return {
