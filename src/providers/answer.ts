@@ -90,6 +90,33 @@ export function isWhole(usage: object): boolean {
   return Object.values(usage).every((count) => Number.isSafeInteger(count))
 }
 
+/** Tokens as Anthropic and Bedrock count them: input without what the cache gave and took. */
+interface Counts {
+  input: number
+  cached: number
+  /** All of them; what the next two do not split is of the kind that was asked for. */
+  writes: number
+  write5m?: number
+  write1h?: number
+  output: number
+  asked_cache_write: '5m' | '1h'
+}
+
+/** Null where a number is no count. */
+export function usageOf(counts: Counts): TokenUsage | null {
+  const { input, cached, writes, write5m = 0, write1h = 0, output, asked_cache_write } = counts
+  const unsplit = Math.max(0, writes - write5m - write1h)
+  const read: TokenUsage = {
+    ...NO_USAGE,
+    input_tokens: input + cached + write5m + write1h + unsplit,
+    cached_input_tokens: cached,
+    cache_write_5m_tokens: write5m + (asked_cache_write === '5m' ? unsplit : 0),
+    cache_write_1h_tokens: write1h + (asked_cache_write === '1h' ? unsplit : 0),
+    output_tokens: output,
+  }
+  return isWhole(read) ? read : null
+}
+
 /** Null where either is unknown, or a number of the sum is no count. */
 export function addUsage(sum: TokenUsage | null, one: TokenUsage | null): TokenUsage | null {
   if (sum === null || one === null) return null

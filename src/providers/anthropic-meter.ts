@@ -1,16 +1,17 @@
 // Reads what an Anthropic message used, from its JSON or its stream. Pure; unreadable usage is unknown usage.
 
 import {
+  addUsage,
   bytesOfStrings,
   errorClass,
   isObject,
-  isWhole,
   meterAnswer,
   NO_USAGE,
   parseJsonOrUndefined,
   stringOrNull,
   tokenCount,
   UNREAD,
+  usageOf,
 } from './answer.ts'
 import { tierName } from './anthropic-messages.ts'
 import { askedCacheWrite } from './cache-ttl.ts'
@@ -32,13 +33,13 @@ export function readMessageUsage(usage: JsonObject, asked_cache_write: '5m' | '1
   if (typeof usage.input_tokens !== 'number' || typeof usage.output_tokens !== 'number') return null
   const searches = isObject(usage.server_tool_use) ? usage.server_tool_use : {}
   const details = isObject(usage.output_tokens_details) ? usage.output_tokens_details : {}
-  const read: TokenUsage = {
+  const beside: TokenUsage = {
     ...NO_USAGE,
     reasoning_tokens: tokenCount(details.thinking_tokens),
     web_search_requests: tokenCount(searches.web_search_requests),
   }
-  for (const run of billedRuns(usage)) addRun(read, run, asked_cache_write)
-  return isWhole(read) ? read : null
+  const runs = billedRuns(usage).map((run) => usageOfRun(run, asked_cache_write))
+  return [beside, ...runs].reduce(addUsage, NO_USAGE)
 }
 
 /**
@@ -53,19 +54,17 @@ function billedRuns(usage: JsonObject): JsonObject[] {
   return [usage, ...runs.filter(({ type }) => type !== 'message')]
 }
 
-function addRun(sum: TokenUsage, run: JsonObject, asked_cache_write: '5m' | '1h'): void {
+function usageOfRun(run: JsonObject, asked_cache_write: '5m' | '1h'): TokenUsage | null {
   const split = isObject(run.cache_creation) ? run.cache_creation : {}
-  let write5m = tokenCount(split.ephemeral_5m_input_tokens)
-  let write1h = tokenCount(split.ephemeral_1h_input_tokens)
-  const unsplit = Math.max(0, tokenCount(run.cache_creation_input_tokens) - write5m - write1h)
-  if (asked_cache_write === '1h') write1h += unsplit
-  else write5m += unsplit
-  const cached = tokenCount(run.cache_read_input_tokens)
-  sum.input_tokens += tokenCount(run.input_tokens) + cached + write5m + write1h
-  sum.cached_input_tokens += cached
-  sum.cache_write_5m_tokens += write5m
-  sum.cache_write_1h_tokens += write1h
-  sum.output_tokens += tokenCount(run.output_tokens)
+  return usageOf({
+    input: tokenCount(run.input_tokens),
+    cached: tokenCount(run.cache_read_input_tokens),
+    writes: tokenCount(run.cache_creation_input_tokens),
+    write5m: tokenCount(split.ephemeral_5m_input_tokens),
+    write1h: tokenCount(split.ephemeral_1h_input_tokens),
+    output: tokenCount(run.output_tokens),
+    asked_cache_write,
+  })
 }
 
 const INPUT_FIELDS: ReadonlySet<string> = new Set([

@@ -1,9 +1,9 @@
 // Reads what an InvokeModel call used: in the words of its model's family, else in Bedrock's own. Pure; unreadable usage is
 // unknown usage.
 
-import { bytesOfStrings, changeEnd, isObject, parseJsonOrUndefined, tokenCount } from './answer.ts'
+import { bytesOfStrings, changeEnd, isObject, parseJsonOrUndefined, tokenCount, usageOf } from './answer.ts'
 import { type Expected as ExpectedMessage, expectedOf, meterWhole, readMessageEvents } from './anthropic-meter.ts'
-import { meterFrames, meterJson, readConverseUsage, usageOf } from './bedrock-meter.ts'
+import { meterFrames, meterJson, readConverseUsage } from './bedrock-meter.ts'
 import { type BedrockModel, claudeName, type Family } from './bedrock-model.ts'
 import { answeredTier, dearestTier, tierOfHeaders } from './bedrock-tier.ts'
 import { askedCacheWrite } from './cache-ttl.ts'

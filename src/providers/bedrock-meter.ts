@@ -1,15 +1,6 @@
 // Reads what a Bedrock call used, from its JSON or its frames. Pure; unreadable usage is unknown usage.
 
-import {
-  bufferAnswer,
-  bytesOfStrings,
-  isObject,
-  isWhole,
-  NO_USAGE,
-  parseJsonOrUndefined,
-  tokenCount,
-  UNREAD,
-} from './answer.ts'
+import { bufferAnswer, bytesOfStrings, isObject, parseJsonOrUndefined, tokenCount, UNREAD, usageOf } from './answer.ts'
 import { answeredTier, dearestTier, tierOf } from './bedrock-tier.ts'
 import { askedCacheWrite } from './cache-ttl.ts'
 import type { AnswerHead, JsonObject, Meter, Metered, OpenMeter, TokenUsage } from './dialect.ts'
@@ -31,31 +22,6 @@ export function readConverseUsage(usage: unknown, asked_cache_write: '5m' | '1h'
     output: tokenCount(usage.outputTokens),
     asked_cache_write,
   })
-}
-
-interface Counts {
-  input: number
-  cached: number
-  /** All of them; what the next two do not split is of the kind that was asked for. */
-  writes: number
-  write5m?: number
-  write1h?: number
-  output: number
-  asked_cache_write: '5m' | '1h'
-}
-
-export function usageOf(counts: Counts): TokenUsage | null {
-  const { input, cached, writes, write5m = 0, write1h = 0, output, asked_cache_write } = counts
-  const unsplit = Math.max(0, writes - write5m - write1h)
-  const read: TokenUsage = {
-    ...NO_USAGE,
-    input_tokens: input + cached + write5m + write1h + unsplit,
-    cached_input_tokens: cached,
-    cache_write_5m_tokens: write5m + (asked_cache_write === '5m' ? unsplit : 0),
-    cache_write_1h_tokens: write1h + (asked_cache_write === '1h' ? unsplit : 0),
-    output_tokens: output,
-  }
-  return isWhole(read) ? read : null
 }
 
 /** What of an answer to Converse the request tells. */
