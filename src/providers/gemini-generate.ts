@@ -3,7 +3,7 @@
 import { type GatewayError, isRefusal } from '../errors.ts'
 import { isObject, PLAIN_BOUND } from './answer.ts'
 import type { Asked, Bound, Edit, JsonObject } from './dialect.ts'
-import { invalidField, readPositiveInteger, textOrNone } from './fields.ts'
+import { editBound, editInside, invalidField, readPositiveInteger, textOrNone } from './fields.ts'
 import { readContents } from './gemini-contents.ts'
 import { fieldsOf, listOf, messageAt, type Reading, spellingOf, startReading, unknownIn } from './gemini-fields.ts'
 import { modelInPath, refuseOtherModel, refuseQuery } from './gemini-request.ts'
@@ -72,10 +72,7 @@ export function editGenerate(body: JsonObject, granted_output_tokens: number | n
   if (granted_output_tokens === null) return []
   const field = spellingOf(body, 'generationConfig')
   const config = isObject(body[field]) ? body[field] : {}
-  const name = spellingOf(config, 'maxOutputTokens')
-  const own = config[name]
-  if (typeof own === 'number' && own <= granted_output_tokens) return []
-  return [{ field, value: { ...config, [name]: granted_output_tokens } }]
+  return editInside(field, config, editBound(config, spellingOf(config, 'maxOutputTokens'), granted_output_tokens))
 }
 
 /** The dearest tier that may answer; null for the standard one. */
