@@ -2,16 +2,7 @@
 // https://docs.claude.com/en/api/creating-message-batches
 
 import { type GatewayError, isRefusal } from '../errors.ts'
-import {
-  addUsage,
-  isObject,
-  meterAnswer,
-  NO_USAGE,
-  PLAIN_BOUND,
-  parseJsonOrUndefined,
-  stringOrNull,
-  UNREAD,
-} from './answer.ts'
+import { addUsage, isObject, meterAnswer, NO_USAGE, parseJsonOrUndefined, stringOrNull, UNREAD } from './answer.ts'
 import { readMessageBound } from './anthropic-messages.ts'
 import { answeredTier, readMessageUsage } from './anthropic-meter.ts'
 import type { Bound, Concluded, JsonObject, Meter, Metered, Operation, TokenUsage } from './dialect.ts'
@@ -72,8 +63,7 @@ export const messageBatches: Operation[] = [
  * so that one price bounds them all.
  */
 export function readBatchBound(body: JsonObject, bytes: number): Bound | GatewayError {
-  const { requests } = body
-  if (!Array.isArray(requests) || requests.length === 0) return invalidField('requests', 'an array of at least one')
+  const requests = Array.isArray(body.requests) ? body.requests : []
   if (requests.length > MAX_REQUESTS) return invalidField('requests', `at most ${MAX_REQUESTS}`)
   const sum = { tokens: bytes, output: 0, rounds: 0, choices: 0 }
   let dearest: Bound | null = null
@@ -93,18 +83,18 @@ export function readBatchBound(body: JsonObject, bytes: number): Bound | Gateway
     sum.choices += choices
     dearest = dearest ? dearer(dearest, one, path) : named(one, path)
   }
+  if (dearest === null) return invalidField('requests', 'an array of at least one')
   // The context window bounds each request and not their sum: as many rounds as all have, of their average.
   const average = Math.ceil(sum.output / sum.choices)
   return {
-    ...PLAIN_BOUND,
     ...dearest,
     stream: false,
     input_tokens: Math.max(0, Math.ceil(sum.tokens / sum.rounds)),
     rounds: sum.rounds,
-    unbounded: dearest?.unbounded ?? unknownField(body, KNOWN_FIELDS),
+    unbounded: dearest.unbounded ?? unknownField(body, KNOWN_FIELDS),
     // No useful part: nothing of it is clamped.
     output: { max_tokens: average, min_tokens: average, choices: sum.choices },
-  } as Bound
+  }
 }
 
 const CACHE_WRITES: Bound['cache_write'][] = ['none', '5m', '1h']
