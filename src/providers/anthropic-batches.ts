@@ -20,6 +20,7 @@ const MAX_REQUESTS = 100_000
 
 /** As a price list names tiers, the dearest first. What none of them is costs as much as no tier. */
 const TIERS_BY_PRICE = ['fast_us', 'fast', 'us', 'standard', 'batch_us', 'batch']
+const rankOf = (tier: string | null) => TIERS_BY_PRICE.indexOf(tier ?? 'standard')
 
 const create: Operation = {
   name: 'message_batches_create',
@@ -106,7 +107,6 @@ function named(one: Bound, path: string): Bound {
 
 function dearer(so_far: Bound, one: Bound, path: string): Bound {
   const { open_input, unbounded } = named(one, path)
-  const rank = (tier: string | null) => TIERS_BY_PRICE.indexOf(tier ?? 'standard')
   return {
     ...so_far,
     open_input: so_far.open_input ?? open_input,
@@ -114,7 +114,7 @@ function dearer(so_far: Bound, one: Bound, path: string): Bound {
     cache_write:
       CACHE_WRITES[Math.max(CACHE_WRITES.indexOf(so_far.cache_write), CACHE_WRITES.indexOf(one.cache_write))] ?? '1h',
     web_search_requests: so_far.web_search_requests + one.web_search_requests,
-    service_tier: rank(one.service_tier) < rank(so_far.service_tier) ? one.service_tier : so_far.service_tier,
+    service_tier: rankOf(one.service_tier) < rankOf(so_far.service_tier) ? one.service_tier : so_far.service_tier,
   }
 }
 
@@ -154,9 +154,7 @@ function meterResults(id: string, isAnswer: boolean, headers: Headers): Meter {
     usage = addUsage(usage, read?.usage ?? null)
     longest_input_tokens = Math.max(longest_input_tokens, read?.usage.input_tokens ?? 0)
     model = read?.model ?? model
-    if (read?.tier && (tier === null || TIERS_BY_PRICE.indexOf(read.tier) < TIERS_BY_PRICE.indexOf(tier))) {
-      tier = read.tier
-    }
+    if (read?.tier && (tier === null || rankOf(read.tier) < rankOf(tier))) tier = read.tier
   })
   return {
     push(chunk) {
