@@ -54,8 +54,8 @@ const BEDROCK_ID = new RegExp(
 export function isSameBedrockModel(entry: string, id: string): boolean {
   const [wanted, given] = [BEDROCK_ID.exec(entry), BEDROCK_ID.exec(id)]
   if (!wanted || !given || wanted[2] !== given[2]) return false
-  // Claude and GPT-5.6 cost the same in every geography (GovCloud is a raise of `traits.ts`), all others more than in the
-  // US, as the models of Nova do: https://github.com/anomalyco/models.dev/pull/6597, from AWS's price list.
+  // Claude and GPT-5.6 cost the same in every geography (GovCloud is a raise of `provider-traits.ts`), all others more than
+  // in the US, as the models of Nova do: https://github.com/anomalyco/models.dev/pull/6597, from AWS's price list.
   if (!/^(|us|us-gov|global)$/.test(given[1] ?? '') && !/^(anthropic\.claude|openai\.gpt-5)/.test(given[2] ?? ''))
     return false
   // The global endpoint is the cheaper one.

@@ -22,7 +22,7 @@ export interface ProviderTraits {
   raised: readonly Raise[]
   /** Retired names and aliases that moved on, and the model that answers instead. */
   routed: ReadonlyMap<string, string>
-  /** True for entries that would be wrong: see the comments below. */
+  /** True for entries that would be wrong: see the comments of ./provider-traits.ts. */
   is_wrong: (entry: string, facts: EntryFacts) => boolean
 }
 
