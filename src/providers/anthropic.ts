@@ -61,7 +61,6 @@ export const anthropic: Dialect = {
 /** Anthropic's own word for a status: https://docs.claude.com/en/api/errors */
 const ERROR_TYPE: Record<number, string> = {
   401: 'authentication_error',
-  402: 'billing_error',
   403: 'permission_error',
   404: 'not_found_error',
   413: 'request_too_large',

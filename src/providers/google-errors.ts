@@ -8,7 +8,6 @@ import { factsOf, refusal, statusOf } from './refusals.ts'
 /** Google's own word for an HTTP status. */
 const STATUS_NAME: Record<number, string> = {
   401: 'UNAUTHENTICATED',
-  402: 'RESOURCE_EXHAUSTED',
   403: 'PERMISSION_DENIED',
   404: 'NOT_FOUND',
   409: 'ABORTED',
