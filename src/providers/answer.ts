@@ -195,10 +195,10 @@ export function changeEnd(meter: Meter, change: (metered: Metered) => Metered, p
   return {
     push,
     get finished() {
-      return meter.finished ?? false
+      return meter.finished
     },
     get may_be_over() {
-      return meter.may_be_over ?? false
+      return meter.may_be_over
     },
     end: () => change(meter.end()),
   }

@@ -121,9 +121,9 @@ export type OpenMeter = (head: AnswerHead) => Meter
 export interface Meter {
   push(bytes: Uint8Array): void
   /** True once a stream has reached its own end: what `end` says will not change any more. Left out: only `end` tells. */
-  readonly finished?: boolean
+  readonly finished?: boolean | undefined
   /** True where a stream may have told all, though its end is still to be marked, if it ever is. Left out: never. */
-  readonly may_be_over?: boolean
+  readonly may_be_over?: boolean | undefined
   end(): Metered
 }
 

@@ -9,7 +9,7 @@ import {
   readAnswer,
 } from '../../../src/gateway/answer.ts'
 import { watchSilence } from '../../../src/gateway/silence.ts'
-import { UNREAD } from '../../../src/providers/answer.ts'
+import { changeEnd, UNREAD } from '../../../src/providers/answer.ts'
 import { providerSchema } from '../../../src/providers/compatible/provider.ts'
 import { withUsageQuirks } from '../../../src/providers/compatible/usage.ts'
 import { meterChat } from '../../../src/providers/openai-meter.ts'
@@ -220,6 +220,22 @@ test('a stream that may be over waits with what may be its last piece, and with 
   expect(await soon(last)).toBe('nothing yet')
   record.resolve(true)
   expect(decoder.decode((await last).value)).toBe('stop')
+  expect((await reader.read()).done).toBe(true)
+})
+
+test('a stream whose meter cannot tell its end waits with its last piece, also where what it read is changed', async () => {
+  const record = Promise.withResolvers<boolean>()
+  const meter = { push() {}, end: () => ({ ...UNREAD, complete: true, may_hide_output: false }) }
+  const { body } = pumped(['one ', 'two'], {
+    meter: changeEnd(meter, (metered) => metered),
+    settle: () => record.promise,
+  })
+  const reader = body.getReader()
+  expect(decoder.decode((await reader.read()).value)).toBe('one ')
+  const last = reader.read()
+  expect(await soon(last)).toBe('nothing yet')
+  record.resolve(true)
+  expect(decoder.decode((await last).value)).toBe('two')
   expect((await reader.read()).done).toBe(true)
 })
 
