@@ -106,8 +106,9 @@ function findUnknown(body: JsonObject): string | null {
   const inside = isObject(inferenceConfig) ? unknownField(inferenceConfig, KNOWN_INFERENCE_FIELDS) : null
   if (inside !== null) return `inferenceConfig.${inside}`
   if (more === undefined || more === null) return null
-  const field = isObject(more) ? unknownField(more, KNOWN_MODEL_FIELDS) : ''
-  return field === null ? null : `additionalModelRequestFields.${field}`
+  if (!isObject(more)) return 'additionalModelRequestFields'
+  const field = unknownField(more, KNOWN_MODEL_FIELDS)
+  return field && `additionalModelRequestFields.${field}`
 }
 
 function modelFields({ additionalModelRequestFields: more }: JsonObject): JsonObject {

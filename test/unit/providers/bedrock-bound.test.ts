@@ -112,6 +112,7 @@ describe('Converse', () => {
     [{ aNewField: 1 }, 'aNewField'],
     [{ inferenceConfig: { maxtokens: 5 } }, 'inferenceConfig.maxtokens'],
     [{ additionalModelRequestFields: { max_tokens: 5 } }, 'additionalModelRequestFields.max_tokens'],
+    [{ additionalModelRequestFields: 'max_tokens' }, 'additionalModelRequestFields'],
     [{ toolConfig: { tools: [{ toolSpec: {} }, { systemTool: { name: 'nova_grounding' } }] } }, 'toolConfig.tools[1]'],
     [{ performanceConfig: { latency: 'optimized' }, serviceTier: { type: 'priority' } }, 'performanceConfig'],
   ])('%j is not bounded, and named', (extra, name) => {
