@@ -46,7 +46,7 @@ export function createApp({ config, ledgerOf, priceStore = null }: AppOptions) {
 
   // Hono's default would first try for 30 ms to compile all routes into one expression, and give up on Gemini's.
   const app = new Hono<{ Variables: { request_id: string } }>({ router: new TrieRouter() })
-  app.use(requestId(newId))
+  app.use(requestId())
   app.use(async function forgetUnread(c, next) {
     await next()
     await forgetBody(c.req.raw)
