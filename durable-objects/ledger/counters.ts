@@ -61,7 +61,7 @@ export class Counters {
   usageOf(capType: CapType, timeZone: string, now: number): WindowUsage {
     if (timeZone !== this.#timeZone) {
       this.#timeZone = timeZone
-      this.forget()
+      this.#windows.clear()
     }
     const cached = this.#windows.get(capType)
     if (cached && isWithin(cached, now)) return cached
@@ -133,7 +133,7 @@ export class Counters {
 
   rolledBack(): void {
     this.#charges.clear()
-    this.forget()
+    this.#windows.clear()
   }
 
   #flushRefusals(): void {
@@ -151,11 +151,6 @@ export class Counters {
     if (!old) return
     this.#addToBucket(FOLDED_BUCKET, old, old.refused)
     this.#sql.all(DELETE_BUCKETS, FOLDED_BUCKET, oldest.bucket)
-  }
-
-  /** Drops all that is remembered: the next question reads SQL again. */
-  forget(): void {
-    this.#windows.clear()
   }
 
   #addToBucket(bucket: number, amount: Amount, refused: number): void {
