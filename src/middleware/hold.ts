@@ -102,9 +102,9 @@ function handled(end: CallEnd | Promise<CallEnd>): void {
 
 /** The hold of a ledger that did not answer, should it have taken one. */
 export function releaseOf(ask: Ask, started_at: number): Settlement {
-  const end: CallEnd = { outcome: 'released', usage: null, usage_source: 'reported' }
   const seen = { status: 503, error_class: 'ledger_unavailable' }
-  return toSettlement(ask, { hold: NOTHING, reserved_at: started_at, epoch: 0 }, end, seen)
+  const admission = { hold: NOTHING, reserved_at: started_at, epoch: 0 }
+  return toSettlement(ask, admission, { outcome: 'released', usage: null }, seen)
 }
 
 function toSettlement(
