@@ -66,8 +66,8 @@ export function toAsk(c: Pick<Context, 'req'>, { request_id, caller }: CallVaria
   }
 }
 
-/** Of texts in events. */
-const MAX_TEXT_LENGTH = 500
+/** Of texts in events: what is longer is cut. */
+export const MAX_TEXT_LENGTH = 500
 
 /** Postgres refuses an event without what its columns need, and no ledger can keep a call with megabytes of a name. */
 function storable(draft: Partial<EventDraft>): Partial<EventDraft> {

@@ -13,7 +13,7 @@ import type {
   Settlement,
   UsageSource,
 } from '../../durable-objects/ledger/types.ts'
-import { checkUuid, isCount } from './call-ask.ts'
+import { checkUuid, isCount, MAX_TEXT_LENGTH } from './call-ask.ts'
 import { mayGoOn, settle } from './ledger-calls.ts'
 
 /** How a call ended. What is left out is nothing, or what the middleware itself saw. */
@@ -146,7 +146,6 @@ function amountReported({ requests, request_id }: Ask, usage: Partial<Amount>): 
   return null
 }
 
-const MAX_FACT_LENGTH = 500
 /** Three digits. Its column has four bytes, those of the other numbers have eight. */
 const MAX_STATUS = 999
 
@@ -169,7 +168,7 @@ function isStorable(name: string, fact: unknown): boolean {
 }
 
 function asStored(fact: string | number | null): string | number | null {
-  if (typeof fact === 'string') return fact.slice(0, MAX_FACT_LENGTH)
+  if (typeof fact === 'string') return fact.slice(0, MAX_TEXT_LENGTH)
   return fact && Math.round(fact)
 }
 
