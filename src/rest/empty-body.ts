@@ -1,7 +1,7 @@
 // For routes whose body is optional: clients that label every request as JSON may still send nothing.
 
 import type { Context, MiddlewareHandler } from 'hono'
-import { GatewayFault } from '../fault.ts'
+import { endedEarly } from './invalid-request.ts'
 
 /** Takes the content type off a request that has no content. */
 export const emptyBodyIsNone: MiddlewareHandler = async function emptyBodyIsNone(c, next) {
@@ -20,7 +20,3 @@ export function setType(c: Context, type: string | null): void {
   if (type !== null) headers.set('content-type', type)
   c.req.raw = new Request(url, { method, headers })
 }
-
-/** The client went away, or closed its side, before it had sent what it announced. */
-export const endedEarly = (cause: unknown) =>
-  new GatewayFault({ code: 'invalid_request', message: 'The request body ended early.' }, { cause })

@@ -27,6 +27,10 @@ export function fieldFault(field: string, message: string, hint = ''): GatewayFa
   return new GatewayFault({ code: 'invalid_request', message: `${field}: ${message}${hint}`, field, errors })
 }
 
+/** The client went away, or closed its side, before it had sent what it announced. */
+export const endedEarly = (cause: unknown) =>
+  new GatewayFault({ code: 'invalid_request', message: 'The request body ended early.' }, { cause })
+
 function faultsOf(issue: z.core.$ZodIssue, input: unknown, target: string): [string, string][] {
   if (issue.code === 'unrecognized_keys')
     return issue.keys.map((key) => [pathOf([...issue.path, key]), 'is not a known field'])

@@ -5,8 +5,8 @@ import { encodingFault, mediaTypeOf } from '../body-type.ts'
 import { accepted, GatewayFault } from '../fault.ts'
 import { parseJsonBody } from '../providers/json-body.ts'
 import { visit } from '../providers/text-bound.ts'
-import { endedEarly, setType } from './empty-body.ts'
-import { fieldFault } from './invalid-request.ts'
+import { setType } from './empty-body.ts'
+import { endedEarly, fieldFault } from './invalid-request.ts'
 
 /** What is read as JSON. */
 const JSON_TYPE = /^application\/([\w.-]+\+)?json$/
