@@ -2,11 +2,12 @@
 // names: over HTTP where it is Neon's, else as any Postgres server.
 
 import { env, exit } from 'node:process'
+import type { DatabaseConfig } from '../postgres/client.ts'
 import { MigrationError } from '../postgres/migrate.ts'
 import { readArguments, refuseArguments, wholeNumber } from './arguments.ts'
 import { openAnsweringDatabase } from './database.ts'
 import { isNeonUrl, requirePostgresUrl } from './database-url.ts'
-import { type Connection, migrateDown, migrateUp, migrationStatus, readMigrations } from './migrations.ts'
+import { migrateDown, migrateUp, migrationStatus, readMigrations } from './migrations.ts'
 import { serveNeonHttp } from './neon-http.ts'
 
 const USAGE =
@@ -28,20 +29,20 @@ async function run(): Promise<string[]> {
   if (command === 'down') {
     const steps = wholeNumber(USAGE, 'down', rest.shift() ?? '1', 1)
     if (rest.length > 0) refuseArguments(USAGE, `Unexpected argument '${rest[0]}'`)
-    return withConnection((connection) => takeBack(connection, steps, values.force))
+    return withDatabase((config) => takeBack(config, steps, values.force))
   }
   if (rest.length > 0) refuseArguments(USAGE, `Unexpected argument '${rest[0]}'`)
   if (values.force) refuseArguments(USAGE, '--force is for down alone')
-  if (command === 'up') return withConnection(async (connection) => report('Applied', await migrateUp(connection)))
+  if (command === 'up') return withDatabase(async (config) => report('Applied', await migrateUp(config)))
   if (command === 'status')
-    return (await withConnection(migrationStatus)).map(
+    return (await withDatabase(migrationStatus)).map(
       ({ name, applied_at }) => `${name}  ${applied_at ? `applied ${applied_at}` : 'to come'}`,
     )
   return refuseArguments(USAGE, `There is no "${command}"`)
 }
 
-async function takeBack(connection: Connection, steps: number, force: boolean): Promise<string[]> {
-  const applied = (await migrationStatus(connection)).filter(({ applied_at }) => applied_at !== null)
+async function takeBack(config: DatabaseConfig, steps: number, force: boolean): Promise<string[]> {
+  const applied = (await migrationStatus(config)).filter(({ applied_at }) => applied_at !== null)
   if (steps > applied.length)
     throw new Error(`down ${steps} is too much: migrations applied here: ${applied.length}. Nothing has changed.`)
   if (!force) {
@@ -52,20 +53,20 @@ async function takeBack(connection: Connection, steps: number, force: boolean): 
 ${sql.join('\n')}
 Nothing has changed yet; if you mean it: npm run migrate -- down ${steps} --force`)
   }
-  return report('Took back', await migrateDown(connection, steps))
+  return report('Took back', await migrateDown(config, steps))
 }
 
 /** With Neon's own endpoint, the one of DATABASE_HTTP_URL, or one in front of an ordinary server while `use` runs. */
-async function withConnection<T>(use: (connection: Connection) => Promise<T>): Promise<T> {
+async function withDatabase<T>(use: (config: DatabaseConfig) => Promise<T>): Promise<T> {
   const { DATABASE_URL, DATABASE_HTTP_URL } = env
   if (!DATABASE_URL) throw new Error('Set DATABASE_URL to the connection string of your database: postgresql://...')
   requirePostgresUrl(DATABASE_URL)
   if (DATABASE_HTTP_URL || isNeonUrl(DATABASE_URL))
-    return use({ databaseUrl: DATABASE_URL, databaseHttpUrl: DATABASE_HTTP_URL || undefined })
+    return use({ DATABASE_URL, DATABASE_HTTP_URL: DATABASE_HTTP_URL || undefined })
   const database = await openAnsweringDatabase({ url: DATABASE_URL })
   const neon = await serveNeonHttp(database, { port: 0 })
   try {
-    return await use({ databaseUrl: neon.databaseUrl, databaseHttpUrl: neon.url })
+    return await use({ DATABASE_URL: neon.databaseUrl, DATABASE_HTTP_URL: neon.url })
   } finally {
     await neon.close()
     await database.close()

@@ -6,32 +6,25 @@ import * as http from 'node:http'
 import * as https from 'node:https'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
-import { openSql, type Via } from '../postgres/client.ts'
+import { type DatabaseConfig, openSql, type Via } from '../postgres/client.ts'
 import { down, type Migration, type MigrationDatabase, type MigrationStatus, status, up } from '../postgres/migrate.ts'
-
-export interface Connection {
-  /** `postgresql://...` */
-  databaseUrl: string
-  /** Where the database answers SQL over HTTP; unset for Neon. */
-  databaseHttpUrl?: string | undefined
-}
 
 const FOLDER = fileURLToPath(new URL('../../migrations', import.meta.url).href)
 /** To make an index of many events takes long; one that is given up on leaves nothing behind. */
 const TIMEOUT_MS = 60 * 60_000
 
 /** @returns the names of what was applied. @throws as `up` in src/postgres/migrate.ts does. */
-export async function migrateUp(connection: Connection): Promise<string[]> {
-  return up(openMigrationDatabase(connection), await readMigrations())
+export async function migrateUp(config: DatabaseConfig): Promise<string[]> {
+  return up(openMigrationDatabase(config), await readMigrations())
 }
 
 /** @returns the names of what was taken back, newest first. @throws as `down` in src/postgres/migrate.ts does. */
-export async function migrateDown(connection: Connection, steps: number): Promise<string[]> {
-  return down(openMigrationDatabase(connection), await readMigrations(), steps)
+export async function migrateDown(config: DatabaseConfig, steps: number): Promise<string[]> {
+  return down(openMigrationDatabase(config), await readMigrations(), steps)
 }
 
-export async function migrationStatus(connection: Connection): Promise<MigrationStatus[]> {
-  return status(openMigrationDatabase(connection), await readMigrations())
+export async function migrationStatus(config: DatabaseConfig): Promise<MigrationStatus[]> {
+  return status(openMigrationDatabase(config), await readMigrations())
 }
 
 /** In order. @throws where a migration has no way back. */
@@ -46,8 +39,8 @@ export async function readMigrations(): Promise<Migration[]> {
   )
 }
 
-export function openMigrationDatabase({ databaseUrl, databaseHttpUrl }: Connection): MigrationDatabase {
-  const sql = openSql({ DATABASE_URL: databaseUrl, DATABASE_HTTP_URL: databaseHttpUrl }, TIMEOUT_MS, post)
+export function openMigrationDatabase(config: DatabaseConfig): MigrationDatabase {
+  const sql = openSql(config, TIMEOUT_MS, post)
   return {
     query: ({ text, params = [] }) => sql.query(text, params),
     transaction: async (statements) => {

@@ -46,7 +46,7 @@ async function start(running: Running): Promise<WranglerDev> {
   running.push(() => database.close())
   const neon = await serveNeonHttp(database, { port: ports.database })
   running.push(() => neon.close())
-  await migrateUp({ databaseUrl: neon.databaseUrl, databaseHttpUrl: neon.url })
+  await migrateUp({ DATABASE_URL: neon.databaseUrl, DATABASE_HTTP_URL: neon.url })
 
   const providers = providersOf(devVars, tomlVars)
   const fake = providers.some(({ is }) => is === 'fake') ? await startFakeProvider({ port: ports.provider }) : null

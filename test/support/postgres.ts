@@ -26,12 +26,12 @@ export async function openTestDatabase({ migrated = true } = {}): Promise<TestDa
   const fresh = serverUrl ? await createDatabase(serverUrl) : null
   const database = await openLocalDatabase(fresh ? { url: fresh.url } : await emptyDump())
   const server = await serveNeonHttp(database, { port: 0 })
-  const [databaseUrl, databaseHttpUrl] = [server.databaseUrl, server.url]
-  if (migrated) await migrateUp({ databaseUrl, databaseHttpUrl })
+  const config = { DATABASE_URL: server.databaseUrl, DATABASE_HTTP_URL: server.url }
+  if (migrated) await migrateUp(config)
   return {
-    databaseUrl,
-    databaseHttpUrl,
-    db: openDatabase({ DATABASE_URL: databaseUrl, DATABASE_HTTP_URL: databaseHttpUrl }),
+    databaseUrl: server.databaseUrl,
+    databaseHttpUrl: server.url,
+    db: openDatabase(config),
     database,
     server,
     close: async () => {

@@ -5,8 +5,8 @@ import { openTestDatabase } from '../../support/postgres.ts'
 import { migrate } from '../local/run-script.ts'
 
 const test_database = await openTestDatabase({ migrated: false })
-const connection = { databaseUrl: test_database.databaseUrl, databaseHttpUrl: test_database.databaseHttpUrl }
-const database: MigrationDatabase = openMigrationDatabase(connection)
+const config = { DATABASE_URL: test_database.databaseUrl, DATABASE_HTTP_URL: test_database.databaseHttpUrl }
+const database: MigrationDatabase = openMigrationDatabase(config)
 afterAll(() => test_database.close())
 
 const one: Migration = {
@@ -102,7 +102,7 @@ const NAMES = (await readMigrations()).map(({ name }) => name)
 
 describe("Tollgate's own migrations", () => {
   test('go up, down and up again with data in place', async () => {
-    expect(await migrateUp(connection)).toEqual(NAMES)
+    expect(await migrateUp(config)).toEqual(NAMES)
     await database.transaction([
       { text: `insert into users (id, name) values ('00000000-0000-0000-0000-000000000001', 'Ada')` },
       { text: `insert into caps (user_id, cap_type, limit_requests) select id, 'daily', 1 from users` },
@@ -115,43 +115,41 @@ describe("Tollgate's own migrations", () => {
         params: [JSON.stringify(bareEvent)],
       },
     ])
-    expect(await migrateUp(connection)).toEqual([])
+    expect(await migrateUp(config)).toEqual([])
     expect(await database.query({ text: 'select name from users' })).toEqual([{ name: 'Ada' }])
 
-    expect(await migrateDown(connection, NAMES.length)).toEqual(NAMES.toReversed())
+    expect(await migrateDown(config, NAMES.length)).toEqual(NAMES.toReversed())
     expect(await tables()).toEqual(['tollgate_migrations'])
     const functions = `select proname from pg_proc where pronamespace = 'public'::regnamespace`
     expect(await database.query({ text: functions })).toEqual([])
 
-    expect(await migrateUp(connection)).toEqual(NAMES)
+    expect(await migrateUp(config)).toEqual(NAMES)
     expect(await database.query({ text: 'select count(*)::int as count from users' })).toEqual([{ count: 0 }])
   })
 
   test('the command says which one failed, and why', async () => {
     await database.transaction([{ text: 'create table prices (id int)' }])
-    const env = { DATABASE_URL: connection.databaseUrl, DATABASE_HTTP_URL: connection.databaseHttpUrl }
     const stderr = '0001_prices: relation "prices" already exists\nSQLSTATE 42P07\n'
-    expect(await migrate([], env)).toEqual({ code: 1, stdout: '', stderr })
+    expect(await migrate([], config)).toEqual({ code: 1, stdout: '', stderr })
   })
 
   test('the command says what it did', async () => {
-    const env = { DATABASE_URL: connection.databaseUrl, DATABASE_HTTP_URL: connection.databaseHttpUrl }
-    expect(await migrate([], env)).toMatchObject({
+    expect(await migrate([], config)).toMatchObject({
       code: 0,
       stdout: NAMES.map((name) => `Applied ${name}.\n`).join(''),
     })
-    expect(await migrate(['status'], env)).toMatchObject({
+    expect(await migrate(['status'], config)).toMatchObject({
       code: 0,
       stdout: expect.stringMatching(/^0000_\w+ {2}applied 2/),
     })
-    expect(await migrate(['down', '1', '--force'], env)).toMatchObject({
+    expect(await migrate(['down', '1', '--force'], config)).toMatchObject({
       code: 0,
       stdout: `Took back ${NAMES.at(-1)}.\n`,
     })
   })
 
   test('the command says what is missing, without a stack', async () => {
-    const nowhere = { DATABASE_URL: connection.databaseUrl, DATABASE_HTTP_URL: 'http://127.0.0.1:1/sql' }
+    const nowhere = { DATABASE_URL: config.DATABASE_URL, DATABASE_HTTP_URL: 'http://127.0.0.1:1/sql' }
     const [unset, wrong, unreachable] = await Promise.all([
       migrate([], {}),
       migrate(['sideways'], {}),
