@@ -42,12 +42,11 @@ async function run(): Promise<string[]> {
 }
 
 async function takeBack(config: DatabaseConfig, steps: number, force: boolean): Promise<string[]> {
-  const applied = (await migrationStatus(config)).filter(({ applied_at }) => applied_at !== null)
-  if (steps > applied.length)
-    throw new Error(`down ${steps} is too much: migrations applied here: ${applied.length}. Nothing has changed.`)
+  const applied = (await migrationStatus(config)).filter(({ applied_at }) => applied_at !== null).length
+  if (steps > applied)
+    throw new Error(`down ${steps} is too much: migrations applied here: ${applied}. Nothing has changed.`)
   if (!force) {
-    const names = applied.slice(-steps).map(({ name }) => name)
-    const back = (await readMigrations()).filter(({ name }) => names.includes(name)).reverse()
+    const back = (await readMigrations()).slice(0, applied).reverse().slice(0, steps)
     const sql = back.map(({ down }) => down.replaceAll('--> statement-breakpoint', '').trim().replaceAll(/^/gm, '  '))
     throw new Error(`Taking back ${back.map(({ name }) => name).join(', ')} loses for good what this drops, with all data in it:
 ${sql.join('\n')}
