@@ -5,7 +5,11 @@ import { type FakeFile, memory, missing, parseForm, refusal, unparsed } from './
 import { json, type Script } from './fake-script.ts'
 import { type Body, parseBody, randomId } from './fake-text.ts'
 
-const files = memory<FakeFile & { purpose: string }>()
+interface KeptFile extends FakeFile {
+  purpose: string
+}
+
+const files = memory<KeptFile>()
 const batches = memory<{ batch: Body; polls: number }>()
 
 const BATCH_USAGE = {
@@ -23,8 +27,9 @@ export function keepFiles(method: string, path: string, bytes: Buffer, content_t
     const file = form?.get('file')
     if (!form || !file || typeof file === 'string') return missing('file')
     const created = randomId('file-', 22)
-    files.set(created, { ...file, purpose: String(form.get('purpose') ?? '') })
-    return json(describe(created))
+    const kept = { ...file, purpose: String(form.get('purpose') ?? '') }
+    files.set(created, kept)
+    return json(describe(created, kept))
   }
   const file = files.get(id)
   if (!file) return refusal(404, `No such File object: ${id}`, { param: 'id' })
@@ -34,20 +39,11 @@ export function keepFiles(method: string, path: string, bytes: Buffer, content_t
     files.delete(id)
     return json({ id, object: 'file', deleted: true })
   }
-  return method === 'GET' && !action ? json(describe(id)) : refusal(404, `Invalid URL (${method} ${path})`)
+  return method === 'GET' && !action ? json(describe(id, file)) : refusal(404, `Invalid URL (${method} ${path})`)
 }
 
-function describe(id: string): Body {
-  const file = files.get(id)
-  return {
-    id,
-    object: 'file',
-    bytes: file?.bytes.length,
-    created_at: 1,
-    filename: file?.filename,
-    purpose: file?.purpose,
-    status: 'processed',
-  }
+function describe(id: string, { bytes, filename, purpose }: KeptFile): Body {
+  return { id, object: 'file', bytes: bytes.length, created_at: 1, filename, purpose, status: 'processed' }
 }
 
 export function runBatches(method: string, path: string, bytes: Buffer): Script {
