@@ -122,7 +122,7 @@ function valueFor(schema: unknown, root = schema, open: string[] = []): unknown 
 const within = ({ minimum = -Infinity, maximum = Infinity }: Body, value: number) =>
   Math.min(Math.max(value, Number(minimum)), Number(maximum))
 
-/** An upper bound of nothing real: a quarter of the body's bytes, at least one. */
+/** What a prompt counts as: a token for every four bytes of its body, at least one. */
 export function promptTokens(bytes: number): number {
   return Math.max(1, Math.ceil(bytes / 4))
 }
