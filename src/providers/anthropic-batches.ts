@@ -182,7 +182,7 @@ function readResult(line: unknown): { usage: TokenUsage; model: string | null; t
   if (type !== 'succeeded' || !isObject(message) || !isObject(message.usage)) return null
   // A batch that asked for the hour is long gone from here: what is not split is taken to be that.
   const usage = readMessageUsage(message.usage, '1h')
-  const tier = answeredTier({ service_tier: 'batch', ...message.usage })
+  const tier = answeredTier({ ...message.usage, service_tier: message.usage.service_tier ?? 'batch' })
   return (
     usage && {
       usage,

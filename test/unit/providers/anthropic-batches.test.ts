@@ -193,5 +193,7 @@ describe('the results of a batch', () => {
     expect(tierOf({ service_tier: 'batch' }, {})).toBe('batch')
     expect(tierOf({ service_tier: 'batch' }, { service_tier: 'batch', inference_geo: 'us' })).toBe('batch_us')
     expect(tierOf({ service_tier: 'batch' }, { service_tier: 'standard' })).toBe('standard')
+    expect(tierOf({ service_tier: null })).toBe('batch')
+    expect(tierOf({ service_tier: null, inference_geo: 'us' })).toBe('batch_us')
   })
 })
