@@ -55,6 +55,13 @@ export const PLAIN_BOUND: Omit<Bound, 'model' | 'stream' | 'input_tokens' | 'out
   service_tier: null,
 })
 
+/** Larger than any context window, which the quote takes in its place. */
+const WHOLE_WINDOW = 10_000_000
+
+/** Only the window bounds it: no part of it is of use, and no field could grant one. */
+export const wholeWindow = (output: Bound['output']): Bound['output'] =>
+  output && { ...output, max_tokens: WHOLE_WINDOW, min_tokens: WHOLE_WINDOW }
+
 export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -2,7 +2,7 @@
 // https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html
 
 import { type GatewayError, isRefusal } from '../errors.ts'
-import { isObject, PLAIN_BOUND } from './answer.ts'
+import { isObject, PLAIN_BOUND, wholeWindow } from './answer.ts'
 import { type BedrockModel, type Family, isOpenAI, TEMPLATE_TOKENS } from './bedrock-model.ts'
 import { dearestTier, isUnpriced, tierOf } from './bedrock-tier.ts'
 import { dearestCacheWrite } from './cache-ttl.ts'
@@ -54,6 +54,12 @@ export function readConverseBound(body: JsonObject, bytes: number, model: Bedroc
   const formatted = body.outputConfig || modelFields(body).output_config ? TOOL_PREAMBLE_TOKENS : 0
   const cache_write = dearestCacheWrite(body, 'cachePoint')
   const template = model.family === 'claude' ? 0 : TEMPLATE_TOKENS
+  const output = {
+    max_tokens,
+    // A bound at or below the thinking budget would be refused.
+    min_tokens: Math.min(max_tokens ?? Number.MAX_SAFE_INTEGER, thinkingBudget(body) + 1),
+    choices: 1,
+  }
   return {
     ...PLAIN_BOUND,
     model: model.id,
@@ -61,12 +67,7 @@ export function readConverseBound(body: JsonObject, bytes: number, model: Bedroc
     input_tokens: tokensOfBody(body, bytes) + media.added_tokens + tools.added_tokens + formatted + template,
     open_input: media.open_input,
     unbounded: (model.is_prompt ? 'modelId' : null) ?? findUnknown(body) ?? tools.hosted,
-    // A bound at or below the thinking budget would be refused.
-    output: {
-      max_tokens,
-      min_tokens: Math.min(max_tokens ?? Number.MAX_SAFE_INTEGER, thinkingBudget(body) + 1),
-      choices: 1,
-    },
+    output: max_tokens === null && takesNoBound(body, model) ? wholeWindow(output) : output,
     cache_write: cache_write === 'none' && writesUnasked(model) ? '5m' : cache_write,
     audio_input: media.audio,
     service_tier: dearestTier(...tierOf(body)),
@@ -120,6 +121,18 @@ function thinkingBudget(body: JsonObject): number {
   const thinking = anthropics ?? reasoning_config
   const budget = isObject(thinking) ? thinking.budget_tokens : 0
   return typeof budget === 'number' && Number.isSafeInteger(budget) && budget > 0 ? budget : 0
+}
+
+/**
+ * At its highest effort Nova refuses a call that has a bound.
+ * https://docs.aws.amazon.com/nova/latest/nova2-userguide/extended-thinking.html, UKGovernmentBEIS/inspect_ai #3767
+ */
+function takesNoBound(body: JsonObject, { family }: BedrockModel): boolean {
+  const { reasoningConfig: converses } = modelFields(body)
+  const { reasoningConfig: invokes } = isObject(body.inferenceConfig) ? body.inferenceConfig : {}
+  const isHigh = (config: unknown) =>
+    isObject(config) && config.type !== 'disabled' && config.maxReasoningEffort === 'high'
+  return family === 'nova' && [converses, invokes].some(isHigh)
 }
 
 interface Tools {

@@ -30,3 +30,21 @@ test('a bound that the client sets goes before it, and without a cap that needs 
   await post(gateway, 'openai', free.key, HELLO)
   expect(sent()).toEqual(HELLO)
 })
+
+test('Nova at its highest effort, which refuses any bound, is sent without one: its whole window is held', async () => {
+  const { id, key } = await gateway.admin.user([{ cap_type: 'daily', limits: { cost_usd: 5 } }])
+  const call = (maxReasoningEffort: string) =>
+    fetch(`${gateway.url}/bedrock/model/us.amazon.nova-2-lite-v1:0/converse`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+      body: JSON.stringify({
+        messages: [{ role: 'user', content: [{ text: 'Hello' }] }],
+        additionalModelRequestFields: { reasoningConfig: { type: 'enabled', maxReasoningEffort } },
+      }),
+    })
+  expect((await call('high')).status).toBe(200)
+  expect(sent().inferenceConfig).toBeUndefined()
+  expect(await onlyEvent(gateway, id)).toMatchObject({ outcome: 'settled', usage_source: 'reported' })
+  expect((await call('medium')).status).toBe(200)
+  expect(sent().inferenceConfig).toEqual({ maxTokens: 300 })
+})

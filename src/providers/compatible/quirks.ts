@@ -1,7 +1,7 @@
 // An operation of OpenAI's as a provider with quirks serves it: its own parameters, output field and fees. Pure.
 
 import { isRefusal } from '../../errors.ts'
-import { isObject } from '../answer.ts'
+import { isObject, wholeWindow } from '../answer.ts'
 import type { Bound, Edit, JsonObject, Operation } from '../dialect.ts'
 import { invalidField } from '../fields.ts'
 import { findHosted } from '../openai-responses-tools.ts'
@@ -73,13 +73,6 @@ function widen(bound: Bound, body: JsonObject, own: JsonObject, quirks: Quirks):
     cache_write: asksForOneHour(body, quirks) ? '1h' : bound.cache_write,
   }
 }
-
-/** Larger than any context window, which the quote takes in its place. */
-const WHOLE_WINDOW = 10_000_000
-
-/** Only the window bounds it: no part of it is of use, and no field could grant one. */
-const wholeWindow = (output: Bound['output']): Bound['output'] =>
-  output && { ...output, max_tokens: WHOLE_WINDOW, min_tokens: WHOLE_WINDOW }
 
 /**
  * OpenRouter's budget of thoughts, which the bound of the output must be above.

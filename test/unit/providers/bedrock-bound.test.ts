@@ -192,6 +192,16 @@ describe('Converse', () => {
     expect(converse(extra)).toMatchObject({ unbounded: null, output: { max_tokens: 5_000, min_tokens: 2_001 } })
   })
 
+  test('Nova, which takes no bound at its highest effort, is bounded by its window alone', () => {
+    const effort = (maxReasoningEffort: string) => ({ reasoningConfig: { type: 'enabled', maxReasoningEffort } })
+    const asked = (maxReasoningEffort: string, model = NOVA) =>
+      converse({ additionalModelRequestFields: effort(maxReasoningEffort) }, model).output
+    const whole = { max_tokens: 10_000_000, min_tokens: 10_000_000, choices: 1 }
+    expect(asked('high')).toEqual(whole)
+    expect(boundOf('invoke_model', NOVA, { ...HELLO, inferenceConfig: effort('high') }).output).toEqual(whole)
+    for (const other of [asked('medium'), asked('high', CLAUDE)]) expect(other?.max_tokens).toBeNull()
+  })
+
   test('survives nesting of any depth', () => {
     let block: JsonObject = { text: 'a' }
     for (let depth = 0; depth < 20_000; depth++) block = { toolResult: { content: [block] } }
