@@ -34,9 +34,14 @@ const KNOWN_INFERENCE_FIELDS = new Set(
 )
 /** They reach the model as they are: one that raised the output bound would undo it. */
 const KNOWN_MODEL_FIELDS = new Set(
-  `anthropic_beta output_config reasoning reasoningConfig reasoning_config reasoning_effort thinking tool_choice topK
-  top_k`.split(/\s+/),
+  `anthropic_beta inferenceConfig output_config reasoning reasoningConfig reasoning_config reasoning_effort thinking
+  tool_choice topK top_k`.split(/\s+/),
 )
+/**
+ * What Nova has in an `inferenceConfig` of its own in there; AWS wants `topK` of 1 where it is to call tools:
+ * https://docs.aws.amazon.com/nova/latest/userguide/prompting-tool-troubleshooting.html
+ */
+const KNOWN_NOVA_FIELDS = new Set('reasoningConfig topK top_k'.split(' '))
 
 /** Blocks that are what their bytes say. */
 const BLOCKS_OF_BYTES = new Set(['text', 'json', 'toolUse', 'reasoningContent', 'citationsContent', 'cachePoint'])
@@ -100,16 +105,21 @@ function readMaxTokens(body: JsonObject): number | null | GatewayError {
 }
 
 function findUnknown(body: JsonObject): string | null {
-  const unknown = unknownField(body, KNOWN_FIELDS)
-  if (unknown !== null) return unknown
-  if (isUnpriced(...tierOf(body))) return 'performanceConfig'
-  const { inferenceConfig, additionalModelRequestFields: more } = body
-  const inside = isObject(inferenceConfig) ? unknownField(inferenceConfig, KNOWN_INFERENCE_FIELDS) : null
-  if (inside !== null) return `inferenceConfig.${inside}`
-  if (more === undefined || more === null) return null
-  if (!isObject(more)) return 'additionalModelRequestFields'
-  const field = unknownField(more, KNOWN_MODEL_FIELDS)
-  return field && `additionalModelRequestFields.${field}`
+  const more = 'additionalModelRequestFields'
+  return (
+    unknownField(body, KNOWN_FIELDS) ??
+    (isUnpriced(...tierOf(body)) ? 'performanceConfig' : null) ??
+    unknownInside(body, 'inferenceConfig', KNOWN_INFERENCE_FIELDS) ??
+    unknownInside(body, more, KNOWN_MODEL_FIELDS) ??
+    unknownInside(modelFields(body), 'inferenceConfig', KNOWN_NOVA_FIELDS, `${more}.`)
+  )
+}
+
+function unknownInside(holder: JsonObject, name: string, known: ReadonlySet<string>, path = ''): string | null {
+  const inside = holder[name] ?? {}
+  if (!isObject(inside)) return path + name
+  const field = unknownField(inside, known)
+  return field && `${path}${name}.${field}`
 }
 
 function modelFields({ additionalModelRequestFields: more }: JsonObject): JsonObject {
@@ -128,11 +138,11 @@ function thinkingBudget(body: JsonObject): number {
  * https://docs.aws.amazon.com/nova/latest/nova2-userguide/extended-thinking.html, UKGovernmentBEIS/inspect_ai #3767
  */
 function takesNoBound(body: JsonObject, { family }: BedrockModel): boolean {
-  const { reasoningConfig: converses } = modelFields(body)
-  const { reasoningConfig: invokes } = isObject(body.inferenceConfig) ? body.inferenceConfig : {}
+  const more = modelFields(body)
+  const holders = [more, more.inferenceConfig, body.inferenceConfig].filter(isObject)
   const isHigh = (config: unknown) =>
     isObject(config) && config.type !== 'disabled' && config.maxReasoningEffort === 'high'
-  return family === 'nova' && [converses, invokes].some(isHigh)
+  return family === 'nova' && holders.some(({ reasoningConfig }) => isHigh(reasoningConfig))
 }
 
 interface Tools {

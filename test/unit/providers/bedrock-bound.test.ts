@@ -113,10 +113,20 @@ describe('Converse', () => {
     [{ inferenceConfig: { maxtokens: 5 } }, 'inferenceConfig.maxtokens'],
     [{ additionalModelRequestFields: { max_tokens: 5 } }, 'additionalModelRequestFields.max_tokens'],
     [{ additionalModelRequestFields: 'max_tokens' }, 'additionalModelRequestFields'],
+    [
+      { additionalModelRequestFields: { inferenceConfig: { topK: 1, max_new_tokens: 5 } } },
+      'additionalModelRequestFields.inferenceConfig.max_new_tokens',
+    ],
+    [{ additionalModelRequestFields: { inferenceConfig: 1 } }, 'additionalModelRequestFields.inferenceConfig'],
     [{ toolConfig: { tools: [{ toolSpec: {} }, { systemTool: { name: 'nova_grounding' } }] } }, 'toolConfig.tools[1]'],
     [{ performanceConfig: { latency: 'optimized' }, serviceTier: { type: 'priority' } }, 'performanceConfig'],
   ])('%j is not bounded, and named', (extra, name) => {
     expect(converse(extra).unbounded).toBe(name)
+  })
+
+  test('knows what Nova has in an inferenceConfig of its own', () => {
+    expect(converse({ additionalModelRequestFields: { inferenceConfig: { topK: 1 } } }, NOVA).unbounded).toBeNull()
+    expect(converse({ additionalModelRequestFields: { inferenceConfig: null } }, NOVA).unbounded).toBeNull()
   })
 
   test('knows the betas that the AI SDK leaves at the top, beside those that it writes where they belong', () => {
@@ -199,6 +209,8 @@ describe('Converse', () => {
     const whole = { max_tokens: 10_000_000, min_tokens: 10_000_000, choices: 1 }
     expect(asked('high')).toEqual(whole)
     expect(boundOf('invoke_model', NOVA, { ...HELLO, inferenceConfig: effort('high') }).output).toEqual(whole)
+    const inside = { additionalModelRequestFields: { inferenceConfig: effort('high') } }
+    expect(converse(inside, NOVA)).toMatchObject({ unbounded: null, output: whole })
     for (const other of [asked('medium'), asked('high', CLAUDE)]) expect(other?.max_tokens).toBeNull()
   })
 
