@@ -72,7 +72,7 @@ export function readConverseBound(body: JsonObject, bytes: number, model: Bedroc
     input_tokens: tokensOfBody(body, bytes) + media.added_tokens + tools.added_tokens + formatted + template,
     open_input: media.open_input,
     unbounded: (model.is_prompt ? 'modelId' : null) ?? findUnknown(body) ?? tools.hosted,
-    output: max_tokens === null && takesNoBound(body, model) ? wholeWindow(output) : output,
+    output: max_tokens === null && takesNoBound(body) ? wholeWindow(output) : output,
     cache_write: cache_write === 'none' && writesUnasked(model) ? '5m' : cache_write,
     audio_input: media.audio,
     service_tier: dearestTier(...tierOf(body)),
@@ -134,15 +134,15 @@ function thinkingBudget(body: JsonObject): number {
 }
 
 /**
- * At its highest effort Nova refuses a call that has a bound.
+ * At its highest effort Nova, whose field that is and which an ARN may hide, refuses a call that has a bound.
  * https://docs.aws.amazon.com/nova/latest/nova2-userguide/extended-thinking.html, UKGovernmentBEIS/inspect_ai #3767
  */
-function takesNoBound(body: JsonObject, { family }: BedrockModel): boolean {
+function takesNoBound(body: JsonObject): boolean {
   const more = modelFields(body)
   const holders = [more, more.inferenceConfig, body.inferenceConfig].filter(isObject)
   const isHigh = (config: unknown) =>
     isObject(config) && config.type !== 'disabled' && config.maxReasoningEffort === 'high'
-  return family === 'nova' && holders.some(({ reasoningConfig }) => isHigh(reasoningConfig))
+  return holders.some(({ reasoningConfig }) => isHigh(reasoningConfig))
 }
 
 interface Tools {

@@ -211,7 +211,8 @@ describe('Converse', () => {
     expect(boundOf('invoke_model', NOVA, { ...HELLO, inferenceConfig: effort('high') }).output).toEqual(whole)
     const inside = { additionalModelRequestFields: { inferenceConfig: effort('high') } }
     expect(converse(inside, NOVA)).toMatchObject({ unbounded: null, output: whole })
-    for (const other of [asked('medium'), asked('high', CLAUDE)]) expect(other?.max_tokens).toBeNull()
+    expect(asked('high', 'arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1')).toEqual(whole)
+    expect(asked('medium')?.max_tokens).toBeNull()
   })
 
   test('survives nesting of any depth', () => {
