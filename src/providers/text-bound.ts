@@ -82,9 +82,12 @@ function layoutOf(value: unknown, key: string | null, depth: number): number {
   if (typeof value === 'object' && value !== null) return 4 + 2 * indent + tags
   if (typeof value === 'number' && depth >= VALUE_DEPTH) return 2 + indent + tags + numberExpansion(value)
   if (typeof value !== 'string') return 2 + indent + tags
-  // JSON in a text, which is parsed and written anew.
-  return indent + tags + (key === 'arguments' ? countSeparators(value) + MOST_EXPANSION * countExponents(value) : 0)
+  const isJson = key !== null && JSON_IN_TEXT.has(key)
+  return indent + tags + (isJson ? countSeparators(value) + MOST_EXPANSION * countExponents(value) : 0)
 }
+
+/** Texts that are parsed and written anew: a call's arguments, and the schema of an answer as Converse has it. */
+const JSON_IN_TEXT: ReadonlySet<string> = new Set(['arguments', 'schema'])
 
 /** How deep a body's numbers begin that a model reads: `documents[0].year`. */
 const VALUE_DEPTH = 3

@@ -89,6 +89,10 @@ describe('what a template writes of JSON has no more tokens than its bound', () 
       ['a schema', `{"tools":[{"function":{"parameters":{"enum":${list}}}}]}`],
       ['a call as Anthropic has it', `{"messages":[{"content":[{"type":"tool_use","input":{"a":${list}}}]}]}`],
       ['arguments', `{"messages":[{"tool_calls":[{"function":{"arguments":"{\\"a\\":${list}}"}}]}]}`],
+      [
+        'Converse’s schema of an answer',
+        `{"outputConfig":{"textFormat":{"structure":{"jsonSchema":{"schema":"{\\"a\\":${list}}"}}}}}`,
+      ],
       ['documents', `{"documents":[${Array(count).fill(`{"a":${given}}`).join(',')}]}`],
     ])('in %s', (_, text) => {
       expect(boundOfText(text)).toBeGreaterThanOrEqual(least)
