@@ -128,10 +128,18 @@ function findBroughtTool(body: JsonObject): string | null {
   return findOpenContent(body, (block) => {
     let brings = false
     visit(block, (value) => {
-      brings ||= isObject(value) && value.type === 'tool_addition' && !isReference(value.tool)
+      if (!isObject(value) || value.type !== 'tool_addition') return
+      brings ||= !isReference(value.tool) && readClientsTool(value.tool) === null
     })
     return brings ? 'open' : null
   })
+}
+
+/** What a definition adds to its bytes; null where the client does not run the tool, or bytes do not bound it. */
+function readClientsTool(tool: unknown): number | null {
+  if (!isObject(tool) || tool.type !== 'tool_definition') return null
+  const read = readTools([tool.definition])
+  return isRefusal(read) || read.hosted || read.open_input ? null : read.added_tokens
 }
 
 interface Tools {
@@ -197,7 +205,7 @@ interface Added {
 function readMedia(body: JsonObject, tools: unknown[]): { added_tokens: number; open_input: string | null } {
   let byName: ReadonlyMap<unknown, number> | null = null
   const tokensOfTool = (name: unknown) => {
-    byName ??= tokensByName(tools)
+    byName ??= tokensByName([...tools, ...definitionsIn(body.messages)])
     return byName.get(name)
   }
   const added: Added = { tokens: 0, tokensOfTool }
@@ -205,19 +213,39 @@ function readMedia(body: JsonObject, tools: unknown[]): { added_tokens: number; 
   return { added_tokens: added.tokens, open_input }
 }
 
+/** Those that messages bring: each takes the place of an earlier one of its name. */
+function definitionsIn(messages: unknown): unknown[] {
+  const definitions: unknown[] = []
+  visit(messages, (value) => {
+    if (isObject(value) && value.type === 'tool_definition') definitions.push(value.definition)
+  })
+  return definitions
+}
+
+/** Of the larger where two have one name. */
 function tokensByName(tools: unknown[]): ReadonlyMap<unknown, number> {
-  const clients = tools.filter(isObject).filter(({ type }) => (type ?? 'custom') === 'custom')
-  return new Map(clients.map((tool) => [tool.name, tokensOfBody({ tools: [tool] }, utf8Length(JSON.stringify(tool)))]))
+  const byName = new Map<unknown, number>()
+  for (const tool of tools) {
+    if (!isObject(tool) || (tool.type ?? 'custom') !== 'custom') continue
+    const tokens = tokensOfBody({ tools: [tool] }, utf8Length(JSON.stringify(tool)))
+    byName.set(tool.name, Math.max(tokens, byName.get(tool.name) ?? 0))
+  }
+  return byName
 }
 
 function readBlock(block: unknown, added: Added): ReturnType<ReadBlock> {
   if (!isObject(block) || typeof block.type !== 'string') return 'open'
   if (BLOCKS_OF_BYTES.has(block.type)) return null
   if (block.type === 'tool_reference') {
-    // Its definition is written where it is referred to. Anthropic refuses two tools of one name.
+    // Its definition is written where it is referred to.
     const tokens = added.tokensOfTool(block.tool_name)
     added.tokens += tokens ?? 0
     return tokens === undefined ? 'open' : null
+  }
+  if (block.type === 'tool_addition') {
+    const tokens = readClientsTool(block.tool)
+    added.tokens += tokens ?? 0
+    return tokens === null ? 'open' : null
   }
   const isCited = isObject(block.citations) && block.citations.enabled !== false
   if (isCited) added.tokens += TOOL_PREAMBLE_TOKENS

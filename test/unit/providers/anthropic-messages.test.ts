@@ -243,6 +243,30 @@ describe('what nothing bounds is named', () => {
     expect(bound({ messages: [compaction] }).unbounded).toBe('messages[0].content[0]')
   })
 
+  test.each([
+    [{ name: 'look_up', input_schema: { type: 'object' } }, 1_000],
+    [{ type: 'custom', name: 'look_up', input_schema: { type: 'object' } }, 1_000],
+    [{ type: 'bash_20250124', name: 'bash' }, 2_000],
+  ])('not so for one that the client runs: %j', (definition, added) => {
+    const messages = brought({ type: 'tool_definition', definition })
+    const { input_tokens, open_input, unbounded } = bound({ messages })
+    expect({ open_input, unbounded }).toEqual({ open_input: null, unbounded: null })
+    expect(input_tokens).toBe(tokensOf({ ...BODY, messages }) + added)
+  })
+
+  test('one that takes the place of a smaller one of its name is what a reference stands for', () => {
+    const tool = (description: string) => ({ name: 'look_up', description, input_schema: { type: 'object' } })
+    const definition = tool('a'.repeat(5_000))
+    const result = {
+      type: 'tool_result',
+      tool_use_id: 'a',
+      content: [{ type: 'tool_reference', tool_name: 'look_up' }],
+    }
+    const messages = [...brought({ type: 'tool_definition', definition }), { role: 'user', content: [result] }]
+    const body = { messages, tools: [tool('')] }
+    expect(bound(body).input_tokens).toBeGreaterThan(tokensOf({ ...BODY, ...body }) + 5_000)
+  })
+
   test.each(['tool_reference', 'mcp_tool_reference', 'mcp_toolset_reference'])('not so for a %s', (type) => {
     expect(bound({ messages: brought({ type, name: 'a' }) }).unbounded).toBeNull()
   })
