@@ -47,7 +47,8 @@ const KNOWN_NOVA_FIELDS = new Set('reasoningConfig topK top_k'.split(' '))
 const BLOCKS_OF_BYTES = new Set(['text', 'json', 'toolUse', 'reasoningContent', 'citationsContent', 'cachePoint'])
 
 export function readConverseBound(body: JsonObject, bytes: number, model: BedrockModel): Bound | GatewayError {
-  if (!Array.isArray(body.messages)) return invalidField('messages', 'an array')
+  const messages = body.messages ?? (model.is_prompt ? [] : null)
+  if (!Array.isArray(messages)) return invalidField('messages', 'an array')
   const system = readArray(body, 'system')
   if (isRefusal(system)) return system
   const max_tokens = readMaxTokens(body)

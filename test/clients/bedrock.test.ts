@@ -41,6 +41,12 @@ const CLAUDE_BODY = {
   max_tokens: 100,
   messages: [{ role: 'user', content: 'hello' }],
 }
+const ANSWERED = JSON.stringify({
+  output: { message: { role: 'assistant', content: [{ text: 'Hello' }] } },
+  stopReason: 'end_turn',
+  usage: { inputTokens: 5, outputTokens: 1, totalTokens: 6 },
+  metrics: { latencyMs: 7 },
+})
 const HAIKU = { input: 1.1, output: 5.5 }
 
 let gateway: Gateway
@@ -230,6 +236,18 @@ describe('answers', () => {
     expect(lastRequest(gateway).path).toBe(`/model/${encodeURIComponent(modelId)}/converse`)
     expect(await onlyEvent(gateway, id)).toMatchObject({ request_model: CLAUDE, status: 200 })
   })
+})
+
+test('a stored prompt, which holds the messages, passes where no cap needs a bound', async () => {
+  const prompt = {
+    modelId: 'arn:aws:bedrock:us-east-1:123456789012:prompt/AAAAAAAAAA:1',
+    promptVariables: { name: { text: 'Ada' } },
+  }
+  answerWith(gateway, () => ({ headers: { 'content-type': 'application/json' }, steps: [ANSWERED] }))
+  const { key } = await gateway.admin.user([{ cap_type: 'total', limits: { requests: 5 } }])
+  await bedrockOf(gateway, key).client.send(new ConverseCommand(prompt))
+  const refused = await failure(bedrockOf(gateway, user.key).client.send(new ConverseCommand(prompt)))
+  expect(refused).toMatchObject({ name: 'ValidationException', message: expect.stringContaining('modelId') })
 })
 
 test('CountTokens passes, counts as a request and costs nothing; its path is as strict as the others', async () => {
