@@ -166,6 +166,8 @@ interface Media {
   audio: boolean
 }
 
+export const conversesAudio = (body: JsonObject): boolean => readMedia(body, 0).audio
+
 /** What system and messages hold besides text. A block of an unknown kind may refer to anything. */
 function readMedia(body: JsonObject, image_tokens: number): Media & { open_input: string | null } {
   const media: Media = { added_tokens: 0, audio: false }

@@ -4,11 +4,11 @@
 import { type GatewayError, isRefusal } from '../errors.ts'
 import { isObject, PLAIN_BOUND } from './answer.ts'
 import { editMessage, readMessageBound } from './anthropic-messages.ts'
-import { editConverse, readConverseBound } from './bedrock-converse.ts'
+import { conversesAudio, editConverse, readConverseBound } from './bedrock-converse.ts'
 import { type BedrockModel, claudeName, type Family, isOpenAI, TEMPLATE_TOKENS } from './bedrock-model.ts'
 import type { Bound, Edit, JsonObject } from './dialect.ts'
 import { editBound, editInside, invalidField, readPositiveInteger, unknownField } from './fields.ts'
-import { editChat, readChatBound } from './openai-chat.ts'
+import { editChat, readChatBound, sendsAudio } from './openai-chat.ts'
 import { inSlices } from './openai-input.ts'
 import { TOOL_PREAMBLE_TOKENS, tokensOfBody } from './text-bound.ts'
 
@@ -104,6 +104,10 @@ export function editInvoke(
   const holder = body[within.field]
   const config = isObject(holder) ? holder : {}
   return editInside(within.field, config, editBound(config, max, granted_output_tokens))
+}
+
+export function invokesAudio(body: JsonObject, { family }: BedrockModel): boolean {
+  return family === 'nova' ? conversesAudio(body) : isChat(family, body) && sendsAudio(body)
 }
 
 const NO_BOUND = { max_tokens: null, min_tokens: 1, choices: 1 }

@@ -3,14 +3,15 @@
 
 import { AwsClient } from 'aws4fetch'
 import { ERROR_STATUS, type GatewayError, isRefusal } from '../errors.ts'
+import { changeEnd } from './answer.ts'
 import { readBearer } from './bearer.ts'
-import { editConverse, readConverseBound } from './bedrock-converse.ts'
-import { editInvoke, readInvokeBound } from './bedrock-invoke.ts'
+import { conversesAudio, editConverse, readConverseBound } from './bedrock-converse.ts'
+import { editInvoke, invokesAudio, readInvokeBound } from './bedrock-invoke.ts'
 import { meterInvoke } from './bedrock-invoke-meter.ts'
 import { meterConverse } from './bedrock-meter.ts'
 import { type BedrockModel, readModelId } from './bedrock-model.ts'
 import { dearestTier, isUnpriced, LATENCY_HEADER, TIER_HEADER, tierOfHeaders } from './bedrock-tier.ts'
-import type { Asked, Bound, Dialect, ErrorRendering, Operation, Upstream } from './dialect.ts'
+import type { Asked, Bound, Dialect, ErrorRendering, Metered, OpenMeter, Operation, Upstream } from './dialect.ts'
 import { exceptionFrame, wholeFrames } from './eventstream.ts'
 import { factsOf, isRetryable, refusal, unmetered } from './refusals.ts'
 
@@ -50,6 +51,15 @@ const readConverse: Reader = ({ body, bytes, headers }, model) => {
   return { ...bound, unbounded: bound.unbounded ?? odd }
 }
 
+/** Where audio is sent and no part of the input is said to be that, all of it may be. */
+function atAudio(sends: boolean, open: OpenMeter): OpenMeter {
+  const change = ({ usage, ...rest }: Metered): Metered => ({
+    ...rest,
+    usage: usage && { ...usage, audio_input_tokens: usage.audio_input_tokens || usage.input_tokens },
+  })
+  return sends ? (head) => changeEnd(open(head), change) : open
+}
+
 /**
  * AWS's SDKs take a connection that breaks within JSON for one that never answered. boto3 names no content type where its
  * caller names none; AWS documents `application/json` as what it is then.
@@ -59,13 +69,13 @@ const invoke = {
   assumes_json: true,
   kept_whole: true,
   edits: (asked, granted_output_tokens) => editInvoke(asked.body, granted_output_tokens, modelOf(asked)),
-  meter: (asked) => meterInvoke(asked, modelOf(asked)),
+  meter: (asked) => atAudio(invokesAudio(asked.body, modelOf(asked)), meterInvoke(asked, modelOf(asked))),
 } satisfies Partial<Operation>
 const converse = {
   method: 'POST',
   kept_whole: true,
   edits: ({ body }, granted_output_tokens) => editConverse(body, granted_output_tokens),
-  meter: ({ body }) => meterConverse(body),
+  meter: ({ body }) => atAudio(conversesAudio(body), meterConverse(body)),
 } satisfies Partial<Operation>
 
 const operations: Operation[] = [

@@ -202,3 +202,11 @@ function isThought({ type, thinking }: JsonObject): boolean {
 export function isInlineImage(url: unknown): url is string {
   return typeof url === 'string' && /^data:image\/[\w.+-]+;base64,/i.test(url)
 }
+
+/** In a part, or by the id of what was said before. */
+export function sendsAudio({ messages }: JsonObject): boolean {
+  const isAudio = (part: unknown) => isObject(part) && part.type === 'input_audio'
+  const hasAudio = ({ audio, content }: JsonObject) =>
+    Boolean(audio) || (Array.isArray(content) && content.some(isAudio))
+  return Array.isArray(messages) && messages.some((message) => isObject(message) && hasAudio(message))
+}

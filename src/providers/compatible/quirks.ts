@@ -4,6 +4,7 @@ import { isRefusal } from '../../errors.ts'
 import { isObject, wholeWindow } from '../answer.ts'
 import type { Bound, Edit, JsonObject, Operation } from '../dialect.ts'
 import { invalidField } from '../fields.ts'
+import { sendsAudio } from '../openai-chat.ts'
 import { findHosted } from '../openai-responses-tools.ts'
 import { isNoDearerTier } from '../service-tiers.ts'
 import { tokensOfBody, visit } from '../text-bound.ts'
@@ -146,14 +147,6 @@ function asksForOneHour(body: JsonObject, { cache_ttl }: Quirks): boolean {
     })
   }
   return found
-}
-
-/** In a part, or by the id of what was said before. */
-function sendsAudio({ messages }: JsonObject): boolean {
-  const isAudio = (part: unknown) => isObject(part) && part.type === 'input_audio'
-  const hasAudio = ({ audio, content }: JsonObject) =>
-    Boolean(audio) || (Array.isArray(content) && content.some(isAudio))
-  return Array.isArray(messages) && messages.some((message) => isObject(message) && hasAudio(message))
 }
 
 /** OpenAI's edits, without the option that is not known and with the bound in the field that is obeyed. */

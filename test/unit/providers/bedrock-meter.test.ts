@@ -222,3 +222,23 @@ describe('usage of Converse', () => {
     expect(readConverseUsage(usage, '5m')).toBeNull()
   })
 })
+
+describe('audio, which no usage of Bedrock’s tells apart, is all of the input, as it was held', () => {
+  const audio = { audio: { format: 'mp3', source: { bytes: 'AA' } } }
+  const used = { usage: { inputTokens: 10, outputTokens: 1, totalTokens: 11 }, output: {} }
+  const chat = { usage: { prompt_tokens: 10, completion_tokens: 1, total_tokens: 11 } }
+  test.each([
+    ['converse', 'mistral.voxtral-small-24b-2507', audio, used],
+    ['invoke_model', 'amazon.nova-2-lite-v1:0', audio, used],
+    ['invoke_model', 'mistral.voxtral-small-24b-2507', { type: 'input_audio', input_audio: { data: 'AA' } }, chat],
+  ])('%s of %s', (name, model, part, answer) => {
+    const tokensIn = (...content: object[]) => {
+      const asked = askedOf(model, { messages: [{ role: 'user', content }] })
+      const bound = operationOf(name).readBound?.(asked)
+      const { usage } = meterOnce(operationOf(name), asked, headOf('json'), text(answer))
+      return [bound && 'audio_input' in bound && bound.audio_input, usage?.input_tokens, usage?.audio_input_tokens]
+    }
+    expect(tokensIn(part)).toEqual([true, 10, 10])
+    expect(tokensIn({ type: 'text', text: 'a' })).toEqual([false, 10, 0])
+  })
+})
