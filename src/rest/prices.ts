@@ -22,7 +22,8 @@ const ratesSchema = z
 
 /** What a price says, an override's or any other's. */
 export const amountsOfPrice = {
-  usd_per_mtok: ratesSchema.nullable(),
+  // `nullable()` takes the name along: the document would let be null wherever it has these rates.
+  usd_per_mtok: ratesSchema.or(z.null()),
   usd_per_request: optionalDecimal,
   usd_per_unit: optionalDecimal,
   usd_per_thousand_web_searches: optionalDecimal,

@@ -117,6 +117,16 @@ test('the document names the headers that carry credentials, and what the types 
   }
 })
 
+test('the rates of a price may be null, and no others: those of its long contexts are always there', () => {
+  const { Rates, Price, PriceExplanation } = document.components.schemas
+  const reference = { $ref: '#/components/schemas/Rates' }
+  expect(Rates.type).toBe('object')
+  for (const { properties } of [Price, PriceExplanation.properties.price]) {
+    expect(properties.usd_per_mtok).toEqual({ anyOf: [reference, { type: 'null' }] })
+    expect(properties.long_context.items.properties.usd_per_mtok).toEqual(reference)
+  }
+})
+
 describe('what routes answer is what the document says', () => {
   const $defs = JSON.parse(JSON.stringify(document.components.schemas).replaceAll('#/components/schemas/', '#/$defs/'))
   const ids: Record<string, string> = {}
