@@ -32,9 +32,11 @@ function methodsOf({ routes, router }: Routed, path: string): string {
   const all = new Set(routes.map(({ method }) => method))
   const found = new Set([...all].flatMap((method) => router.match(method, path)[0].map(([[, route]]) => route)))
   const here = routes.filter((route) => route.method !== 'ALL' && found.has(route))
-  // Where a path stands for itself, it is no parameter's value.
-  const named = here.filter((route) => route.path === path)
+  // Where the end of a path stands for itself, it is no parameter's value: `/users/{id}/caps/status` is no cap.
+  const named = here.filter((route) => lastOf(route.path) === lastOf(path))
   const methods = (named.length > 0 ? named : here).map(({ method }) => method)
   // Hono answers HEAD where there is a GET.
   return [...new Set(methods.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : method)))].join(', ')
 }
+
+const lastOf = (path: string) => path.slice(path.lastIndexOf('/'))

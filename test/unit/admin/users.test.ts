@@ -498,6 +498,7 @@ test('another method than a path has is a 405 that names those it has', async ()
     ['GET', `/admin/users/${NOBODY}/suspend`, 'POST'],
     ['DELETE', '/usage/caps', 'GET, HEAD'],
     ['PUT', '/admin/prices/csv', 'POST, GET, HEAD'],
+    ['POST', `/admin/users/${NOBODY}/caps/status`, 'GET, HEAD'],
     ['POST', '/openapi.json', 'GET, HEAD'],
     ['POST', '/prices/openai/gpt-4o', 'GET, HEAD'],
     ['POST', '/prices/workers-ai/@cf/meta/llama-3', 'GET, HEAD'],
