@@ -67,7 +67,7 @@ export function createApp({ config, ledgerOf, priceStore = null }: AppOptions) {
   app.route('/admin', admin)
   app.use('/usage/*', authenticate({ keys, jwt, scope: 'usage', readCredential: anthropic.readCredential }))
   app.route('/usage', usage)
-  const appliedPrices = appliedPriceRoutes({ prices, providers, ledgerOf })
+  const appliedPrices = appliedPriceRoutes({ prices, providers, db, ledgerOf })
   app.use('/prices/*', authenticate({ keys, jwt, readCredential: anthropic.readCredential }))
   app.route('/prices', appliedPrices)
   app.route('/', openApiRoutes({ admin, usage, prices: appliedPrices }))

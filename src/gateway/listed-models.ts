@@ -11,13 +11,16 @@ import { GatewayFault } from '../fault.ts'
 import { authenticate, type CallerIdentity } from '../middleware/authenticate.ts'
 import { callerRefusal } from '../middleware/ledger-calls.ts'
 import { refusalError } from '../middleware/refusal-error.ts'
+import type { Database } from '../postgres/client.ts'
 import { openai } from '../providers/openai.ts'
 import { answerFault } from './answer-fault.ts'
+import { provision } from './provision.ts'
 
 export interface ListedModelsOptions {
   keys: KeyRing
   jwt: JwtVerifier | null
   ledgerOf: LedgerOf
+  db: Database
   /** As `/v1` takes them: `groq/openai/gpt-oss-20b`. None: there is no list. */
   models: readonly string[]
   /** Those of `/v1`, by name. */
@@ -42,11 +45,11 @@ interface ListedModelsEnv {
  * ```ts
  * const models = ['openai/gpt-4o-mini']
  * const providers = new Map([['openai', { has_key: true, own_list: '/openai/v1/models' }]])
- * app.route('/v1/models', listedModels({ keys, jwt, ledgerOf, models, providers }))
+ * app.route('/v1/models', listedModels({ keys, jwt, ledgerOf, db, models, providers }))
  * ```
  */
 export function listedModels(options: ListedModelsOptions): Hono<ListedModelsEnv> {
-  const { keys, jwt, ledgerOf, models, providers } = options
+  const { keys, jwt, ledgerOf, db, models, providers } = options
   const errorAnswer = (error: GatewayError, requestId: string) =>
     openai.errorResponse(error, requestId, { cap_status: null })
   const own_lists = [...providers.values()].flatMap(({ own_list }) => own_list ?? [])
@@ -54,7 +57,7 @@ export function listedModels(options: ListedModelsOptions): Hono<ListedModelsEnv
   /** What the caller could call. */
   async function listFor(c: Context<ListedModelsEnv>): Promise<string[]> {
     const { caller } = c.var
-    const refusal = await callerRefusal(ledgerOf, caller)
+    const refusal = await callerRefusal(ledgerOf, caller, () => provision({ db, ledgerOf }, caller))
     if (refusal) throw new GatewayFault(refusalError(refusal))
     if (models.length === 0)
       throw notFound(`MODELS is not set, so none are listed here. Providers' own lists: ${own_lists.join(', ')}.`)

@@ -16,7 +16,7 @@ import { provisionUser } from '../postgres/users.ts'
  */
 export async function provision(
   services: { db: Database; ledgerOf: LedgerOf },
-  caller: CallerIdentity,
+  caller: Pick<CallerIdentity, 'user_id' | 'jwt'>,
 ): Promise<boolean> {
   const { db, ledgerOf } = services
   try {

@@ -54,15 +54,23 @@ export async function ask<T>(rpc: () => Promise<T>): Promise<T> {
 }
 
 /**
- * Why a caller may not call, whatever its caps say; null also where it is not a user yet.
- * @throws {GatewayFault} `ledger_unavailable`
+ * Why a caller may not call, whatever its caps say; null also where a JWT's subject is not a user yet. Whose a key is must be
+ * known: `provision` is asked where the ledger does not know its user.
+ * @throws {GatewayFault} `ledger_unavailable`, and what `provision` throws.
  */
 export async function callerRefusal(
   ledgerOf: LedgerOf,
   { user_id, key_id }: { user_id: string; key_id: string | null },
+  provision: () => Promise<boolean>,
 ): Promise<Refusal | null> {
-  const answer = await ask(() => ledgerOf(user_id).status({ key_id, scope: 'call' }))
-  return 'refusal' in answer && answer.refusal.reason !== 'no_config' ? answer.refusal : null
+  const refusal = async () => {
+    const answer = await ask(() => ledgerOf(user_id).status({ key_id, scope: 'call' }))
+    return 'refusal' in answer ? answer.refusal : null
+  }
+  const first = await refusal()
+  if (first?.reason !== 'no_config') return first
+  if (key_id === null) return null
+  return (await provision()) ? refusal() : first
 }
 
 /** As `Ledger.mayGoOn`; null where the ledger does not answer. Never throws. */

@@ -1,14 +1,15 @@
 // GET /prices/{provider}/{model}: the price that would apply now, and why. For whoever may call.
 
 import { createRoute, z } from '@hono/zod-openapi'
-import type { LedgerOf } from '../../durable-objects/ledger/types.ts'
 import { GatewayFault } from '../fault.ts'
+import { provision } from '../gateway/provision.ts'
 import { callerRefusal } from '../middleware/ledger-calls.ts'
 import { refusalError } from '../middleware/refusal-error.ts'
 import { IN_FORCE_AFTER_MS } from '../pricing/overrides.ts'
 import type { Explanation, PriceBook } from '../pricing/price-book.ts'
 import { answers, callerSecurity, problems, restApp } from '../rest/app.ts'
 import { noQuery } from '../rest/fields.ts'
+import type { Deps } from '../rest/in-force.ts'
 import { providerFault } from '../rest/known-provider.ts'
 import { amountsOfPrice, appliedView } from '../rest/prices.ts'
 import type { UsageCaller } from '../rest/status.ts'
@@ -52,11 +53,10 @@ const explain = createRoute({
 /** Also with ids such as `@cf/meta/llama-3` as they are, which no path of the document can say. */
 const explainAnyId = createRoute({ ...explain, path: '/:provider{[^/]+}/:model{.+}', hide: true })
 
-export interface PriceRouteDeps {
+export interface PriceRouteDeps extends Deps {
   prices: PriceBook
   /** Those that a price can be of. */
   providers: readonly string[]
-  ledgerOf: LedgerOf
 }
 
 /**
@@ -65,15 +65,15 @@ export interface PriceRouteDeps {
  * @example
  * ```ts
  * app.use('/prices/*', authenticate({ keys, jwt: null }))
- * app.route('/prices', appliedPriceRoutes({ prices, providers: ['openai'], ledgerOf }))
+ * app.route('/prices', appliedPriceRoutes({ prices, providers: ['openai'], db, ledgerOf }))
  * ```
  */
-export function appliedPriceRoutes({ prices, providers, ledgerOf }: PriceRouteDeps) {
+export function appliedPriceRoutes({ prices, providers, ...deps }: PriceRouteDeps) {
   const app = restApp<{ caller: UsageCaller }>()
   app.openAPIRegistry.registerPath(explain)
   return app.openapi(explainAnyId, async (c) => {
     const { provider, model } = c.req.valid('param')
-    await refuseInvalid(ledgerOf, c.var.caller)
+    await refuseInvalid(deps, c.var.caller)
     const fault = providerFault(provider, providers)
     if (fault) throw new GatewayFault({ code: 'not_found', message: `provider: ${fault.message}`, field: 'provider' })
     return c.json(explanationView(provider, model, await prices.explain(provider, model)), 200)
@@ -81,8 +81,9 @@ export function appliedPriceRoutes({ prices, providers, ledgerOf }: PriceRouteDe
 }
 
 /** Any valid key may ask, whatever its scope; so may a subject that is not a user yet. */
-async function refuseInvalid(ledgerOf: LedgerOf, caller: UsageCaller): Promise<void> {
-  const refusal = await callerRefusal(ledgerOf, caller)
+async function refuseInvalid(deps: Deps, caller: UsageCaller): Promise<void> {
+  const { user_id } = caller
+  const refusal = await callerRefusal(deps.ledgerOf, caller, () => provision(deps, { user_id, jwt: null }))
   if (refusal && refusal.reason !== 'missing_scope') throw new GatewayFault(refusalError(refusal))
 }
 

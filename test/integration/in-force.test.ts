@@ -13,7 +13,9 @@ const JWT_ISSUER = 'https://idp.test'
 
 let gateway: Gateway
 beforeAll(async () => {
-  gateway = await startGateway({ vars: { JWT_HS256_SECRET: JWT_SECRET, JWT_ISSUER } })
+  gateway = await startGateway({
+    vars: { JWT_HS256_SECRET: JWT_SECRET, JWT_ISSUER, MODELS: '["openai/gpt-4o-mini"]' },
+  })
 })
 afterAll(() => gateway.close())
 
@@ -31,6 +33,11 @@ async function caller(caps: Parameters<Gateway['admin']['user']>[0] = []) {
 }
 
 const status = async (key: string) => (await read(chat(gateway, key))).status
+/** What is neither held nor counted, and not for everybody either. */
+const READS = ['/usage/caps', '/prices/openai/gpt-4o', '/v1/models']
+const statusOfRead = async (path: string, key: string) =>
+  (await fetch(gateway.url + path, { headers: { authorization: `Bearer ${key}` } })).status
+const statusesOfReads = (key: string) => Promise.all(READS.map((path) => statusOfRead(path, key)))
 const call: Gateway['admin']['call'] = (...args) => gateway.admin.call(...args)
 
 describe('in force when the admin call returns', () => {
@@ -155,6 +162,7 @@ describe('after the database went back to an older state', () => {
     await sql('delete from users where id = $1', lost.id)
     await expect(call('POST', `${lost.path}/suspend`)).rejects.toThrow('404')
     expect(await status(lost.key)).toBe(401)
+    expect(await statusesOfReads(lost.key)).toEqual([401, 401, 401])
 
     const token = await jwtOf('lost-person')
     expect(await status(token)).toBe(200)
@@ -236,6 +244,22 @@ describe('a ledger that knows nothing', () => {
   test('does not take a well-signed key of a user that does not exist', async () => {
     const key = await createKeyRing([KEY_SIGNING_SECRET]).issue(crypto.randomUUID(), crypto.randomUUID())
     expect(await status(key)).toBe(401)
+    expect(await statusesOfReads(key)).toEqual([401, 401, 401])
+  })
+
+  test('takes a key that the database knows, whatever its first request is, and none that was revoked', async () => {
+    for (const path of READS) {
+      const { id, key_id, key } = await caller()
+      const ledger = await gateway.ledgerOf(id)
+      await ledger.configure(null)
+      expect(await statusOfRead(path, key), path).toBe(200)
+      await gateway.postgres.database.query({
+        query: 'update api_keys set revoked_at = now() where id = $1',
+        params: [key_id],
+      })
+      await ledger.configure(null)
+      expect(await statusOfRead(path, key), path).toBe(401)
+    }
   })
 })
 

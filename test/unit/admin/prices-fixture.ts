@@ -16,6 +16,9 @@ import { sendTo } from './rest-fixture.ts'
 /** Of this deployment; `my-own` is one of `PROVIDERS`. */
 const PROVIDERS = ['openai', 'anthropic', 'bedrock', 'azure', 'workers-ai', 'my-own']
 
+/** Whom the database does not know. */
+const NOBODY = '00000000-0000-7000-8000-000000000000'
+
 export async function openPrices() {
   const test_database = await openTestDatabase()
   const { db } = test_database
@@ -32,7 +35,8 @@ export async function openPrices() {
       store.value = value
     },
   }
-  const standing: { refusal: Refusal | null } = { refusal: null }
+  /** The key is null for a JWT. */
+  const standing: { refusal: Refusal | null; key_id: string | null } = { refusal: null, key_id: 'k' }
   const ledger = ledgerOfOnly({
     status: async () => (standing.refusal ? { refusal: standing.refusal } : ACTIVE),
   })
@@ -48,7 +52,7 @@ export async function openPrices() {
   const app = new Hono<{ Variables: { caller: UsageCaller; request_id: string } }>()
   app.use(async (c, next) => {
     c.set('request_id', 'req-1')
-    c.set('caller', { user_id: 'u', key_id: 'k' })
+    c.set('caller', { user_id: NOBODY, key_id: standing.key_id })
     await next()
   })
   app.route('/admin', adminRoutes({ ...deps, priceStore: store }))
@@ -57,7 +61,7 @@ export async function openPrices() {
   const find = () => Promise.reject(new Error('not for REST'))
   const prices = { explain: (provider: string, model: string) => book().explain(provider, model), find }
   const book = () => createPriceBook({ overrides: createOverrides(store, () => clock.now()), now: () => clock.now() })
-  app.route('/prices', appliedPriceRoutes({ prices, providers: PROVIDERS, ledgerOf }))
+  app.route('/prices', appliedPriceRoutes({ prices, providers: PROVIDERS, db, ledgerOf }))
   app.onError(answerThrown)
 
   const send = sendTo(app)

@@ -485,14 +485,17 @@ describe('GET /prices/{provider}/{model}', () => {
   })
 
   test('any valid key may ask, and who is no user yet; no other', async () => {
-    for (const refusal of [{ reason: 'missing_scope', scope: 'call' }, { reason: 'no_config' }] as const) {
-      standing.refusal = refusal
-      expect((await get('openai/gpt-4o')).status).toBe(200)
-    }
+    standing.refusal = { reason: 'missing_scope', scope: 'call' }
+    expect((await get('openai/gpt-4o')).status).toBe(200)
+    standing.refusal = { reason: 'no_config' }
+    standing.key_id = null
+    expect((await get('openai/gpt-4o')).status).toBe(200)
+    standing.key_id = 'k'
     for (const [refusal, status] of [
       [{ reason: 'suspended' }, 403],
       [{ reason: 'unknown_key' }, 401],
       [{ reason: 'deleted' }, 401],
+      [{ reason: 'no_config' }, 401],
     ] as const) {
       standing.refusal = refusal
       expect((await get('openai/gpt-4o')).status).toBe(status)

@@ -73,7 +73,7 @@ export async function openRest() {
     providers: PROVIDERS,
     priceStore: { get: async () => null, put: async () => {} },
   })
-  const appliedPrices = appliedPriceRoutes({ prices: createPriceBook(), providers: PROVIDERS, ledgerOf })
+  const appliedPrices = appliedPriceRoutes({ prices: createPriceBook(), providers: PROVIDERS, db, ledgerOf })
   const ownUsage = usageRoutes({ db, ledgerOf })
   const app = restApp<{ caller: UsageCaller }>()
   app.use('*', async (c, next) => {

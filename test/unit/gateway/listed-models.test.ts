@@ -1,5 +1,6 @@
 // What GET /v1/models lists, with ledgers that know who may call.
 
+import { SignJWT } from 'jose'
 import { expect, test } from 'vitest'
 import type { LedgerStatus, Refusal } from '../../../durable-objects/ledger/types.ts'
 import { createApp } from '../../../src/app.ts'
@@ -114,11 +115,16 @@ test('a ledger that does not answer refuses: a moment may mend it, so SDKs may t
 })
 
 test('a subject that is not a user yet may look', async () => {
-  const answer = await get(
-    '/v1/models',
-    appOf(ENV, async () => ({ refusal: { reason: 'no_config' } })),
-  )
-  expect(idsOf(answer)).toEqual(MODELS.slice(0, 2))
+  const JWT_HS256_SECRET = 'a-jwt-secret-of-32-characters-at-least'
+  const env = { ...ENV, JWT_HS256_SECRET, JWT_ISSUER: 'https://idp.test' }
+  const jwt = await new SignJWT()
+    .setProtectedHeader({ alg: 'HS256' })
+    .setIssuer(env.JWT_ISSUER)
+    .setSubject('new')
+    .setExpirationTime('1h')
+    .sign(new TextEncoder().encode(JWT_HS256_SECRET))
+  const unknown = appOf(env, async () => ({ refusal: { reason: 'no_config' } }))
+  expect(idsOf(await get('/v1/models', unknown, { authorization: `Bearer ${jwt}` }))).toEqual(MODELS.slice(0, 2))
 })
 
 test('strangers are told nothing, and no ledger is asked', async () => {
