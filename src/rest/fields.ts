@@ -28,16 +28,21 @@ export const timeZone = text(64).refine(isTimeZone, 'must be an IANA time zone')
 
 const INSTANT = 'must be an ISO 8601 date and time with Z or an offset'
 
-const instantOr = (fault: string) =>
-  z.iso
-    .datetime({ offset: true, error: fault })
-    .refine(isInRange, 'must lie between 1970 and 9999')
-    .transform((value) => new Date(value))
+const instantText = (fault: string) =>
+  z.iso.datetime({ offset: true, error: fault }).refine(isInRange, 'must lie between 1970 and 9999')
 
 /** ISO 8601 with `Z` or an offset. */
-export const instant = instantOr(INSTANT)
-/** In URLs, where a plus sign is a space. */
-export const queryInstant = instantOr(`${INSTANT}, whose + is %2B in a URL`)
+export const instant = instantText(INSTANT).transform((value) => new Date(value))
+/**
+ * In URLs, where a plus sign is a space. What is within a millisecond means its end: of events, which have whole ones, just
+ * those before the one are before the other.
+ */
+export const queryInstant = instantText(`${INSTANT}, whose + is %2B in a URL`).transform(
+  (value) => new Date(Math.min(Date.parse(value) + Number(IS_WITHIN_MS.test(value)), LATEST_MS)),
+)
+
+/** Digits after those of milliseconds, which `Date` does not read. */
+const IS_WITHIN_MS = /\.\d{3}0*[1-9]/
 
 /** In URLs, as a word. */
 export const truth = z.enum(['true', 'false']).transform((value) => value === 'true')

@@ -53,6 +53,8 @@ const bobsEvents = Array.from({ length: 25 }, () =>
 beforeAll(() => writeEvents(db, [...adasEvents, ...bobsEvents]))
 
 const idsOf = (answer: { body: { data: { id: string }[] } }) => answer.body.data.map(({ id }) => id)
+/** As Python and Go write instants, with more digits than a millisecond has. */
+const justAfter = (ms: number) => new Date(ms).toISOString().replace('Z', '001Z')
 const ids = (...indexes: number[]) => indexes.map((index) => adasEvents[index]?.id)
 
 test('an event is shown whole, newest first, its cost in three units', async () => {
@@ -101,6 +103,9 @@ describe('each filter finds its events', () => {
     [`job_id=${encodeURIComponent(SQL)}`, []],
     [`from=${new Date(AT - 1_000).toISOString()}`, [0, 1]],
     [`to=${new Date(AT - 1_000).toISOString()}`, [2, 3]],
+    [`to=${justAfter(AT - 1_000)}`, [1, 2, 3]],
+    [`from=${justAfter(AT - 1_000)}`, [0]],
+    ['to=9999-12-31T23:59:59.9999Z', [0, 1, 2, 3]],
     ['from=2020-01-01T00:00:00%2B02:00&outcome=settled&provider=openai', [0, 3]],
   ])('%s', async (filter, found) => {
     const query = filter.replace('KEY', adasKey)
