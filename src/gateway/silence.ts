@@ -30,16 +30,12 @@ export function watchSilence({ first_byte_ms, idle_ms }: SilenceLimits): Silence
   let handle = () => {}
   let timer = setTimeout(look, step_ms)
   function look() {
+    timer = setTimeout(look, step_ms)
     looks += 1
     // The first look may come the moment after the wait began.
-    if (limit_ms === null || (looks - 1) * step_ms < limit_ms) {
-      timer = setTimeout(look, step_ms)
-      return
-    }
+    if (limit_ms === null || (looks - 1) * step_ms < limit_ms) return
     broken = true
     limit_ms = null
-    // Whoever is told of it may be silent, too.
-    timer = setTimeout(look, step_ms)
     handle()
   }
   return {
