@@ -3,8 +3,8 @@
 import { APIError, NotFoundError } from '@anthropic-ai/sdk'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { CUT, type Script } from '../../src/local/fake-script.ts'
-import { anthropicOf, capOf, eventsOf, failure, GENEROUS, lastRequest, type User } from '../support/client-calls.ts'
-import { eventually, type Gateway, startGateway } from '../support/gateway.ts'
+import { allEvents, anthropicOf, capOf, failure, GENEROUS, lastRequest, type User } from '../support/client-calls.ts'
+import { type Gateway, startGateway } from '../support/gateway.ts'
 
 const params = (more: object = {}) => ({
   model: 'claude-haiku-4-5-20251001',
@@ -62,10 +62,7 @@ describe('a message batch', () => {
     expect(attempts).toHaveLength(1)
     const { method, path, body } = lastRequest(gateway)
     expect([method, path, body.length]).toEqual(['POST', `/v1/messages/batches/${created.id}/cancel`, 0])
-    const events = await eventually(
-      () => eventsOf(gateway, id),
-      (found) => found.length === 2,
-    )
+    const events = await allEvents(gateway, id, 2)
     expect(events.map(({ operation }) => operation).sort()).toEqual([
       'message_batches_cancel',
       'message_batches_create',

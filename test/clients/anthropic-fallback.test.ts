@@ -3,8 +3,8 @@
 import { betaRefusalFallbackMiddleware } from '@anthropic-ai/sdk/lib/middleware'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Script } from '../../src/local/fake-script.ts'
-import { anthropicOf, eventsOf } from '../support/client-calls.ts'
-import { eventually, type Gateway, startGateway } from '../support/gateway.ts'
+import { allEvents, anthropicOf } from '../support/client-calls.ts'
+import { type Gateway, startGateway } from '../support/gateway.ts'
 
 const REFUSING = 'claude-opus-4-6'
 const OBLIGING = 'claude-haiku-4-5-20251001'
@@ -42,9 +42,6 @@ test.each([false, true])('the retry and the turn after it are held at their byte
 
   const { content } = answer
   await messages.create({ ...ask, model: OBLIGING, messages: [HELLO, { role: 'assistant', content }, HELLO] })
-  const events = await eventually(
-    () => eventsOf(gateway, id),
-    ({ length }) => length === 3,
-  )
+  const events = await allEvents(gateway, id, 3)
   expect(events.map(({ request_model }) => request_model).sort()).toEqual([OBLIGING, OBLIGING, REFUSING])
 })

@@ -12,10 +12,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { afterSteps, inPieces, json } from '../../src/local/fake-script.ts'
 import { exceptionFrame, jsonFrame } from '../../src/providers/eventstream.ts'
 import {
+  allEvents,
   answerWith,
   anthropicOf,
   capOf,
-  eventsOf,
   failure,
   GENEROUS,
   lastRequest,
@@ -24,7 +24,7 @@ import {
   post,
   type User,
 } from '../support/client-calls.ts'
-import { eventually, type Gateway } from '../support/gateway.ts'
+import type { Gateway } from '../support/gateway.ts'
 import { CLAUDE, startBedrock } from './bedrock-gateway.ts'
 
 const SENTENCE = 'Hello from the fake provider : every word of this sentence counts as one token .'
@@ -91,10 +91,7 @@ describe('answers', () => {
     })
     const raw = await (await post(gateway, 'anthropic', key, { ...HELLO, stream: true })).text()
     expect(raw).not.toContain('amazon-bedrock')
-    const events = await eventually(
-      () => eventsOf(gateway, id),
-      (found) => found.length === 3,
-    )
+    const events = await allEvents(gateway, id, 3)
     for (const event of events)
       expect(event).toMatchObject({
         operation: 'invoke_model_stream',
@@ -134,10 +131,7 @@ describe('the request on its way to Bedrock', () => {
       expect(answer.status).toBe(200)
       expect(await answer.json()).toMatchObject({ type: 'message' })
     }
-    const events = await eventually(
-      () => eventsOf(gateway, id),
-      (found) => found.length === 2,
-    )
+    const events = await allEvents(gateway, id, 2)
     expect(events.map(({ provider }) => provider).sort()).toEqual(['anthropic', 'bedrock'])
   })
 
@@ -222,10 +216,7 @@ describe('errors are Anthropic’s, typed and raised once', () => {
     expect(error).toBeInstanceOf(type)
     expect((error as APIError).error).toMatchObject({ type: 'error', error: { type: name, message: 'No.' } })
     expect(attempts).toHaveLength(tries)
-    const events = await eventually(
-      () => eventsOf(gateway, id),
-      (found) => found.length === tries,
-    )
+    const events = await allEvents(gateway, id, tries)
     for (const event of events) expect(event).toMatchObject({ status, outcome: 'released', cost_nano_usd: 0 })
     expect((await capOf(gateway, id)).held).toEqual(NOTHING_USED)
   })

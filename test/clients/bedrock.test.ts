@@ -15,10 +15,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { BEDROCK_CREDENTIAL } from '../../src/local/fake-provider.ts'
 import { inPieces } from '../../src/local/fake-script.ts'
 import {
+  allEvents,
   answerWith,
   bytesOf,
   capOf,
-  eventsOf,
   failure,
   GENEROUS,
   lastRequest,
@@ -26,7 +26,7 @@ import {
   onlyEvent,
   type User,
 } from '../support/client-calls.ts'
-import { eventually, type Gateway } from '../support/gateway.ts'
+import type { Gateway } from '../support/gateway.ts'
 import { bedrockOf, CLAUDE, startBedrock } from './bedrock-gateway.ts'
 
 const SENTENCE = 'Hello from the fake provider : every word of this sentence counts as one token .'
@@ -185,10 +185,7 @@ describe('answers', () => {
     expect(JSON.parse(body.transformToString())).toMatchObject({ type: 'message', content: [{ text: SENTENCE }] })
     const chunks = await chunksOf(key, CLAUDE_BODY)
     expect(chunks.at(-1)).toMatchObject({ type: 'message_stop', 'amazon-bedrock-invocationMetrics': {} })
-    const events = await eventually(
-      () => eventsOf(gateway, id),
-      (found) => found.length === 2,
-    )
+    const events = await allEvents(gateway, id, 2)
     for (const event of events)
       expect(event).toMatchObject({ usage_source: 'reported', output_tokens: TOKENS, error_class: null })
     expect(events.map(({ operation }) => operation).sort()).toEqual(['invoke_model', 'invoke_model_stream'])
@@ -221,10 +218,7 @@ describe('answers', () => {
     await bedrockOf(gateway, key).client.send(new InvokeModelCommand(invokeInput(body, modelId)))
     const streams = output_tokens > 0
     if (streams) await chunksOf(key, body, modelId)
-    const events = await eventually(
-      () => eventsOf(gateway, id),
-      (found) => found.length === (streams ? 2 : 1),
-    )
+    const events = await allEvents(gateway, id, streams ? 2 : 1)
     for (const event of events)
       expect(event).toMatchObject({ usage_source: 'reported', output_tokens, error_class: null })
   })

@@ -4,8 +4,7 @@ import type OpenAI from 'openai'
 import { AuthenticationError, AzureOpenAI, BadRequestError, RateLimitError } from 'openai'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { CUT, json, type Script, without } from '../../src/local/fake-script.ts'
-import { bytesOf, collect, countingFetch, eventsOf, failure, GENEROUS, onlyEvent } from '../support/client-calls.ts'
-import { eventually } from '../support/gateway.ts'
+import { allEvents, bytesOf, collect, countingFetch, failure, GENEROUS, onlyEvent } from '../support/client-calls.ts'
 import { type CompatibleGateway, clientOf, startCompatible } from './compatible-gateway.ts'
 
 const MESSAGES = [{ role: 'user' as const, content: 'hello' }]
@@ -112,10 +111,7 @@ describe('every provider', () => {
     const responded = await of('workers-ai').responses.create({ model: '@cf/openai/gpt-oss-20b', input: 'hello' })
     const listed = await of('groq').models.list()
 
-    const events = await eventually(
-      () => eventsOf(gateway, id),
-      (found) => found.length === 4,
-    )
+    const events = await allEvents(gateway, id, 4)
     const used = Object.fromEntries(
       events.map(({ provider, operation, input_tokens, output_tokens }) => [
         `${provider} ${operation}`,
@@ -469,10 +465,7 @@ describe('quirks on the wire', () => {
       await client.embeddings.create({ model: 'small', input: 'a' })
       await client.completions.create({ model: 'old', prompt: 'Once', max_tokens: 8 })
       await client.responses.create({ model: 'new', input: 'hello' })
-      const events = await eventually(
-        () => eventsOf(gateway, id),
-        (found) => found.length === 3,
-      )
+      const events = await allEvents(gateway, id, 3)
       expect(events.map(({ operation, request_model }) => `${operation} ${request_model}`).toSorted()).toEqual([
         'completions old',
         'embeddings small',

@@ -4,10 +4,10 @@ import { ApiError, FunctionCallingConfigMode, GoogleGenAI, Type } from '@google/
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { CUT, inPieces } from '../../src/local/fake-script.ts'
 import {
+  allEvents,
   answerWith,
   bytesOf,
   capOf,
-  eventsOf,
   failure,
   GENEROUS,
   lastRequest,
@@ -263,11 +263,7 @@ describe('the key in the query', () => {
     answers.push(await post('', 'generateContent', CONTENTS, `?key=${key}`))
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 400, 404, 200, 502])
 
-    const events = await eventually(
-      () => eventsOf(gateway, id),
-      (found) => found.length === 4,
-    )
-    expect(events).toHaveLength(4)
+    const events = await allEvents(gateway, id, 4)
     const { rows } = await gateway.postgres.database.query({
       query: 'select row_to_json(e)::text from usage_events e where user_id = $1',
       params: [id],

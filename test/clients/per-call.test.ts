@@ -4,8 +4,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { THINGS_CREDENTIAL } from '../../src/local/fake-provider.ts'
 import { CUT } from '../../src/local/fake-script.ts'
 import type { PerCallConfig } from '../../src/providers/per-call.ts'
-import { capOf, eventsOf, GENEROUS, lastRequest, onlyEvent } from '../support/client-calls.ts'
-import { eventually, type Gateway, startGateway } from '../support/gateway.ts'
+import { allEvents, capOf, GENEROUS, lastRequest, onlyEvent } from '../support/client-calls.ts'
+import { type Gateway, startGateway } from '../support/gateway.ts'
 import { read } from '../support/held-calls.ts'
 
 /** A service that no code knows. */
@@ -102,10 +102,7 @@ describe('google places', () => {
     expect(await refused.json()).toMatchObject({
       error: { code: 429, status: 'RESOURCE_EXHAUSTED', cap: { limit_type: 'cost', limit: 10 } },
     })
-    await eventually(
-      () => eventsOf(gateway, id),
-      (events) => events.length === 3,
-    )
+    await allEvents(gateway, id, 3)
     expect((await capOf(gateway, id)).current_usage.cost_cents).toBeCloseTo(9.6)
     expect(gateway.provider.requests).toHaveLength(3)
   })
@@ -148,10 +145,7 @@ describe('a service by configuration', () => {
     expect((await call(`/things/v2/things:make?token=${key}`, '', { method: 'POST', body: { a: 1 } })).status).toBe(200)
     expect(lastRequest(gateway).path).toBe('/things/v2/things:make')
     expect(lastRequest(gateway).body.toString()).toBe('{"a":1}')
-    const events = await eventually(
-      () => eventsOf(gateway, id),
-      (found) => found.length === 2,
-    )
+    const events = await allEvents(gateway, id, 2)
     const costs = Object.fromEntries(events.map(({ operation, cost_cents }) => [operation, cost_cents]))
     expect(costs).toEqual({ look: 1, make: 25 })
   })

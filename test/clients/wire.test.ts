@@ -4,10 +4,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { events, inGzip, inPieces, json, type Script, withCrlf, without } from '../../src/local/fake-script.ts'
 import {
+  allEvents,
   answerWith,
   bodyOf,
   bytesOf,
-  eventsOf,
   GENEROUS,
   lastRequest,
   onlyEvent,
@@ -15,7 +15,7 @@ import {
   post,
   type User,
 } from '../support/client-calls.ts'
-import { eventually, type Gateway, startGateway } from '../support/gateway.ts'
+import { type Gateway, startGateway } from '../support/gateway.ts'
 
 const MEGABYTE = 1_000_000
 
@@ -58,10 +58,7 @@ describe.each([
       const answer = await post(gateway, provider, key, body)
       expect(await answer.text(), `in pieces of ${size}`).toBe(sent)
     }
-    const events = await eventually(
-      () => eventsOf(gateway, id),
-      (found) => found.length === sizes.length,
-    )
+    const events = await allEvents(gateway, id, sizes.length)
     const usages = events.map(({ usage_source, output_tokens, error_class }) => [
       usage_source,
       output_tokens,

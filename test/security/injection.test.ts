@@ -1,8 +1,8 @@
 // Hostile text in every string that a caller or an admin may send: stored as it is or refused, never obeyed.
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { bodyOf, eventsOf, post, type User } from '../support/client-calls.ts'
-import { ADMIN_TOKEN, eventually, type Gateway, startGateway } from '../support/gateway.ts'
+import { allEvents, bodyOf, onlyEvent, post, type User } from '../support/client-calls.ts'
+import { ADMIN_TOKEN, type Gateway, startGateway } from '../support/gateway.ts'
 
 const SQL = [
   `'; drop table users; --`,
@@ -131,10 +131,7 @@ describe('strings of a call', () => {
       })
       expect(answer.status, text).toBe(200)
     }
-    const events = await eventually(
-      () => eventsOf(gateway, id),
-      (found) => found.length === ascii.length,
-    )
+    const events = await allEvents(gateway, id, ascii.length)
     const seen = events.map(({ request_model, job_id, batch_id, session_id, metadata }) => [
       request_model,
       job_id,
@@ -152,10 +149,7 @@ describe('strings of a call', () => {
     const { id, key } = await gateway.admin.user()
     const models = ['nul\0model', 'half\ud800pair', 'ﷺ', '\u0001']
     for (const model of models) await (await post(gateway, 'openai', key, bodyOf('openai', { model }))).text()
-    const events = await eventually(
-      () => eventsOf(gateway, id),
-      (found) => found.length === models.length,
-    )
+    const events = await allEvents(gateway, id, models.length)
     expect(events.map(({ request_model }) => request_model).sort()).toEqual(
       ['nul\uFFFDmodel', 'half\uFFFDpair', 'ﷺ', '\u0001'].sort(),
     )
@@ -182,10 +176,7 @@ describe('strings of a call', () => {
     }
     await (await post(gateway, 'openai', key, bodyOf('openai'))).text()
     gateway.provider.reply = undefined
-    const [event] = await eventually(
-      () => eventsOf(gateway, id),
-      (found) => found.length === 1,
-    )
+    const event = await onlyEvent(gateway, id)
     expect(event).toMatchObject({ response_model: `\uFFFD'; drop table users; --\uFFFD`, usage_source: 'reported' })
     expect(await rowsOf(...TABLES)).toMatchObject({ users: expect.any(Number) })
   })

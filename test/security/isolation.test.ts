@@ -1,8 +1,8 @@
 // What is one user's stays that user's: events, caps, keys and cursors.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { bodyOf, eventsOf, onlyEvent, post, type UsageEventView, type User } from '../support/client-calls.ts'
-import { eventually, type Gateway, startGateway } from '../support/gateway.ts'
+import { allEvents, bodyOf, onlyEvent, post, type UsageEventView, type User } from '../support/client-calls.ts'
+import { type Gateway, startGateway } from '../support/gateway.ts'
 
 let gateway: Gateway
 let alice: User
@@ -45,10 +45,7 @@ test('no filter of /usage/events shows another user’s events', async () => {
 
 test('another user’s cursor, or a made-up one, moves within one’s own events only', async () => {
   for (let call = 0; call < 2; call++) await post(gateway, 'openai', bob.key, bodyOf('openai'))
-  await eventually(
-    () => eventsOf(gateway, bob.id),
-    (events) => events.length >= 3,
-  )
+  await allEvents(gateway, bob.id, 3)
   const { body } = await get('/usage/events?limit=1', bob.key)
   expect(body.next_cursor).toEqual(expect.any(String))
   expect((await get(`/usage/events?cursor=${body.next_cursor}`, alice.key)).body.data).toEqual([])

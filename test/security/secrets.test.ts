@@ -4,7 +4,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { CUT, json } from '../../src/local/fake-script.ts'
-import { bodyOf, eventsOf, onlyEvent, type Provider, post, type User } from '../support/client-calls.ts'
+import { allEvents, bodyOf, onlyEvent, type Provider, post, type User } from '../support/client-calls.ts'
 import { ADMIN_TOKEN, eventually, type Gateway, KEY_SIGNING_SECRET, startGateway } from '../support/gateway.ts'
 
 const DATABASE_PASSWORD = 'the-password-of-the-database'
@@ -149,11 +149,7 @@ describe('prompts and answers', () => {
       }
     }
     gateway.provider.reply = undefined
-    const events = await eventually(
-      () => eventsOf(gateway, id),
-      (found) => found.length === 6,
-    )
-    expect(events).toHaveLength(6)
+    await allEvents(gateway, id, 6)
 
     const dump = await everyTable()
     expect(dump).toContain(id)

@@ -95,14 +95,20 @@ export async function eventsOf(gateway: Gateway, userId: string): Promise<UsageE
   return page.data
 }
 
-/** The one event of a user that has made one call, once it is in Postgres. */
-export async function onlyEvent(gateway: Gateway, userId: string): Promise<UsageEventView> {
+/** The events of a user that has made so many calls, once they are in Postgres. */
+export async function allEvents(gateway: Gateway, userId: string, count: number): Promise<UsageEventView[]> {
   const events = await eventually(
     () => eventsOf(gateway, userId),
-    (found) => found.length > 0,
+    ({ length }) => length >= count,
   )
-  expect(events).toHaveLength(1)
-  return events[0] ?? expect.unreachable('no event')
+  expect(events).toHaveLength(count)
+  return events
+}
+
+/** The one event of a user that has made one call, once it is in Postgres. */
+export async function onlyEvent(gateway: Gateway, userId: string): Promise<UsageEventView> {
+  const [event] = await allEvents(gateway, userId, 1)
+  return event ?? expect.unreachable('no event')
 }
 
 /** The user's first cap as the ledger enforces it. */
