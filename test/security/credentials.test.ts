@@ -22,6 +22,10 @@ afterEach(() => {
 })
 afterAll(() => gateway.close())
 
+const now = Math.floor(Date.now() / 1_000)
+const CLAIMS = { sub: 'someone', name: 'Someone', role: 'tollgate-admin', iss: ISSUER, aud: 'tollgate', exp: now + 600 }
+const jwt = (more: object = {}, alg = 'HS256') => new SignJWT({ ...CLAIMS, ...more }).setProtectedHeader({ alg })
+
 /** How many ledgers there are, active or not: each has a file of its own. */
 async function ledgers(): Promise<number> {
   const files = await readdir(gateway.storage, { recursive: true })
@@ -129,10 +133,6 @@ test('a key in a query that goes to the provider is refused: it would stand in t
 })
 
 describe('JWTs', () => {
-  const claims = { sub: 'someone', name: 'Someone', role: 'tollgate-admin' }
-  const now = Math.floor(Date.now() / 1_000)
-  const jwt = (more: object = {}, alg = 'HS256') =>
-    new SignJWT({ ...claims, iss: ISSUER, aud: 'tollgate', exp: now + 600, ...more }).setProtectedHeader({ alg })
   const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url')
 
   test.each([
@@ -146,13 +146,12 @@ describe('JWTs', () => {
     ['signed with HS512', () => jwt({}, 'HS512').sign(jwtSecret)],
     ['signed with another secret', () => jwt().sign(new TextEncoder().encode('another-secret-0123456789-0123456789'))],
     ['signed with the key signing secret', () => jwt().sign(new TextEncoder().encode(KEY_SIGNING_SECRET))],
-    ['unsigned', async () => new UnsecuredJWT({ ...claims, iss: ISSUER, aud: 'tollgate', exp: now + 600 }).encode()],
+    ['unsigned', async () => new UnsecuredJWT(CLAIMS).encode()],
+    ['with alg none and a signature', async () => `${encode({ alg: 'none' })}.${encode(CLAIMS)}.AAAA`],
     [
-      'with alg none and a signature',
-      async () =>
-        `${encode({ alg: 'none' })}.${encode({ ...claims, iss: ISSUER, aud: 'tollgate', exp: now + 600 })}.AAAA`,
+      'with changed claims',
+      async () => (await jwt({ role: undefined }).sign(jwtSecret)).replace(/\.[^.]+\./, `.${encode(CLAIMS)}.`),
     ],
-    ['with changed claims', async () => (await jwt().sign(jwtSecret)).replace(/\.[^.]+\./, `.${encode(claims)}.`)],
   ])('%s are refused everywhere and create neither user nor ledger', async (_, make) => {
     const token = await make()
     await refusedEverywhere(token)
@@ -208,14 +207,13 @@ describe('/admin', () => {
   })
 
   test('is closed to a user’s JWT, and open to one with the admin role', async () => {
-    const claims = { sub: 'boss', iss: ISSUER, aud: 'tollgate', exp: Math.floor(Date.now() / 1_000) + 600 }
-    const sign = (more: object) =>
-      new SignJWT({ ...claims, ...more }).setProtectedHeader({ alg: 'HS256' }).sign(jwtSecret)
-    const statusOf = async (token: string) =>
-      (await fetch(`${gateway.url}/admin/users`, { headers: { authorization: `Bearer ${token}` } })).status
-    expect(await statusOf(await sign({}))).toBe(403)
-    expect(await statusOf(await sign({ role: 'TOLLGATE-ADMIN', roles: ['user', 'tollgate-admin '] }))).toBe(403)
-    expect(await statusOf(await sign({ roles: ['user', 'tollgate-admin'] }))).toBe(200)
+    const statusWith = async (roles: object) => {
+      const token = await jwt({ role: undefined, ...roles }).sign(jwtSecret)
+      return (await fetch(`${gateway.url}/admin/users`, { headers: { authorization: `Bearer ${token}` } })).status
+    }
+    expect(await statusWith({})).toBe(403)
+    expect(await statusWith({ role: 'TOLLGATE-ADMIN', roles: ['user', 'tollgate-admin '] })).toBe(403)
+    expect(await statusWith({ roles: ['user', 'tollgate-admin'] })).toBe(200)
   })
 })
 
