@@ -3,12 +3,7 @@
 import { parseConfig } from '../../src/config.ts'
 import { type Provider, providersOf } from '../../src/gateway/upstreams.ts'
 import { answerOpenAI } from '../../src/local/fake-openai.ts'
-import {
-  type FakeProvider,
-  OPENAI_CREDENTIAL,
-  type RecordedRequest,
-  startFakeProvider,
-} from '../../src/local/fake-provider.ts'
+import { type FakeProvider, OPENAI_CREDENTIAL, type RecordedRequest } from '../../src/local/fake-provider.ts'
 import type { Script } from '../../src/local/fake-script.ts'
 import { ADMIN_TOKEN, type Gateway, KEY_SIGNING_SECRET, startGateway } from '../support/gateway.ts'
 import { ANTHROPIC_CASES, BEDROCK_CASES } from './anthropic-cases.ts'
@@ -53,13 +48,13 @@ function varsOf(url: string): Record<string, string> {
 }
 
 /** What a deployment with all of them forwards to. */
-export const providers = (url = 'http://fake'): Provider[] =>
+export const providers = (): Provider[] =>
   providersOf(
     parseConfig({
       DATABASE_URL: 'postgres://user@localhost/tollgate',
       KEY_SIGNING_SECRETS: KEY_SIGNING_SECRET,
       ADMIN_TOKEN,
-      ...varsOf(url),
+      ...varsOf('http://fake'),
     }),
   )
 
@@ -76,8 +71,8 @@ export interface Stage {
 }
 
 export async function openStage(): Promise<Stage> {
-  const provider = await startFakeProvider()
-  const gateway = await startGateway({ vars: varsOf(provider.url) })
+  const gateway = await startGateway({ vars: varsOf })
+  const { provider } = gateway
   return {
     gateway,
     provider,
@@ -95,10 +90,7 @@ export async function openStage(): Promise<Stage> {
         return paid?.says ? saying(script, paid.says, paid.says_at) : script
       }
     },
-    async close() {
-      await gateway.close()
-      await provider.close()
-    },
+    close: () => gateway.close(),
   }
 }
 
