@@ -4,6 +4,7 @@
 import fc from 'fast-check'
 import { beforeAll, expect, test } from 'vitest'
 import { quote } from '../../src/gateway/quote.ts'
+import { headOf } from '../../src/gateway/upstream-answer.ts'
 import { configuredPrices } from '../../src/gateway/upstreams.ts'
 import { answerAnthropic } from '../../src/local/fake-anthropic.ts'
 import { answerBedrock, BEDROCK_CREDENTIAL } from '../../src/local/fake-bedrock.ts'
@@ -14,7 +15,7 @@ import { type Catalogue, loadCatalogue } from '../../src/pricing/catalogue.ts'
 import { costOf } from '../../src/pricing/cost.ts'
 import type { Price } from '../../src/pricing/price.ts'
 import { NO_USAGE } from '../../src/providers/answer.ts'
-import type { AnswerHead, Asked, Bound, Metered, Operation, TokenUsage } from '../../src/providers/dialect.ts'
+import type { Asked, Bound, Operation, TokenUsage } from '../../src/providers/dialect.ts'
 import * as anyAnthropic from './any-anthropic.ts'
 import type { AnyCall } from './any-body.ts'
 import * as anyGemini from './any-gemini.ts'
@@ -140,7 +141,6 @@ test('every operation that is paid for has bodies here, is paid by the call, or 
 
 test('what is paid by the call is quoted at its price', () => {
   const find = configuredPrices({ PER_CALL_SERVICES: [] } as never)
-  const price = find('google-places', 'text-search-pro') ?? expect.unreachable('no price')
   const { dialect } = PROVIDERS.find((one) => one.dialect.provider === 'google-places') ?? expect.unreachable()
   const operation = dialect.operations.find(({ name }) => name === 'search_text') ?? expect.unreachable()
   const fields = { id: 0, displayName: 32_000_000, rating: 35_000_000, reviews: 40_000_000, '*': 40_000_000 }
@@ -151,9 +151,9 @@ test('what is paid by the call is quoted at its price', () => {
         const headers = new Headers({ 'x-goog-fieldmask': mask.map((field) => `places.${field}`).join(',') })
         const bound = operation.readBound?.({ ...askedOf({ model: '', body: {} }, operation, 2), headers })
         if (!bound || 'code' in bound || bound.model === null) return expect.unreachable('no bound')
-        const found = find('google-places', bound.model) ?? price
+        const price = find('google-places', bound.model) ?? expect.unreachable('no price')
         const worst = Math.max(...mask.map((field) => fields[field]))
-        const quoted = quote(bound, found, { default_max_output_tokens: null, model_max_output_tokens: null })
+        const quoted = quote(bound, price, { default_max_output_tokens: null, model_max_output_tokens: null })
         expect(quoted.input_cost_nano_usd).toBe(worst)
       },
     ),
@@ -251,25 +251,14 @@ function billed(operation: Operation, asked: Asked, script: Script, provider: st
     ({ name }) => name === 'message_batches_results',
   )
   const read = operation.name === 'message_batches_create' ? (results ?? operation) : operation
-  const meter = read.meter(asked)(headOf(script))
+  const meter = read.meter(asked)(headOf(new Response(null, script)))
   for (const step of script.steps) {
     if (step instanceof Uint8Array) meter.push(step)
     else if (typeof step === 'string') meter.push(new TextEncoder().encode(step))
   }
-  const metered: Metered = meter.end()
+  const metered = meter.end()
   expect({ status: script.status ?? 200, complete: metered.complete }).toEqual({ status: 200, complete: true })
   const { usage, service_tier } = metered.concluded[0] ?? metered
   // A translation that tells nothing has no bound either.
   return { usage: usage ?? NO_USAGE, service_tier }
-}
-
-const FORMATS: Record<string, AnswerHead['format']> = {
-  'application/json': 'json',
-  'text/event-stream': 'sse',
-  'application/vnd.amazon.eventstream': 'eventstream',
-}
-
-function headOf({ status = 200, headers = {} }: Script): AnswerHead {
-  const format = FORMATS[headers['content-type']?.split(';')[0] ?? ''] ?? 'other'
-  return { status, format, headers: new Headers(headers) }
 }
