@@ -13,8 +13,9 @@ const chatPart = fc.oneof(
   base64.map((data) => ({ type: 'image_url', image_url: { url: `data:image/png;base64,${data}` } })),
 )
 
+const imagesIn = (messages: unknown) => JSON.stringify(messages).split('data:image/png').length - 1
 /** What does not fit the context window is refused, not billed: two of the largest images do. */
-const fitting = ({ messages }: JsonObject) => JSON.stringify(messages).split('data:image/png').length <= 3
+const fitting = ({ messages }: JsonObject) => imagesIn(messages) <= 2
 
 /** @param most_output what the model writes where nothing bounds it. */
 export const chat = (model: string, most_output: number): fc.Arbitrary<AnyCall> =>
@@ -42,7 +43,7 @@ export const chat = (model: string, most_output: number): fc.Arbitrary<AnyCall> 
         const asked: JsonObject = body.stream ? { ...body, stream_options: { include_usage: true } } : body
         const limits = [asked.max_tokens, asked.max_completion_tokens].filter((one) => typeof one === 'number')
         const most = limits.length > 0 ? Math.max(...limits) : most_output
-        const images = JSON.stringify(asked.messages).split('data:image/png').length - 1
+        const images = imagesIn(asked.messages)
         const says = (tokens: number) => ({
           prompt_tokens: tokens + images * IMAGE_TOKENS + (asked.tools || asked.response_format ? PREAMBLE : 0),
           completion_tokens: most * Number(asked.n ?? 1),
