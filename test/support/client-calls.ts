@@ -111,6 +111,12 @@ export async function onlyEvent(gateway: Gateway, userId: string): Promise<Usage
   return event ?? expect.unreachable('no event')
 }
 
+/** The output tokens that a clamped call was granted, as its answer says. */
+export function grantedIn({ headers }: Response): number {
+  const said = /^output_tokens=(\d+)$/.exec(headers.get('tollgate-clamped') ?? '')?.[1]
+  return Number(said ?? expect.unreachable('the call was not clamped'))
+}
+
 /** The user's first cap as the ledger enforces it. */
 export async function capOf(gateway: Gateway, userId: string): Promise<CapStatusView> {
   const { data } = await gateway.admin.call<{ data: CapStatusView[] }>('GET', `/admin/users/${userId}/caps/status`)
