@@ -3,7 +3,16 @@
 import { APIError, NotFoundError } from '@anthropic-ai/sdk'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { CUT, type Script } from '../../src/local/fake-script.ts'
-import { allEvents, anthropicOf, capOf, failure, GENEROUS, lastRequest, type User } from '../support/client-calls.ts'
+import {
+  allEvents,
+  anthropicOf,
+  capOf,
+  collect,
+  failure,
+  GENEROUS,
+  lastRequest,
+  type User,
+} from '../support/client-calls.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
 
 const params = (more: object = {}) => ({
@@ -38,8 +47,7 @@ describe('a message batch', () => {
     expect(polled.processing_status).toBe('ended')
     expect(polled.results_url).toBe(`${gateway.url}/anthropic/v1/messages/batches/${created.id}/results`)
 
-    const results = []
-    for await (const one of await client.messages.batches.results(created.id)) results.push(one)
+    const results = await collect(await client.messages.batches.results(created.id))
 
     expect(results.map(({ custom_id, result }) => [custom_id, result.type])).toEqual([
       ['a', 'succeeded'],

@@ -16,6 +16,7 @@ import {
   answerWith,
   anthropicOf,
   capOf,
+  collect,
   failure,
   GENEROUS,
   grantedIn,
@@ -79,10 +80,8 @@ describe('answers', () => {
   test('a stream is Anthropic’s events, in any chunking of Bedrock’s frames', async () => {
     const { id, key } = await gateway.admin.user(GENEROUS)
     const { client } = anthropicOf(gateway, key)
-    const types: string[] = []
-    for await (const event of await client.messages.create({ ...HELLO, stream: true })) types.push(event.type)
-    expect(types[0]).toBe('message_start')
-    expect(types.at(-1)).toBe('message_stop')
+    const sent = await collect(await client.messages.create({ ...HELLO, stream: true }))
+    expect([sent[0]?.type, sent.at(-1)?.type]).toEqual(['message_start', 'message_stop'])
     answerWith(gateway, (usual) => inPieces(usual, 5))
     const message = await client.messages.stream(HELLO).finalMessage()
     expect(message).toMatchObject({

@@ -8,6 +8,7 @@ import {
   answerWith,
   bytesOf,
   capOf,
+  collect,
   failure,
   GENEROUS,
   grantedIn,
@@ -153,9 +154,8 @@ describe('answers', () => {
     const client = clientOf(key)
     expect((await client.models.countTokens(HELLO)).totalTokens).toBeGreaterThan(0)
     expect((await client.models.get({ model: MODEL })).name).toBe(`models/${MODEL}`)
-    const names = []
-    for await (const { name } of await client.models.list()) names.push(name)
-    expect(names).toContain(`models/${MODEL}`)
+    const listed = await collect(await client.models.list())
+    expect(listed.map(({ name }) => name)).toContain(`models/${MODEL}`)
     const { current_usage } = await eventually(
       () => capOf(gateway, id),
       ({ held }) => held.requests === 0,

@@ -2,7 +2,7 @@
 
 import { AuthenticationError, NotFoundError, PermissionDeniedError, RateLimitError } from 'openai'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { capOf, failure, NOTHING_USED, onlyEvent } from '../support/client-calls.ts'
+import { capOf, collect, failure, NOTHING_USED, onlyEvent } from '../support/client-calls.ts'
 import { type CompatibleGateway, clientOf, startCompatible } from './compatible-gateway.ts'
 
 const MODELS = ['openai/gpt-4o-mini', 'groq/openai/gpt-oss-20b', 'workers-ai/@cf/openai/gpt-oss-20b']
@@ -26,9 +26,7 @@ afterEach(() => {
 afterAll(() => gateway.close())
 
 async function listed(key: string, options: object = {}): Promise<string[]> {
-  const ids: string[] = []
-  for await (const { id } of clientOf(gateway, '/v1', key, options).client.models.list()) ids.push(id)
-  return ids
+  return (await collect(clientOf(gateway, '/v1', key, options).client.models.list())).map(({ id }) => id)
 }
 
 test('a list asks no provider and counts for nothing, so that it is there when the cap is used up', async () => {

@@ -4,7 +4,16 @@ import { request as httpRequest } from 'node:http'
 import { AuthenticationError, BadRequestError, NotFoundError, RateLimitError } from 'openai'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { checkBooks } from '../support/books.ts'
-import { capOf, failure, GENEROUS, lastRequest, NOTHING_USED, onlyEvent, type User } from '../support/client-calls.ts'
+import {
+  capOf,
+  collect,
+  failure,
+  GENEROUS,
+  lastRequest,
+  NOTHING_USED,
+  onlyEvent,
+  type User,
+} from '../support/client-calls.ts'
 import { eventually } from '../support/gateway.ts'
 import { type CompatibleGateway, clientOf, startCompatible } from './compatible-gateway.ts'
 
@@ -61,9 +70,8 @@ describe('a call', () => {
       const body = { model, messages: MESSAGES, max_tokens: 40 }
 
       if (stream) {
-        const seen: string[] = []
-        for await (const chunk of await client.chat.completions.create({ ...body, stream })) seen.push(chunk.model)
-        expect(new Set(seen)).toEqual(new Set([theirs]))
+        const chunks = await collect(await client.chat.completions.create({ ...body, stream }))
+        expect(new Set(chunks.map((chunk) => chunk.model))).toEqual(new Set([theirs]))
       } else {
         expect((await client.chat.completions.create(body)).model).toBe(theirs)
       }
@@ -102,9 +110,8 @@ describe('a call', () => {
       const body = { model: 'groq/openai/gpt-oss-20b', input: 'hello', max_output_tokens: 50 }
 
       if (stream) {
-        const types: string[] = []
-        for await (const event of await responses.create({ ...body, stream })) types.push(event.type)
-        expect(types.at(-1)).toBe('response.completed')
+        const events = await collect(await responses.create({ ...body, stream }))
+        expect(events.at(-1)?.type).toBe('response.completed')
       } else {
         expect((await responses.create(body)).status).toBe('completed')
       }

@@ -1,13 +1,13 @@
 // OpenAI's other operations as the official client sees them: legacy completions, embeddings, images, audio, files,
 // batches, moderations; and what is refused.
 
-import type OpenAI from 'openai'
 import { BadRequestError, NotFoundError, toFile } from 'openai'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { json } from '../../src/local/fake-script.ts'
 import { checkBooks } from '../support/books.ts'
 import {
   capOf,
+  collect,
   failure,
   GENEROUS,
   lastRequest,
@@ -74,8 +74,7 @@ describe('legacy completions', () => {
       max_tokens: 10,
       stream: true,
     })
-    const chunks: OpenAI.Completion[] = []
-    for await (const chunk of stream) chunks.push(chunk)
+    const chunks = await collect(stream)
     expect(chunks.every(({ choices }) => choices.length > 0)).toBe(true)
     expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'reported', output_tokens: 10 })
   })
@@ -130,9 +129,8 @@ describe('images', () => {
   test('stream with partial images', async () => {
     const { id, client } = await caller(TOKENS)
     const body = { model: 'gpt-image-1', prompt: 'a cat', stream: true as const, partial_images: 2 }
-    const types: string[] = []
-    for await (const { type } of await client.images.generate(body)) types.push(type)
-    expect(types.at(-1)).toBe('image_generation.completed')
+    const events = await collect(await client.images.generate(body))
+    expect(events.at(-1)?.type).toBe('image_generation.completed')
     expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'reported', output_tokens: 6_240 + 200 })
   })
 
@@ -194,9 +192,7 @@ describe('audio', () => {
       file: await MP3(),
       stream: true,
     })
-    const types: string[] = []
-    for await (const { type } of stream) types.push(type)
-    expect(types.at(-1)).toBe('transcript.text.done')
+    expect((await collect(stream)).at(-1)?.type).toBe('transcript.text.done')
     expect(await onlyEvent(gateway, id)).toMatchObject({ stream: true, usage_source: 'reported' })
   })
 

@@ -9,6 +9,7 @@ import { afterSteps, json } from '../../src/local/fake-script.ts'
 import { checkBooks } from '../support/books.ts'
 import {
   answerWith,
+  collect,
   failure,
   GENEROUS,
   grantedIn,
@@ -170,10 +171,8 @@ test('a stream whose provider says that it failed passes as it is, and is charge
     },
   }
   answerWith(gateway, (usual) => afterSteps(usual, 3, `event: response.failed\ndata: ${JSON.stringify(failed)}\n\n`))
-  const types: string[] = []
-  for await (const { type } of await openaiOf(gateway, key).client.responses.create({ ...HELLO, stream: true }))
-    types.push(type)
-  expect(types.at(-1)).toBe('response.failed')
+  const events = await collect(await openaiOf(gateway, key).client.responses.create({ ...HELLO, stream: true }))
+  expect(events.at(-1)?.type).toBe('response.failed')
   expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'hold', error_class: 'upstream_error' })
 })
 
@@ -185,9 +184,8 @@ describe('stored and background responses', () => {
     expect(first.status).toBe('queued')
     expect((await client.responses.retrieve(first.id)).status).toBe('in_progress')
     expect((await client.responses.retrieve(first.id)).status).toBe('completed')
-    const types: string[] = []
-    for await (const { type } of await client.responses.retrieve(first.id, { stream: true })) types.push(type)
-    expect(types.at(-1)).toBe('response.completed')
+    const streamed = await collect(await client.responses.retrieve(first.id, { stream: true }))
+    expect(streamed.at(-1)?.type).toBe('response.completed')
     expect((await client.responses.inputItems.list(first.id)).data).toEqual([])
     await client.responses.delete(first.id)
     expect(await failure(client.responses.retrieve(first.id))).toMatchObject({ status: 404 })
