@@ -1,10 +1,8 @@
 // A Tollgate with OpenAI-compatible providers, all served by one fake under different base paths.
 
-import OpenAI from 'openai'
 import { answerOpenAI } from '../../src/local/fake-openai.ts'
 import { type FakeProvider, type RecordedRequest, startFakeProvider } from '../../src/local/fake-provider.ts'
 import type { Script } from '../../src/local/fake-script.ts'
-import { countingFetch } from '../support/client-calls.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
 
 export interface CompatibleGateway extends Gateway {
@@ -51,9 +49,4 @@ function answerOf({ method, path, headers, body }: RecordedRequest): Script {
     authorization,
     body,
   )
-}
-
-export function clientOf(gateway: Gateway, path: string, apiKey: string, options: object = {}) {
-  const { fetch, attempts } = countingFetch()
-  return { attempts, client: new OpenAI({ baseURL: gateway.url + path, apiKey, fetch, ...options }) }
 }

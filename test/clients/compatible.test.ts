@@ -13,8 +13,9 @@ import {
   GENEROUS,
   grantedIn,
   onlyEvent,
+  openaiAt,
 } from '../support/client-calls.ts'
-import { type CompatibleGateway, clientOf, startCompatible } from './compatible-gateway.ts'
+import { type CompatibleGateway, startCompatible } from './compatible-gateway.ts'
 
 const MESSAGES = [{ role: 'user' as const, content: 'hello' }]
 
@@ -76,7 +77,7 @@ describe('every provider', () => {
     async (name, path, header, credential) => {
       for (const stream of [false, true]) {
         const { id, key } = await gateway.admin.user()
-        const { client, attempts } = clientOf(gateway, `/${name}/v1`, key)
+        const { client, attempts } = openaiAt(gateway, `/${name}/v1`, key)
         const body = { model: 'vendor/large-1', max_tokens: 50, messages: MESSAGES }
         let usage: OpenAI.CompletionUsage | undefined
         gateway.change = (usual) => {
@@ -113,7 +114,7 @@ describe('every provider', () => {
 
   test('embeddings, completions, responses and models, where a provider has them', async () => {
     const { id, key } = await gateway.admin.user()
-    const of = (name: string) => clientOf(gateway, `/${name}/v1`, key).client
+    const of = (name: string) => openaiAt(gateway, `/${name}/v1`, key).client
 
     const embedded = await of('mistral').embeddings.create({ model: 'mistral-embed', input: ['a', 'b'] })
     const completed = await of('azure').completions.create({ model: 'old', prompt: 'Once', max_tokens: 8 })
@@ -140,7 +141,7 @@ describe('every provider', () => {
     const { id, key } = await gateway.admin.user(GENEROUS)
     gateway.change = () =>
       json(answerWith({ prompt_tokens: 1_001, completion_tokens: 7, prompt_tokens_details: { cached_tokens: 500 } }))
-    const { client } = clientOf(gateway, '/acme/v1', key)
+    const { client } = openaiAt(gateway, '/acme/v1', key)
 
     await client.chat.completions.create({ model: 'large-1', max_tokens: 50, messages: MESSAGES })
 
@@ -150,7 +151,7 @@ describe('every provider', () => {
   test('an exceeded cap is a RateLimitError, an unpriced model a BadRequestError, a wrong key an AuthenticationError: one attempt each', async () => {
     const spent = await gateway.admin.user([{ cap_type: 'daily', limits: { requests: 1 } }])
     const body = { model: 'any', max_tokens: 5, messages: MESSAGES }
-    await clientOf(gateway, '/groq/v1', spent.key).client.chat.completions.create(body)
+    await openaiAt(gateway, '/groq/v1', spent.key).client.chat.completions.create(body)
     const priced = await gateway.admin.user(GENEROUS)
     const expected = [
       [spent.key, RateLimitError],
@@ -158,7 +159,7 @@ describe('every provider', () => {
       [`${spent.key.slice(0, -1)}x`, AuthenticationError],
     ] as const
     for (const [key, type] of expected) {
-      const { client, attempts } = clientOf(gateway, '/groq/v1', key)
+      const { client, attempts } = openaiAt(gateway, '/groq/v1', key)
       expect(await failure(client.chat.completions.create(body))).toBeInstanceOf(type)
       expect(attempts).toHaveLength(1)
     }
@@ -168,7 +169,7 @@ describe('every provider', () => {
   test('a caller’s own key goes to the provider, in the header that it reads, and its event says so', async () => {
     const { id, key } = await gateway.admin.user()
     const headers = { 'x-tollgate-key': key }
-    const { client } = clientOf(gateway, '/azure/v1', 'sk-own-caller', { defaultHeaders: headers })
+    const { client } = openaiAt(gateway, '/azure/v1', 'sk-own-caller', { defaultHeaders: headers })
 
     await client.chat.completions.create({ model: 'my-deployment', messages: MESSAGES })
 
@@ -211,7 +212,7 @@ describe('every provider', () => {
 test.each(['groq', 'plain'])('%s: `/openai` may come before its paths, as SDKs of providers have it', async (name) => {
   const { id, key } = await gateway.admin.user()
   const version = name === 'plain' ? '' : '/v1'
-  const { client } = clientOf(gateway, `/${name}/openai${version}`, 'sk-own-caller', {
+  const { client } = openaiAt(gateway, `/${name}/openai${version}`, 'sk-own-caller', {
     defaultHeaders: { 'x-tollgate-key': key },
   })
   await client.chat.completions.create({ model: 'm', messages: MESSAGES })
@@ -241,7 +242,7 @@ test.each(['%6Fpenai', 'opena%69'])('a prefix spelled %s never reaches the provi
 describe('adding a provider takes configuration only', () => {
   test('one without a version in its base URL has none in its paths either', async () => {
     const { id, key } = await gateway.admin.user()
-    const { client } = clientOf(gateway, '/plain', 'sk-own-caller', { defaultHeaders: { 'x-tollgate-key': key } })
+    const { client } = openaiAt(gateway, '/plain', 'sk-own-caller', { defaultHeaders: { 'x-tollgate-key': key } })
 
     await client.chat.completions.create({ model: 'm', messages: MESSAGES })
 
@@ -251,7 +252,7 @@ describe('adding a provider takes configuration only', () => {
 
   test('one without a key says so, by name', async () => {
     const { key } = await gateway.admin.user()
-    const { client, attempts } = clientOf(gateway, '/plain', key)
+    const { client, attempts } = openaiAt(gateway, '/plain', key)
     const error = await failure(client.chat.completions.create({ model: 'm', messages: MESSAGES }))
     expect(String(error)).toContain('plain')
     expect(error).toMatchObject({ status: 503, code: 'not_configured' })
@@ -270,7 +271,7 @@ describe('quirks on the wire', () => {
         JSON.stringify(event).includes('"finish_reason":"stop"') ? { ...event, x_groq: { id: 'req_1', usage } } : event,
       )
 
-    await collect(await clientOf(gateway, '/groq/v1', key).client.chat.completions.create(streamed))
+    await collect(await openaiAt(gateway, '/groq/v1', key).client.chat.completions.create(streamed))
 
     expect(sentBody().stream_options).toEqual({ include_usage: true })
     expect(await onlyEvent(gateway, id)).toMatchObject({ input_tokens: 72, output_tokens: 9, usage_source: 'reported' })
@@ -286,7 +287,7 @@ describe('quirks on the wire', () => {
         return { ...usual, steps }
       }
 
-      const chunks = await collect(await clientOf(gateway, `/${name}/v1`, key).client.chat.completions.create(streamed))
+      const chunks = await collect(await openaiAt(gateway, `/${name}/v1`, key).client.chat.completions.create(streamed))
 
       expect(sentBody()).toEqual(streamed)
       expect(chunks.at(-1)?.usage).toEqual(usage)
@@ -297,7 +298,7 @@ describe('quirks on the wire', () => {
   test('mistral: an error says what it is where its own clients look, and where OpenAI’s do', async () => {
     const { key } = await gateway.admin.user([{ cap_type: 'daily', limits: { requests: 0 } }])
     const body = { model: 'm', max_tokens: 9, messages: MESSAGES }
-    const { client } = clientOf(gateway, '/mistral/v1', key)
+    const { client } = openaiAt(gateway, '/mistral/v1', key)
 
     const error = await failure(client.chat.completions.create(body))
     expect(error).toBeInstanceOf(RateLimitError)
@@ -315,7 +316,7 @@ describe('quirks on the wire', () => {
 
   test('deepseek: the bound stands in max_tokens, whichever field the client used', async () => {
     const { key } = await gateway.admin.user([{ cap_type: 'daily', limits: { tokens: 3_000 } }])
-    const { client } = clientOf(gateway, '/deepseek/v1', key)
+    const { client } = openaiAt(gateway, '/deepseek/v1', key)
 
     await client.chat.completions.create({ model: 'm', messages: MESSAGES, max_completion_tokens: 40 })
     expect(sentBody()).toMatchObject({ max_tokens: 40, max_completion_tokens: 40 })
@@ -331,7 +332,7 @@ describe('quirks on the wire', () => {
   test('openrouter: its headers reach it, and what chooses other prices is refused under a cap', async () => {
     const { key } = await gateway.admin.user([{ cap_type: 'daily', limits: { tokens: 100_000 } }])
     const headers = { 'HTTP-Referer': 'https://app.example', 'X-Title': 'App', 'X-Other': 'no' }
-    const { client, attempts } = clientOf(gateway, '/openrouter/v1', key, { defaultHeaders: headers })
+    const { client, attempts } = openaiAt(gateway, '/openrouter/v1', key, { defaultHeaders: headers })
     const create = (more: object) =>
       client.chat.completions.create({ model: 'meta-llama/llama-3.3-70b', max_tokens: 9, messages: MESSAGES, ...more })
 
@@ -360,7 +361,7 @@ describe('quirks on the wire', () => {
 
   test('openrouter: the code of an error is its status, without which its own clients read none', async () => {
     const { key } = await gateway.admin.user([{ cap_type: 'daily', limits: { tokens: 10 } }])
-    const { client } = clientOf(gateway, '/openrouter/v1', key)
+    const { client } = openaiAt(gateway, '/openrouter/v1', key)
     const create = (more: object) =>
       failure(client.chat.completions.create({ model: 'a/b', max_tokens: 9, messages: MESSAGES, ...more }))
     expect(await create({})).toMatchObject({
@@ -377,7 +378,7 @@ describe('quirks on the wire', () => {
 
   test('openrouter: a call that may be billed ends with no 5xx, at which its own clients ask again for an hour', async () => {
     const { id, key } = await gateway.admin.user([{ cap_type: 'daily', limits: { tokens: 100_000 } }])
-    const { client } = clientOf(gateway, '/openrouter/v1', key)
+    const { client } = openaiAt(gateway, '/openrouter/v1', key)
     gateway.change = (usual, { method }) => (method === 'HEAD' ? usual : { steps: [CUT] })
     const error = await failure(client.chat.completions.create({ model: 'a/b', max_tokens: 9, messages: MESSAGES }))
     expect(error).toMatchObject({ status: 424, error: { code: 424, metadata: { code: 'upstream_unreachable' } } })
@@ -393,7 +394,7 @@ describe('quirks on the wire', () => {
     'azure: a %i %s is billed, so it is charged and not tried again',
     async (status, code, usage_source, output_tokens) => {
       const { id, key } = await gateway.admin.user([{ cap_type: 'total', limits: { tokens: 1e6 } }])
-      const { client, attempts } = clientOf(gateway, '/azure/v1', key)
+      const { client, attempts } = openaiAt(gateway, '/azure/v1', key)
       gateway.change = () => json({ error: { message: 'No.', code } }, status)
 
       const body = { model: 'gpt-4o', max_tokens: 1_000, messages: MESSAGES }
@@ -410,7 +411,7 @@ describe('quirks on the wire', () => {
     'azure: a 408 of type %s is charged and not tried again',
     async (type) => {
       const { id, key } = await gateway.admin.user([{ cap_type: 'total', limits: { tokens: 1e6 } }])
-      const { client, attempts } = clientOf(gateway, '/azure/v1', key)
+      const { client, attempts } = openaiAt(gateway, '/azure/v1', key)
       gateway.change = () => ({ status: 408, headers: { 'content-type': type }, steps: ['Request Timeout'] })
       await failure(client.chat.completions.create({ model: 'gpt-4o', max_tokens: 1_000, messages: MESSAGES }))
       expect(attempts).toHaveLength(1)
@@ -422,14 +423,14 @@ describe('quirks on the wire', () => {
     const { id, key } = await gateway.admin.user([{ cap_type: 'total', limits: { tokens: 1e6 } }])
     const message = "This model's maximum context length is 8192 tokens, however you requested 9000 tokens."
     gateway.change = () => json({ error: { message, type: 'invalid_request_error', code: null } }, 400)
-    await failure(clientOf(gateway, '/azure/v1', key).client.embeddings.create({ model: 'e', input: 'hello' }))
+    await failure(openaiAt(gateway, '/azure/v1', key).client.embeddings.create({ model: 'e', input: 'hello' }))
     expect(await onlyEvent(gateway, id)).toMatchObject({ outcome: 'settled', status: 400 })
   })
 
   test('azure: an answer that only speaks of such an error is none', async () => {
     const { id, key } = await gateway.admin.user(GENEROUS)
     gateway.change = () => json({ ...answerWith({}), error: { code: 'content_filter' } })
-    await clientOf(gateway, '/azure/v1', key).client.chat.completions.create({ model: 'gpt-4o', messages: MESSAGES })
+    await openaiAt(gateway, '/azure/v1', key).client.chat.completions.create({ model: 'gpt-4o', messages: MESSAGES })
     expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'hold' })
   })
 
@@ -530,7 +531,7 @@ describe('quirks on the wire', () => {
 
   test('a 400 that breaks off is still a 400, once', async () => {
     const { key } = await gateway.admin.user()
-    const { client, attempts } = clientOf(gateway, '/groq/v1', key)
+    const { client, attempts } = openaiAt(gateway, '/groq/v1', key)
     const headers = { 'content-type': 'application/json' }
     gateway.change = () => ({ status: 400, headers, steps: ['{"error":{"message":"bad', { delay_ms: 50 }, CUT] })
     const body = { model: 'm', max_tokens: 10, messages: MESSAGES }
@@ -541,7 +542,7 @@ describe('quirks on the wire', () => {
   test('azure: any other 400 costs nothing', async () => {
     const { id, key } = await gateway.admin.user(GENEROUS)
     gateway.change = () => json({ error: { message: 'No.', code: 'invalid_value' } }, 400)
-    const { client } = clientOf(gateway, '/azure/v1', key)
+    const { client } = openaiAt(gateway, '/azure/v1', key)
     await failure(client.chat.completions.create({ model: 'gpt-4o', messages: MESSAGES }))
     expect(await onlyEvent(gateway, id)).toMatchObject({ outcome: 'released', input_tokens: 0 })
   })

@@ -2,8 +2,8 @@
 
 import { AuthenticationError, NotFoundError, PermissionDeniedError, RateLimitError } from 'openai'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { capOf, collect, failure, NOTHING_USED, onlyEvent } from '../support/client-calls.ts'
-import { type CompatibleGateway, clientOf, startCompatible } from './compatible-gateway.ts'
+import { capOf, collect, failure, NOTHING_USED, onlyEvent, openaiAt } from '../support/client-calls.ts'
+import { type CompatibleGateway, startCompatible } from './compatible-gateway.ts'
 
 const MODELS = ['openai/gpt-4o-mini', 'groq/openai/gpt-oss-20b', 'workers-ai/@cf/openai/gpt-oss-20b']
 const HELLO = [{ role: 'user' as const, content: 'hello' }]
@@ -26,12 +26,12 @@ afterEach(() => {
 afterAll(() => gateway.close())
 
 async function listed(key: string, options: object = {}): Promise<string[]> {
-  return (await collect(clientOf(gateway, '/v1', key, options).client.models.list())).map(({ id }) => id)
+  return (await collect(openaiAt(gateway, '/v1', key, options).client.models.list())).map(({ id }) => id)
 }
 
 test('a list asks no provider and counts for nothing, so that it is there when the cap is used up', async () => {
   const { id, key } = await gateway.admin.user([{ cap_type: 'total', limits: { requests: 1 } }])
-  const { client, attempts } = clientOf(gateway, '/v1', key)
+  const { client, attempts } = openaiAt(gateway, '/v1', key)
   expect((await client.models.list()).data.map((model) => model.id)).toEqual(MODELS)
   expect(await client.models.retrieve('workers-ai/@cf/openai/gpt-oss-20b')).toMatchObject({ owned_by: 'workers-ai' })
   expect(attempts).toHaveLength(2)
@@ -48,7 +48,7 @@ test('a list asks no provider and counts for nothing, so that it is there when t
 
 test('what is listed can be called by its name, and what is not listed as well', async () => {
   const { key } = await gateway.admin.user()
-  const { client } = clientOf(gateway, '/v1', key)
+  const { client } = openaiAt(gateway, '/v1', key)
   for (const model of [...(await listed(key)), 'groq/not-listed'])
     await client.chat.completions.create({ model, messages: HELLO })
   const asked = [...gateway.provider.requests, ...gateway.compatible.requests]
@@ -86,8 +86,8 @@ test('a revoked key and a suspended user see nothing once the admin call has ret
 test('each provider’s own list passes at its own path, as a request that costs nothing', async () => {
   const { id, key } = await gateway.admin.user([{ cap_type: 'total', limits: { requests: 2 } }])
   for (const path of ['/openai/v1', '/groq/v1'])
-    expect((await clientOf(gateway, path, key).client.models.list()).data.length).toBeGreaterThan(0)
+    expect((await openaiAt(gateway, path, key).client.models.list()).data.length).toBeGreaterThan(0)
   expect([gateway.provider.requests, gateway.compatible.requests].map(({ length }) => length)).toEqual([1, 1])
   expect((await capOf(gateway, id)).current_usage).toMatchObject({ requests: 2, tokens: 0, cost_cents: 0 })
-  expect(await failure(clientOf(gateway, '/groq/v1', key).client.models.list())).toMatchObject({ status: 429 })
+  expect(await failure(openaiAt(gateway, '/groq/v1', key).client.models.list())).toMatchObject({ status: 429 })
 })

@@ -12,10 +12,11 @@ import {
   lastRequest,
   NOTHING_USED,
   onlyEvent,
+  openaiAt,
   type User,
 } from '../support/client-calls.ts'
 import { eventually } from '../support/gateway.ts'
-import { type CompatibleGateway, clientOf, startCompatible } from './compatible-gateway.ts'
+import { type CompatibleGateway, startCompatible } from './compatible-gateway.ts'
 
 const MESSAGES = [{ role: 'user' as const, content: 'hello' }]
 
@@ -40,7 +41,7 @@ afterEach(() => {
 })
 afterAll(() => gateway.close())
 
-const oneOf = (key: string, options?: object) => clientOf(gateway, '/v1', key, options)
+const oneOf = (key: string, options?: object) => openaiAt(gateway, '/v1', key, options)
 const send = (body: string | Uint8Array, key: string, path = '/v1/chat/completions', headers: object = {}) =>
   fetch(gateway.url + path, {
     method: 'POST',
@@ -229,7 +230,7 @@ describe('refusals are OpenAI’s typed errors, raised once, and nothing is forw
   })
 
   test('the same at its own route', async () => {
-    const { client, attempts } = clientOf(gateway, '/mistral/v1', user.key)
+    const { client, attempts } = openaiAt(gateway, '/mistral/v1', user.key)
     const error = await failure(client.chat.completions.create({ model: 'mistral-small-latest', messages: MESSAGES }))
     expect(attempts).toHaveLength(1)
     expect(error).toMatchObject({ status: 503, code: 'not_configured' })

@@ -42,10 +42,14 @@ export function countingFetch(): { fetch: typeof fetch; attempts: Attempt[] } {
   }
 }
 
-export function openaiOf(gateway: Gateway, apiKey: string, options: object = {}) {
+/** OpenAI's client with its base URL at this path: `/groq/v1`. */
+export function openaiAt(gateway: Gateway, path: string, apiKey: string, options: object = {}) {
   const { fetch, attempts } = countingFetch()
-  return { attempts, client: new OpenAI({ baseURL: `${gateway.url}/openai/v1`, apiKey, fetch, ...options }) }
+  return { attempts, client: new OpenAI({ baseURL: gateway.url + path, apiKey, fetch, ...options }) }
 }
+
+export const openaiOf = (gateway: Gateway, apiKey: string, options?: object) =>
+  openaiAt(gateway, '/openai/v1', apiKey, options)
 
 export function anthropicOf(gateway: Gateway, apiKey: string, options: object = {}) {
   const { fetch, attempts } = countingFetch()
