@@ -18,14 +18,10 @@ import { type JsonBody, parseJsonBody, spansInBytes } from '../providers/json-bo
 import { sseError } from '../providers/sse.ts'
 import { urlOf } from '../request-url.ts'
 import { answerFault } from './answer-fault.ts'
-import type { GatewayEnv } from './call.ts'
+import type { CallerEnv, GatewayEnv } from './call.ts'
 import { innerGateway, innerRequest } from './inner-gateway.ts'
 import { readBody } from './request-body.ts'
 import { headOf } from './upstream-answer.ts'
-
-interface Env {
-  Variables: { request_id: string; caller: CallerIdentity }
-}
 
 export interface AnthropicOnBedrockOptions {
   /** Bedrock's ids (or ARNs) by the names that clients call the models. */
@@ -63,12 +59,12 @@ const REPLACED_FIELDS = new Set(['model', 'stream', 'anthropic_version', 'anthro
  * app.route('/anthropic', gateway({ ...services, dialect: anthropic, upstream: upstream.anthropic }))
  * ```
  */
-export function anthropicOnBedrock(options: AnthropicOnBedrockOptions): Hono<Env> {
+export function anthropicOnBedrock(options: AnthropicOnBedrockOptions): Hono<CallerEnv> {
   const { models, authenticate } = options
   const idOf = new Map(Object.entries(models))
   const callBedrock = innerGateway('/bedrock', options.bedrock)
 
-  const app = new Hono<Env>()
+  const app = new Hono<CallerEnv>()
   // Caps refuse in Bedrock's own gateway.
   app.onError(answerFault((error, requestId) => anthropic.errorResponse(error, requestId, { cap_status: null })))
   app.post('/v1/messages', authenticate, async function anthropicOnBedrock(c, next) {
@@ -78,7 +74,7 @@ export function anthropicOnBedrock(options: AnthropicOnBedrockOptions): Hono<Env
   return app
 
   /** The call as Bedrock's; null where Bedrock does not serve it. On its own, so that nothing of the body is kept. */
-  async function readForBedrock(c: Context<Env>): Promise<Request | null> {
+  async function readForBedrock(c: Context<CallerEnv>): Promise<Request | null> {
     const { origin } = urlOf(c.req.raw)
     const bytes = accepted(await readBody(c.req.raw))
     const body = parseJsonBody(bytes)

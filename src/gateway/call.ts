@@ -38,6 +38,11 @@ export function letGoOfBody(call: Call): void {
   call.asked = { ...call.asked, body: {} }
 }
 
+/** What Hono keeps of a request whose caller is known. */
+export interface CallerEnv {
+  Variables: { request_id: string; caller: CallerIdentity }
+}
+
 export interface GatewayEnv {
-  Variables: { request_id: string; caller: CallerIdentity; call: Call; hold: Hold }
+  Variables: CallerEnv['Variables'] & { call: Call; hold: Hold }
 }

@@ -8,12 +8,13 @@ import type { JwtVerifier } from '../auth/jwt.ts'
 import type { KeyRing } from '../auth/keys.ts'
 import type { GatewayError } from '../errors.ts'
 import { GatewayFault } from '../fault.ts'
-import { authenticate, type CallerIdentity } from '../middleware/authenticate.ts'
+import { authenticate } from '../middleware/authenticate.ts'
 import { callerRefusal } from '../middleware/ledger-calls.ts'
 import { refusalError } from '../middleware/refusal-error.ts'
 import type { Database } from '../postgres/client.ts'
 import { openai } from '../providers/openai.ts'
 import { answerFault } from './answer-fault.ts'
+import type { CallerEnv } from './call.ts'
 import { provision } from './provision.ts'
 
 export interface ListedModelsOptions {
@@ -34,10 +35,6 @@ export interface ListedProvider {
   own_list: string | null
 }
 
-interface ListedModelsEnv {
-  Variables: { request_id: string; caller: CallerIdentity }
-}
-
 /**
  * To be mounted at `/v1/models`, behind `requestId()`.
  *
@@ -48,14 +45,14 @@ interface ListedModelsEnv {
  * app.route('/v1/models', listedModels({ keys, jwt, ledgerOf, db, models, providers }))
  * ```
  */
-export function listedModels(options: ListedModelsOptions): Hono<ListedModelsEnv> {
+export function listedModels(options: ListedModelsOptions): Hono<CallerEnv> {
   const { keys, jwt, ledgerOf, db, models, providers } = options
   const errorAnswer = (error: GatewayError, requestId: string) =>
     openai.errorResponse(error, requestId, { cap_status: null })
   const own_lists = [...providers.values()].flatMap(({ own_list }) => own_list ?? [])
 
   /** What the caller could call. */
-  async function listFor(c: Context<ListedModelsEnv>): Promise<string[]> {
+  async function listFor(c: Context<CallerEnv>): Promise<string[]> {
     const { caller } = c.var
     const refusal = await callerRefusal(ledgerOf, caller, () => provision({ db, ledgerOf }, caller))
     if (refusal) throw new GatewayFault(refusalError(refusal))
@@ -69,7 +66,7 @@ export function listedModels(options: ListedModelsOptions): Hono<ListedModelsEnv
     })
   }
 
-  const app = new Hono<ListedModelsEnv>()
+  const app = new Hono<CallerEnv>()
   app.get('/', authenticate({ keys, jwt }), async function listModels(c) {
     return c.json({ object: 'list', data: (await listFor(c)).map(viewOf) })
   })

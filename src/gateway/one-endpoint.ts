@@ -11,12 +11,13 @@ import type { JwtVerifier } from '../auth/jwt.ts'
 import type { KeyRing } from '../auth/keys.ts'
 import type { GatewayError } from '../errors.ts'
 import { accepted, GatewayFault } from '../fault.ts'
-import { authenticate, type CallerIdentity } from '../middleware/authenticate.ts'
+import { authenticate } from '../middleware/authenticate.ts'
 import { readModel } from '../providers/fields.ts'
 import { applyEdits, type JsonBody, parseJsonBody } from '../providers/json-body.ts'
 import { openai } from '../providers/openai.ts'
 import { urlOf } from '../request-url.ts'
 import { answerFault } from './answer-fault.ts'
+import type { CallerEnv } from './call.ts'
 import { type InnerGateway, innerRequest } from './inner-gateway.ts'
 import { noRoute } from './no-route.ts'
 import { readBody } from './request-body.ts'
@@ -39,10 +40,6 @@ export interface OneEndpointOptions {
   unconfigured: ReadonlyMap<string, string>
 }
 
-interface OneEndpointEnv {
-  Variables: { request_id: string; caller: CallerIdentity }
-}
-
 /** What follows the version in the path. A provider that has not all of them refuses the others itself. */
 const OPERATIONS = ['/chat/completions', '/responses', '/embeddings']
 
@@ -57,13 +54,13 @@ const OPERATIONS = ['/chat/completions', '/responses', '/embeddings']
  * app.route('/v1', oneEndpoint({ keys, jwt, targets, elsewhere: new Map(), unconfigured: new Map() }))
  * ```
  */
-export function oneEndpoint(options: OneEndpointOptions): Hono<OneEndpointEnv> {
+export function oneEndpoint(options: OneEndpointOptions): Hono<CallerEnv> {
   const { keys, jwt } = options
   // Caps refuse in the provider's own gateway.
   const errorAnswer = (error: GatewayError, requestId: string) =>
     openai.errorResponse(error, requestId, { cap_status: null })
 
-  const app = new Hono<OneEndpointEnv>()
+  const app = new Hono<CallerEnv>()
   for (const path of OPERATIONS) {
     // Before a body is read: strangers must not have 20 MiB parsed.
     app.post(path, authenticate({ keys, jwt }), async function routeByModel(c) {

@@ -3,7 +3,7 @@
 
 import { Hono } from 'hono'
 import type { GatewayError } from '../errors.ts'
-import { authenticate, type CallerIdentity } from '../middleware/authenticate.ts'
+import { authenticate } from '../middleware/authenticate.ts'
 import { anthropic } from '../providers/anthropic.ts'
 import { variableOf } from '../providers/compatible/configured.ts'
 import { providerSchema } from '../providers/compatible/provider.ts'
@@ -12,6 +12,7 @@ import { openAICompatible } from '../providers/openai-compatible.ts'
 import { answerFault } from './answer-fault.ts'
 import { anthropicOnBedrock, asAnthropic } from './anthropic-on-bedrock.ts'
 import { batchResultsUrl } from './batch-results-url.ts'
+import type { CallerEnv } from './call.ts'
 import { type GatewayOptions, gateway } from './gateway.ts'
 import { innerGateway } from './inner-gateway.ts'
 import { type ListedProvider, listedModels } from './listed-models.ts'
@@ -67,7 +68,7 @@ function notConfigured(name: string, variable: string, { keys, jwt }: Services) 
   const { readCredential, errorResponse } = openAICompatible(providerSchema.parse({ base_url: NOWHERE, ...row }))
   const errorAnswer = (error: GatewayError, requestId: string) => errorResponse(error, requestId, { cap_status: null })
   const message = `The provider ${name} is not configured here: ${variable} is not set.`
-  const app = new Hono<{ Variables: { request_id: string; caller: CallerIdentity } }>()
+  const app = new Hono<CallerEnv>()
   app.all('*', authenticate({ keys, jwt, readCredential }), (c) =>
     errorAnswer({ code: 'not_configured', message }, c.var.request_id),
   )
