@@ -1,6 +1,5 @@
 // One base URL for every provider that speaks OpenAI's API: the model says which. Seen with the official OpenAI client.
 
-import { request as httpRequest } from 'node:http'
 import { AuthenticationError, BadRequestError, NotFoundError, RateLimitError } from 'openai'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { checkBooks } from '../support/books.ts'
@@ -16,6 +15,7 @@ import {
   type User,
 } from '../support/client-calls.ts'
 import { eventually } from '../support/gateway.ts'
+import { askForWebsocket } from '../support/raw-http.ts'
 import { type CompatibleGateway, startCompatible } from './compatible-gateway.ts'
 
 const MESSAGES = [{ role: 'user' as const, content: 'hello' }]
@@ -320,23 +320,8 @@ describe('refusals are OpenAI’s typed errors, raised once, and nothing is forw
     expect(await answer.text()).toContain('Did you mean /openai/v1/chat/completions?')
   })
 
-  test.each(['/v1/responses', '/openai/v1/responses'])(
-    '%s as a websocket: 426, at which Codex goes on with POST',
-    async (path) => {
-      const { promise, resolve, reject } = Promise.withResolvers<number | undefined>()
-      const headers = {
-        authorization: `Bearer ${user.key}`,
-        connection: 'Upgrade',
-        upgrade: 'websocket',
-        'sec-websocket-version': '13',
-        'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
-      }
-      const request = httpRequest(gateway.url + path, { headers }, (answer) => resolve(answer.resume().statusCode))
-      request
-        .on('upgrade', () => reject(new Error('was opened')))
-        .on('error', reject)
-        .end()
-      expect(await promise).toBe(426)
-    },
-  )
+  test('responses as a websocket: 426, at which Codex goes on with POST', async () => {
+    const answers = await askForWebsocket(gateway.url, '/v1/responses', user.key)
+    expect(answers.map(({ status }) => status)).toEqual([426])
+  })
 })

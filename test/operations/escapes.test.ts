@@ -3,7 +3,7 @@
 import { Hono } from 'hono'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { onlyEvent } from '../support/client-calls.ts'
-import { sendRaw } from '../support/raw-http.ts'
+import { askForWebsocket } from '../support/raw-http.ts'
 import { COMPATIBLE_PROVIDERS } from './compatible-cases.ts'
 import { COMPATIBLE_ESCAPES, ESCAPES } from './escapes.ts'
 import { CASES, openStage, providers, type Stage } from './stage.ts'
@@ -76,17 +76,7 @@ test.each([
   ['/v1/responses', 426],
   ['/v1/models', 200],
 ])('no websocket is opened, here or upstream: %s', async (path, status) => {
-  // `fetch` would not send it.
-  const head = [
-    `GET /openai${path} HTTP/1.1`,
-    'Host: x',
-    `Authorization: Bearer ${key}`,
-    'Connection: Upgrade',
-    'Upgrade: websocket',
-    'Sec-WebSocket-Version: 13',
-    'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
-  ]
-  const answers = await sendRaw(stage.gateway.url, `${head.join('\r\n')}\r\n\r\n`)
+  const answers = await askForWebsocket(stage.gateway.url, `/openai${path}`, key)
   expect(answers.map((answer) => answer.status)).toEqual([status])
   for (const { headers } of stage.provider.requests) expect(new Headers(headers).has('upgrade')).toBe(false)
 })

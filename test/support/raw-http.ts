@@ -31,6 +31,20 @@ export function sendRaw(url: string, text: string): Promise<RawAnswer[]> {
   })
 }
 
+/** Asks for a websocket, as `fetch` would not. */
+export function askForWebsocket(url: string, path: string, key: string): Promise<RawAnswer[]> {
+  const head = [
+    `GET ${path} HTTP/1.1`,
+    'Host: x',
+    `Authorization: Bearer ${key}`,
+    'Connection: Upgrade',
+    'Upgrade: websocket',
+    'Sec-WebSocket-Version: 13',
+    'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+  ]
+  return sendRaw(url, `${head.join('\r\n')}\r\n\r\n`)
+}
+
 const answersIn = (text: string): RawAnswer[] =>
   text
     .split(/(?=HTTP\/1\.[01] \d{3} )/)
