@@ -265,9 +265,11 @@ describe('a batch of Anthropic’s', () => {
     const { held } = await capOf(gateway, id)
     cutAnswers(/results$/)
     await fetchResults(anthropic, batch).catch(() => null)
-    const isIdle = async () => (await capOf(gateway, id)).held.requests
-    await eventually(isIdle, (count) => count === 0)
-    expect((await capOf(gateway, id)).held).toEqual(held)
+    const idle = await eventually(
+      () => capOf(gateway, id),
+      (cap) => cap.held.requests === 0,
+    )
+    expect(idle.held).toEqual(held)
     gateway.provider.reply = undefined
     await fetchResults(anthropic, batch)
     expect(await concluded(id, 'message_batches_create')).toMatchObject([HALF])
