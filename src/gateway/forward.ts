@@ -95,7 +95,9 @@ async function passWhole(c: Context<GatewayEnv>, options: ForwardOptions, answer
   silence.stop()
   if (bytes) meter.push(bytes)
   const cut = bytes ? null : silence.broken ? 'upstream_timeout' : 'upstream_cut'
-  const end = { metered: meter.end(), cut, client_gone: false, first_byte_at: Date.now() } as const
+  // Where it was not whole, nobody knows whether a byte came.
+  const first_byte_at = bytes?.length ? Date.now() : null
+  const end = { metered: meter.end(), cut, client_gone: false, first_byte_at } as const
   const isRecorded = await c.var.hold.settle(toCallEnd(c, options, response, end))
   await concludeOthers(c, options, end)
   if (cut || !isRecorded) return options.errorAnswer(cutError(isRecorded ? cut : 'not_recorded'), c.var.request_id)

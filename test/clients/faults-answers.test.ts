@@ -127,7 +127,7 @@ const wholes: Fault[] = [
     sends: (usual) => announced(usual, { steps: [SEND_HEADERS, CUT] }),
     sees: raised('unreachable'),
     charged: 'hold',
-    event: { status: 200, error_class: 'upstream_cut' },
+    event: { status: 200, error_class: 'upstream_cut', time_to_first_byte_ms: null },
   },
   {
     name: 'a connection cut within a short answer',
