@@ -5,7 +5,7 @@ import {
   errorClass,
   isObject,
   isWhole,
-  meterAnswer,
+  meterLongAnswer,
   NO_USAGE,
   stringOrNull,
   tokenCount,
@@ -71,9 +71,10 @@ export function readChatUsage(usage: unknown): TokenUsage | null {
 const blank = ({ may_hide_output, service_tier }: Expected): Metered => ({ ...UNREAD, may_hide_output, service_tier })
 
 function meterJson(expected: Expected): Meter {
-  return meterAnswer((answer) => {
+  return meterLongAnswer((answer, shortened) => {
     const metered = blank(expected)
     readCommon(answer, metered)
+    metered.may_hide_output ||= shortened
     metered.complete = metered.error_class === null && Array.isArray(answer.choices)
     metered.usage = readChatUsage(answer.usage)
     metered.seen_output_bytes = bytesOfStrings(answer.choices)

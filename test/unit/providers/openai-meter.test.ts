@@ -195,6 +195,20 @@ describe('a JSON answer', () => {
     expect(meterOnce(chat, {}, false, ...Array(16).fill(piece), json)).toMatchObject({ complete: false, usage: null })
   })
 
+  // Five minutes of WAV, or the pictures that OpenRouter puts into `images`.
+  test.each([
+    { audio: { id: 'audio_1', data: 'A'.repeat(18 * 2 ** 20) } },
+    { images: [{ type: 'image_url', image_url: { url: `data:image/png;base64,${'A'.repeat(18 * 2 ** 20)}` } }] },
+  ])('with more megabytes of sound or pictures than are kept is charged its usage', (media) => {
+    const [choice] = choices
+    const long = { choices: [{ ...choice, message: { ...choice?.message, ...media } }], usage: USAGE }
+    expect(answered(long)).toMatchObject({
+      complete: true,
+      usage: { input_tokens: 5, output_tokens: 7 },
+      may_hide_output: true,
+    })
+  })
+
   test.each([
     ['gpt-3.5-turbo', false],
     ['gpt-4o', false],
