@@ -20,3 +20,11 @@ export function concatBytes(parts: Uint8Array[]): Uint8Array {
   }
   return whole
 }
+
+/** A copy of the bytes that pass. `filter` of typed arrays does the same, at many times the price. */
+export function keepBytes(bytes: Uint8Array, passes: (byte: number) => boolean): Uint8Array {
+  const kept = new Uint8Array(bytes.length)
+  let length = 0
+  for (const byte of bytes) if (passes(byte)) kept[length++] = byte
+  return kept.subarray(0, length)
+}

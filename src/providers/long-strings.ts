@@ -1,7 +1,7 @@
 // Shortens the long strings of an answer (images and documents as base64) before it is parsed: usage stands after
 // megabytes of them. Works on the bytes of JSON, alone or inside server-sent events, in any chunking. Pure.
 
-import { BACKSLASH, CR, LF, QUOTE } from './bytes.ts'
+import { BACKSLASH, CR, keepBytes, LF, QUOTE } from './bytes.ts'
 
 /** No string that tells of usage is longer. */
 const MAX_STRING_BYTES = 262_144
@@ -15,7 +15,8 @@ export interface LongStrings {
   readonly shortened: boolean
 }
 
-export function shortenStrings(): LongStrings {
+/** @param most bytes that are kept of a string. */
+export function shortenStrings(most: number = MAX_STRING_BYTES): LongStrings {
   let inString = false
   let isEscaped = false
   /** Bytes of this string so far. */
@@ -36,8 +37,8 @@ export function shortenStrings(): LongStrings {
       isEscaped = byte === BACKSLASH && !wasEscaped
       length += 1
       // What is left ends where no escape can be cut in two: a backslash and all after it goes.
-      if (length > MAX_STRING_BYTES || (isEscaped && length > MAX_STRING_BYTES - ESCAPE_BYTES)) {
-        length = MAX_STRING_BYTES
+      if (length > most || (isEscaped && length > most - ESCAPE_BYTES)) {
+        length = most
         shortened = true
         return false
       }
@@ -47,7 +48,7 @@ export function shortenStrings(): LongStrings {
 
   return {
     push(chunk) {
-      if (length + chunk.length <= MAX_STRING_BYTES - ESCAPE_BYTES) {
+      if (length + chunk.length <= most - ESCAPE_BYTES) {
         // No string can end up too long in here: only where its last line leaves off matters, and most chunks end with one.
         const line = chunk.at(-1) === LF ? chunk.length : chunk.lastIndexOf(LF) + 1
         if (line > 0) {
@@ -57,7 +58,7 @@ export function shortenStrings(): LongStrings {
         if (line < chunk.length) chunk.subarray(line).forEach(keeps)
         return chunk
       }
-      return chunk.filter(keeps)
+      return keepBytes(chunk, keeps)
     },
     get shortened() {
       return shortened

@@ -12,11 +12,13 @@ import {
   tokenCount,
   UNREAD,
 } from './answer.ts'
-import type { Bound, JsonObject, Metered, Operation, TokenUsage } from './dialect.ts'
+import type { Bound, JsonObject, Meter, Metered, Operation, TokenUsage } from './dialect.ts'
 import { readModel, unknownField } from './fields.ts'
+import { shortenStrings } from './long-strings.ts'
 import { countInputs, inSlices } from './openai-input.ts'
 import { unmetered } from './refusals.ts'
 import { tokensOfText } from './text-bound.ts'
+import { leaveOutNumbers } from './vectors.ts'
 
 /** The `output_` ones are Mistral's. */
 const KNOWN_FIELDS = new Set('model input dimensions encoding_format user output_dimension output_dtype'.split(' '))
@@ -26,7 +28,7 @@ export const embeddings: Operation = {
   method: 'POST',
   path: '/v1/embeddings',
   readBound: ({ body, bytes }) => readEmbeddingsBound(body, bytes),
-  meter: () => () => meterAnswer(readEmbeddings),
+  meter: () => meterEmbeddings,
 }
 
 export const moderations = unmetered('moderations', '/v1/moderations', 'POST')
@@ -53,6 +55,17 @@ function findMedia(input: unknown): string | null {
   const isText = (one: unknown) => typeof one === 'string' || isToken(one) || (Array.isArray(one) && one.every(isToken))
   const at = Array.isArray(input) ? input.findIndex((one) => !isText(one)) : -1
   return at === -1 ? null : `input[${at}]`
+}
+
+/** An embedding is that long as base64, and no name or message is. */
+const MAX_STRING_BYTES = 1_024
+
+/** Two thousand embeddings are more than is kept of an answer, as numbers or as base64: neither is read. */
+function meterEmbeddings(): Meter {
+  const numbers = leaveOutNumbers()
+  const strings = shortenStrings(MAX_STRING_BYTES)
+  const meter = meterAnswer(readEmbeddings)
+  return { ...meter, push: (bytes) => meter.push(strings.push(numbers.push(bytes))) }
 }
 
 const readEmbeddings = ({ data, usage, model, error }: JsonObject): Metered => ({

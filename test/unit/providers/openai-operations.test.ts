@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { NO_USAGE, UNREAD } from '../../../src/providers/answer.ts'
 import type { Bound, JsonObject, Operation } from '../../../src/providers/dialect.ts'
 import { shortenStrings } from '../../../src/providers/long-strings.ts'
+import { leaveOutNumbers } from '../../../src/providers/vectors.ts'
 import { operation } from './openai-operations.ts'
 import { askedWith, headOf, meterOnce, readings, vector } from './replay.ts'
 
@@ -144,6 +145,26 @@ describe('embeddings', () => {
       { prompt_tokens: 0, total_tokens: 0 },
     ])
       expect(json('embeddings', BODY, { ...answer, usage }).usage).toBeNull()
+  })
+
+  // What the AI SDK sends in one call, and what OpenAI's own does.
+  test.each([
+    ['numbers', 700, Array(3_072).fill(-0.012345678)],
+    ['base64', 1_100, 'A'.repeat(3_072 * 4 * (4 / 3))],
+  ])('with more %s than is kept of an answer are charged their usage', (_, count, embedding) => {
+    const data = Array.from({ length: count }, (_, index) => ({ object: 'embedding', index, embedding }))
+    const answer = {
+      object: 'list',
+      data,
+      model: 'text-embedding-3-large',
+      usage: { prompt_tokens: 8, total_tokens: 8 },
+    }
+    expect(JSON.stringify(answer).length).toBeGreaterThan(16 * 2 ** 20)
+    expect(json('embeddings', BODY, answer)).toMatchObject({
+      complete: true,
+      response_model: 'text-embedding-3-large',
+      usage: { input_tokens: 8 },
+    })
   })
 })
 
@@ -443,6 +464,34 @@ describe('batches', () => {
 test('lists that would show others’ files and batches, and realtime, are refused with their reason', () => {
   for (const name of ['files_list', 'batches_list', 'realtime'])
     expect(refusal(name, {})).toMatchObject({ code: 'not_found', message: expect.stringMatching(/account|realtime/) })
+})
+
+describe('numbers of vectors', () => {
+  const leaveOut = (text: string, size: number) => {
+    const numbers = leaveOutNumbers()
+    const bytes = new TextEncoder().encode(text)
+    const parts: number[] = []
+    for (let at = 0; at < bytes.length; at += size) parts.push(...numbers.push(bytes.subarray(at, at + size)))
+    return JSON.parse(new TextDecoder().decode(new Uint8Array(parts)))
+  }
+
+  test.each([
+    [
+      { a: [-1, 2e3], b: 'x', usage: { n: 7 } },
+      { a: [], b: 'x', usage: { n: 7 } },
+    ],
+    [
+      [[1], [2, 3]],
+      [[], []],
+    ],
+    [
+      { a: ['[1', '\\"[2]', 3], b: [], c: [{}], d: [true] },
+      { a: ['[1', '\\"[2]', 3], b: [], c: [{}], d: [true] },
+    ],
+  ])('are left out and nothing else, in any chunking: %j', (value, left) => {
+    for (const text of [JSON.stringify(value), JSON.stringify(value, null, 2)])
+      for (const size of [1, 2, 7, text.length]) expect(leaveOut(text, size)).toEqual(left)
+  })
 })
 
 describe('long strings', () => {
