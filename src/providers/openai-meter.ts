@@ -1,5 +1,6 @@
 // Reads what an OpenAI chat completion used, from its JSON or its stream. Pure; unreadable usage is unknown usage.
 
+import { asksForAlternatives, leaveOutAlternatives } from './alternatives.ts'
 import {
   bytesOfStrings,
   errorClass,
@@ -24,6 +25,8 @@ interface Expected {
   choices: number
   /** True where more is billed than is in the answer. */
   may_hide_output: boolean
+  /** True where it says of each token which others were likely. */
+  alternatives: boolean
   /** Of an answer that names none. */
   service_tier: string | null
 }
@@ -41,6 +44,7 @@ export function meterChat(
   const expected: Expected = {
     choices,
     may_hide_output: hides_more || typeof body.model !== 'string' || !VISIBLE_OUTPUT.test(body.model),
+    alternatives: asksForAlternatives(body),
     // It was served at the standard tier, unless the client asked for a dearer one.
     service_tier: untoldOpenAITier(body),
   }
@@ -71,7 +75,7 @@ export function readChatUsage(usage: unknown): TokenUsage | null {
 const blank = ({ may_hide_output, service_tier }: Expected): Metered => ({ ...UNREAD, may_hide_output, service_tier })
 
 function meterJson(expected: Expected): Meter {
-  return meterLongAnswer((answer, shortened) => {
+  const meter = meterLongAnswer((answer, shortened) => {
     const metered = blank(expected)
     readCommon(answer, metered)
     metered.may_hide_output ||= shortened
@@ -80,6 +84,9 @@ function meterJson(expected: Expected): Meter {
     metered.seen_output_bytes = bytesOfStrings(answer.choices)
     return metered
   })
+  if (!expected.alternatives) return meter
+  const leaveOut = leaveOutAlternatives()
+  return { ...meter, push: (bytes) => meter.push(leaveOut(bytes)) }
 }
 
 function readCommon(chunk: JsonObject, metered: Metered): void {

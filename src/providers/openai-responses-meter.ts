@@ -1,6 +1,7 @@
 // Reads what an OpenAI response used: from the answer to its making, JSON or stream, and from later answers that show
 // how one ended that ran in the background. Pure; unreadable usage is unknown usage.
 
+import { asksForAlternatives, leaveOutAlternatives } from './alternatives.ts'
 import {
   bytesOfStrings,
   errorClass,
@@ -41,6 +42,8 @@ interface Expected {
   /** True where more is billed than is in the answer. */
   may_hide_output: boolean
   background: boolean
+  /** True where it says of each token which others were likely. */
+  alternatives: boolean
   /** Of an answer that names none. */
   service_tier: string | null
 }
@@ -51,13 +54,14 @@ export function meterResponse(body: JsonObject): OpenMeter {
   const expected: Expected = {
     may_hide_output: hosted || typeof body.model !== 'string' || !VISIBLE_OUTPUT.test(body.model),
     background: body.background === true,
+    alternatives: asksForAlternatives(body),
     service_tier: untoldOpenAITier(body),
   }
   return ({ format }) => meterMade(expected, format === 'sse')
 }
 
 function meterMade(expected: Expected, stream: boolean): Meter {
-  return meterWith(stream, (read, shortened) => {
+  return meterWith(stream, expected.alternatives, (read, shortened) => {
     const response = read.response ?? {}
     const isOver = TERMINAL.has(response.status)
     const goesOn = GOES_ON.has(response.status) && (expected.background || response.background === true)
@@ -78,7 +82,7 @@ function meterMade(expected: Expected, stream: boolean): Meter {
 
 /** Of `GET /v1/responses/:id` and its cancelling: costs nothing itself, and may show that a response has ended. */
 export function meterStored(stream: boolean): Meter {
-  return meterWith(stream, ({ response, error, readable }) => {
+  return meterWith(stream, true, ({ response, error, readable }) => {
     const isOver = response !== null && TERMINAL.has(response.status) && typeof response.id === 'string'
     return {
       ...UNREAD,
@@ -148,18 +152,24 @@ function isSearch(item: unknown): boolean {
   return !isObject(item.action) || !['open_page', 'find_in_page', 'find'].includes(textOrNone(item.action.type))
 }
 
-function meterWith(stream: boolean, measure: (read: Read, shortened: boolean) => Metered): Meter {
+function meterWith(
+  stream: boolean,
+  alternatives: boolean,
+  measure: (read: Read, shortened: boolean) => Metered,
+): Meter {
+  const leaveOut = alternatives ? leaveOutAlternatives() : (bytes: Uint8Array) => bytes
   const read: Read = { response: null, delta_bytes: 0, error: null, readable: true }
   if (!stream) {
-    return meterLongAnswer((answer, shortened) => {
+    const meter = meterLongAnswer((answer, shortened) => {
       if (answer.object === 'response' || Array.isArray(answer.output)) read.response = answer
       else read.error = answer.error ?? null
       return measure(read, shortened)
     })
+    return { ...meter, push: (bytes) => meter.push(leaveOut(bytes)) }
   }
   const events = readEvents((event) => readEvent(event, read))
   return {
-    push: events.push,
+    push: (bytes) => events.push(leaveOut(bytes)),
     get finished() {
       return TERMINAL.has(read.response?.status)
     },

@@ -86,6 +86,25 @@ describe('usage', () => {
     await checkBooks(gateway, [id])
   })
 
+  test('of a stream with the likeliest others of thousands of tokens is charged, and the stream ends without an error', async () => {
+    const { id, key } = await gateway.admin.user(GENEROUS)
+    const other = { token: ' hello', bytes: [32, 104, 101, 108, 108, 111], logprob: -12.345678 }
+    const logprobs = Array(4_000).fill({ ...other, top_logprobs: Array(20).fill(other) })
+    const text = { type: 'output_text', text: ' hello'.repeat(4_000), annotations: [], logprobs }
+    const output = [{ id: 'msg_1', type: 'message', role: 'assistant', status: 'completed', content: [text] }]
+    const usage = { input_tokens: 5, output_tokens: 4_000, total_tokens: 4_005 }
+    const response = { id: 'resp_1', object: 'response', status: 'completed', model: 'gpt-4o-mini', output, usage }
+    const type = 'response.completed'
+    const steps = [`event: ${type}\ndata: ${JSON.stringify({ type, response })}\n\n`]
+    gateway.provider.reply = () => ({ headers: { 'content-type': 'text/event-stream' }, steps })
+
+    const asked = { model: 'gpt-4o-mini', input: 'hello', stream: true as const, top_logprobs: 20 }
+    for await (const event of await openaiOf(gateway, key).client.responses.create(asked))
+      expect(event).toMatchObject({ response: { output } })
+
+    expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'reported', output_tokens: 4_000 })
+  })
+
   test('the SDK’s own stream helper reads a stream to its end', async () => {
     const stream = openaiOf(gateway, user.key).client.responses.stream(HELLO)
     expect((await stream.finalResponse()).usage?.output_tokens).toBe(100)

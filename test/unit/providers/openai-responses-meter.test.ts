@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { leaveOutAlternatives } from '../../../src/providers/alternatives.ts'
 import { NO_USAGE, UNREAD } from '../../../src/providers/answer.ts'
 import type { JsonObject } from '../../../src/providers/dialect.ts'
 import { openai } from '../../../src/providers/openai.ts'
@@ -214,6 +215,66 @@ describe('a JSON answer', () => {
   test('with a search that does not tell its action counts it', () => {
     const output = [{ type: 'web_search_call' }, { type: 'web_search_call', action: { type: 'find_in_page' } }]
     expect(once({}, { ...RESPONSE, output }).usage).toMatchObject({ web_search_requests: 1 })
+  })
+})
+
+describe('the likeliest other tokens', () => {
+  const leaveOut = (text: string, size: number) => {
+    const filter = leaveOutAlternatives()
+    const bytes = new TextEncoder().encode(text)
+    const parts: number[] = []
+    for (let at = 0; at < bytes.length; at += size) parts.push(...filter(bytes.subarray(at, at + size)))
+    return new TextDecoder().decode(new Uint8Array(parts))
+  }
+
+  test.each<[unknown, unknown?]>([
+    [
+      { a: 'x', top_logprobs: [{ token: ']"\\', bytes: [93], top_logprobs: [{}] }], usage: { n: [1] } },
+      { a: 'x', top_logprobs: [], usage: { n: [1] } },
+    ],
+    [
+      [{ top_logprobs: [[1], '"'] }, { top_logprobs: [] }, 2],
+      [{ top_logprobs: [] }, { top_logprobs: [] }, 2],
+    ],
+    [{ top_logprobs: 20, a: [1] }],
+    [
+      {
+        a_top_logprobs: [1],
+        top_logprobs_a: [2],
+        'top\\logprobs': [3],
+        top_logprob: [4],
+        a: { top_logprobs: null, b: [5] },
+      },
+    ],
+    [['top_logprobs', [1], 'top_logprobs', { a: [2] }]],
+  ])('are left out and nothing else, in any chunking: %j', (value, left = value) => {
+    for (const indent of [0, 2])
+      for (const size of [1, 2, 7, 1_000])
+        expect(JSON.parse(leaveOut(JSON.stringify(value, null, indent), size))).toEqual(left)
+  })
+
+  const other = { token: ' hello', bytes: [32, 104, 101, 108, 108, 111], logprob: -12.345678 }
+  const logprobs = Array(12_000).fill({ ...other, top_logprobs: Array(20).fill(other) })
+
+  test('may be more than is kept of an answer, now and later', () => {
+    const text = { type: 'output_text', text: ' hello', annotations: [], logprobs }
+    const answer = { ...RESPONSE, output: [{ type: 'message', content: [text] }], top_logprobs: 20 }
+    expect(once({ top_logprobs: 20 }, answer)).toMatchObject({ complete: true, usage: { output_tokens: 7 } })
+    const stream = event('response.completed', answer)
+    for (const sse of [false, true])
+      expect(meterOnce(stored, {}, sse, sse ? stream : JSON.stringify(answer)).concluded).toMatchObject([
+        { usage: { output_tokens: 7 } },
+      ])
+  })
+
+  test('also of a chat', () => {
+    const usage = { prompt_tokens: 5, completion_tokens: 7 }
+    const answer = { choices: [{ message: { content: 'Hi' }, logprobs: { content: logprobs } }], usage }
+    const body = { model: 'gpt-4o', logprobs: true, top_logprobs: 20 }
+    expect(meterOnce(operation('chat_completions'), body, false, JSON.stringify(answer))).toMatchObject({
+      complete: true,
+      usage: { output_tokens: 7 },
+    })
   })
 })
 
