@@ -101,6 +101,7 @@ function readAnswer({ model, candidates, service_tier }: Expected, headers: Head
   }
   const finished = new Set<unknown>()
   const queries = new Set<unknown>()
+  const imageQueries = new Set<unknown>()
   let searches = 0
   let blocked = false
   let unreadable = false
@@ -111,10 +112,12 @@ function readAnswer({ model, candidates, service_tier }: Expected, headers: Head
     if (isObject(candidate.content)) metered.seen_output_bytes += bytesOfStrings(candidate.content.parts)
     if (typeof candidate.finishReason === 'string') finished.add(candidate.index ?? 0)
     const grounding = isObject(candidate.groundingMetadata) ? candidate.groundingMetadata : {}
-    const searched = Array.isArray(grounding.webSearchQueries) ? grounding.webSearchQueries : []
-    for (const query of searched) if (query !== '') queries.add(query)
+    const { webSearchQueries, imageSearchQueries } = grounding
+    for (const query of Array.isArray(webSearchQueries) ? webSearchQueries : []) if (query !== '') queries.add(query)
+    for (const query of Array.isArray(imageSearchQueries) ? imageSearchQueries : [])
+      if (query !== '') imageQueries.add(query)
     const grounded = Array.isArray(grounding.groundingChunks) && grounding.groundingChunks.length > 0 ? 1 : 0
-    searches = Math.max(searches, queries.size, grounded)
+    searches = Math.max(searches, queries.size + imageQueries.size, grounded)
   }
 
   const areAllFinished = () => blocked || finished.size >= candidates

@@ -243,6 +243,14 @@ describe('a JSON answer', () => {
     expect(usage).toMatchObject({ web_search_requests: searches })
   })
 
+  test('searches for images are searches, too, and in one prompt with those of the web', () => {
+    const groundingMetadata = { webSearchQueries: ['a'], imageSearchQueries: ['a', 'b', '', 'b'] }
+    const candidates = [{ ...candidate('Hi', 'STOP'), groundingMetadata }]
+    const searchesOf = (model: string) =>
+      answered({ candidates, usageMetadata: USAGE }, { model }).usage?.web_search_requests
+    expect(['gemini-3.1-flash-image-preview', 'gemini-2.5-flash'].map(searchesOf)).toEqual([3, 1])
+  })
+
   test('that another model gave pays the searches as that one does: a retired name goes on to it', () => {
     const groundingMetadata = { webSearchQueries: ['a', 'b'] }
     const candidates = [{ ...candidate('Hi', 'STOP'), groundingMetadata }]
