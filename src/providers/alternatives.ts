@@ -1,18 +1,21 @@
-// Leaves the likeliest other tokens (`top_logprobs`) out of an answer before it is read: they are a hundred times what was
+// Leaves the likeliest other tokens (OpenAI's `top_logprobs`) out of an answer before it is read: they are a hundred times what was
 // said, and its usage stands after them. Works on the bytes of JSON, alone or inside server-sent events, in any chunking.
 // Pure, and never throws.
 
 import { BACKSLASH, CLOSE_BRACE, CLOSE_BRACKET, COLON, keepBytes, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './bytes.ts'
 import type { JsonObject } from './dialect.ts'
 
-const NAME = new TextEncoder().encode('top_logprobs')
 const SPACE = 0x20
 
 export const asksForAlternatives = ({ top_logprobs }: JsonObject): boolean =>
   typeof top_logprobs === 'number' && top_logprobs > 0
 
-/** What is left of each chunk: their arrays are empty. */
-export function leaveOutAlternatives(): (chunk: Uint8Array) => Uint8Array {
+/**
+ * What is left of each chunk: their arrays are empty.
+ * @param of what the provider calls them.
+ */
+export function leaveOutAlternatives(of = 'top_logprobs'): (chunk: Uint8Array) => Uint8Array {
+  const name = new TextEncoder().encode(of)
   let inString = false
   let isEscaped = false
   /** How much of the name this string is so far; -1 for another. */
@@ -27,8 +30,8 @@ export function leaveOutAlternatives(): (chunk: Uint8Array) => Uint8Array {
     if (inString) {
       if (byte === QUOTE && !isEscaped) {
         inString = false
-        isNamed = matched === NAME.length
-      } else matched = matched >= 0 && byte === NAME[matched] ? matched + 1 : -1
+        isNamed = matched === name.length
+      } else matched = matched >= 0 && byte === name[matched] ? matched + 1 : -1
       isEscaped = byte === BACKSLASH && !isEscaped
     } else if (byte === QUOTE) {
       inString = true

@@ -1,5 +1,6 @@
 // Reads what a Gemini answer used, from its JSON, its events or its growing array. Pure; unreadable usage is unknown.
 
+import { leaveOutAlternatives } from './alternatives.ts'
 import {
   bytesOfStrings,
   isObject,
@@ -39,7 +40,7 @@ interface Expected {
 
 export function meterGenerate({ body, params }: Asked, stream: boolean): OpenMeter {
   const fields = fieldsOf(body, '', startReading())
-  const { candidateCount } = messageAt(fields.generationConfig, '', startReading())
+  const { candidateCount, responseLogprobs } = messageAt(fields.generationConfig, '', startReading())
   const expected = {
     model: modelInPath(params),
     candidates: typeof candidateCount === 'number' ? candidateCount : 1,
@@ -48,7 +49,7 @@ export function meterGenerate({ body, params }: Asked, stream: boolean): OpenMet
   return ({ format, headers }) => {
     const answer = readAnswer(expected, headers)
     if (format === 'sse') return meterEvents(answer)
-    return stream ? meterArray(answer) : meterJson(answer)
+    return stream ? meterArray(answer) : meterJson(answer, responseLogprobs === true)
   }
 }
 
@@ -163,12 +164,16 @@ function answeredTier({ serviceTier, trafficType }: JsonObject): string | null {
   return ['priority', 'flex', 'batch', 'standard'].find((tier) => said.includes(tier)) ?? null
 }
 
-function meterJson(answer: Answer): Meter {
-  return meterLongAnswer((whole, shortened) => {
+/** @param alternatives true where it says of each token which others were likely. */
+function meterJson(answer: Answer, alternatives: boolean): Meter {
+  const meter = meterLongAnswer((whole, shortened) => {
     answer.read(whole)
     const metered = answer.end(true)
     return { ...metered, may_hide_output: metered.may_hide_output || shortened }
   })
+  if (!alternatives) return meter
+  const leaveOut = leaveOutAlternatives('topCandidates')
+  return { ...meter, push: (bytes) => meter.push(leaveOut(bytes)) }
 }
 
 /** Nothing marks the last event, and older models say in every one that they finished: never `finished` before the end. */

@@ -207,6 +207,20 @@ describe('a JSON answer', () => {
     })
   })
 
+  test.each([
+    { generationConfig: { responseLogprobs: true, logprobs: 20 } },
+    { generation_config: { response_logprobs: true, logprobs: 20 } },
+  ])('with more of the likeliest other tokens than is kept is charged its usage: %j', (body) => {
+    const other = { token: ' hello', tokenId: 29_104, logProbability: -12.345678 }
+    const topCandidates = Array(14_000).fill({ candidates: Array(20).fill(other) })
+    const answer = {
+      candidates: [{ ...candidate('Hi', 'STOP'), logprobsResult: { topCandidates } }],
+      usageMetadata: USAGE,
+    }
+    expect(JSON.stringify(answer).length).toBeGreaterThan(16 * 2 ** 20)
+    expect(answered(answer, { body })).toMatchObject({ complete: true, usage: { output_tokens: 7 } })
+  })
+
   test('that is cut, an error or no JSON is not complete', () => {
     expect(metered('json', { of: whole }, '{"candidates":[')).toMatchObject({ complete: false, usage: null })
     expect(answered({ error: { code: 429, status: 'RESOURCE_EXHAUSTED' } })).toMatchObject({
