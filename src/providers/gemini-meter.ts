@@ -1,6 +1,5 @@
 // Reads what a Gemini answer used, from its JSON, its events or its growing array. Pure; unreadable usage is unknown.
 
-import { leaveOutAlternatives } from './alternatives.ts'
 import {
   bytesOfStrings,
   isObject,
@@ -18,6 +17,7 @@ import { createArrayReader } from './gemini-frames.ts'
 import { askedTier } from './gemini-generate.ts'
 import { modelInPath } from './gemini-request.ts'
 import { googleErrorClass } from './google-errors.ts'
+import { leaveOutArrays } from './leave-out-arrays.ts'
 import { createSseReader } from './sse.ts'
 
 /** Families that are known not to think: all that they bill is in the answer to be seen. */
@@ -101,8 +101,7 @@ function readAnswer({ model, candidates, service_tier }: Expected, headers: Head
     service_tier: answeredTier({ serviceTier: headers.get(TIER_HEADER) }) ?? service_tier,
   }
   const finished = new Set<unknown>()
-  const queries = new Set<unknown>()
-  const imageQueries = new Set<unknown>()
+  const queries = new Set<string>()
   let searches = 0
   let blocked = false
   let unreadable = false
@@ -113,12 +112,12 @@ function readAnswer({ model, candidates, service_tier }: Expected, headers: Head
     if (isObject(candidate.content)) metered.seen_output_bytes += bytesOfStrings(candidate.content.parts)
     if (typeof candidate.finishReason === 'string') finished.add(candidate.index ?? 0)
     const grounding = isObject(candidate.groundingMetadata) ? candidate.groundingMetadata : {}
-    const { webSearchQueries, imageSearchQueries } = grounding
-    for (const query of Array.isArray(webSearchQueries) ? webSearchQueries : []) if (query !== '') queries.add(query)
-    for (const query of Array.isArray(imageSearchQueries) ? imageSearchQueries : [])
-      if (query !== '') imageQueries.add(query)
+    for (const kind of ['webSearchQueries', 'imageSearchQueries']) {
+      const searched = Array.isArray(grounding[kind]) ? grounding[kind] : []
+      for (const query of searched) if (query !== '') queries.add(JSON.stringify([kind, query]))
+    }
     const grounded = Array.isArray(grounding.groundingChunks) && grounding.groundingChunks.length > 0 ? 1 : 0
-    searches = Math.max(searches, queries.size + imageQueries.size, grounded)
+    searches = Math.max(searches, queries.size, grounded)
   }
 
   const areAllFinished = () => blocked || finished.size >= candidates
@@ -172,7 +171,7 @@ function meterJson(answer: Answer, alternatives: boolean): Meter {
     return { ...metered, may_hide_output: metered.may_hide_output || shortened }
   })
   if (!alternatives) return meter
-  const leaveOut = leaveOutAlternatives('topCandidates')
+  const leaveOut = leaveOutArrays('topCandidates')
   return { ...meter, push: (bytes) => meter.push(leaveOut(bytes)) }
 }
 

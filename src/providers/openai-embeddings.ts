@@ -14,11 +14,11 @@ import {
 } from './answer.ts'
 import type { Bound, JsonObject, Meter, Metered, Operation, TokenUsage } from './dialect.ts'
 import { readModel, unknownField } from './fields.ts'
+import { leaveOutArrays } from './leave-out-arrays.ts'
 import { shortenStrings } from './long-strings.ts'
 import { countInputs, inSlices } from './openai-input.ts'
 import { unmetered } from './refusals.ts'
 import { tokensOfText } from './text-bound.ts'
-import { leaveOutNumbers } from './vectors.ts'
 
 /** The `output_` ones are Mistral's. */
 const KNOWN_FIELDS = new Set('model input dimensions encoding_format user output_dimension output_dtype'.split(' '))
@@ -62,10 +62,10 @@ const MAX_STRING_BYTES = 1_024
 
 /** Two thousand embeddings are more than is kept of an answer, as numbers or as base64: neither is read. */
 function meterEmbeddings(): Meter {
-  const numbers = leaveOutNumbers()
+  const leaveOut = leaveOutArrays('embedding')
   const strings = shortenStrings(MAX_STRING_BYTES)
   const meter = meterAnswer(readEmbeddings)
-  return { ...meter, push: (bytes) => meter.push(strings.push(numbers.push(bytes))) }
+  return { ...meter, push: (bytes) => meter.push(strings.push(leaveOut(bytes))) }
 }
 
 const readEmbeddings = ({ data, usage, model, error }: JsonObject): Metered => ({

@@ -1,6 +1,5 @@
 // Reads what an OpenAI chat completion used, from its JSON or its stream. Pure; unreadable usage is unknown usage.
 
-import { asksForAlternatives, leaveOutAlternatives } from './alternatives.ts'
 import {
   bytesOfStrings,
   errorClass,
@@ -13,6 +12,7 @@ import {
   UNREAD,
 } from './answer.ts'
 import type { JsonObject, Meter, Metered, OpenMeter, TokenUsage } from './dialect.ts'
+import { leaveOutArrays } from './leave-out-arrays.ts'
 import { readEvents } from './openai-events.ts'
 import { recognizeRepeats } from './repeated-events.ts'
 import { namedOpenAITier, untoldOpenAITier } from './service-tiers.ts'
@@ -20,12 +20,16 @@ import { namedOpenAITier, untoldOpenAITier } from './service-tiers.ts'
 /** Families that are known not to reason: all that they bill is in the answer to be seen. */
 export const VISIBLE_OUTPUT = /^gpt-(3\.5|4)(?!.*(audio|realtime|search))/
 
+/** Where an answer says of each token which others were likely. */
+export const ALTERNATIVES = 'top_logprobs'
+export const asksForAlternatives = ({ top_logprobs }: JsonObject): boolean =>
+  typeof top_logprobs === 'number' && top_logprobs > 0
+
 /** What an answer is expected to hold. */
 interface Expected {
   choices: number
   /** True where more is billed than is in the answer. */
   may_hide_output: boolean
-  /** True where it says of each token which others were likely. */
   alternatives: boolean
   /** Of an answer that names none. */
   service_tier: string | null
@@ -85,7 +89,7 @@ function meterJson(expected: Expected): Meter {
     return metered
   })
   if (!expected.alternatives) return meter
-  const leaveOut = leaveOutAlternatives()
+  const leaveOut = leaveOutArrays(ALTERNATIVES)
   return { ...meter, push: (bytes) => meter.push(leaveOut(bytes)) }
 }
 

@@ -1,7 +1,6 @@
 // Reads what an OpenAI response used: from the answer to its making, JSON or stream, and from later answers that show
 // how one ended that ran in the background. Pure; unreadable usage is unknown usage.
 
-import { asksForAlternatives, leaveOutAlternatives } from './alternatives.ts'
 import {
   bytesOfStrings,
   errorClass,
@@ -16,8 +15,9 @@ import {
 } from './answer.ts'
 import type { Concluded, JsonObject, Meter, Metered, OpenMeter, TokenUsage } from './dialect.ts'
 import { textOrNone } from './fields.ts'
+import { leaveOutArrays } from './leave-out-arrays.ts'
 import { readEvents } from './openai-events.ts'
-import { VISIBLE_OUTPUT } from './openai-meter.ts'
+import { ALTERNATIVES, asksForAlternatives, VISIBLE_OUTPUT } from './openai-meter.ts'
 import { isHosted } from './openai-responses-tools.ts'
 import { namedOpenAITier, untoldOpenAITier } from './service-tiers.ts'
 import { utf8Length } from './text-bound.ts'
@@ -42,7 +42,6 @@ interface Expected {
   /** True where more is billed than is in the answer. */
   may_hide_output: boolean
   background: boolean
-  /** True where it says of each token which others were likely. */
   alternatives: boolean
   /** Of an answer that names none. */
   service_tier: string | null
@@ -157,7 +156,7 @@ function meterWith(
   alternatives: boolean,
   measure: (read: Read, shortened: boolean) => Metered,
 ): Meter {
-  const leaveOut = alternatives ? leaveOutAlternatives() : (bytes: Uint8Array) => bytes
+  const leaveOut = alternatives ? leaveOutArrays(ALTERNATIVES) : (bytes: Uint8Array) => bytes
   const read: Read = { response: null, delta_bytes: 0, error: null, readable: true }
   if (!stream) {
     const meter = meterLongAnswer((answer, shortened) => {

@@ -2,7 +2,6 @@ import { describe, expect, test } from 'vitest'
 import { NO_USAGE, UNREAD } from '../../../src/providers/answer.ts'
 import type { Bound, JsonObject, Operation } from '../../../src/providers/dialect.ts'
 import { shortenStrings } from '../../../src/providers/long-strings.ts'
-import { leaveOutNumbers } from '../../../src/providers/vectors.ts'
 import { operation } from './openai-operations.ts'
 import { askedWith, headOf, meterOnce, readings, vector } from './replay.ts'
 
@@ -464,34 +463,6 @@ describe('batches', () => {
 test('lists that would show others’ files and batches, and realtime, are refused with their reason', () => {
   for (const name of ['files_list', 'batches_list', 'realtime'])
     expect(refusal(name, {})).toMatchObject({ code: 'not_found', message: expect.stringMatching(/account|realtime/) })
-})
-
-describe('numbers of vectors', () => {
-  const leaveOut = (text: string, size: number) => {
-    const numbers = leaveOutNumbers()
-    const bytes = new TextEncoder().encode(text)
-    const parts: number[] = []
-    for (let at = 0; at < bytes.length; at += size) parts.push(...numbers.push(bytes.subarray(at, at + size)))
-    return JSON.parse(new TextDecoder().decode(new Uint8Array(parts)))
-  }
-
-  test.each([
-    [
-      { a: [-1, 2e3], b: 'x', usage: { n: 7 } },
-      { a: [], b: 'x', usage: { n: 7 } },
-    ],
-    [
-      [[1], [2, 3]],
-      [[], []],
-    ],
-    [
-      { a: ['[1', '\\"[2]', 3], b: [], c: [{}], d: [true] },
-      { a: ['[1', '\\"[2]', 3], b: [], c: [{}], d: [true] },
-    ],
-  ])('are left out and nothing else, in any chunking: %j', (value, left) => {
-    for (const text of [JSON.stringify(value), JSON.stringify(value, null, 2)])
-      for (const size of [1, 2, 7, text.length]) expect(leaveOut(text, size)).toEqual(left)
-  })
 })
 
 describe('long strings', () => {

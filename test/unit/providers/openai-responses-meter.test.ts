@@ -1,6 +1,5 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { leaveOutAlternatives } from '../../../src/providers/alternatives.ts'
 import { NO_USAGE, UNREAD } from '../../../src/providers/answer.ts'
 import type { JsonObject } from '../../../src/providers/dialect.ts'
 import { openai } from '../../../src/providers/openai.ts'
@@ -219,40 +218,6 @@ describe('a JSON answer', () => {
 })
 
 describe('the likeliest other tokens', () => {
-  const leaveOut = (text: string, size: number) => {
-    const filter = leaveOutAlternatives()
-    const bytes = new TextEncoder().encode(text)
-    const parts: number[] = []
-    for (let at = 0; at < bytes.length; at += size) parts.push(...filter(bytes.subarray(at, at + size)))
-    return new TextDecoder().decode(new Uint8Array(parts))
-  }
-
-  test.each<[unknown, unknown?]>([
-    [
-      { a: 'x', top_logprobs: [{ token: ']"\\', bytes: [93], top_logprobs: [{}] }], usage: { n: [1] } },
-      { a: 'x', top_logprobs: [], usage: { n: [1] } },
-    ],
-    [
-      [{ top_logprobs: [[1], '"'] }, { top_logprobs: [] }, 2],
-      [{ top_logprobs: [] }, { top_logprobs: [] }, 2],
-    ],
-    [{ top_logprobs: 20, a: [1] }],
-    [
-      {
-        a_top_logprobs: [1],
-        top_logprobs_a: [2],
-        'top\\logprobs': [3],
-        top_logprob: [4],
-        a: { top_logprobs: null, b: [5] },
-      },
-    ],
-    [['top_logprobs', [1], 'top_logprobs', { a: [2] }]],
-  ])('are left out and nothing else, in any chunking: %j', (value, left = value) => {
-    for (const indent of [0, 2])
-      for (const size of [1, 2, 7, 1_000])
-        expect(JSON.parse(leaveOut(JSON.stringify(value, null, indent), size))).toEqual(left)
-  })
-
   const other = { token: ' hello', bytes: [32, 104, 101, 108, 108, 111], logprob: -12.345678 }
   const logprobs = Array(12_000).fill({ ...other, top_logprobs: Array(20).fill(other) })
 

@@ -1,20 +1,13 @@
-// Leaves the likeliest other tokens (OpenAI's `top_logprobs`) out of an answer before it is read: they are a hundred times what was
-// said, and its usage stands after them. Works on the bytes of JSON, alone or inside server-sent events, in any chunking.
-// Pure, and never throws.
+// Leaves the arrays of one name out of an answer before it is read: vectors, or the likeliest other tokens, are a hundred times
+// what tells of it, and its usage stands after them. Works on the bytes of JSON, alone or inside server-sent events, in any
+// chunking. Pure, and never throws.
 
 import { BACKSLASH, CLOSE_BRACE, CLOSE_BRACKET, COLON, keepBytes, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './bytes.ts'
-import type { JsonObject } from './dialect.ts'
 
 const SPACE = 0x20
 
-export const asksForAlternatives = ({ top_logprobs }: JsonObject): boolean =>
-  typeof top_logprobs === 'number' && top_logprobs > 0
-
-/**
- * What is left of each chunk: their arrays are empty.
- * @param of what the provider calls them.
- */
-export function leaveOutAlternatives(of = 'top_logprobs'): (chunk: Uint8Array) => Uint8Array {
+/** What is left of each chunk: they are empty. */
+export function leaveOutArrays(of: string): (chunk: Uint8Array) => Uint8Array {
   const name = new TextEncoder().encode(of)
   let inString = false
   let isEscaped = false
