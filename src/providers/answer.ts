@@ -187,7 +187,7 @@ export function meterAnswer(read: (answer: JsonObject) => Metered): Meter {
   }
 }
 
-/** The same of an answer that images may make longer than what is kept of one: its long strings are shortened. */
+/** The same of an answer that images or documents may make longer than what is kept of one: its long strings are shortened. */
 export function meterLongAnswer(read: (answer: JsonObject, shortened: boolean) => Metered): Meter {
   const strings = shortenStrings()
   const meter = meterAnswer((answer) => read(answer, strings.shortened))

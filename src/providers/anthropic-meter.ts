@@ -5,7 +5,7 @@ import {
   bytesOfStrings,
   errorClass,
   isObject,
-  meterAnswer,
+  meterLongAnswer,
   NO_USAGE,
   parseJsonOrUndefined,
   stringOrNull,
@@ -115,8 +115,8 @@ export function answeredTier(
 }
 
 export function meterWhole(expected: Expected): Meter {
-  return meterAnswer((answer) => {
-    const metered: Metered = { ...UNREAD, may_hide_output: expected.may_hide_output }
+  return meterLongAnswer((answer, shortened) => {
+    const metered: Metered = { ...UNREAD, may_hide_output: expected.may_hide_output || shortened }
     if (answer.type === 'error') metered.error_class = errorClass(answer.error)
     metered.complete = answer.type === 'message'
     metered.response_model = stringOrNull(answer.model)

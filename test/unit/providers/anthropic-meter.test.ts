@@ -190,6 +190,16 @@ describe('a JSON answer', () => {
     ])
   })
 
+  test('with more megabytes of fetched documents than are kept is charged its usage', () => {
+    const source = { type: 'base64', media_type: 'application/pdf', data: 'A'.repeat(6 * 2 ** 20) }
+    const content = { type: 'web_fetch_result', content: { type: 'document', source } }
+    expect(answered({ content: Array(3).fill({ type: 'web_fetch_tool_result', content }) })).toMatchObject({
+      complete: true,
+      usage: { input_tokens: 3, output_tokens: 2 },
+      may_hide_output: true,
+    })
+  })
+
   test('that is an error is not complete', () => {
     expect(answered({ type: 'error', usage: null, error: { type: 'rate_limit_error' } })).toMatchObject({
       complete: false,
