@@ -1,6 +1,6 @@
-// Leaves the arrays of one name out of an answer before it is read: vectors, or the likeliest other tokens, are a hundred times
-// what tells of it, and its usage stands after them. Works on the bytes of JSON, alone or inside server-sent events, in any
-// chunking. Pure, and never throws.
+// Leaves the arrays of one name out of an answer before it is read: vectors, or how likely each token was and which others,
+// are a hundred times what tells of it, and its usage stands after them. Works on the bytes of JSON, alone or inside
+// server-sent events, in any chunking. Pure, and never throws.
 
 import { BACKSLASH, CLOSE_BRACE, CLOSE_BRACKET, COLON, keepBytes, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './bytes.ts'
 

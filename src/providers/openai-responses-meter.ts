@@ -17,7 +17,7 @@ import type { Concluded, JsonObject, Meter, Metered, OpenMeter, TokenUsage } fro
 import { textOrNone } from './fields.ts'
 import { leaveOutArrays } from './leave-out-arrays.ts'
 import { readEvents } from './openai-events.ts'
-import { ALTERNATIVES, asksForAlternatives, VISIBLE_OUTPUT } from './openai-meter.ts'
+import { asksForAlternatives, VISIBLE_OUTPUT } from './openai-meter.ts'
 import { isHosted } from './openai-responses-tools.ts'
 import { namedOpenAITier, untoldOpenAITier } from './service-tiers.ts'
 import { utf8Length } from './text-bound.ts'
@@ -42,7 +42,7 @@ interface Expected {
   /** True where more is billed than is in the answer. */
   may_hide_output: boolean
   background: boolean
-  alternatives: boolean
+  logprobs: boolean
   /** Of an answer that names none. */
   service_tier: string | null
 }
@@ -53,14 +53,14 @@ export function meterResponse(body: JsonObject): OpenMeter {
   const expected: Expected = {
     may_hide_output: hosted || typeof body.model !== 'string' || !VISIBLE_OUTPUT.test(body.model),
     background: body.background === true,
-    alternatives: asksForAlternatives(body),
+    logprobs: asksForLogprobs(body),
     service_tier: untoldOpenAITier(body),
   }
   return ({ format }) => meterMade(expected, format === 'sse')
 }
 
 function meterMade(expected: Expected, stream: boolean): Meter {
-  return meterWith(stream, expected.alternatives, (read, shortened) => {
+  return meterWith(stream, expected.logprobs, (read, shortened) => {
     const response = read.response ?? {}
     const isOver = TERMINAL.has(response.status)
     const goesOn = GOES_ON.has(response.status) && (expected.background || response.background === true)
@@ -151,12 +151,16 @@ function isSearch(item: unknown): boolean {
   return !isObject(item.action) || !['open_page', 'find_in_page', 'find'].includes(textOrNone(item.action.type))
 }
 
-function meterWith(
-  stream: boolean,
-  alternatives: boolean,
-  measure: (read: Read, shortened: boolean) => Metered,
-): Meter {
-  const leaveOut = alternatives ? leaveOutArrays(ALTERNATIVES) : (bytes: Uint8Array) => bytes
+/** `logprobs` is xAI's. */
+function asksForLogprobs(body: JsonObject): boolean {
+  const { include, logprobs } = body
+  const includes = Array.isArray(include) && include.includes('message.output_text.logprobs')
+  return includes || logprobs === true || asksForAlternatives(body)
+}
+
+/** @param logprobs true where it may say of each token how likely it was, and which others were. */
+function meterWith(stream: boolean, logprobs: boolean, measure: (read: Read, shortened: boolean) => Metered): Meter {
+  const leaveOut = logprobs ? leaveOutArrays('logprobs') : (bytes: Uint8Array) => bytes
   const read: Read = { response: null, delta_bytes: 0, error: null, readable: true }
   if (!stream) {
     const meter = meterLongAnswer((answer, shortened) => {

@@ -232,6 +232,21 @@ describe('the likeliest other tokens', () => {
       ])
   })
 
+  test.each<JsonObject>([
+    { include: ['message.output_text.logprobs'] },
+    { include: ['message.output_text.logprobs'], top_logprobs: 1 },
+    { logprobs: true },
+  ])('are left out with what is said of the tokens themselves, which is too much of a long stream (%j)', (asked) => {
+    const text = { type: 'output_text', text: ' hello', annotations: [], logprobs: Array(60_000).fill(other) }
+    const json = event('response.completed', { ...RESPONSE, output: [{ type: 'message', content: [text] }] })
+    const chunks = json.match(/.{1,65536}/gs) ?? []
+    expect(meterOnce(responses, { ...BODY, ...asked }, true, ...chunks)).toMatchObject({
+      complete: true,
+      usage: { output_tokens: 7 },
+    })
+    expect(meterOnce(stored, {}, true, ...chunks).concluded).toMatchObject([{ usage: { output_tokens: 7 } }])
+  })
+
   test('also of a chat', () => {
     const usage = { prompt_tokens: 5, completion_tokens: 7 }
     const answer = { choices: [{ message: { content: 'Hi' }, logprobs: { content: logprobs } }], usage }
