@@ -21,7 +21,7 @@ import { namedOpenAITier, untoldOpenAITier } from './service-tiers.ts'
 export const VISIBLE_OUTPUT = /^gpt-(3\.5|4)(?!.*(audio|realtime|search))/
 
 /** Where an answer says of each token which others were likely. */
-const ALTERNATIVES = 'top_logprobs'
+export const ALTERNATIVES = 'top_logprobs'
 export const asksForAlternatives = ({ top_logprobs }: JsonObject): boolean =>
   typeof top_logprobs === 'number' && top_logprobs > 0
 

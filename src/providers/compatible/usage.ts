@@ -2,7 +2,9 @@
 
 import { bufferAnswer, changeEnd, isObject, parseJsonOrUndefined } from '../answer.ts'
 import type { AnswerHead, Meter, Metered, TokenUsage } from '../dialect.ts'
-import { readChatUsage } from '../openai-meter.ts'
+import { leaveOutArrays } from '../leave-out-arrays.ts'
+import { shortenStrings } from '../long-strings.ts'
+import { ALTERNATIVES, readChatUsage } from '../openai-meter.ts'
 import { createSseReader } from '../sse.ts'
 import type { Quirks } from './provider.ts'
 
@@ -45,8 +47,10 @@ function atDearest(usage: TokenUsage, { one_hour, audio_input }: Untold): TokenU
 /** The last usage of an answer. */
 function readUsage(stream: boolean, quirks: Quirks): { push(bytes: Uint8Array): void; end(): TokenUsage | null } {
   if (!stream) {
-    const buffer = bufferAnswer()
-    return { push: buffer.push, end: () => usageIn(buffer.end(), quirks) ?? null }
+    // Usage stands after megabytes of sound, of pictures, of other tokens.
+    const [leaveOut, strings, buffer] = [leaveOutArrays(ALTERNATIVES), shortenStrings(), bufferAnswer()]
+    const push = (bytes: Uint8Array) => buffer.push(strings.push(leaveOut(bytes)))
+    return { push, end: () => usageIn(buffer.end(), quirks) ?? null }
   }
   let usage: TokenUsage | null = null
   const own_name = quirks.usage_at?.split('.').at(-1) ?? 'usage'

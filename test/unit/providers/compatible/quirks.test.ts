@@ -354,6 +354,20 @@ describe('usage, at every chunk boundary', () => {
     expect(found[0]).toMatchObject({ complete: true, usage })
   })
 
+  test.each<[string, object, JsonObject, JsonObject]>([
+    ['groq', {}, {}, { message: { content: 'A'.repeat(17 * 2 ** 20) } }],
+    ['deepseek', {}, { top_logprobs: 20 }, { logprobs: { top_logprobs: Array(17 * 2 ** 20).fill(1) } }],
+    ['acme', { usage_at: 'x.usage' }, {}, { message: { images: ['A'.repeat(17 * 2 ** 20)] } }],
+  ])('after more than is kept of an answer: %s', (name, quirks, asked, choice) => {
+    const usage = { prompt_tokens: 72, completion_tokens: 5, prompt_cache_hit_tokens: 60 }
+    const told = name === 'acme' ? { x: { usage } } : name === 'groq' ? { x_groq: { usage } } : { usage }
+    const answer = JSON.stringify({ choices: [choice], ...told })
+    expect(meterOnce(chatOf(name, quirks), { ...BODY, ...asked }, false, answer)).toMatchObject({
+      complete: true,
+      usage: { input_tokens: 72, cached_input_tokens: name === 'deepseek' ? 60 : 0, output_tokens: 5 },
+    })
+  })
+
   test('a stream that ends early has no usage, however much it told on its way', () => {
     const told = { prompt_tokens: 10, completion_tokens: 1 }
     const cut = bytes(event({ choices: choice('a'), usage: told, x_groq: { usage: told } }))
