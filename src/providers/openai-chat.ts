@@ -203,10 +203,11 @@ export function isInlineImage(url: unknown): url is string {
   return typeof url === 'string' && /^data:image\/[\w.+-]+;base64,/i.test(url)
 }
 
-/** In a part, or by the id of what was said before. */
-export function sendsAudio({ messages }: JsonObject): boolean {
+/** In a part of a message or, in a response, of what a tool answered, or by the id of what was said before. */
+export function sendsAudio({ messages, input }: JsonObject): boolean {
   const isAudio = (part: unknown) => isObject(part) && part.type === 'input_audio'
-  const hasAudio = ({ audio, content }: JsonObject) =>
-    Boolean(audio) || (Array.isArray(content) && content.some(isAudio))
-  return Array.isArray(messages) && messages.some((message) => isObject(message) && hasAudio(message))
+  const holdsAudio = (parts: unknown) => Array.isArray(parts) && parts.some(isAudio)
+  const hasAudio = (said: unknown) =>
+    isObject(said) && (Boolean(said.audio) || holdsAudio(said.content) || holdsAudio(said.output))
+  return [messages, input].some((all) => Array.isArray(all) && all.some(hasAudio))
 }

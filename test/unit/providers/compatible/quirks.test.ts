@@ -188,6 +188,21 @@ describe('bounds', () => {
     expect(meterOnce(chatOf('mistral'), BODY, false, answer).usage).toMatchObject({ audio_input_tokens: 0 })
   })
 
+  test('audio of a response and of an embedding, which no usage tells apart, is charged as such, too', () => {
+    const audio = { type: 'input_audio', input_audio: { data: 'AAAA', format: 'mp3' } }
+    const said = { role: 'user', content: [audio] }
+    const printed = { type: 'function_call_output', call_id: 'c', output: [audio] }
+    const usage = { input_tokens: 400, output_tokens: 3, prompt_tokens: 400, total_tokens: 400 }
+    const answer = JSON.stringify({ object: 'response', status: 'completed', output: [], data: [], usage })
+    const inputOf = (name: string, input: unknown) =>
+      meterOnce(operationOf('openrouter', {}, name), { model: 'm', input }, false, answer).usage
+    for (const one of [said, printed])
+      expect(inputOf('responses', [one])).toMatchObject({ input_tokens: 400, audio_input_tokens: 400 })
+    expect(inputOf('embeddings', [said])).toMatchObject({ input_tokens: 400, audio_input_tokens: 400 })
+    expect(inputOf('responses', [{ role: 'user', content: 'hi' }])).toMatchObject({ audio_input_tokens: 0 })
+    expect(inputOf('embeddings', 'hi')).toMatchObject({ audio_input_tokens: 0 })
+  })
+
   test('what a provider writes by itself is held once, not with each slice of many inputs', () => {
     const body = { messages: undefined, input: Array.from({ length: 100 }, () => 'x'.repeat(1_000)) }
     const { input_tokens, rounds } = bound(operationOf('mistral', {}, 'embeddings'), body)
