@@ -46,7 +46,7 @@ export interface LocalProvider {
 export function providersOf(devVars: Vars, tomlVars: Vars = {}): LocalProvider[] {
   const faked = FAKED.map(({ name, variable }) => ({ name, is: isReal(variable, devVars) ? 'real' : 'fake' }) as const)
   // Where a variable is wrong, the worker says so.
-  const vars = { ...tomlVars, ...withoutEmpty(devVars) }
+  const vars = { ...withoutEmpty(tomlVars), ...withoutEmpty(devVars) }
   const compatible = compatibleProviders.safeParse(vars).data ?? []
   return [...faked, ...[...compatible, ...servicesOf(vars)].map(({ name }) => ({ name, is: 'real' }) as const)]
 }
@@ -57,7 +57,7 @@ export function textOfDevVars(text: string): string {
   return text.replace(/^\uFEFF/, '')
 }
 
-/** What is empty in `.dev.vars` is not set there. */
+/** What is empty is not set. */
 const withoutEmpty = (vars: Vars): Vars => Object.fromEntries(Object.entries(vars).filter(([, value]) => value !== ''))
 
 const servicesOf = (vars: Vars): { name: string }[] =>
@@ -67,7 +67,7 @@ const servicesOf = (vars: Vars): { name: string }[] =>
 
 /** What in `.dev.vars` has no effect, and why: names that are mistyped, lines that are not `NAME=value`. Says no values. */
 export function withoutEffect(text: string, devVars: Vars, tomlVars: Vars = {}): string[] {
-  const vars = { ...tomlVars, ...withoutEmpty(devVars) }
+  const vars = { ...withoutEmpty(tomlVars), ...withoutEmpty(devVars) }
   const compatible = compatibleProviders.safeParse(vars)
   const configured = [...KNOWN_PROVIDERS, ...(compatible.data ?? []), ...servicesOf(vars)]
   const known = new Set([

@@ -59,6 +59,12 @@ test('what wrangler.toml configures is known, but for what .dev.vars says of it'
     providersOf(written, tomlVars).flatMap(({ name, is }) => (is === 'real' ? [name] : []))
   expect(real(devVars)).toEqual(['acme', 'groq'])
   expect(real({ PROVIDERS: '[]' })).toEqual(['groq'])
+  const empty = { PROVIDERS: '', PER_CALL_SERVICES: '' }
+  const written = { GROQ_API_KEY: 'gsk', ACME_API_KEY: 'x' }
+  expect(providersOf(written, empty)).toContainEqual({ name: 'groq', is: 'real' })
+  expect(withoutEffect('', written, empty)).toEqual([
+    '.dev.vars: ACME_API_KEY is unknown to Tollgate and has no effect.',
+  ])
 })
 
 test('what is written wins over the fakes and the kept secrets, what is empty does not; the database is the local one', () => {
