@@ -39,8 +39,8 @@ export interface Hold {
    */
   settle(end: CallEnd | Promise<CallEnd>): Promise<boolean>
   /**
-   * False once the caller would not be let in any more: key revoked, user suspended, a cap lowered to nothing. Never rejects;
-   * true where the ledger cannot be asked.
+   * False once the caller would not be let in any more: key revoked, user suspended, a cap lowered to 0 of something that was
+   * asked. Never rejects; true where the ledger cannot be asked.
    */
   mayGoOn(): Promise<boolean>
 }
