@@ -3,6 +3,7 @@
 import { z } from 'zod'
 import { secretsIn } from './auth/keys.ts'
 import { wordsOf } from './issue-words.ts'
+import { endsWithinPassword } from './postgres/connection-string.ts'
 import { parseJsonOrUndefined } from './providers/answer.ts'
 import { type ConfiguredProvider, compatibleProviders, textOf, variableOf } from './providers/compatible/configured.ts'
 import { KNOWN_PROVIDERS } from './providers/compatible/table.ts'
@@ -21,13 +22,10 @@ const json = <T extends z.ZodType>(schema: T, unset: unknown) =>
   }, schema)
 const integer = (least: number, most: number) => z.coerce.number().int().min(least).max(most)
 
-/**
- * The driver would quote any other, with its password, in an error that is logged. With a `/` or `#` in the password, what
- * comes before that would be looked up as the host.
- */
+/** The driver would quote any other, with its password, in an error that is logged. */
 const isDatabaseUrl = (text: string) => {
   const url = URL.parse(text)
-  return url !== null && url.username !== '' && /^\/[^@]+$/.test(url.pathname) && url.hash === ''
+  return url !== null && url.username !== '' && url.pathname.length > 1 && !endsWithinPassword(url)
 }
 
 const originsIn = (text: string) => (text.trim() === '*' ? '*' : text.split(',').map((origin) => origin.trim()))

@@ -1,6 +1,7 @@
 // What can be known of a database from its URL alone. Pure.
 
 import { createHash } from 'node:crypto'
+import { endsWithinPassword } from '../postgres/connection-string.ts'
 import { StartFault } from './start-fault.ts'
 
 /** @throws {StartFault} for another database's URL, and for what is none. */
@@ -14,9 +15,6 @@ export function requirePostgresUrl(url: string): void {
     )
   }
 }
-
-/** At a `/` or `#` in the password: what came before it would be looked up as the host, and shown. */
-const endsWithinPassword = ({ pathname, hash }: URL) => pathname.includes('@') || hash !== ''
 
 /** Whether it answers SQL over HTTP by itself. */
 export function isNeonUrl(url: string): boolean {

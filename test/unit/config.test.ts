@@ -36,6 +36,7 @@ function fault(env: object): string {
 test.each([
   'postgresql://u:S3CRET#w@h/db',
   'postgresql://u:S3CRET@h/ET@h/db',
+  'postgresql://u:S3CRET@h/E?T@h/db?sslmode=require',
   'postgresql://u:5432#S3CRET@h/db',
   'postgresql://u:S3CRET@h:port/db',
   'postgresql://u:S3CRET@h',

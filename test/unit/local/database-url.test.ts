@@ -21,6 +21,8 @@ describe('a database URL', () => {
     'u:S3@CR/ET@host/db',
     'u:5432/CRET@host/db',
     'u:5432#CRET@host/db',
+    'u:S3@CR?ET@host/db?sslmode=require',
+    'u:5432?CRET@host/db',
   ])('%s is refused by name, and its password is not said', (rest) =>
     expect(() => requirePostgresUrl(`postgresql://${rest}`)).toThrow(
       /^DATABASE_URL must be like postgresql:\/\/user:password@host\/database, with special characters %-encoded$/,
