@@ -114,7 +114,6 @@ function toSettlement(
   seen: Partial<EventFacts>,
 ): Settlement {
   const { outcome = 'settled', facts, continues = null } = end
-  if (continues) checkContinuation(continues)
   const usage = end.usage ? amountReported(ask, end.usage) : null
   const usage_source = end.usage && !usage ? 'hold' : end.usage_source
   return {
@@ -128,14 +127,16 @@ function toSettlement(
     usage_source: usage_source ?? (usage || outcome === 'released' ? 'reported' : 'hold'),
     draft: ask.draft,
     facts: { ...NO_FACTS, ...seen, ...storable(ask.request_id, facts) },
-    continues,
+    continues: continues && toContinuation(continues),
   }
 }
 
 /** @throws {TypeError} where no ledger could hold it, or no event have its id. */
-function checkContinuation({ request_id, for_ms }: Continuation): void {
+function toContinuation({ request_id, for_ms }: Continuation): Continuation {
   checkUuid('continues.request_id', request_id)
-  if (!isCount(for_ms)) throw new TypeError(`usageCaps: continues.for_ms must be a whole number, not ${for_ms}`)
+  const whole_ms = Math.ceil(for_ms)
+  if (!isCount(whole_ms)) throw new TypeError(`usageCaps: continues.for_ms must be a number of ms, not ${for_ms}`)
+  return { request_id, for_ms: whole_ms }
 }
 
 /** Null, and so the hold, for what is no amount: a report can never refund. */

@@ -140,6 +140,15 @@ describe('a call costs', () => {
     expect(used()).toEqual({ requests, tokens: input_tokens + output_tokens, cost: cost_nano_usd })
   })
 
+  test('what is reported, where it goes on for a fraction of a millisecond', async () => {
+    allow({ tokens: 1_000 })
+    const continues = { request_id: newId(), for_ms: 1.001 * 1_000 }
+    route({ input_tokens: 100 }, () => ({ usage: { input_tokens: 70 }, continues }))
+    expect((await post('/work')).status).toBe(200)
+    expect(events).toMatchObject([{ input_tokens: 70, usage_source: 'reported' }])
+    expect(used()?.tokens).toBe(100)
+  })
+
   test('what was asked, where the handler reports nothing', async () => {
     allow({ tokens: 1_000 })
     route({ input_tokens: 100 })
