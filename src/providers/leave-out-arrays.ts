@@ -2,12 +2,26 @@
 // are a hundred times what tells of it, and its usage stands after them. Works on the bytes of JSON, alone or inside
 // server-sent events, in any chunking. Pure, and never throws.
 
-import { BACKSLASH, CLOSE_BRACE, CLOSE_BRACKET, COLON, keepBytes, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './bytes.ts'
+import {
+  BACKSLASH,
+  CLOSE_BRACE,
+  CLOSE_BRACKET,
+  COLON,
+  CR,
+  keepBytes,
+  LF,
+  OPEN_BRACE,
+  OPEN_BRACKET,
+  QUOTE,
+} from './bytes.ts'
 
 const SPACE = 0x20
 
-/** What is left of each chunk: they are empty. */
-export function leaveOutArrays(of: string): (chunk: Uint8Array) => Uint8Array {
+/**
+ * What is left of each chunk: they are empty.
+ * @param in_events true of events, each with its JSON in one line: what is cut in one is over with its line.
+ */
+export function leaveOutArrays(of: string, in_events = false): (chunk: Uint8Array) => Uint8Array {
   const name = new TextEncoder().encode(of)
   let inString = false
   let isEscaped = false
@@ -20,7 +34,10 @@ export function leaveOutArrays(of: string): (chunk: Uint8Array) => Uint8Array {
 
   /** False for a byte that is left out. */
   const keeps = (byte: number): boolean => {
-    if (inString) {
+    if (in_events && (byte === LF || byte === CR)) {
+      inString = isEscaped = isNamed = false
+      depth = 0
+    } else if (inString) {
       if (byte === QUOTE && !isEscaped) {
         inString = false
         isNamed = matched === name.length

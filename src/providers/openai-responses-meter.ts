@@ -160,7 +160,7 @@ function asksForLogprobs(body: JsonObject): boolean {
 
 /** @param logprobs true where it may say of each token how likely it was, and which others were. */
 function meterWith(stream: boolean, logprobs: boolean, measure: (read: Read, shortened: boolean) => Metered): Meter {
-  const leaveOut = logprobs ? leaveOutArrays('logprobs') : (bytes: Uint8Array) => bytes
+  const leaveOut = logprobs ? leaveOutArrays('logprobs', stream) : (bytes: Uint8Array) => bytes
   const read: Read = { response: null, delta_bytes: 0, error: null, readable: true }
   if (!stream) {
     const meter = meterLongAnswer((answer, shortened) => {

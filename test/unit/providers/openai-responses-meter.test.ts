@@ -247,6 +247,13 @@ describe('the likeliest other tokens', () => {
     expect(meterOnce(stored, {}, true, ...chunks).concluded).toMatchObject([{ usage: { output_tokens: 7 } }])
   })
 
+  test.each(['[{"token":"x"', '[{"token":"x'])('hide no error behind an event that was cut among them: %s', (cut) => {
+    const error = `data: ${JSON.stringify({ type: 'error', error: { type: 'overloaded_error' } })}`
+    const stream = `data: {"type":"response.output_text.delta","delta":"x","logprobs":${cut}\n\n${error}\n\n`
+    const found = readings(responses, { ...BODY, top_logprobs: 2 }, true, new TextEncoder().encode(stream))
+    expect(found).toEqual([expect.objectContaining({ complete: false, error_class: 'upstream_overloaded' })])
+  })
+
   test('also of a chat', () => {
     const usage = { prompt_tokens: 5, completion_tokens: 7 }
     const answer = { choices: [{ message: { content: 'Hi' }, logprobs: { content: logprobs } }], usage }
