@@ -9,9 +9,10 @@ export function mediaTypeOf(headers: Headers): string | undefined {
 
 /**
  * Both are labels of it: https://encoding.spec.whatwg.org/#names-and-labels. In no other spelling, as parsers differ in those:
- * to Python's `charset*=utf-7` (RFC 2231) and `charset=" utf-7"` are UTF-7, in which `+ACI-` is a quote.
+ * to Python's `charset*=utf-7` (RFC 2231) and `charset=" utf-7"` are UTF-7, in which `+ACI-` is a quote. `charset:utf-8`, a
+ * common slip, says nothing to any.
  */
-const UTF_8 = /^charset\s*=\s*("?)utf-?8\1$/i
+const UTF_8 = /^charset\s*[=:]\s*("?)utf-?8\1$/i
 
 /** Why such a body is not read: it is not in UTF-8, or compressed. Null where it may be. */
 export function encodingFault(headers: Headers): GatewayError | null {

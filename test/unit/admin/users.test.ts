@@ -418,6 +418,8 @@ describe('what is not valid names its field', () => {
       'Application/JSON;charset="utf-8"',
       'application/json ; charset=utf-8',
       'application/json; charset=utf8',
+      // A common slip, which is no parameter to any parser.
+      'application/json;charset:utf-8',
       'application/json;',
       'application/vnd.acme_1+json',
     ])
