@@ -58,7 +58,7 @@ const configSchema = z
       .string()
       .transform(secretsIn)
       .pipe(z.array(secret(32))),
-    /** As a header brings it: nobody could send another. */
+    /** As every client can send it in a header. */
     ADMIN_TOKEN: secret(24).regex(/^(?! )[ -~]*(?<! )$/, 'must be ASCII without white space around it'),
 
     JWT_HS256_SECRET: secret(32).optional(),
