@@ -1,6 +1,6 @@
 // Writes usage events to Postgres, at least once: repeating an event changes nothing, a higher revision replaces a lower.
 
-import { getTableColumns, type SQL, sql } from 'drizzle-orm'
+import { getTableColumns, sql } from 'drizzle-orm'
 import { NO_FACTS } from '../../durable-objects/ledger/no-facts.ts'
 import type { UsageEvent } from '../../durable-objects/ledger/types.ts'
 import { rootCause } from '../errors.ts'
@@ -23,11 +23,8 @@ export class EventRejected extends Error {
 }
 
 const CHECK_VIOLATION = '23514'
-/**
- * Shorter than the client's patience, so that no statement that it gave up on keeps a connection. Set by a statement before: one
- * waits for its table (an index is made) before it runs.
- */
-const LIMIT_WAITS = sql.raw('set local lock_timeout to 5000')
+/** Shorter than the client's patience, so that no statement that it gave up on keeps a connection. */
+const LOCK_TIMEOUT_MS = 5_000
 
 const { recorded_at: _, ...written } = getTableColumns(usageEvents)
 const columns = Object.values(written).map(({ name }) => name)
@@ -36,7 +33,7 @@ const columns = Object.values(written).map(({ name }) => name)
 // whose successor waits (each month has its own lock), also after the client gave up: hence the limit.
 const INSERT_EVENTS = sql.raw(`insert into usage_events (${columns.join(', ')}, recorded_at)
 select ${columns.join(', ')}, clock_timestamp()
-from json_populate_recordset(null::usage_events, `)
+from set_config('lock_timeout', '${LOCK_TIMEOUT_MS}', true), json_populate_recordset(null::usage_events, `)
 // In one order, or two that share rows (a client gave up on one of them) would each wait for the other.
 const REPLACE_LOWER_REVISION = sql.raw(`)
 order by id, occurred_at
@@ -63,19 +60,14 @@ export async function writeEvents(db: Database, events: UsageEvent[]): Promise<v
 }
 
 async function insert(db: Database, rows: EventRow[]): Promise<void> {
-  await withLimit(db, sql`${INSERT_EVENTS}${toJson(rows)}::json${REPLACE_LOWER_REVISION}`)
+  await db.execute(sql`${INSERT_EVENTS}${toJson(rows)}::json${REPLACE_LOWER_REVISION}`)
 }
 
 async function ensurePartitions(db: Database, rows: EventRow[]): Promise<void> {
   const months = [...new Set(rows.map(({ occurred_at }) => `${occurred_at.slice(0, 7)}-01T00:00:00Z`))]
-  await withLimit(
-    db,
+  await db.execute(
     sql`select ensure_usage_events_partition(month::timestamptz) from json_array_elements_text(${JSON.stringify(months)}::json) month`,
   )
-}
-
-async function withLimit(db: Database, statement: SQL): Promise<void> {
-  await db.batch([db.execute(LIMIT_WAITS), db.execute(statement)])
 }
 
 /** A row without a partition is a violated check that has no name. */

@@ -205,29 +205,6 @@ test.skipIf(!process.env.TEST_DATABASE_URL)(
   },
 )
 
-test.skipIf(!process.env.TEST_DATABASE_URL)(
-  'a statement that waits while an index is made, or a month has no partition yet, is given up by Postgres, too',
-  async () => {
-    const { rows } = await db.execute<{ name: string }>(sql`select current_database() as name`)
-    const url = new URL(process.env.TEST_DATABASE_URL ?? '')
-    url.pathname = rows[0]?.name ?? ''
-    const operator = new pg.Client({ connectionString: url.href })
-    await operator.connect()
-    try {
-      for (const mode of ['share', 'share update exclusive']) {
-        await operator.query(`begin; lock table usage_events in ${mode} mode`)
-        const error = await writeEvents(db, [usageEvent({ occurred_at: Date.UTC(2045, 0) })]).catch((thrown) => thrown)
-        expect([mode, sqlState(error), isDataError(error)]).toEqual([mode, '55P03', false])
-        await operator.query('commit')
-      }
-      expect(await countAll()).toBe(0)
-    } finally {
-      await operator.end()
-    }
-  },
-  20_000,
-)
-
 test('whoever has the connection next does not inherit its patience with locks', async () => {
   await writeEvents(db, [usageEvent({})])
   const { rows } = await db.execute(sql`select current_setting('lock_timeout') as lock_timeout`)
