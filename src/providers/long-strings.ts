@@ -55,7 +55,7 @@ export function shortenStrings(most: number = MAX_STRING_BYTES): LongStrings {
           inString = isEscaped = false
           length = 0
         }
-        if (line < chunk.length) chunk.subarray(line).forEach(keeps)
+        for (const byte of chunk.subarray(line)) keeps(byte)
         return chunk
       }
       return keepBytes(chunk, keeps)
