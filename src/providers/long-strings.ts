@@ -8,6 +8,8 @@ const MAX_STRING_BYTES = 262_144
 /** `\u00fc` */
 const ESCAPE_BYTES = 6
 
+const NOTHING = new Uint8Array()
+
 export interface LongStrings {
   /** What is left of the chunk. */
   push(chunk: Uint8Array): Uint8Array
@@ -22,6 +24,8 @@ export function shortenStrings(most: number = MAX_STRING_BYTES): LongStrings {
   /** Bytes of this string so far. */
   let length = 0
   let shortened = false
+  /** The last line so far, where no string was too long: looked at once more comes, which of most answers it never does. */
+  let unread = NOTHING
 
   /** False for a byte that is left out. */
   const keeps = (byte: number): boolean => {
@@ -48,6 +52,8 @@ export function shortenStrings(most: number = MAX_STRING_BYTES): LongStrings {
 
   return {
     push(chunk) {
+      for (const byte of unread) keeps(byte)
+      unread = NOTHING
       if (length + chunk.length <= most - ESCAPE_BYTES) {
         // No string can end up too long in here: only where its last line leaves off matters, and most chunks end with one.
         const line = chunk.at(-1) === LF ? chunk.length : chunk.lastIndexOf(LF) + 1
@@ -55,7 +61,8 @@ export function shortenStrings(most: number = MAX_STRING_BYTES): LongStrings {
           inString = isEscaped = false
           length = 0
         }
-        for (const byte of chunk.subarray(line)) keeps(byte)
+        // A copy: the chunk goes on to the client, and its bytes may go with it.
+        if (line < chunk.length) unread = chunk.slice(line)
         return chunk
       }
       return keepBytes(chunk, keeps)
