@@ -63,8 +63,7 @@ export interface Totals extends Pick<UsageEventRow, (typeof SUMS)[number]>, Part
 /** One row for each window and group that has events, in their order. Sums are exact up to 2^53. */
 export async function sumEvents(db: Database, request: TotalsRequest): Promise<Totals[]> {
   const { filter, group_by, group_by_metadata, starts, limit } = request
-  const instants = `{${starts.map((start) => new Date(start).toISOString()).join()}}`
-  const window = sql<number>`width_bucket(${usageEvents.occurred_at}, ${instants}::timestamptz[]) - 1`.as('window')
+  const window = (starts.length > 1 ? windowAmong(starts) : sql<number>`0`).as('window')
   const columns = Object.fromEntries(group_by.map((name) => [name, usageEvents[name]])) as Pick<UsageEvents, Group>
   const metadata = Object.fromEntries(group_by_metadata.map((key, i) => [key, metadataAt(key, `metadata_${i}`)]))
   const groups = [window, ...Object.values(columns), ...Object.values(metadata)]
@@ -75,6 +74,12 @@ export async function sumEvents(db: Database, request: TotalsRequest): Promise<T
     .groupBy(...groups)
     .orderBy(...groups)
     .limit(limit)
+}
+
+/** Postgres takes its values for as many as the instants, and sorts all events by them: of one window there is no such need. */
+const windowAmong = (starts: number[]) => {
+  const instants = `{${starts.map((start) => new Date(start).toISOString()).join()}}`
+  return sql<number>`width_bucket(${usageEvents.occurred_at}, ${instants}::timestamptz[]) - 1`
 }
 
 const metadataAt = (key: string, name: string) =>
