@@ -56,20 +56,26 @@ const SAME = [
 const equals = (name: (typeof SAME)[number], value: string | number | boolean | undefined) =>
   value === undefined ? undefined : eq(usageEvents[name], value)
 
-/** Among the events of a key's user, which an index finds; all are read for a key that only events know (a restore lost it). */
-function isOfUserOf(key_id: string): SQL {
+/**
+ * The user of a key; null where nobody knows it. All events are read for one that only they know (a restore lost it). In the
+ * condition itself it would be one of few events to Postgres, which reads and sorts all of a user who has most of them.
+ */
+async function userOf(db: Database, key_id: string): Promise<string | null> {
   const owner = sql`select ${apiKeys.user_id} from ${apiKeys} where ${apiKeys.id} = ${key_id}`
   const seen = sql`select e.user_id from ${usageEvents} e where e.key_id = ${key_id} limit 1`
-  return sql`${usageEvents.user_id} = coalesce((${owner}), (${seen}))`
+  const { rows } = await db.execute<{ user_id: string | null }>(sql`select coalesce((${owner}), (${seen})) as user_id`)
+  return rows[0]?.user_id ?? null
 }
 
-/** The condition of all that a filter sets. */
-export function matches(filter: EventFilter): SQL | undefined {
+/** The condition of all that a filter sets. Those of a key are among those of its user, which an index finds. */
+export async function matches(db: Database, filter: EventFilter): Promise<SQL | undefined> {
   const { model, metadata, from, to, recorded_from, recorded_to, ...same } = filter
   const { user_id, key_id } = same
   return and(
     ...SAME.map((name) => equals(name, same[name])),
-    key_id !== undefined && user_id === undefined ? isOfUserOf(key_id) : undefined,
+    key_id !== undefined && user_id === undefined
+      ? sql`${usageEvents.user_id} = ${await userOf(db, key_id)}`
+      : undefined,
     model === undefined ? undefined : or(eq(usageEvents.request_model, model), eq(usageEvents.response_model, model)),
     metadata && sql`${usageEvents.metadata} @> ${JSON.stringify(metadata)}::jsonb`,
     from && gte(usageEvents.occurred_at, from),
@@ -88,7 +94,7 @@ export async function listEvents(db: Database, page: PageRequest, filter: EventF
   const rows = await db
     .select()
     .from(usageEvents)
-    .where(and(matches(filter), isAfter(usageEvents[by], usageEvents.id, page)))
+    .where(and(await matches(db, filter), isAfter(usageEvents[by], usageEvents.id, page)))
     .orderBy(desc(usageEvents[by]), desc(usageEvents.id))
     .limit(page.limit + 1)
   return pageOf(rows, page.limit, (row) => row[by])

@@ -70,7 +70,7 @@ export async function sumEvents(db: Database, request: TotalsRequest): Promise<T
   return db
     .select({ window, ...columns, ...(group_by_metadata.length > 0 && { metadata }), events: count(), ...SUM_COLUMNS })
     .from(usageEvents)
-    .where(matches(filter))
+    .where(await matches(db, filter))
     .groupBy(...groups)
     .orderBy(...groups)
     .limit(limit)

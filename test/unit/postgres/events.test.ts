@@ -104,6 +104,19 @@ test('those of a key are looked for among those of its user', async () => {
   expect(await planOf({ key_id })).toContain('user_id_occurred_at_id_idx')
 })
 
+test('the newest of a key whose user has many of all events are read without the older ones', async () => {
+  const [user_id, key_id] = [crypto.randomUUID(), crypto.randomUUID()]
+  await db.execute(sql`insert into users (id, name) values (${user_id}, 'Ada')`)
+  await db.execute(sql`
+    insert into api_keys (id, user_id, name, last_four, scopes) values (${key_id}, ${user_id}, 'key', 'abcd', '{call}')`)
+  await db.execute(sql`
+    with most as (select id from usage_events order by id limit 5000)
+    update usage_events set user_id = ${user_id}, key_id = ${key_id} where id in (select id from most)`)
+  await db.execute(sql`analyze usage_events`)
+  const { plan } = await explained(() => listEvents(db, { limit: 10, after: null }, { key_id }))
+  expect(plan).not.toContain('Sort Key')
+})
+
 test('those of a key that a restore lost are found, too', async () => {
   const [lost, other] = [crypto.randomUUID(), crypto.randomUUID()]
   await writeEvents(db, [usageEvent({ key_id: lost }), usageEvent({ key_id: other })])
