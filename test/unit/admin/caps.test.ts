@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { afterAll, afterEach, describe, expect, test } from 'vitest'
-import { openRest } from './rest-fixture.ts'
+import { NOBODY, openRest } from './rest-fixture.ts'
 
 const { db, send, newUser, configs, faults, usage, close } = await openRest()
 afterAll(close)
@@ -8,8 +8,6 @@ afterEach(async () => {
   for (const { cap_type } of (await send('GET', '/admin/default-caps')).body.data)
     await send('DELETE', `/admin/default-caps/${cap_type}`)
 })
-
-const NOTHING = '00000000-0000-7000-8000-000000000000'
 
 async function newCap(userId: string, fields: object = {}) {
   return send('POST', `/admin/users/${userId}/caps`, { cap_type: 'daily', limits: { requests: 10 }, ...fields })
@@ -162,7 +160,7 @@ test("another user's cap is a 404 and stays as it is", async () => {
   ] as const)
     expect((await send(method, `/admin/users/${bob}/caps/${cap.id}`, body)).status).toBe(404)
   expect((await send('GET', `/admin/users/${ada}/caps`)).body.data).toEqual([cap])
-  expect((await send('GET', `/admin/users/${ada}/caps/${NOTHING}`)).status).toBe(404)
+  expect((await send('GET', `/admin/users/${ada}/caps/${NOBODY}`)).status).toBe(404)
 })
 
 describe('what is not valid names its field', () => {

@@ -1,11 +1,11 @@
 import { afterAll, expect, test } from 'vitest'
 import { openRest } from './rest-fixture.ts'
 
-const { send, newUser, close } = await openRest()
+const { send, newUser, newKey, close } = await openRest()
 afterAll(close)
 
 const user = await newUser()
-const { body: key } = await send('POST', `/admin/users/${user}/keys`, { name: 'k' })
+const { body: key } = await newKey(user)
 test.each([
   ['/admin/users', { name: 'Ada' }],
   [`/admin/users/${user}/keys`, { name: 'laptop' }],

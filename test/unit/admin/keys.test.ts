@@ -1,15 +1,15 @@
 import { sql } from 'drizzle-orm'
 import { afterAll, expect, test } from 'vitest'
-import { type Answer, openRest } from './rest-fixture.ts'
+import { type Answer, idsOnPages, openRest } from './rest-fixture.ts'
 
-const { db, send, newUser, configs, faults, clock, close } = await openRest()
+const { db, send, newUser, newKey, configs, faults, clock, close } = await openRest()
 afterAll(close)
 
 const activeKeys = (userId: string) => (configs.get(userId)?.keys ?? []).map(({ id }) => id).sort()
 
 test('a key is shown once, and works when the answer is there', async () => {
   const id = await newUser()
-  const { status, body } = await send('POST', `/admin/users/${id}/keys`, { name: `k'; --` })
+  const { status, body } = await newKey(id, { name: `k'; --` })
   expect(status).toBe(201)
   expect(body).toEqual({
     id: expect.any(String),
@@ -31,7 +31,7 @@ test('a key is shown once, and works when the answer is there', async () => {
 test('scopes and expiry are what was asked for', async () => {
   const id = await newUser()
   const expires_at = new Date(Date.now() + 60_000).toISOString()
-  const { body } = await send('POST', `/admin/users/${id}/keys`, { name: 'k', scopes: ['usage', 'usage'], expires_at })
+  const { body } = await newKey(id, { scopes: ['usage', 'usage'], expires_at })
   expect(body).toMatchObject({ scopes: ['usage'], expires_at })
   expect(configs.get(id)?.keys).toEqual([{ id: body.id, scopes: ['usage'], expires_at: Date.parse(expires_at) }])
   clock.now = () => Date.parse(expires_at)
@@ -42,7 +42,7 @@ test('scopes and expiry are what was asked for', async () => {
 
 test('a revoked key is gone from the ledger, and revoking can be repeated', async () => {
   const id = await newUser()
-  const { body } = await send('POST', `/admin/users/${id}/keys`, { name: 'k' })
+  const { body } = await newKey(id)
   expect((await send('DELETE', `/admin/users/${id}/keys/${body.id}`)).status).toBe(204)
   expect(activeKeys(id)).toEqual([])
   const [key] = (await send('GET', `/admin/users/${id}/keys`)).body.data
@@ -53,7 +53,7 @@ test('a revoked key is gone from the ledger, and revoking can be repeated', asyn
 
 test('when a key was revoked stays known when its user is deleted', async () => {
   const id = await newUser()
-  const { body } = await send('POST', `/admin/users/${id}/keys`, { name: 'k' })
+  const { body } = await newKey(id)
   await db.execute(sql`update api_keys set revoked_at = '2020-01-01' where id = ${body.id}`)
   await send('DELETE', `/admin/users/${id}`)
   const [key] = (await send('GET', `/admin/users/${id}/keys`)).body.data
@@ -62,7 +62,7 @@ test('when a key was revoked stays known when its user is deleted', async () => 
 
 test('keys are listed newest first, whatever their ids', async () => {
   const id = await newUser()
-  for (const name of ['a', 'b', 'c', 'd', 'e']) await send('POST', `/admin/users/${id}/keys`, { name })
+  for (const name of ['a', 'b', 'c', 'd', 'e']) await newKey(id, { name })
   await db.execute(sql`update api_keys set created_at = '2020-01-01'::timestamptz + (ascii(name) || ' h')::interval
     where user_id = ${id}`)
   const { data, next_cursor } = (await send('GET', `/admin/users/${id}/keys?limit=5`)).body
@@ -74,7 +74,7 @@ test('keys are listed newest first, whatever their ids', async () => {
 test('a rotated key ends at once, or after its grace', async () => {
   const id = await newUser()
   const expires_at = new Date(Date.now() + 3_600_000).toISOString()
-  const first = (await send('POST', `/admin/users/${id}/keys`, { name: 'k', scopes: ['call'], expires_at })).body
+  const first = (await newKey(id, { scopes: ['call'], expires_at })).body
   const second = await send('POST', `/admin/users/${id}/keys/${first.id}/rotate`)
   expect(second).toMatchObject({
     status: 201,
@@ -95,7 +95,7 @@ test('a rotated key ends at once, or after its grace', async () => {
 
 test('a rotation that did not come into force does so when it is repeated, which makes no second successor', async () => {
   const id = await newUser()
-  const { body } = await send('POST', `/admin/users/${id}/keys`, { name: 'k' })
+  const { body } = await newKey(id)
   const rotate = () => send('POST', `/admin/users/${id}/keys/${body.id}/rotate`, {})
   faults.configure = 3
   expect((await rotate()).body.code).toBe('not_yet_in_force')
@@ -108,10 +108,7 @@ test('a rotation that did not come into force does so when it is repeated, which
 test('a key that is revoked, or in its grace, is not rotated into another', async () => {
   const id = await newUser()
   const path = `/admin/users/${id}/keys`
-  const [revoked, replaced] = [
-    (await send('POST', path, { name: 'a' })).body,
-    (await send('POST', path, { name: 'b' })).body,
-  ]
+  const [revoked, replaced] = [(await newKey(id)).body, (await newKey(id)).body]
   await send('DELETE', `${path}/${revoked.id}`)
   await send('POST', `${path}/${replaced.id}/rotate`, { grace_seconds: 60 })
   const before = activeKeys(id)
@@ -130,14 +127,14 @@ test.each(['', undefined])(
   'the body of a rotation may be left out, also where it is labelled as JSON (%j)',
   async (body) => {
     const id = await newUser()
-    const key = (await send('POST', `/admin/users/${id}/keys`, { name: 'k' })).body
+    const key = (await newKey(id)).body
     expect((await send('POST', `/admin/users/${id}/keys/${key.id}/rotate`, body)).status).toBe(201)
   },
 )
 
 test('a rotation whose body is not labelled as JSON is refused: its grace would be lost, and the old key with it', async () => {
   const id = await newUser()
-  const key = (await send('POST', `/admin/users/${id}/keys`, { name: 'k' })).body
+  const key = (await newKey(id)).body
   const path = `/admin/users/${id}/keys/${key.id}/rotate`
   for (const type of ['text/plain', 'application/x-www-form-urlencoded'])
     expect(await send('POST', path, { grace_seconds: 60 }, { 'content-type': type })).toMatchObject({ status: 415 })
@@ -146,7 +143,7 @@ test('a rotation whose body is not labelled as JSON is refused: its grace would 
 
 test('a key is read by its id, without the key itself', async () => {
   const id = await newUser()
-  const { key: _, ...key } = (await send('POST', `/admin/users/${id}/keys`, { name: ' k\n', expires_at: null })).body
+  const { key: _, ...key } = (await newKey(id, { name: ' k\n', expires_at: null })).body
   expect(key).toMatchObject({ name: 'k', expires_at: null })
   expect(await send('GET', `/admin/users/${id}/keys/${key.id}`)).toMatchObject({ status: 200, body: key })
   expect((await send('GET', `/admin/users/${id}/keys/${key.id}`)).body).not.toHaveProperty('key')
@@ -155,7 +152,7 @@ test('a key is read by its id, without the key itself', async () => {
 
 test('more than 100 active keys are a conflict, until one is revoked', async () => {
   const id = await newUser()
-  const create = () => send('POST', `/admin/users/${id}/keys`, { name: 'k' })
+  const create = () => newKey(id)
   const made: Answer[] = []
   for (let batch = 0; batch < 10; batch++) made.push(...(await Promise.all(Array.from({ length: 10 }, create))))
   expect(await create()).toMatchObject({ status: 409, body: { code: 'conflict' } })
@@ -172,20 +169,14 @@ test('more than 100 active keys are a conflict, until one is revoked', async () 
 
   // As the document says.
   expect((await send('GET', `/admin/users/${id}/keys`)).body.data).toHaveLength(50)
-  const seen: string[] = []
-  let cursor: string | null = ''
-  while (cursor !== null) {
-    const { body } = await send('GET', `/admin/users/${id}/keys?limit=30${cursor && `&cursor=${cursor}`}`)
-    seen.push(...body.data.map((key: { id: string }) => key.id))
-    cursor = body.next_cursor
-  }
+  const seen = await idsOnPages(send, `/admin/users/${id}/keys?limit=30`)
   expect(new Set(seen).size).toBe(102)
   expect(seen).toHaveLength(102)
 })
 
 test("another user's key is a 404 and stays as it is", async () => {
   const [ada, bob] = [await newUser(), await newUser()]
-  const { body } = await send('POST', `/admin/users/${ada}/keys`, { name: 'k' })
+  const { body } = await newKey(ada)
   expect((await send('DELETE', `/admin/users/${bob}/keys/${body.id}`)).status).toBe(404)
   expect((await send('GET', `/admin/users/${bob}/keys/${body.id}`)).status).toBe(404)
   expect((await send('POST', `/admin/users/${bob}/keys/${body.id}/rotate`, {})).status).toBe(404)
@@ -212,8 +203,7 @@ test.each([
 test('a key cannot end at the instant that it is made', async () => {
   const [id, now] = [await newUser(), Date.now()]
   clock.now = () => now
-  const endingAt = (ms: number) =>
-    send('POST', `/admin/users/${id}/keys`, { name: 'k', expires_at: new Date(ms).toISOString() })
+  const endingAt = (ms: number) => newKey(id, { expires_at: new Date(ms).toISOString() })
   expect(await endingAt(now)).toMatchObject({ status: 400, body: { detail: 'expires_at: must lie in the future' } })
   expect((await endingAt(now + 1)).status).toBe(201)
   clock.now = Date.now
@@ -221,20 +211,20 @@ test('a key cannot end at the instant that it is made', async () => {
 
 test('a grace may be as long as a week', async () => {
   const id = await newUser()
-  const { body } = await send('POST', `/admin/users/${id}/keys`, { name: 'k' })
+  const { body } = await newKey(id)
   expect((await send('POST', `/admin/users/${id}/keys/${body.id}/rotate`, { grace_seconds: 604_800 })).status).toBe(201)
 })
 
 test.each([-1, 1.5, 604_801, '60'])('a grace of %j names the fault', async (grace_seconds) => {
   const id = await newUser()
-  const { body } = await send('POST', `/admin/users/${id}/keys`, { name: 'k' })
+  const { body } = await newKey(id)
   const answer = await send('POST', `/admin/users/${id}/keys/${body.id}/rotate`, { grace_seconds })
   expect(answer).toMatchObject({ status: 400, body: { field: 'grace_seconds' } })
 })
 
 test('a key that the database has lost is no key to the ledger either, once somebody wants to rotate it', async () => {
   const id = await newUser()
-  const { body } = await send('POST', `/admin/users/${id}/keys`, { name: 'k' })
+  const { body } = await newKey(id)
   await db.execute(sql`delete from api_keys where user_id = ${id}`)
   await db.execute(sql`update users set version = 1 where id = ${id}`)
   expect((await send('POST', `/admin/users/${id}/keys/${body.id}/rotate`)).status).toBe(404)

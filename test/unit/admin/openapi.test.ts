@@ -3,12 +3,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { GROUPS } from '../../../src/postgres/totals.ts'
 import { writeEvents } from '../../../src/postgres/usage-writer.ts'
 import { usageEvent } from '../postgres/usage-event.ts'
-import { openRest } from './rest-fixture.ts'
+import { NOBODY, openRest } from './rest-fixture.ts'
 
-const { db, send, sendAs, newUser, close } = await openRest()
+const { db, send, sendAs, newUser, newKey, close } = await openRest()
 afterAll(close)
-
-const NOBODY = '00000000-0000-7000-8000-000000000000'
 
 const document = (await send('GET', '/openapi.json')).body
 
@@ -133,7 +131,7 @@ describe('what routes answer is what the document says', () => {
   const TODAY = `from=${new Date(Date.now() - 3_600_000).toISOString()}&to=${new Date(Date.now() + 3_600_000).toISOString()}`
   beforeAll(async () => {
     ids.user = await newUser({ email: 'ada@example.com' })
-    ids.key = (await send('POST', `/admin/users/${ids.user}/keys`, { name: 'k' })).body.id
+    ids.key = (await newKey(ids.user)).body.id
     const cap = { cap_type: 'daily', limits: { tokens: 5, cost_usd: 1 } }
     ids.cap = (await send('POST', `/admin/users/${ids.user}/caps`, cap)).body.id
     const price = { provider: 'openai', model: 'gpt-x', usd_per_mtok: { input: '1', output: 2 }, long_context: [] }

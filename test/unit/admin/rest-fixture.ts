@@ -20,6 +20,9 @@ export interface Answer {
   body: any
 }
 
+/** An id of nobody and of nothing. */
+export const NOBODY = '00000000-0000-7000-8000-000000000000'
+
 const PROVIDERS = ['openai', 'anthropic']
 
 export async function openRest() {
@@ -100,6 +103,8 @@ export async function openRest() {
     send,
     newUser: async (fields: object = {}): Promise<string> =>
       (await send('POST', '/admin/users', { name: 'Ada', ...fields })).body.id,
+    newKey: (userId: string, fields: object = {}) =>
+      send('POST', `/admin/users/${userId}/keys`, { name: 'k', ...fields }),
     /** Sends as this user would, with one of its keys or as a JWT. */
     sendAs: (caller: UsageCaller, path: string) =>
       send('GET', path, undefined, { 'x-test-caller': JSON.stringify(caller) }),
@@ -122,6 +127,17 @@ export const sendTo =
     const isJson = answered.get('content-type')?.includes('json')
     return { status, headers: answered, body: isJson ? JSON.parse(text) : text }
   }
+
+/** What a list has on all its pages: the ids in their order. */
+export async function idsOnPages(send: ReturnType<typeof sendTo>, path: string): Promise<string[]> {
+  const ids: string[] = []
+  for (let cursor: string | null = ''; cursor !== null; ) {
+    const { body } = await send('GET', path + (cursor && `&cursor=${cursor}`))
+    ids.push(...body.data.map(({ id }: { id: string }) => id))
+    cursor = body.next_cursor
+  }
+  return ids
+}
 
 function refusalOf(config: Snapshot, keyId: string | null, scope: string): Refusal | null {
   if (config.status !== 'active') return { reason: config.status }

@@ -2,14 +2,13 @@ import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { writeEvents } from '../../../src/postgres/usage-writer.ts'
 import { usageEvent } from '../postgres/usage-event.ts'
-import { openRest } from './rest-fixture.ts'
+import { idsOnPages, openRest } from './rest-fixture.ts'
 
-const { db, send, sendAs, newUser, configs, close } = await openRest()
+const { db, send, sendAs, newUser, newKey, configs, close } = await openRest()
 afterAll(close)
 
 const [ada, bob] = [await newUser(), await newUser()]
-const keyOf = async (userId: string, scopes?: string[]) =>
-  (await send('POST', `/admin/users/${userId}/keys`, { name: 'k', ...(scopes && { scopes }) })).body.id as string
+const keyOf = async (userId: string, fields?: object): Promise<string> => (await newKey(userId, fields)).body.id
 const [adasKey, bobsKey] = [await keyOf(ada), await keyOf(bob)]
 const asAda = { user_id: ada, key_id: adasKey }
 
@@ -177,26 +176,15 @@ test('who exports from one instant of recording to the next gets each event once
   expect(idsOf({ body }).sort()).toEqual(late.toSorted())
 
   // Page by page, newest recorded first.
-  const pages: string[] = []
-  for (let cursor: string | null = ''; cursor !== null; ) {
-    const { body } = await send(
-      'GET',
-      `/admin/usage/events?user_id=${ada}&limit=1&recorded_from=${instants[0]}&recorded_to=${instants[2]}${cursor && `&cursor=${cursor}`}`,
-    )
-    pages.push(...idsOf({ body }))
-    cursor = body.next_cursor
-  }
+  const pages = await idsOnPages(
+    send,
+    `/admin/usage/events?user_id=${ada}&limit=1&recorded_from=${instants[0]}&recorded_to=${instants[2]}`,
+  )
   expect([pages.slice(0, 2).sort(), pages.slice(2).sort()]).toEqual([late.toSorted(), early.toSorted()])
 })
 
 test('pages are complete and without repeats under equal timestamps', async () => {
-  const seen: string[] = []
-  let cursor: string | null = ''
-  while (cursor !== null) {
-    const { body } = await send('GET', `/admin/usage/events?limit=7${cursor && `&cursor=${cursor}`}`)
-    seen.push(...idsOf({ body }))
-    cursor = body.next_cursor
-  }
+  const seen = await idsOnPages(send, '/admin/usage/events?limit=7')
   expect(seen).toHaveLength(29)
   expect([...seen].sort()).toEqual([...adasEvents, ...bobsEvents].map(({ id }) => id).sort())
 })
@@ -226,7 +214,7 @@ describe('a caller', () => {
 
   test('with a revoked key, without the scope, suspended or deleted is refused on every route', async () => {
     const user_id = await newUser()
-    const [revoked, callOnly] = [await keyOf(user_id), await keyOf(user_id, ['call'])]
+    const [revoked, callOnly] = [await keyOf(user_id), await keyOf(user_id, { scopes: ['call'] })]
     await send('DELETE', `/admin/users/${user_id}/keys/${revoked}`)
     const answersOf = (key_id: string | null) =>
       Promise.all(
