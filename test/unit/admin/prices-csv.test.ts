@@ -6,12 +6,9 @@ import { afterAll, beforeEach, describe, expect, test } from 'vitest'
 import { formatCsv, guardedCell, parseCsv, unguardedCell } from '../../../src/rest/csv.ts'
 import { openPrices } from './prices-fixture.ts'
 
-const { db, store, send, upload, download, published, close } = await openPrices()
+const { db, store, send, upload, download, published, reset, close } = await openPrices()
 afterAll(close)
-beforeEach(async () => {
-  await db.execute(sql`delete from prices`)
-  Object.assign(store, { value: null, faults: 0, puts: 0 })
-})
+beforeEach(reset)
 
 const HEADER = 'provider,model,effective_from,usd_per_mtok.input,usd_per_mtok.output'
 const rows = (...lines: string[]) => [HEADER, ...lines].join('\r\n')

@@ -1,5 +1,6 @@
 // The routes of prices over a real database and a store that only remembers what it is given.
 
+import { sql } from 'drizzle-orm'
 import { Hono } from 'hono'
 import type { Refusal } from '../../../durable-objects/ledger/types.ts'
 import { adminRoutes } from '../../../src/admin/routes.ts'
@@ -11,13 +12,15 @@ import type { UsageCaller } from '../../../src/rest/status.ts'
 import { appliedPriceRoutes } from '../../../src/usage/prices.ts'
 import { ACTIVE, ledgerOfOnly } from '../../support/ledger-fixtures.ts'
 import { openTestDatabase } from '../../support/postgres.ts'
-import { sendTo } from './rest-fixture.ts'
+import { NOBODY, sendTo } from './rest-fixture.ts'
 
 /** Of this deployment; `my-own` is one of `PROVIDERS`. */
 const PROVIDERS = ['openai', 'anthropic', 'bedrock', 'azure', 'workers-ai', 'my-own']
 
-/** Whom the database does not know. */
-const NOBODY = '00000000-0000-7000-8000-000000000000'
+export const RATES = { input: '0.15', output: 0.6 }
+export const PRICE = { provider: 'openai', model: 'gpt-x', usd_per_mtok: RATES }
+
+export const later = (days: number) => new Date(Date.now() + days * 86_400_000).toISOString()
 
 export async function openPrices() {
   const test_database = await openTestDatabase()
@@ -73,6 +76,14 @@ export async function openPrices() {
     standing,
     send,
     book,
+    newPrice: (fields: object = {}) => send('POST', '/admin/prices', { ...PRICE, ...fields }),
+    /** No prices, and nothing that is out of order. */
+    async reset() {
+      await db.execute(sql`delete from prices`)
+      Object.assign(store, { value: null, faults: 0, puts: 0 })
+      clock.now = Date.now
+      standing.refusal = null
+    },
     /** What the workers know. */
     published: (): Override[] => (store.value === null ? [] : JSON.parse(store.value).overrides),
     upload: (csv: string | Uint8Array, type = 'text/csv') =>

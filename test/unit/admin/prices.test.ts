@@ -1,24 +1,11 @@
-import { sql } from 'drizzle-orm'
 import { SignJWT } from 'jose'
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
-import { openPrices } from './prices-fixture.ts'
+import { later, openPrices, PRICE, RATES } from './prices-fixture.ts'
+import { idsOnPages, NOBODY } from './rest-fixture.ts'
 
-const { db, clock, store, standing, send, book, published, close } = await openPrices()
+const { clock, store, send, newPrice, book, published, reset, close } = await openPrices()
 afterAll(close)
-beforeEach(async () => {
-  await db.execute(sql`delete from prices`)
-  Object.assign(store, { value: null, faults: 0, puts: 0 })
-  clock.now = Date.now
-  standing.refusal = null
-})
-
-const NOTHING = '00000000-0000-7000-8000-000000000000'
-const RATES = { input: '0.15', output: 0.6 }
-
-const newPrice = (fields: object = {}) =>
-  send('POST', '/admin/prices', { provider: 'openai', model: 'gpt-x', usd_per_mtok: RATES, ...fields })
-
-const later = (days: number) => new Date(Date.now() + days * 86_400_000).toISOString()
+beforeEach(reset)
 
 test('a price is created, read, listed, and with the workers, all amounts exact', async () => {
   const created = await newPrice({
@@ -280,13 +267,6 @@ test('a change of nothing but the instant is a change', async () => {
   expect(published()).toMatchObject([{ id: body.id, effective_from: Date.parse(effective_from) }])
 })
 
-test('a price without an instant that the store did not take is in force after the request is repeated', async () => {
-  store.faults = 4
-  expect((await newPrice()).status).toBe(503)
-  expect((await newPrice()).status).toBe(200)
-  expect(published()).toHaveLength(1)
-}, 30_000)
-
 test('a change is checked on the price that it would make', async () => {
   const { id } = (await newPrice()).body
   const path = `/admin/prices/${id}`
@@ -333,7 +313,7 @@ test('a deleted price ends, the one before it applies again, and its row stays',
 
 test('what is not there is a 404', async () => {
   for (const [method, body] of [['GET'], ['PATCH', {}], ['DELETE']] as const)
-    expect((await send(method, `/admin/prices/${NOTHING}`, body)).status).toBe(404)
+    expect((await send(method, `/admin/prices/${NOBODY}`, body)).status).toBe(404)
   expect((await send('GET', '/admin/prices/x')).body).toMatchObject({ code: 'invalid_request', field: 'id' })
   expect((await send('GET', '/admin/prices?modle=x')).body.field).toBe('modle')
 })
@@ -341,25 +321,24 @@ test('what is not there is a 404', async () => {
 test('pages are complete and without repeats', async () => {
   const ids: string[] = []
   for (let at = 0; at < 5; at++) ids.push((await newPrice({ model: `m${at}` })).body.id)
-  const seen: string[] = []
-  let cursor: string | null = null
-  do {
-    const { body } = await send('GET', `/admin/prices?limit=2${cursor ? `&cursor=${cursor}` : ''}`)
-    seen.push(...body.data.map((one: { id: string }) => one.id))
-    cursor = body.next_cursor
-  } while (cursor)
-  expect(seen).toEqual(ids.toReversed())
+  expect(await idsOnPages(send, '/admin/prices?limit=2')).toEqual(ids.toReversed())
   expect((await send('GET', '/admin/prices?provider=azure')).body.data).toEqual([])
 })
 
-test('a saved price that the store did not take is in force after the request is repeated', async () => {
-  store.faults = 4
-  const effective_from = later(1)
-  expect(await newPrice({ effective_from })).toMatchObject({ status: 503, body: { code: 'not_yet_in_force' } })
-  expect(published()).toEqual([])
-  expect((await newPrice({ effective_from })).status).toBe(409)
-  expect(published()).toHaveLength(1)
-}, 30_000)
+test.each([
+  ['from an instant', { effective_from: later(1) }, 409],
+  ['from now on', {}, 200],
+])(
+  'a price %s that the store did not take is in force after the request is repeated',
+  async (_, from, repeated) => {
+    store.faults = 4
+    expect(await newPrice(from)).toMatchObject({ status: 503, body: { code: 'not_yet_in_force' } })
+    expect(published()).toEqual([])
+    expect((await newPrice(from)).status).toBe(repeated)
+    expect(published()).toHaveLength(1)
+  },
+  30_000,
+)
 
 test('a store that takes one write a second delays, and loses nothing', async () => {
   store.faults = 1
@@ -380,8 +359,7 @@ test('of racing writers the workers get what all have saved', async () => {
 })
 
 test('without a store no price can be set, and nothing is saved', async () => {
-  const price = { provider: 'openai', model: 'gpt-x', usd_per_mtok: RATES }
-  expect(await send('POST', '/bare/admin/prices', price)).toMatchObject({
+  expect(await send('POST', '/bare/admin/prices', PRICE)).toMatchObject({
     status: 503,
     body: { code: 'not_configured', detail: expect.stringContaining('PRICES') },
   })
@@ -392,9 +370,8 @@ test('who made a change is kept', async () => {
   const token = await new SignJWT({ iss: 'https://id.example', sub: 'ada' })
     .setProtectedHeader({ alg: 'HS256' })
     .sign(new TextEncoder().encode('a-secret-of-enough-characters-for-it'))
-  const price = { provider: 'openai', model: 'gpt-x', usd_per_mtok: RATES }
   const as_ada = { authorization: `Bearer ${token}` }
-  const { body } = await send('POST', '/admin/prices', price, as_ada)
+  const { body } = await send('POST', '/admin/prices', PRICE, as_ada)
   const ADA = 'https://id.example ada'
   expect(body.created_by).toBe(ADA)
   const changed = (await send('PATCH', `/admin/prices/${body.id}`, { note: 'n' }, as_ada)).body
@@ -406,113 +383,4 @@ test('who made a change is kept', async () => {
   await send('DELETE', `/admin/prices/${last.id}`, undefined, as_ada)
   const history = (await send('GET', '/admin/prices?history=true')).body.data
   expect(history.map((one: { ended_by: string }) => one.ended_by)).toEqual([ADA, ADA, ADA])
-})
-
-describe('GET /prices/{provider}/{model}', () => {
-  const get = (path: string) => send('GET', `/prices/${path}`)
-
-  test('explains an override, with all that it leaves out filled in', async () => {
-    const { id, effective_from } = (await newPrice({ model: 'gpt-4o-mini', usd_per_mtok: { input: '1', output: '2' } }))
-      .body
-    const next = (await newPrice({ model: 'gpt-4o-mini', effective_from: later(1) })).body
-    expect(await get('openai/gpt-4o-mini')).toMatchObject({
-      status: 200,
-      body: {
-        provider: 'openai',
-        model: 'gpt-4o-mini',
-        price: {
-          usd_per_mtok: { input: '1', cached_input: '1', cache_write_5m: '1.25', output: '2', audio_input: null },
-          usd_per_request: '0',
-          usd_per_unit: null,
-          // The fee, and 8,000 input tokens that each search finds.
-          usd_per_thousand_web_searches: '18',
-          tier_percent: { batch: 50, flex: 50, priority: 167 },
-          context_window: 128_000,
-        },
-        priced_as: 'gpt-4o-mini',
-        price_source: `override:${id}`,
-        source: 'override',
-        override: { id, effective_from },
-        next_override: { id: next.id, effective_from: next.effective_from },
-      },
-    })
-  })
-
-  test('explains a price of the catalogue, and which entry it is', async () => {
-    expect((await get('anthropic/claude-sonnet-4-5-20250929')).body).toMatchObject({
-      price: {
-        usd_per_mtok: { input: '3', cache_write_1h: '6' },
-        long_context: [{ above_input_tokens: 200_000, usd_per_mtok: { input: '6' } }],
-      },
-      priced_as: 'claude-sonnet-4-5',
-      price_source: 'catalogue',
-      source: 'catalogue',
-      override: null,
-      explanation: expect.stringContaining('claude-sonnet-4-5'),
-    })
-  })
-
-  test('says that there is no price, and what that means', async () => {
-    expect(await get('openai/gpt-of-tomorrow')).toMatchObject({
-      status: 200,
-      body: { price: null, priced_as: null, source: 'none', explanation: expect.stringContaining('refused') },
-    })
-    const { explanation } = (await get('openai/gpt-of-tomorrow')).body
-    expect(explanation).toContain('in force within 2 minutes, at the latest at the time in tollgate-in-force-by')
-    store.get = async () => Promise.reject(new Error('away'))
-    expect((await get('openai/gpt-4o')).body).toMatchObject({ price: null, source: 'overrides_unknown' })
-    store.get = async () => store.value
-  })
-
-  test('a provider that does not exist is named, with those that do', async () => {
-    for (const path of ['nosuch/x', 'OpenAI/gpt-4o', 'nosuch/a/b'])
-      expect(await get(path)).toMatchObject({
-        status: 404,
-        body: { code: 'not_found', field: 'provider', detail: expect.stringContaining('one of anthropic, azure,') },
-      })
-  })
-
-  test.each([
-    ['workers-ai/@cf/meta/llama-3.1-8b-instruct', '@cf/meta/llama-3.1-8b-instruct'],
-    ['workers-ai/%40cf%2Fmeta%2Fllama-3.1-8b-instruct', '@cf/meta/llama-3.1-8b-instruct'],
-    ['bedrock/amazon.nova-lite-v1%3A0', 'amazon.nova-lite-v1:0'],
-    [
-      'bedrock/arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0',
-      'arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0',
-    ],
-  ])('takes the id in %s as it is', async (path, model) => {
-    expect((await get(path)).body).toMatchObject({ model, source: 'catalogue' })
-  })
-
-  test('any valid key may ask, and who is no user yet; no other', async () => {
-    standing.refusal = { reason: 'missing_scope', scope: 'call' }
-    expect((await get('openai/gpt-4o')).status).toBe(200)
-    standing.refusal = { reason: 'no_config' }
-    standing.key_id = null
-    expect((await get('openai/gpt-4o')).status).toBe(200)
-    standing.key_id = 'k'
-    for (const [refusal, status] of [
-      [{ reason: 'suspended' }, 403],
-      [{ reason: 'unknown_key' }, 401],
-      [{ reason: 'deleted' }, 401],
-      [{ reason: 'no_config' }, 401],
-    ] as const) {
-      standing.refusal = refusal
-      expect((await get('openai/gpt-4o')).status).toBe(status)
-      expect((await get('workers-ai/@cf/meta/llama-3.1-8b-instruct')).status).toBe(status)
-    }
-  })
-
-  test.each(['openai/gpt-4o', 'workers-ai/@cf/meta/llama-3.1-8b-instruct'])('%s takes no query', async (path) => {
-    expect(await get(`${path}?currency=eur`)).toMatchObject({ status: 400, body: { field: 'currency' } })
-  })
-
-  test('an id that is too long is refused', async () => {
-    expect((await get(`openai/${'m'.repeat(501)}`)).status).toBe(400)
-    expect((await get(`openai/a/${'m'.repeat(501)}`)).body).toMatchObject({ status: 400, field: 'model' })
-  })
-
-  test('a provider that nobody knows is refused by its name, however long that is', async () => {
-    expect((await get(`${'p'.repeat(70)}/a/b`)).body).toMatchObject({ status: 404, field: 'provider' })
-  })
 })
