@@ -5,7 +5,7 @@ import { Ledger } from '../../durable-objects/ledger/ledger.ts'
 import type { Sql } from '../../durable-objects/ledger/sql.ts'
 import { CAP_TYPES } from '../../durable-objects/ledger/types.ts'
 import { Outbox } from '../../durable-objects/outbox.ts'
-import { amount, ask, cap, settlement, snapshot } from '../support/ledger-fixtures.ts'
+import { admitted, amount, ask, cap, settlement, snapshot } from '../support/ledger-fixtures.ts'
 
 /** Microseconds of CPU for one reserve and one settle, event in the outbox, under five caps of three dimensions. */
 export function ledgerCost(calls: number): number {
@@ -19,9 +19,8 @@ export function ledgerCost(calls: number): number {
   const output = { max_tokens: 256, min_tokens: 16, choices: 1, nano_usd_per_mtok: 600_000_000 }
   const call = (now: number) => {
     const asked = ask(`call-${now}`, { input_tokens: 700, input_cost_nano_usd: 105_000, output })
-    const decision = ledger.reserve(asked, now)
-    if (!decision.admitted) throw new Error('the ledger refused')
-    ledger.settle([settlement(asked.request_id, now, { usage, hold: decision.hold, epoch: decision.epoch })], now)
+    const { hold, epoch } = admitted(ledger.reserve(asked, now))
+    ledger.settle([settlement(asked.request_id, now, { usage, hold, epoch })], now)
   }
   const warmUp = Math.ceil(calls / 10)
   for (let now = 0; now < warmUp; now++) call(now)

@@ -2,9 +2,11 @@
 
 import { NO_FACTS } from '../../durable-objects/ledger/no-facts.ts'
 import type {
+  Admission,
   Amount,
   Ask,
   Cap,
+  Decision,
   EventDraft,
   LedgerRpc,
   LedgerStatus,
@@ -37,6 +39,12 @@ export const ask = (request_id: string, asked: Partial<Ask> = {}): Ask => ({
   draft: DRAFT,
   ...asked,
 })
+
+/** @throws {Error} where the call was refused, with why */
+export function admitted(decision: Decision): Admission {
+  if (!decision.admitted) throw new Error(`refused: ${JSON.stringify(decision.refusal)}`)
+  return decision
+}
 
 export const cap = (cap_type: Cap['cap_type'], limits: Cap['limits'], on_exceed: Cap['on_exceed'] = 'clamp'): Cap => ({
   id: `${cap_type}-cap`,

@@ -3,7 +3,7 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { Ledger } from '../../../durable-objects/ledger/ledger.ts'
 import type { Admission, Amount, Ask, Cap, UsageEvent } from '../../../durable-objects/ledger/types.ts'
-import { ask, cap, settlement, snapshot } from '../../support/ledger-fixtures.ts'
+import { admitted, ask, cap, settlement, snapshot } from '../../support/ledger-fixtures.ts'
 import { Crash, type NodeSql, nodeSql } from '../../support/node-sql.ts'
 
 const NOON = Date.UTC(2026, 5, 15, 12, 0)
@@ -38,9 +38,7 @@ const configure = (...caps: Cap[]) => ledger.configure(snapshot(caps, { version:
 /** Admits one call. */
 function admit(asked: Partial<Ask> = {}): Admission & { id: string } {
   const id = `call-${++calls}`
-  const decision = ledger.reserve(ask(id, { input_tokens: 100, ...asked }), now)
-  if (!decision.admitted) throw new Error(`refused: ${JSON.stringify(decision.refusal)}`)
-  return { ...decision, id }
+  return { ...admitted(ledger.reserve(ask(id, { input_tokens: 100, ...asked }), now)), id }
 }
 
 /** Admits calls until one is in memory alone. */

@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { leftOf } from '../../../durable-objects/ledger/amounts.ts'
 import { Ledger } from '../../../durable-objects/ledger/ledger.ts'
 import type { Amount, Conclusion, Settlement, UsageEvent } from '../../../durable-objects/ledger/types.ts'
-import { amount, ask, cap, DRAFT, settlement, snapshot } from '../../support/ledger-fixtures.ts'
+import { admitted, amount, ask, cap, DRAFT, settlement, snapshot } from '../../support/ledger-fixtures.ts'
 import { Crash, type NodeSql, nodeSql } from '../../support/node-sql.ts'
 
 const NOON = Date.UTC(2026, 5, 15, 12, 0)
@@ -36,9 +36,7 @@ beforeEach(() => {
 
 function reserve(id: string, now = NOON) {
   const output = { max_tokens: 60, min_tokens: 60, choices: 1, nano_usd_per_mtok: 0 }
-  const decision = ledger.reserve(ask(id, { input_tokens: 40, input_cost_nano_usd: 500, output }), now)
-  if (!decision.admitted) throw new Error('refused')
-  return decision
+  return admitted(ledger.reserve(ask(id, { input_tokens: 40, input_cost_nano_usd: 500, output }), now))
 }
 
 /** Admits a call and settles it as one that goes on: its request is counted, all else is held. */
@@ -199,15 +197,13 @@ describe('a conclusion', () => {
   })
 
   test.each(['written', 'in memory alone'])('of a call that is in flight, %s, ends it for good', (where) => {
-    const ends: Settlement[] = []
-    for (const id of ['a', 'b', 'c']) ends.push(settlement(id, NOON, { hold: HOLD, epoch: reserve(id).epoch }))
-    const end = ends.at(where === 'written' ? 0 : -1)
-    expect(end?.epoch === 0).toBe(where === 'written')
-    if (!end) return
-    conclude(NOON, end.request_id)
-    ledger.settle([{ ...end, usage: HOLD }], NOON)
+    const epochs = { a: reserve('a').epoch, b: reserve('b').epoch, c: reserve('c').epoch }
+    const id = where === 'written' ? 'a' : 'c'
+    expect(epochs[id] === 0).toBe(where === 'written')
+    conclude(NOON, id)
+    ledger.settle([settlement(id, NOON, { hold: HOLD, epoch: epochs[id], usage: HOLD })], NOON)
     expect(usage()).toMatchObject({ current: { tokens: 230 }, held: { tokens: 200 } })
-    expect(events).toMatchObject([{ id: end.request_id, ...USED }])
+    expect(events).toMatchObject([{ id, ...USED }])
   })
 })
 

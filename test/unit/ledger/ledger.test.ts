@@ -5,7 +5,7 @@ import { Ledger } from '../../../durable-objects/ledger/ledger.ts'
 import { ENDED_CALLS_KEPT_MS } from '../../../durable-objects/ledger/reservations.ts'
 import type { Ask, Cap, Decision, OutputAsk, Snapshot, UsageEvent } from '../../../durable-objects/ledger/types.ts'
 import { QUARTER_HOUR_MS } from '../../../durable-objects/ledger/windows.ts'
-import { amount, ask, cap, settlement, snapshot } from '../../support/ledger-fixtures.ts'
+import { admitted, amount, ask, cap, settlement, snapshot } from '../../support/ledger-fixtures.ts'
 import { type NodeSql, nodeSql } from '../../support/node-sql.ts'
 
 const NOON = Date.UTC(2026, 5, 15, 12, 0)
@@ -101,10 +101,9 @@ describe('who may go on', () => {
   ])('a caller %s', (_, caps, config, now, expected) => {
     ledger.configure(snapshot(wide, { keys }), NOON)
     const asked = ask('a', { input_tokens: 100, caller: { key_id: 'key', scope: 'call' } })
-    const decision = ledger.reserve(asked, NOON)
-    if (!decision.admitted) throw new Error('refused')
+    const admission = admitted(ledger.reserve(asked, NOON))
     ledger.configure(snapshot(caps, { version: 2, ...config }), NOON)
-    expect(ledger.mayGoOn({ ...asked, ...decision }, now)).toBe(expected)
+    expect(ledger.mayGoOn({ ...asked, ...admission }, now)).toBe(expected)
     expect(ledger.status(NOON)?.caps.every(({ held }) => held.requests === 1)).toBe(true)
   })
 
@@ -116,19 +115,17 @@ describe('who may go on', () => {
     ['nothing bounds', { ...free, input_tokens: null, input_cost_nano_usd: null }, false],
   ])('under a cost cap of 0 a call that %s', (_, asked, expected) => {
     configure()
-    const decision = ledger.reserve(ask('a', asked), NOON)
-    if (!decision.admitted) throw new Error('refused')
+    const admission = admitted(ledger.reserve(ask('a', asked), NOON))
     configure(cap('total', { cost: 0 }), cap('daily', { requests: 1 }))
-    expect(ledger.mayGoOn({ ...ask('a', asked), ...decision }, NOON)).toBe(expected)
+    expect(ledger.mayGoOn({ ...ask('a', asked), ...admission }, NOON)).toBe(expected)
     expect(ledger.reserve(ask('b', { ...asked, requests: 0 }), NOON).admitted).toBe(expected)
   })
 
   test('nobody whom the ledger was told to forget', () => {
     configure(...wide)
-    const decision = ledger.reserve(ask('a'), NOON)
-    if (!decision.admitted) throw new Error('refused')
+    const admission = admitted(ledger.reserve(ask('a'), NOON))
     ledger.configure(null, NOON)
-    expect(ledger.mayGoOn({ ...ask('a'), ...decision }, NOON)).toBe(false)
+    expect(ledger.mayGoOn({ ...ask('a'), ...admission }, NOON)).toBe(false)
   })
 })
 
@@ -463,9 +460,9 @@ describe('how calls end', () => {
   ])('%s is an overrun: %s', (_, overrun, more) => {
     configure(cap('total', { requests: 10 }))
     const priced = output(60, { nano_usd_per_mtok: 0 })
-    const decision = ledger.reserve(ask('a', { input_tokens: 40, input_cost_nano_usd: 500, output: priced }), NOON)
-    if (!decision.admitted) throw new Error('refused')
-    ledger.settle([settlement('a', NOON, { usage: { ...decision.hold, ...more } })], NOON)
+    const asked = ask('a', { input_tokens: 40, input_cost_nano_usd: 500, output: priced })
+    const { hold } = admitted(ledger.reserve(asked, NOON))
+    ledger.settle([settlement('a', NOON, { usage: { ...hold, ...more } })], NOON)
     expect(events).toMatchObject([{ ...more, overrun }])
   })
 
