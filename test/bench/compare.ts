@@ -16,7 +16,7 @@ export interface Stored {
   lines: Ratio[]
 }
 
-export interface Compared {
+interface Compared {
   mode: string
   concurrency: number
   target: string

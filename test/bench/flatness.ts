@@ -8,7 +8,7 @@ const GROWTH_CALLS = 10_000
 /** How far the memory of the last third may rise: what V8 leaves lying about, as it does for the pass-through. */
 const MOST_DRIFT_MIB = 20
 
-export interface Sample {
+interface Sample {
   /** Since the warm-up. */
   calls: number
   rss_mib: number

@@ -4,7 +4,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 
-export interface Child<Hello> {
+interface Child<Hello> {
   hello: Hello
   pid: number
   /** Lets it clean up and end. */

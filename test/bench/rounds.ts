@@ -10,7 +10,7 @@ import type { Committer, Stage, Target } from './targets.ts'
 const CONCURRENCY_OF_LONG = 16
 const WARM_UP = { concurrency: 16, duration_ms: 1_000, most_calls: 2_000 }
 
-export interface Plan {
+interface Plan {
   rounds: number
   concurrencies: number[]
   /** Of one measurement. */

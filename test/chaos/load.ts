@@ -59,7 +59,7 @@ export interface Load {
 
 export type Send = (path: string, init: RequestInit) => Promise<Response>
 
-export interface LoadOptions {
+interface LoadOptions {
   /** Clients of each user. */
   clients?: number
   headers?: () => Record<string, string>

@@ -21,7 +21,7 @@ const LEDGER = 'durable-objects/ledger/'
 const IMPORT = /^\s*(?:import|export)\s(type\s)?(?:[^'"`;=()]*\sfrom\s)?\s*['"]([^'"]+)['"]/gm
 const DYNAMIC_IMPORT = /\b()import\(\s*['"]([^'"]+)['"]/g
 
-export interface Import {
+interface Import {
   specifier: string
   type_only: boolean
 }

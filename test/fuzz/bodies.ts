@@ -171,7 +171,7 @@ function withProviders(body: Json): Json[] {
   return ['openai', 'groq', 'acme', 'anthropic'].map((name) => ({ ...fields, model: `${name}/${fields.model}` }))
 }
 
-export interface FormFile {
+interface FormFile {
   filename: string
   type: string
   /** A byte a character. */

@@ -12,7 +12,7 @@ import { providerVars, type Route, routesOfProduct } from './product.ts'
 import { type FuzzRequest, requestsTo } from './requests.ts'
 import { newAgent, send } from './send.ts'
 
-export interface FuzzOptions {
+interface FuzzOptions {
   seed: number
   requests: number
   concurrency?: number

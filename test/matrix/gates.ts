@@ -4,7 +4,7 @@
 import { type FakeProvider, startFakeProvider } from '../../src/local/fake-provider.ts'
 import { answerOf } from './call.ts'
 
-export interface Gate {
+interface Gate {
   close(): void
   /** A call was decided without reaching the provider. */
   decided(): void

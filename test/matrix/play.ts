@@ -12,7 +12,7 @@ const RACING = 100
 const DONE_WITHIN_MS = 60_000
 const MOST_FAULTS_TOLD = 5
 
-export interface Played {
+interface Played {
   calls: number
   /** By node. */
   admitted: number[]

@@ -24,7 +24,7 @@ export interface CapBook {
   is_exceeded: boolean
 }
 
-export interface UserBook {
+interface UserBook {
   version: number
   status: string
   time_zone: string

@@ -72,7 +72,7 @@ export interface Fault extends Acts {
 }
 
 /** A call without any fault. */
-export interface Usual {
+interface Usual {
   said: string
   event: UsageEventView | null
 }

@@ -73,16 +73,6 @@ export interface Streaming {
   retell(script: Script, change: (json: string) => string): Script
 }
 
-/** What a call by plain `fetch` throws, in place of an SDK. */
-export class HttpError extends Error {
-  readonly status: number
-  constructor(status: number, text: string) {
-    super(text)
-    this.status = status
-  }
-}
-
-export const isHttpError = (error: unknown) => error instanceof HttpError
 export const statusIn = (error: unknown) =>
   error instanceof Error && 'status' in error && typeof error.status === 'number' ? error.status : undefined
 

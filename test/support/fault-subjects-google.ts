@@ -2,16 +2,7 @@
 
 import { ApiError, GoogleGenAI } from '@google/genai'
 import type { PerCallConfig } from '../../src/providers/per-call.ts'
-import {
-  type Api,
-  type Asking,
-  HttpError,
-  isHttpError,
-  refusalWithError,
-  retellText,
-  type Subject,
-  statusIn,
-} from './fault-subject.ts'
+import { type Api, type Asking, refusalWithError, retellText, type Subject, statusIn } from './fault-subject.ts'
 
 const MODEL = 'gemini-2.5-flash'
 const ERROR = '{"error": {"code": 503, "message": "busy", "status": "UNAVAILABLE"}}'
@@ -25,7 +16,17 @@ const google: Api = {
   refusal: refusalWithError,
   tries: () => 1,
 }
-const plain: Api = { ...google, isTyped: isHttpError }
+
+/** What a call by plain `fetch` throws, in place of an SDK. */
+class HttpError extends Error {
+  readonly status: number
+  constructor(status: number, text: string) {
+    super(text)
+    this.status = status
+  }
+}
+
+const plain: Api = { ...google, isTyped: (error) => error instanceof HttpError }
 
 const clientOf = ({ at, key, fetch }: Asking) =>
   new GoogleGenAI({ apiKey: key, httpOptions: { baseUrl: `${at.url}/gemini`, fetch } })

@@ -10,5 +10,5 @@ export const SUBJECTS: readonly Subject[] = [...OPENAI_AND_ANTHROPIC, ...BEDROCK
 
 export const WHOLE = SUBJECTS.filter(({ stream }) => stream === null)
 
-export type Streamed = Subject & { stream: Streaming }
+type Streamed = Subject & { stream: Streaming }
 export const STREAMED = SUBJECTS.filter((subject): subject is Streamed => subject.stream !== null)

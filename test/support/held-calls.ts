@@ -63,7 +63,7 @@ export function holdAnswers(provider: FakeProvider): { open(): void } {
   }
 }
 
-export interface Race {
+interface Race {
   admitted: Answered[]
   refused: Answered[]
 }

@@ -21,7 +21,7 @@ export interface Nodes {
   close(): Promise<void>
 }
 
-export interface NodesOptions {
+interface NodesOptions {
   /** Isolates of each process: `[3, 2]` are five nodes in two processes. The ledgers live in the first process. */
   processes: number[]
   postgres: TestDatabase

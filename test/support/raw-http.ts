@@ -2,7 +2,7 @@
 
 import { connect } from 'node:net'
 
-export interface RawAnswer {
+interface RawAnswer {
   status: number
   text: string
 }

@@ -27,7 +27,7 @@ export class UsageLedger extends Ledger {
   }
 }
 
-export interface ManyCalls {
+interface ManyCalls {
   settlement: Settlement
   from: number
   count: number
