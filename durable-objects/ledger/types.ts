@@ -100,17 +100,17 @@ export interface LimitState {
 
 export type Refusal =
   | { reason: 'no_config' }
-  /** Said by the worker where a ledger did not answer. */
+  /** Said by the worker: the ledger did not answer, and may have taken the hold. */
   | { reason: 'unreachable' }
-  /** The same, and that it has not heard of the call. */
+  /** Said by the worker: the ledger was too busy to hear of the call, and holds nothing for it. */
   | { reason: 'overloaded' }
   | { reason: 'suspended' | 'deleted' }
   | { reason: 'unknown_key' }
   | { reason: 'expired_key'; expired_at: number }
   | { reason: 'missing_scope'; scope: KeyScope }
   /**
-   * `asked` is the smallest amount that would have been of use. It does not fit before `reset_at` (null: never), unless the
-   * cap `is_busy`: nothing but the worst of calls in flight is in the way, which may end any moment and use less.
+   * `asked` is the smallest amount that would have been of use. It will not fit before `reset_at` (null: never), unless the
+   * cap `is_busy`: then only the holds of calls in flight are in the way, which may end at any moment and use less.
    */
   | { reason: 'cap_exceeded'; exceeded: LimitState; asked: number; is_busy: boolean; now: number }
   /** A cost cap applies and the call has no price. */
@@ -128,7 +128,7 @@ export interface Admission {
   tightest: LimitState | null
   hold: Amount
   reserved_at: number
-  /** Where the ledger would look for this hold after a crash: see `epochs` in ./schema.ts. 0: in the hold's own row. */
+  /** 0: the hold has a row. Else it is in memory alone, under the ceiling of this epoch: see `epochs` in ./schema.ts. */
   epoch: number
 }
 
@@ -157,7 +157,7 @@ export interface EventDraft {
   path: string
   request_model: string | null
   stream: boolean
-  /** The provider bills the caller's own account. Left out: no, as far as an older Worker tells. */
+  /** The provider bills the caller's own account. Older Workers leave it out, which means no. */
   brings_own_key?: boolean
   job_id: string | null
   batch_id: string | null
@@ -204,9 +204,9 @@ export interface Settlement {
   draft: EventDraft
   facts: EventFacts
   /**
-   * What is left of the hold goes over to another id: the call goes on at the provider. Null where it has ended. Of a
-   * `released` call all of it goes over. Nothing does where usage is unknown, or a call is known under that id already:
-   * then the hold is charged.
+   * For a call that goes on at the provider (a batch, say): what its usage leaves of the hold moves to this id. Null where
+   * the call has ended. Where the usage is unknown or the id is taken nothing moves, and the hold is charged unless
+   * the call is `released`.
    */
   continues: Continuation | null
 }
@@ -219,12 +219,11 @@ export interface Continuation {
 }
 
 /**
- * How a call ended that had gone on. Repeating it changes nothing; a call that the ledger does not know is
- * ignored. Usage as in a settlement: null charges what is held. The draft is of use only where the ledger has lost the
- * call's own.
+ * How a call ended that had gone on at the provider. Repeating it changes nothing; a call that the ledger does not know is
+ * ignored. The draft counts only where the ledger has lost the call's own.
  */
 export interface Conclusion extends Pick<Settlement, 'request_id' | 'usage_source' | 'draft' | 'facts'> {
-  /** Null charges the hold; a cost of null, what the hold costs. */
+  /** Null charges the hold; a null cost, the cost of the hold. */
   usage: (Omit<Amount, 'cost_nano_usd'> & { cost_nano_usd: number | null }) | null
 }
 
@@ -267,9 +266,9 @@ export interface LedgerStatus {
 }
 
 /**
- * What the worker may ask of a ledger (the Durable Object's RPC surface). Versions mix: a ledger may run the one before for
- * minutes after a deploy, another Worker an older one for months. So a method stays and answers as it did, what is new may be
- * missing on either side, and a ledger understands what money depends on a version before a Worker sends it.
+ * What the worker may ask of a ledger (the Durable Object's RPC surface). The two may run different versions: a ledger the
+ * previous one for minutes after a deploy, another Worker an older one for months. So methods are never removed or changed,
+ * either side copes without what is new, and what decides a charge reaches ledgers one version before Workers send it.
  */
 export interface LedgerRpc {
   reserve(ask: Ask): Promise<Decision>
