@@ -1,5 +1,5 @@
-// The hold of an admitted call, from its admission to its settlement: settled once, whoever asks first, and never forgotten
-// by its ledger meanwhile.
+// The hold of an admitted call, from admission to settlement. It is settled once, by whoever asks first; until then its
+// ledger is reminded of it, so that a crash there does not lose it.
 
 import { NOTHING } from '../../durable-objects/ledger/amounts.ts'
 import { NO_FACTS } from '../../durable-objects/ledger/no-facts.ts'
@@ -16,69 +16,71 @@ import type {
 import { checkUuid, isCount, MAX_TEXT_LENGTH } from './call-ask.ts'
 import { mayGoOn, settle } from './ledger-calls.ts'
 
-/** How a call ended. What is left out is nothing, or what the middleware itself saw. */
+/** How a call ended. */
 export interface CallEnd {
-  /** `released`: nothing was used, charge nothing. Default `settled`. */
+  /** `released`: nothing was used, so nothing is charged. Default `settled`. */
   outcome?: Settlement['outcome']
-  /** Null: unknown, charge what was asked. Left out parts are 0, but for `requests`: as asked. */
+  /** Null: unknown, so the hold is charged. A part that is left out is 0; `requests`, as asked. */
   usage: Partial<Amount> | null
   usage_source?: UsageSource
-  /** Texts are cut at 500 characters, numbers rounded; one that no event can hold is left out, and logged. */
+  /**
+   * What is left out is as the middleware saw it (status, latency), else unknown. Texts are cut at 500 characters, numbers
+   * rounded; a fact that no event can hold is left out, and logged.
+   */
   facts?: Partial<EventFacts>
-  /** The call goes on elsewhere: what is left of its hold is kept under another id, until the ledger hears of that. The id is a UUID. */
+  /** Where the call goes on elsewhere: the rest of its hold is kept under this id, a UUID, until it is concluded or expires. */
   continues?: Continuation | null
 }
 
 export interface Hold {
   admission: Admission
-  /** Says what the call really used, now or when a promise resolves. The last report counts, once the handler returns. */
+  /** Says what the call really used, at once or by a promise. When the handler returns, the last report is settled. */
   report(end: CallEnd | Promise<CallEnd>): void
   /**
-   * The same, not waiting for the handler: true when the call is on record, false when its ledger could not be reached.
-   * Never rejects. Reports are void then.
+   * Settles now, without waiting for the handler; reports no longer count. True when the call is on record, false when its
+   * ledger could not be reached. Never rejects.
    */
   settle(end: CallEnd | Promise<CallEnd>): Promise<boolean>
   /**
-   * False once the caller would not be let in any more: key revoked, user suspended, a cap lowered to 0 of something that was
-   * asked. Never rejects; true where the ledger cannot be asked.
+   * False once the caller would be refused: key revoked, user suspended, or a cap lowered to 0 on something that the call
+   * uses. True where the ledger cannot be asked. Never rejects.
    */
   mayGoOn(): Promise<boolean>
 }
 
-/** A hold whose call is out. */
+/** What the middleware keeps of a hold: it closes it when the handler is done. */
 export interface OpenHold extends Hold {
-  /** Settles as was reported, else as told, unless that has begun already. Until it resolves, its host must stay. Never rejects. */
+  /** Settles as reported, else as `unreported`, unless `settle` was called. Keep the Worker alive until it resolves. Never rejects. */
   close(unreported: CallEnd, seen: Partial<EventFacts>): Promise<boolean>
 }
 
-/** When a ledger hears of a call that is still out, until it answers once: if a crash took the call, it holds it again. */
-const TELL_MS = 30_000
+/** A call that is still out reminds its ledger this often, until it answers: one that lost the hold in a crash takes it again. */
+const REMIND_EVERY_MS = 30_000
 
-/** Of a call that was just admitted. */
 export function openHold(ledgerOf: LedgerOf, asked: Ask, admission: Admission): OpenHold {
   let reported: CallEnd | Promise<CallEnd> | null = null
   let settled: Promise<boolean> | null = null
   const settleAs = (end: CallEnd | Promise<CallEnd>, seen: Partial<EventFacts> = {}) => {
     const settlementOf = (known: CallEnd) => toSettlement(asked, admission, known, seen)
-    // Also where the report came and is none, as of a handler without types.
+    // A report may fail, or be malformed, as from a handler without types.
     const ended = Promise.resolve(end)
       .then(settlementOf)
       .catch((error) => {
         logFault('a report of usage failed', asked.request_id, error)
         return settlementOf({ usage: null })
       })
-    settled = settle(ledgerOf, ended).finally(stopTelling)
+    settled = settle(ledgerOf, ended).finally(stopReminding)
     return settled
   }
-  const ask = async () => {
+  const askMayGoOn = async () => {
     const answer = await mayGoOn(ledgerOf, { ...asked, ...admission })
-    if (answer !== null) stopTelling()
+    if (answer !== null) stopReminding()
     return answer ?? true
   }
-  // One that was written when it was admitted is not lost.
-  const telling = admission.epoch === 0 ? null : setInterval(ask, TELL_MS)
-  const stopTelling = () => {
-    if (telling !== null) clearInterval(telling)
+  // A hold of epoch 0 was written when it was admitted: no crash can lose it.
+  const reminding = admission.epoch === 0 ? null : setInterval(askMayGoOn, REMIND_EVERY_MS)
+  const stopReminding = () => {
+    if (reminding !== null) clearInterval(reminding)
   }
   return {
     admission,
@@ -91,16 +93,16 @@ export function openHold(ledgerOf: LedgerOf, asked: Ask, admission: Admission): 
       return settled ?? settleAs(end)
     },
     close: (unreported, seen) => settled ?? settleAs(reported ?? unreported, seen),
-    mayGoOn: ask,
+    mayGoOn: askMayGoOn,
   }
 }
 
-/** One that fails before it is read, or is void by then: Deno and Node would end their process. */
+/** A rejection that nobody awaits yet, or ever, would end the process of Deno or Node. */
 function handled(end: CallEnd | Promise<CallEnd>): void {
   if (end instanceof Promise) end.catch(() => undefined)
 }
 
-/** The hold of a ledger that did not answer, should it have taken one. */
+/** Releases the hold that a ledger may have taken though it did not answer. */
 export function releaseOf(ask: Ask, started_at: number): Settlement {
   const seen = { status: 503, error_class: 'ledger_unavailable' }
   const admission = { hold: NOTHING, reserved_at: started_at, epoch: 0 }
@@ -131,7 +133,7 @@ function toSettlement(
   }
 }
 
-/** @throws {TypeError} where no ledger could hold it, or no event have its id. */
+/** @throws {TypeError} for a time that no ledger can keep, or an id that no event can have. */
 function toContinuation({ request_id, for_ms }: Continuation): Continuation {
   checkUuid('continues.request_id', request_id)
   const whole_ms = Math.ceil(for_ms)
@@ -139,7 +141,7 @@ function toContinuation({ request_id, for_ms }: Continuation): Continuation {
   return { request_id, for_ms: whole_ms }
 }
 
-/** Null, and so the hold, for what is no amount: a report can never refund. */
+/** Null, which charges the hold, for what is no amount: a negative one would refund. */
 function amountReported({ requests, request_id }: Ask, usage: Partial<Amount>): Amount | null {
   const amount = { requests, input_tokens: 0, output_tokens: 0, cost_nano_usd: 0, ...usage }
   if (Object.values(amount).every(isCount)) return amount
@@ -150,7 +152,7 @@ function amountReported({ requests, request_id }: Ask, usage: Partial<Amount>): 
 /** Three digits. Its column has four bytes, those of the other numbers have eight. */
 const MAX_STATUS = 999
 
-/** What Postgres can take of them: of an event that it refuses nothing would get there. */
+/** The facts that Postgres can take: for the sake of one that it cannot, it would refuse the whole event. */
 function storable(request_id: string, facts: CallEnd['facts'] = {}): Partial<EventFacts> {
   const given = Object.entries(facts).filter(([, fact]) => fact !== undefined)
   const odd = given.filter(([name, fact]) => !isStorable(name, fact))
@@ -161,7 +163,7 @@ function storable(request_id: string, facts: CallEnd['facts'] = {}): Partial<Eve
 
 const NUMBERS_OR_NULL = new Set(['status', 'latency_ms', 'time_to_first_byte_ms', 'clamped_output_tokens'])
 
-/** What is 0 where nothing is known must be a number; so must some others, unless they are null. */
+/** Facts that are 0 by default must be numbers. The others may be null, and only some of them are texts. */
 function isStorable(name: string, fact: unknown): boolean {
   if (typeof fact === 'number') return isCount(Math.round(fact)) && (name !== 'status' || fact <= MAX_STATUS)
   if (NO_FACTS[name as keyof EventFacts] !== null) return false
