@@ -21,16 +21,16 @@ export interface UsageCapsOptions<C> {
   ledgerOf: LedgerOf
   /** What a call may use at most: a number of requests, or a function of the request. Default 1. */
   ask?: number | ((c: C) => CallAsk | Promise<CallAsk>)
-  /** Called when a ledger does not know its user yet; true where it does now. */
+  /** Called when the ledger does not know its user yet. True: it does now, try again. */
   provision?: (c: C) => Promise<boolean>
   /** How a refusal looks. Default: a problem document. */
   refuse?: (c: C, error: GatewayError) => Response
 }
 
 /**
- * Admits a call only if its worst case fits under every cap of the caller, and charges what the handler reports: where it
- * reports nothing, what was asked. Every answer carries the `RateLimit` fields of the tightest cap. Needs
- * `c.var.request_id` and `c.var.caller`, see `requestId()` and `authenticate()`. Once a request: a second one throws.
+ * Admits a call only if its worst case fits under every cap of the caller, then charges what the handler reports, or the
+ * whole worst case where it reports nothing. Every answer carries the `RateLimit` fields of the tightest cap. Needs
+ * `c.var.request_id` and `c.var.caller` (see `requestId()` and `authenticate()`). A second one in the same request throws.
  *
  * @example
  * app.use(requestId(), authenticate({ keys, jwt }))
@@ -53,7 +53,7 @@ export function usageCaps<E extends { Variables: UsageCapsVariables }>(
     const asked = toAsk(c, c.var as CallVariables, typeof ask === 'number' ? { requests: ask } : await ask(c))
 
     const decision = await reserve(ledgerOf, asked, async () => (await provision?.(c)) ?? false)
-    // The time that is left of the window is counted from the answer, which may come minutes later.
+    // Read when the answer goes out, maybe minutes later: the seconds left in the window count from then.
     const fields = () => rateLimitFields(decision.tightest, Date.now())
     if (!decision.admitted) {
       if (decision.refusal.reason === 'unreachable') keepAlive(c, settle(ledgerOf, releaseOf(asked, started_at)))
@@ -69,18 +69,18 @@ export function usageCaps<E extends { Variables: UsageCapsVariables }>(
       await next()
       setHeaders(c, fields())
     } catch (thrown) {
-      // No `Error`, so that Hono makes no answer of it, or an answer that takes no headers. The handler may have used anything.
+      // Hono makes answers of `Error`s, so this is something else, or the answer takes no headers. Anything may have been used.
       close({ usage: null }, null)
       throw thrown
     }
-    // A handler that reports nothing has the price it asked for; one that throws may have used anything.
+    // Without a report the hold is charged: as the route's price, or because a handler that threw may have used anything.
     close({ usage: null, usage_source: c.error ? 'hold' : 'reported' }, c.res.status)
     return undefined
   }
 
   return async function usageCaps(c, next) {
     const call = run(c, next)
-    // Its client may leave at any moment; the call goes on to its end, so that its hold comes off at its real cost.
+    // The client may leave at any moment; the call still runs to its end, so that it is settled at its real cost.
     keepAlive(
       c,
       call.catch(() => undefined),
