@@ -23,8 +23,8 @@ export async function reserve(ledgerOf: LedgerOf, ask: Ask, provision: () => Pro
 }
 
 /**
- * A ledger that cannot be reached refuses: nothing is forwarded that is not held. Only of a first try that it was too busy to
- * hear does it hold nothing: what an earlier one has left there must be released.
+ * A ledger that cannot be reached refuses: nothing is forwarded that is not held. One that was overloaded at the first try
+ * holds nothing; after any other failure an unanswered try may have left a hold there, which must be released.
  */
 async function tryReserve(ledgerOf: LedgerOf, ask: Ask): Promise<Decision> {
   const once = () => ledgerOf(ask.draft.user_id).reserve(ask)
@@ -41,11 +41,11 @@ function unanswered(reason: 'overloaded' | 'unreachable', error: unknown): Decis
   return { admitted: false, refusal: { reason }, tightest: null }
 }
 
-/** The call was not delivered, and each that is would make it worse: see Cloudflare's "Error handling" of Durable Objects. */
+/** The call was not delivered, and to repeat it would make things worse: see Cloudflare's "Error handling" of Durable Objects. */
 const isOverloaded = (error: unknown) => error instanceof Error && 'overloaded' in error && error.overloaded === true
 
 /** @throws {GatewayFault} `ledger_unavailable` */
-export async function ask<T>(rpc: () => Promise<T>): Promise<T> {
+export async function askLedger<T>(rpc: () => Promise<T>): Promise<T> {
   try {
     return await rpc()
   } catch (cause) {
@@ -54,8 +54,8 @@ export async function ask<T>(rpc: () => Promise<T>): Promise<T> {
 }
 
 /**
- * Why a caller may not call, whatever its caps say; null also where a JWT's subject is not a user yet. Whose a key is must be
- * known: `provision` is asked where the ledger does not know its user.
+ * Why a caller may not call, whatever its caps say; null where it may, as may a JWT's subject who is not a user yet. A key's
+ * user must be known: `provision` is asked where the ledger does not know it.
  * @throws {GatewayFault} `ledger_unavailable`, and what `provision` throws.
  */
 export async function callerRefusal(
@@ -64,7 +64,7 @@ export async function callerRefusal(
   provision: () => Promise<boolean>,
 ): Promise<Refusal | null> {
   const refusal = async () => {
-    const answer = await ask(() => ledgerOf(user_id).status({ key_id, scope: 'call' }))
+    const answer = await askLedger(() => ledgerOf(user_id).status({ key_id, scope: 'call' }))
     return 'refusal' in answer ? answer.refusal : null
   }
   const first = await refusal()
@@ -91,7 +91,7 @@ export async function settle(ledgerOf: LedgerOf, ended: Settlement | Promise<Set
 }
 
 /**
- * As `Ledger.requestModels`; of none where a ledger still runs an older version, as some do for minutes after a deploy.
+ * As `Ledger.requestModels`; `[]` from a ledger that still runs an older version, as some do for minutes after a deploy.
  * @throws where the ledger does not answer.
  */
 export async function requestModels(ledgerOf: LedgerOf, user_id: string, request_ids: string[]) {

@@ -9,7 +9,7 @@ import {
   type Snapshot,
 } from '../../durable-objects/ledger/types.ts'
 import { GatewayFault } from '../fault.ts'
-import { ask } from '../middleware/ledger-calls.ts'
+import { askLedger } from '../middleware/ledger-calls.ts'
 import { refusalError } from '../middleware/refusal-error.ts'
 import { loadSnapshot } from '../postgres/snapshots.ts'
 import { type Identity, provisionUser } from '../postgres/users.ts'
@@ -107,10 +107,10 @@ async function statusOf(
   caller: Caller | null,
   load: () => Promise<Snapshot>,
 ): Promise<LedgerStatus> {
-  let answer = await ask(() => ledgerOf(userId).status(caller))
+  let answer = await askLedger(() => ledgerOf(userId).status(caller))
   if ('refusal' in answer && answer.refusal.reason === 'no_config') {
     const snapshot = await load()
-    answer = await ask(async () => {
+    answer = await askLedger(async () => {
       await ledgerOf(userId).configure(snapshot)
       return ledgerOf(userId).status(caller)
     })
