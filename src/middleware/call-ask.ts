@@ -3,14 +3,14 @@
 import type { Context } from 'hono'
 import type { Ask, EventDraft, KeyScope, OutputAsk } from '../../durable-objects/ledger/types.ts'
 
-/** The worst case of a call. What is left out is one request, no tokens, no cost. Integers; null: nothing bounds it. */
+/** The worst case of a call, in integers. Left out: one request, no tokens, no cost. Null: nothing bounds it. */
 export interface CallAsk {
   requests?: number
   input_tokens?: number | null
   input_cost_nano_usd?: number | null
   /** The part that may be granted smaller than asked. */
   output?: OutputAsk | null
-  /** What the usage event says of the call. Null is as left out, and texts are cut at 500 characters. */
+  /** What the usage event will say of the call. Null counts as left out; texts are cut at 500 characters. */
   draft?: Partial<EventDraft>
 }
 
@@ -21,11 +21,11 @@ export interface CallVariables {
 }
 
 const MAX_METADATA_LENGTH = 65_536
-/** Events are found by these: Postgres refuses one that an index cannot hold, and it would never get there. */
+/** These are indexed: Postgres would forever refuse an event with one that is too long for its index. */
 const MAX_ID_LENGTH = 500
 const IDS = ['job_id', 'batch_id', 'session_id'] as const
 
-/** @throws {TypeError} that names what no ledger can hold, or no event. */
+/** @throws {TypeError} naming what no ledger, or no event, can hold. */
 export function toAsk(c: Pick<Context, 'req'>, { request_id, caller }: CallVariables, asked: CallAsk): Ask {
   const { requests = 1, input_tokens = 0, input_cost_nano_usd = 0, output = null, draft = {} } = asked
   checkAsk('', { requests, input_tokens, input_cost_nano_usd })
@@ -69,7 +69,7 @@ export function toAsk(c: Pick<Context, 'req'>, { request_id, caller }: CallVaria
 /** Of texts in events: what is longer is cut. */
 export const MAX_TEXT_LENGTH = 500
 
-/** Postgres refuses an event without what its columns need, and no ledger can keep a call with megabytes of a name. */
+/** Null would displace a default that a column needs; with megabytes of a name no ledger could keep the call. */
 function storable(draft: Partial<EventDraft>): Partial<EventDraft> {
   const given = Object.entries(draft).filter(([, value]) => value !== undefined && value !== null)
   for (const [name, value] of given) checkKind(name, value)
@@ -85,7 +85,7 @@ function checkKind(name: string, value: unknown): void {
   throw new TypeError(`usageCaps: ask.draft.${name} must be a ${kind}, not a ${typeof value}`)
 }
 
-/** A negative ask would make room instead of taking it; without a number of requests it could be kept in no row. */
+/** A negative amount would make room instead of taking it. Null is unbounded, which `requests` cannot be: every row needs their number. */
 function checkAsk(path: string, amounts: Record<string, number | null>, least = 0): void {
   for (const [name, amount] of Object.entries(amounts)) {
     if (amount === null ? name !== 'requests' : isCount(amount) && amount >= least) continue
@@ -108,7 +108,7 @@ function checkLength(id: string, text: string | null | undefined): void {
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
-/** Postgres refuses an event with any other id, which would never get there. */
+/** Postgres would forever refuse an event with any other id. */
 export function checkUuid(name: string, id: string | null): void {
   if (id === null || UUID.test(id)) return
   throw new TypeError(`usageCaps: ${name} must be a UUID, not ${id}`)
