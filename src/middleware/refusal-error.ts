@@ -5,8 +5,8 @@ import type { CapFacts, GatewayError } from '../errors.ts'
 import { centsOfNanoUsd, usdOfNanoUsd } from '../pricing/money.ts'
 
 /**
- * When to try again what only calls in flight keep out: most take some seconds, and SDKs try twice. Spread, as those who
- * are refused together would come back together, and most of them be refused again.
+ * When to try again where only calls in flight are in the way: most take seconds, and SDKs retry twice. Random, because
+ * callers who are refused together would come back together, and most be refused again.
  */
 const BUSY_SECONDS = { least: 5, most: 15 }
 

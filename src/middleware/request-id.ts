@@ -6,12 +6,12 @@ import { setHeaders } from './answers.ts'
 
 const REQUEST_ID_HEADER = 'x-tollgate-request-id'
 
-/** Not by `c.var.request_id`: something else may have set that, to what its client has sent. */
+/** Those with an id from here. `c.var.request_id` alone does not tell: other code may have set it to what a client sent. */
 const withId = new WeakSet<Context>()
 
 /**
- * Sets `c.var.request_id`, once a request, however many apps inside one another use it. The client never chooses it: it is
- * what calls are counted by.
+ * Sets `c.var.request_id`, once a request even where nested apps each use it. The client never chooses it, because calls
+ * are counted by it.
  *
  * @param newId makes UUIDs.
  */
