@@ -37,7 +37,7 @@ export async function readAnswer(answer: Response, length: number, silence: Sile
   if (answer.body === null) return NOTHING
   try {
     if (!(length <= MAX_KEPT_BYTES)) return await readParts(answer.body, silence)
-    // Whoever tells the length has it all. One limit for it: to wait for each part would be dearer than all of them.
+    // A provider that announces the length has it all, so one limit does; one for each part would cost more than they do.
     silence.begin('first_byte')
     return new Uint8Array(await answer.arrayBuffer())
   } catch {
@@ -52,7 +52,7 @@ async function readParts(body: ReadableStream<Uint8Array>, silence: SilenceWatch
   let length = 0
   const reader = body.getReader()
   for (;;) {
-    // Slow is not silent: each part has as long.
+    // Slow is not silent: the limit is for each part.
     silence.begin('idle')
     const { done, value } = await reader.read()
     if (done) return concatBytes(parts)
@@ -74,13 +74,13 @@ export interface PumpOptions {
   abort: () => void
   /** What tells the client that a stream ended badly; null for answers that are not streams: those are cut. */
   errorEvent: ((cut: Cut | null) => Uint8Array) | null
-  /** Asked now and then: whether its caller may still have the answer. Must not reject. */
+  /** Asked now and then: whether the caller may still have the answer. Must not reject. */
   mayGoOn: () => Promise<boolean>
   /** Called once, with how the call ended: is it on record? The client's last bytes wait for it. Must not reject. */
   settle: (end: AnswerEnd) => Promise<boolean>
 }
 
-/** Returns at once: the body for the client, and a promise that never rejects of all that is to be done for it. */
+/** Returns at once: the body for the client, and `done`, which resolves once nothing is left to do and never rejects. */
 export function pumpAnswer(
   upstream: ReadableStream<Uint8Array>,
   options: PumpOptions,
@@ -107,7 +107,7 @@ async function pump(
     readOn = setTimeout(giveUp, READ_ON_MS, 'client_gone')
   }
   silence.onSilence(() => {
-    // A client that keeps its connection and does not read would keep the hold, too.
+    // The client does not read: with its connection it would keep the hold, too.
     if (client.isAwaited) {
       cut ??= 'client_gone'
       client.giveUp()
@@ -118,12 +118,12 @@ async function pump(
     silence.begin('idle')
     return client.write(bytes)
   }
-  /** Else, as of what is paid by the call, any piece may be the last, and all that came is taken for whole. */
+  /** Whether the meter can tell the answer's end. Where it cannot, any piece may be the last, and what came counts as whole. */
   const knowsEnd = (meter.finished ?? meter.may_be_over) !== undefined
-  /** What is of use without its close, and does not say that it ends: its last piece is kept back. */
+  /** A piece that may be the last, though nothing marks it as such: it goes to the client with the next, or once settled. */
   let kept: Uint8Array = NOTHING
   const pass = async (bytes: Uint8Array) => {
-    // Of half an event, or of the one that only Tollgate asked for: nothing has come after what is kept.
+    // The filter holds half an event, or dropped the one that only Tollgate asked for: what is kept may still be the last.
     if (bytes.length === 0) return
     const next = kept
     kept = NOTHING
@@ -134,9 +134,9 @@ async function pump(
   const settleOnce = async () => {
     if (ended !== null) return ended
     const metered = meter.end()
-    // A stream that just stops.
+    // The stream stopped before its end.
     if (errorEvent && !metered.complete && metered.error_class === null) cut ??= 'upstream_cut'
-    // Set at once: what comes meanwhile is not metered any more.
+    // Set before the wait: what comes after is not metered any more.
     ended = { metered, isRecorded: true }
     ended.isRecorded = await settle({ metered, cut, client_gone: client.isGone, first_byte_at })
     return ended
@@ -158,7 +158,7 @@ async function pump(
       await pass(filter ? filter.push(value) : value)
     }
   } catch {
-    // Behind its own end nothing is missing, also where that was an error.
+    // After the answer's own end nothing is missing, even where that end was an error.
     if (ended === null) cut ??= silence.broken ? 'upstream_timeout' : 'upstream_cut'
   }
   const { metered, isRecorded } = await settleOnce()
@@ -166,12 +166,12 @@ async function pump(
   const isWhole = metered.complete && (cut === null || knowsEnd)
   const endsBadly = !isRecorded || (!isWhole && (cut !== null || metered.error_class === null))
   if (isRecorded) await write(kept)
-  // Of half an event nothing passes: the error behind it could not be read.
+  // Half an event is left out: behind it the client could not read the error event.
   if (filter && !endsBadly) await write(filter.end())
   if (endsBadly && errorEvent) await write(errorEvent(cut))
   silence.stop()
   clearTimeout(readOn)
-  // Who had fallen silent has not had all of it.
+  // A client that was given up is still connected, and must not take this for the end.
   const isCut = client.isGone || (!errorEvent && cut !== null)
   client.close(isCut ? new Error(cut ?? 'client_gone') : null)
 }
@@ -179,9 +179,8 @@ async function pump(
 const NOTHING = new Uint8Array()
 
 /**
- * A stream outlives changes of keys and caps by so long at most, or by a hundredth of its age, and by the provider's pause
- * between two chunks. A request may ask its ledger a thousand times, settling included: less and less often, it can for
- * hours.
+ * A stream outlives a revoked key or a lowered cap by this long at most, or by a hundredth of its age, plus the provider's
+ * pause between two chunks. It asks ever more rarely, because one request may call its ledger only a thousand times.
  */
 const ASK_AGAIN_MS = 5_000
 const ASK_AGAIN_SHARE = 1 / 100
@@ -192,7 +191,7 @@ function askNowAndThen(mayGoOn: () => Promise<boolean>, onRefusal: () => void): 
   let askedAt = startedAt
   return () => {
     const now = Date.now()
-    // Either way: a clock that was set back must not keep it from being asked.
+    // `abs`: a clock that was set back must not end the asking.
     if (Math.abs(now - askedAt) <= Math.max(ASK_AGAIN_MS, (askedAt - startedAt) * ASK_AGAIN_SHARE)) return
     askedAt = now
     void mayGoOn().then((isAllowed) => {
