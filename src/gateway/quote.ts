@@ -43,8 +43,8 @@ export function quote(bound: Bound | null, price: Price | null, defaults: Output
 }
 
 /**
- * The output bound to write into the body, or null to leave it alone: only a bound that neither the client nor the model
- * itself keeps has to be written, a smaller one that was granted or the operator's default.
+ * The output bound to write into the body; null leaves the body alone. It is what was granted of a larger ask, or the
+ * operator's default where the client set none, unless the model itself never answers more.
  */
 export function boundToWrite(
   { granted_output_tokens, clamped }: Pick<Admission, 'granted_output_tokens' | 'clamped'>,
@@ -52,12 +52,16 @@ export function boundToWrite(
   price: Price | null,
   { default_max_output_tokens, model_max_output_tokens }: OutputDefaults,
 ): number | null {
+  if (granted_output_tokens === null) return null
   const isUnset = bound?.output?.max_tokens === null
-  if (granted_output_tokens === null || !(clamped || (isUnset && default_max_output_tokens !== null))) return null
-  // What it cannot exceed: its window, or a maximum beyond that.
-  const kept_by_model = price?.context_window && Math.max(price.context_window, model_max_output_tokens ?? 0)
-  // A provider refuses a whole window beside any prompt; a client's own bound is larger, and must go.
-  return isUnset && kept_by_model && granted_output_tokens >= kept_by_model ? null : granted_output_tokens
+  const isDefault = isUnset && default_max_output_tokens !== null
+  if (!clamped && !isDefault) return null
+  if (isUnset && price?.context_window) {
+    // The model never answers more than its window, or a maximum beyond that, and providers refuse to be asked for as much.
+    const most = Math.max(price.context_window, model_max_output_tokens ?? 0)
+    if (granted_output_tokens >= most) return null
+  }
+  return granted_output_tokens
 }
 
 function boundInput(bound: Bound, window: number | null): number | null {
@@ -78,7 +82,7 @@ function boundOutput(
   const bound = output.max_tokens ?? byDefault ?? window
   const useful = Math.max(output.min_tokens, LEAST_USEFUL_TOKENS)
   if (bound === null) return { max_tokens: null, min_tokens: useful }
-  // Of some models the window holds the input alone.
+  // Some models' window is of the input alone: their output may exceed it.
   const max_tokens = Math.min(bound, window === null ? MOST_TOKENS : Math.max(window, model_max_output_tokens ?? 0))
   return { max_tokens, min_tokens: Math.min(max_tokens, useful) }
 }
