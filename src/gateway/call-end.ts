@@ -73,11 +73,12 @@ function commonFacts(
   { clamped, granted_output_tokens }: Admission,
   now: number,
 ): Partial<EventFacts> {
+  // A price without one for units does not price a call that is billed by them.
   const applied = bound && bound.units > 0 && price?.unit_nano_usd === null ? null : price
   return {
     latency_ms: now - started_at,
     priced_as: applied?.priced_as ?? null,
-    // What uses nothing needs no price.
+    // Without a bound the call uses nothing and needs no price.
     price_source: applied?.price_source ?? (bound && NO_PRICE),
     clamped_output_tokens: clamped ? granted_output_tokens : null,
   }

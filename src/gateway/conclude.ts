@@ -1,5 +1,5 @@
-// Calls that go on at the provider when their answer has ended (a background response, a batch): their hold goes over to
-// an id made of the provider's, so that whichever answer later shows how the call ended finds it, in its user's ledger only.
+// Calls that go on at the provider after their answer (a background response, a batch). Their hold moves to an id made of
+// the provider's, by which any later answer that shows how the call ended finds it, in that user's ledger alone.
 
 import { v5 as nameId } from 'uuid'
 import { NO_FACTS } from '../../durable-objects/ledger/no-facts.ts'
@@ -17,8 +17,8 @@ export const continuedId = (provider: string, provider_id: string): string =>
 
 /**
  * What the ledger is told. Without a price, what the hold costs is charged: unknown never means free.
- * @throws where prices cannot be read: it stays held, and whoever asks again concludes it.
- * @param request_model whose price it is, as of any call; null where it is not known: then that of the model that answered.
+ * @throws where prices cannot be read: the call stays held until its end is asked for again.
+ * @param request_model what the call is priced by, as any is; where it is not known (null), the model that answered is.
  */
 export async function toConclusion(
   { id, usage, longest_input_tokens, model, service_tier, error_class }: Concluded,
