@@ -1,28 +1,28 @@
-// Events that wait to be written to Postgres, in order, at least once. They leave the table only when Postgres has them,
-// or when Postgres refuses the event itself: then it is set aside, still visible, blocks nothing behind it, and is tried
-// again now and then, a few at a time: the fault may have been the table's.
+// Events that wait to be written to Postgres, in order, at least once. They leave the table only when Postgres has them, or
+// refuses the event itself: then it is set aside, so that it blocks nothing but stays visible, and is tried again now and
+// then, a few at a time, as the fault may have been the table's.
 
 import { rootCause } from '../src/errors.ts'
 import { EventRejected, MOST_EVENTS } from '../src/postgres/usage-writer.ts'
 import type { Sql } from './ledger/sql.ts'
 import type { LedgerStatus, UsageEvent } from './ledger/types.ts'
 
-/** Batches of one drain: a Worker invocation may make only so many subrequests, and each is one unless Postgres refuses it. */
+/** Batches of one drain: an invocation may make only so many subrequests. A batch is one, or more where Postgres refuses it. */
 const BATCHES_AT_ONCE = 200
 /**
- * After so long a drain leaves the rest to the next: an alarm may last for 15 minutes, is ended then before it has forgotten
- * anything that it delivered, and after six tries more it does not ring again.
+ * After this long a drain leaves the rest to the next. Cloudflare ends an alarm after 15 minutes, before it has deleted what
+ * it delivered, and after six more tries never rings it again.
  */
 const DRAIN_MS = 10 * 60 * 1_000
 const FIRST_RETRY_MS = 1_000
 const LONGEST_RETRY_MS = 5 * 60 * 1_000
 const REJECTED_RETRY_MS = 60 * 60 * 1_000
-/** Should Postgres refuse them still, what has come since must not wait for long, nor a drain run out of subrequests. */
+/** Few, so that if Postgres still refuses them new events do not wait for long, nor does a drain run out of subrequests. */
 const REJECTED_AT_ONCE = 10
 
-// No index and no `autoincrement`: each is a row more to write for every call, and written rows are most of what a ledger
-// costs. A place is used again where nothing is behind it: `#delivered` is never ahead of what comes, as its row is there
-// until it is forgotten.
+// No index and no `autoincrement`: each is one more written row a call, and written rows are most of what a ledger costs.
+// So SQLite gives the highest `seq` anew once its row is gone. New events still come after `#delivered`: the row of that
+// `seq` stays until `forgetDelivered` resets it.
 const DDL = 'create table if not exists waiting_events (seq integer primary key, event text not null)'
 const DDL_REJECTED = `
   create table if not exists rejected_events (seq integer primary key, event text not null, rejection text not null)`
@@ -66,15 +66,15 @@ export class Outbox {
   #draining: Promise<void> | null = null
   #failures = 0
   #retryAt = 0
-  /** What `#retryAt` was set to, from then. */
-  #patience_ms = 0
+  /** How far ahead `#retryAt` was set. */
+  #wait_ms = 0
   #retryRejectedAt = 0
-  /** Since some were last tried again. */
+  /** Whether Postgres has refused an event since rejected ones were last tried again. */
   #hasRefused = false
-  /** While a drain runs: what has come since it looked last must not be left by it. */
+  /** A drain was asked for while one runs: that one must look once more for what has come since. */
   #isAskedAgain = false
   #isBehind = false
-  /** All up to here is delivered or set aside. Deleting it waits for the next write: a commit saved a call. */
+  /** All up to here is delivered or set aside. It is deleted with the next write, which saves a commit a call. */
   #delivered = 0
 
   constructor(sql: Sql, options: OutboxOptions) {
@@ -95,20 +95,20 @@ export class Outbox {
     this.#sql.all(APPEND, JSON.stringify(event))
   }
 
-  /** Should it not happen before a restart, the events are sent once more, which changes nothing. */
+  /** Where a restart comes first, the events are sent once more, which changes nothing. */
   forgetDelivered(): void {
     if (this.#delivered === 0) return
     this.#sql.all(DELETE, this.#delivered)
     this.#delivered = 0
   }
 
-  /** For people to see: its time grows with what waits. */
+  /** For people, not for hot paths: it takes longer the more events wait. */
   counts(): LedgerStatus['outbox'] {
     const [counts] = this.#sql.all<LedgerStatus['outbox']>(COUNTS, this.#delivered)
     return counts ?? { waiting: 0, rejected: 0 }
   }
 
-  /** Whether the last drain has left what it found: somebody must try again, see `nextAttempt`. */
+  /** Whether the last drain left events behind. Somebody must try again: see `nextAttempt`. */
   get isBehind(): boolean {
     return this.#isBehind
   }
@@ -121,7 +121,7 @@ export class Outbox {
   }
 
   /**
-   * Writes what waits, unless a failure asks for patience. What comes after is left to the next drain, so that a busy
+   * Writes what waits, unless a failure was a short time ago. What comes meanwhile is left to the next drain, so that a busy
    * ledger fills its batches. One drain runs at a time; never throws.
    */
   drain(): Promise<void> {
@@ -132,10 +132,10 @@ export class Outbox {
     return this.#draining
   }
 
-  /** A clock that was set back must not make patience longer than it was meant to be. */
+  /** A clock that was set back must not make a wait longer than it was meant to be. */
   #heedClock(): void {
     const now = this.#options.now()
-    this.#retryAt = Math.min(this.#retryAt, now + this.#patience_ms)
+    this.#retryAt = Math.min(this.#retryAt, now + this.#wait_ms)
     this.#retryRejectedAt = Math.min(this.#retryRejectedAt, now + REJECTED_RETRY_MS)
   }
 
@@ -154,15 +154,15 @@ export class Outbox {
         this.#isBehind = this.#hasRejected()
         break
       }
-      // Postgres has taken all that were tried again: so it may take the rest.
+      // Postgres took all that were tried again, so it may take the rest now.
       if (!this.#hasRefused) this.#retryRejectedAt = this.#options.now()
       this.#failures = 0
       this.#retryAt = 0
     } catch (error) {
       const delay = Math.min(FIRST_RETRY_MS * 2 ** this.#failures, LONGEST_RETRY_MS)
       this.#failures += 1
-      this.#patience_ms = delay * (0.5 + this.#options.random() / 2)
-      this.#retryAt = this.#options.now() + this.#patience_ms
+      this.#wait_ms = delay * (0.5 + this.#options.random() / 2)
+      this.#retryAt = this.#options.now() + this.#wait_ms
       console.warn(
         JSON.stringify({
           message: 'usage events wait for Postgres',
@@ -171,7 +171,7 @@ export class Outbox {
         }),
       )
     } finally {
-      // With its last look at what waits: whoever asks from now on is not to join it.
+      // In the same turn as its last look at what waits: whoever asks from now on needs a drain of their own.
       this.#draining = null
     }
   }
@@ -213,7 +213,7 @@ export class Outbox {
     this.#hasRefused = true
   }
 
-  /** The first ones. Where they are refused again they are the last, so that none is forgotten behind them. */
+  /** The first few. Those that are refused again become the last, so that the turn of the others comes. */
   #tryRejectedAgain(): void {
     this.#waitWithRejected()
     this.#hasRefused = false
