@@ -1,9 +1,9 @@
 // The one alarm of a Durable Object, for all its duties: it rings no later than the earliest of them asks for. Its only I/O
 // is storage; no clock: `now` is passed in.
 
-/** An alarm is set so far ahead at least. */
+/** An alarm is set at least this far ahead. */
 const LEAST_SLEEP_MS = 10
-/** An alarm that is so late has been lost. */
+/** An alarm that is this late has been lost. */
 const LATE_MS = 5_000
 
 /** The part of a Durable Object's storage that this needs. */
@@ -34,7 +34,7 @@ export class Alarm {
   wakeBy(at: number | null, now: number): void {
     if (at === null) return
     const isLost = this.#at !== null && now >= this.#at + LATE_MS
-    // It may ring a moment early: one set for the very instant that is ringing would be lost with it.
+    // An alarm may ring a moment early: one set for the same instant meanwhile would be lost with it.
     const soon = isLost ? now + LEAST_SLEEP_MS : Math.max(at, now + LEAST_SLEEP_MS)
     if (this.#at !== null && this.#at <= soon && !isLost) return
     this.#at = soon

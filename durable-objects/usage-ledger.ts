@@ -1,8 +1,8 @@
 // The Durable Object around a ledger: RPC, the alarm and background work. All policy is in ./ledger/.
 //
 // One per subject, because a Durable Object runs one event at a time over storage of its own: a decision over every cap
-// needs no lock and no second hop. The output gate holds each answer back until what it rests on is on disk: also what an
-// earlier call has written, so that a hold in memory is only ever heard of once its ceiling is there.
+// needs no lock and no second hop. The output gate holds each answer back until all earlier writes are on disk, those of
+// other calls too: so nobody hears of a hold in memory before its ceiling is there.
 
 import { DurableObject } from 'cloudflare:workers'
 import { parseConfig } from '../src/config.ts'
@@ -30,21 +30,21 @@ import type {
 } from './ledger/types.ts'
 import { Outbox } from './outbox.ts'
 
-/** A snapshot that was fetched so long ago is fetched again in the background, after half to all of this. */
+/** A snapshot is fetched again in the background after half to all of this. */
 const SNAPSHOT_FRESH_MS = 5 * 60 * 1_000
 /**
  * Should the object die before its outbox is drained or while it has a ceiling, the alarm takes over after so long. Without
  * calls an object leaves memory after ten seconds: one that is still there is cheaper to ring than one that must be started.
  */
 const GUARD_MS = 8_000
-/** Holds that are out for one to two of these are written. */
+/** Every so often the holds that were already there the last time are written: they are one to two of these old. */
 const WRITE_HOLDS_MS = 20
 /**
- * A busy ledger drains its outbox once a beat, and is at rest when it has admitted nothing for one. One at rest has no beat: a
- * timer keeps its object from hibernating, which costs.
+ * A busy ledger drains its outbox once a beat, and comes to rest when it has admitted nothing for one. At rest it has no
+ * beat, because a timer keeps the object from hibernating, which costs.
  */
 const BEAT_MS = 1_000
-/** When storage fails the alarm, which would else ring at once and again. */
+/** When the alarm rings again where storage fails: else it would ring at once, and on and on. */
 const TIDY_RETRY_MS = 10_000
 
 interface Settling {
@@ -61,11 +61,11 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
   readonly #hold_ttl_ms
   #refreshAt = 0
   #settling: Settling[] = []
-  #isWriting = false
+  #isWritingHolds = false
   #isBeating = false
   #admittedThisBeat = false
   #drainedAt = Number.NEGATIVE_INFINITY
-  #isCounting = false
+  #isWritingRefusals = false
   /** Events since the last drain. */
   #undrained = 0
 
@@ -109,33 +109,33 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
     this.#admittedThisBeat = true
     if (!this.#ledger.isAtRest) this.#beatOn()
     if (epoch !== 0) this.#writeHoldsSoon()
-    // A ceiling that a crash leaves is best found soon: only then does its time begin to pass.
+    // Under a ceiling the alarm rings soon: what a crash leaves of it begins to expire only at the restart.
     else this.#wakeBy(reserved_at + (this.#ledger.isAtRest ? this.#hold_ttl_ms : GUARD_MS))
   }
 
-  /** An object without calls leaves memory after seconds. */
+  /** Soon, because an object without calls leaves memory after seconds, and its refusals with it. */
   #writeRefusalsSoon(): void {
-    if (this.#isCounting) return
-    this.#isCounting = true
+    if (this.#isWritingRefusals) return
+    this.#isWritingRefusals = true
     setTimeout(() => {
-      this.#isCounting = false
+      this.#isWritingRefusals = false
       attempt('could not write its refusals', () => this.#ledger.writeRefusals())
     }, BEAT_MS)
   }
 
   #writeHoldsSoon(after_ms = WRITE_HOLDS_MS): void {
-    if (this.#isWriting) return
-    this.#isWriting = true
+    if (this.#isWritingHolds) return
+    this.#isWritingHolds = true
     setTimeout(() => {
-      this.#isWriting = false
+      this.#isWritingHolds = false
       const done = attempt('could not write its holds', () => this.#wakeBy(this.#ledger.writeHolds()))
       if (!this.#ledger.areHoldsWritten) this.#writeHoldsSoon(done ? WRITE_HOLDS_MS : BEAT_MS)
     }, after_ms)
   }
 
   /**
-   * Settlements that arrive while the disk is busy with an earlier write commit together. At rest there is nothing to wait
-   * for: a timer would cost each call its millisecond.
+   * Settlements that arrive while the disk is busy with an earlier write commit together. Where it is not, `sync` returns at
+   * once; a timer would cost each call its millisecond.
    */
   settle(settlement: Settlement): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
@@ -151,7 +151,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
     this.#settleTogether(settling)
   }
 
-  /** Each on its own where together they fail: what is wrong with one is not the others' fault. */
+  /** Where they fail together each is tried alone, so that one which cannot be settled fails no other. */
   #settleTogether(settling: Settling[]): void {
     if (settling.length === 0) return
     try {
@@ -224,14 +224,13 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
       : { ...status, outbox: this.#outbox.counts() }
   }
 
-  /** The one alarm, for all duties. */
   override async alarm(): Promise<void> {
     this.#alarm.rang()
     const isTidy = attempt('could not tidy up', () => {
       this.#ledger.expire(Date.now())
       this.#ledger.prune(Date.now())
       this.#outbox.forgetDelivered()
-      // Past where more were due than one go ends.
+      // In the past, and so at once, where more were due than one `expire` ends.
       this.#wakeBy(this.#ledger.nextExpiry())
       if (!this.#ledger.isAtRest) this.#wakeBy(Date.now() + GUARD_MS)
     })
@@ -261,7 +260,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
     }
   }
 
-  /** Also where the clock was set back since: it was never to be so far ahead. */
+  /** Also where `#refreshAt` is farther ahead than it was ever set: then the clock was set back. */
   get #isStale(): boolean {
     const now = Date.now()
     return now > this.#refreshAt || this.#refreshAt > now + SNAPSHOT_FRESH_MS
@@ -272,7 +271,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
   }
 }
 
-/** For work that nobody waits for: it is tried again. False where it failed. */
+/** For work that nobody waits for and that is tried again: logs a failure. False where it failed. */
 function attempt(what: string, work: () => void): boolean {
   try {
     work()
