@@ -136,15 +136,16 @@ export class Ledger {
   }
 
   /**
-   * Whether an admitted call may still have its answer: false once its caller is refused, or a cap of theirs was lowered to 0
-   * of something that the call takes (what takes nothing of it is let in, too). Who has had an answer is on record: a hold
-   * that is in memory alone is written, one that a crash took before that is held again.
+   * Whether an admitted call may still have its answer: false once its caller is refused, or a cap was lowered to 0 on
+   * something that the call uses. Puts the call on record: a hold that is in memory alone is written, one that a crash took
+   * before that is held again.
    */
   mayGoOn(call: CallUnderWay, now: number): boolean {
     if (this.#holds.find(call.request_id)?.epoch) this.writeHolds('all')
     else if (this.#endings.isLost(call, now)) {
       this.#transaction(() => this.#endings.holdAgain(call, call.reserved_at + this.#options.hold_ttl_ms))
     }
+    // By limits of 0 alone, and as if nothing were used: a cap that is merely full ends no call.
     const closed = this.#limits(now).filter(({ limit }) => limit === 0)
     const unused = closed.map((limit) => ({ ...limit, current_usage: 0, held: 0 }))
     return this.refusalOf(call.caller, now) === null && decide(unused, call, now).fits
@@ -168,7 +169,7 @@ export class Ledger {
     return this.#holds.areAllWritten
   }
 
-  /** Without a ceiling, so that an end of this life leaves nothing behind. */
+  /** Whether there is no ceiling: the object may end and leave nothing behind. */
   get isAtRest(): boolean {
     return this.#epochs.current === 0
   }
@@ -200,8 +201,8 @@ export class Ledger {
   }
 
   /**
-   * Ends calls that had gone on at the provider: the first word counts, and only of calls that are known here. One that
-   * had expired is corrected. All of them or none.
+   * Ends calls that had gone on at the provider: for each the first conclusion counts. Calls that are not known here are
+   * ignored; one that had expired is corrected. All of them or none.
    */
   conclude(conclusions: Conclusion[], now: number): void {
     const settlements = conclusions.flatMap((conclusion) => this.#endings.settlementOf(conclusion) ?? [])
@@ -240,7 +241,7 @@ export class Ledger {
     return this.#config.refusalOf(caller, now)
   }
 
-  /** What a batch holds for days is full and not only busy: nobody is told to wait for it, or to come back before it ends. */
+  /** A hold that lasts for days (a batch's) makes a cap full, not busy: nobody is told to come back in seconds for its sake. */
   #decide(limits: Limit[], ask: Ask, now: number): Fit {
     const fit = decide(limits, ask, now)
     const isHeld = limits.some(({ held }) => held > 0)
@@ -267,7 +268,7 @@ export class Ledger {
     return !this.#counters.hasUnwrittenRefusals
   }
 
-  /** Those that no other write has taken along: of a user who is only refused. */
+  /** For a user who is only refused: otherwise every transaction writes the refusals so far. */
   writeRefusals(): void {
     this.#transaction(() => {})
   }
