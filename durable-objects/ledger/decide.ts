@@ -7,13 +7,13 @@
 
 import type { Amount, Ask, Cap, LimitState, OutputAsk, Refusal } from './types.ts'
 
-/** Less output than this is not granted while calls in flight hold the rest: they end in seconds, and an answer cut short is spent. */
+/** While only calls in flight are in the way, no less output than this is granted: they end in seconds; a clipped answer costs. */
 const WORTH_WAITING_TOKENS = 1_000
 
 /** One limit of one active cap, with the usage that it is measured against. */
 export interface Limit extends LimitState {
   on_exceed: Cap['on_exceed']
-  /** The part of what is held that no wait of seconds brings back; asked for where it decides. */
+  /** The part of `held` that stays for longer than seconds (a batch's, say); 0 where it was not read. */
   lasting?: number
 }
 
@@ -31,6 +31,7 @@ export function decide(limits: Limit[], ask: Ask, now: number): Fit {
   const full = limits.filter((limit) => isFull(limit, max_tokens))
   if (full.length === 0) return granted(ask, max_tokens, metered, false)
 
+  /** The limits without room even for this much output, where they let it be clamped. */
   const shutTo = (output: number): Shut[] =>
     full.flatMap((limit) => {
       const least = limit.on_exceed === 'clamp' ? Math.min(output, max_tokens) : max_tokens
@@ -65,7 +66,7 @@ function findUnmeasurable(limits: Limit[], ask: Ask): { refusal: Refusal; limit:
   return null
 }
 
-/** The output with nothing for what is unknown: only ever compared where no limit asks. */
+/** The output with 0 for what is unknown: where a limit counts that, `findUnmeasurable` has refused the call. */
 const pricedOutput = (output: OutputAsk | null) => ({
   max_tokens: output?.max_tokens ?? 0,
   min_tokens: output?.min_tokens ?? 0,
@@ -86,7 +87,7 @@ function amountAsked({ limit_type }: Limit, ask: Ask, output: number): number {
   }
 }
 
-/** The largest bound of one answer under a limit that has room for a smaller one and not for all: so it is of tokens or cost. */
+/** The largest bound of one answer that fits. The limit has room for some output but not for all: it is of tokens or cost. */
 function largestOutput(limit: Limit, ask: Ask): number {
   const room = limit.limit - limit.current_usage - amountAsked(limit, ask, 0)
   const { choices, nano_usd_per_mtok } = pricedOutput(ask.output)
@@ -98,7 +99,7 @@ function costOfOutput(tokens: number, nanoUsdPerMtok: number): number {
   return Number((BigInt(tokens) * BigInt(nanoUsdPerMtok) + 999_999n) / 1_000_000n)
 }
 
-/** Where no cap asks, a worst case has no end: Postgres could not take the event, nor would sums keep their integers. */
+/** Where no cap applies, a worst case may pass 2^53: Postgres would refuse the event, and sums would not be exact. */
 const exact = (amount: number) => Math.min(amount, Number.MAX_SAFE_INTEGER)
 
 function granted(ask: Ask, output: number, metered: boolean, clamped: boolean): Fit {
@@ -122,8 +123,8 @@ interface Shut {
 }
 
 /**
- * Names the limit that stays shut longest, so that a client that waits for `reset_at` gets in. What is only busy is open long
- * before: it is named where nothing else is shut.
+ * Names the limit that stays shut longest, so that a client that waits for `reset_at` gets in. One that is only busy opens
+ * long before, and is named only where all are.
  */
 function refused(shut: Shut[], now: number): Fit {
   const full = shut.filter((one) => !isBusy(one))
@@ -140,7 +141,7 @@ function refused(shut: Shut[], now: number): Fit {
   }
 }
 
-/** A request in flight is a request: only of tokens and cost does less than the hold remain. */
+/** Whether it would fit if calls in flight used nothing. Never so for requests: one in flight is used. */
 function isBusy({ limit: { limit_type, current_usage, held, lasting = 0, limit }, asked }: Shut): boolean {
   return limit_type !== 'requests' && current_usage - held + lasting + asked <= limit
 }
