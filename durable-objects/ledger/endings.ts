@@ -29,12 +29,12 @@ export class Endings {
     this.#parts = parts
   }
 
-  /** Whether a crash has taken a call before its hold was written. One that is known has ended or is held. */
+  /** Whether a crash took a call before its hold was written: one that is known is held or has ended. */
   isLost({ request_id, reserved_at }: CallUnderWay, now: number): boolean {
     return now - reserved_at <= ENDED_CALLS_KEPT_MS && this.#find(request_id) === undefined
   }
 
-  /** Takes a lost call's hold off what is held for all that its epoch has lost. */
+  /** Holds a lost call again, and takes its hold off the remnant of its epoch. */
   holdAgain(call: CallUnderWay, expires_at: number): void {
     const { reservations, counters, epochs } = this.#parts
     const { request_id, reserved_at, hold: amount, granted_output_tokens, clamped, draft, epoch } = call
@@ -61,16 +61,15 @@ export class Endings {
     if (isLost) epochs.settle(epoch, hold)
     counters.charge(reserved_at, expired ? minus(usage, hold) : usage)
     reservations.end(request_id, reserved_at, outcome, usage, now)
-    // Released though never admitted: the call was refused by a ledger that could not be heard.
+    // Released though never admitted: the ledger refused the call, and its answer was lost.
     if (!known && outcome === 'released' && epoch === 0) return
     emit(settledEvent({ ...settlement, usage_source }, { reserved_at, hold, usage, expired }, now))
     if (continues) this.#continue(continues, { ...settlement, reserved_at, hold: leftOf(hold, usage) }, now)
   }
 
   /**
-   * What the call is charged, and where the rest of its hold goes over to. The hold is charged where its usage is
-   * unknown, and where another call has taken the id that it would go on under: two that are one to us cannot both be
-   * awaited.
+   * What the call is charged, and under which id the rest of its hold goes on. The hold is charged where its usage is
+   * unknown, and where another call has that id already: two calls under one id could not both be awaited.
    */
   #charge({ outcome, usage, usage_source, continues }: Settlement, hold: Amount) {
     const isTaken = continues !== null && this.#find(continues.request_id) !== undefined
@@ -94,7 +93,7 @@ export class Endings {
 
   /**
    * The settlement of a call that had gone on; null where it is not known here: it is another user's, or has ended
-   * and is forgotten. Its event stays that of the call that began it, whoever asked how it ended.
+   * and is forgotten. Its event names the call that began it, whoever asked how it ended.
    */
   settlementOf(conclusion: Conclusion): Settlement | null {
     const known = this.#find(conclusion.request_id)

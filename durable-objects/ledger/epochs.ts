@@ -6,7 +6,7 @@ import type { EpochRow } from './schema.ts'
 import type { Sql } from './sql.ts'
 import type { Amount } from './types.ts'
 
-/** Who finds an epoch without an end at its start has not begun it: whoever has, is dead. */
+/** An epoch without an end at the start of a ledger is that of an earlier life, which crashed. */
 const CRASHED = 'update epochs set expires_at = ? where expires_at is null'
 const SELECT = 'select * from epochs'
 const BEGIN =
@@ -30,7 +30,7 @@ export class Epochs {
   readonly #sql: Sql
   #known: Known | null = null
 
-  /** `expires_at`: when the holds of a life that has just ended in a crash are over. */
+  /** @param expires_at by when all holds of a life that has just crashed are over. */
   constructor(sql: Sql, expires_at: number) {
     this.#sql = sql
     sql.all(CRASHED, expires_at)
