@@ -5,9 +5,9 @@ import type { Limit } from './decide.ts'
 import { partOf } from './standing.ts'
 import type { Amount } from './types.ts'
 
-/** So many more holds like the last one; enough that a ledger with 64 calls in flight writes its ceiling four times. */
+/** This many more holds like the last one: a ledger with 64 calls in flight writes its ceiling four times. */
 const MOST_AHEAD = 15
-/** A crash leaves at most this part of what is left under any cap shut. Where a cap is nearly used up, holds are written. */
+/** A crash blocks at most this share of what is left under any cap. Where a cap is nearly used up, holds are written. */
 const SHARE_OF_ROOM = 1 / 16
 
 /**

@@ -38,7 +38,7 @@ export class Config {
     return this.#fetchedAt
   }
 
-  /** A newer one is kept; null forgets. Returns the version of what it has then, 0 for nothing. */
+  /** Keeps the one that it has where that is newer; null forgets it. Returns the version that it has then, 0 for none. */
   take(snapshot: Snapshot | null, now: number): number {
     const { version = 0 } = this.#snapshot ?? {}
     if (snapshot && snapshot.version < version) return version

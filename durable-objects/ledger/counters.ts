@@ -20,7 +20,7 @@ export interface WindowUsage extends Window {
   refused: number
 }
 
-// `sum` throws beyond 2^63, and its ledger would answer nobody any more. `total` is as exact to 2^53, as all numbers here.
+// `sum` throws beyond 2^63: the ledger could answer nobody. `total` does not, and is exact to 2^53, as all numbers here are.
 const SUM_AMOUNTS = `total(requests) as requests, total(input_tokens) as input_tokens,
     total(output_tokens) as output_tokens, total(cost_nano_usd) as cost_nano_usd`
 
@@ -70,7 +70,7 @@ export class Counters {
     return usage
   }
 
-  /** What is held in that window until after an instant: of calls that go on at their provider, which all have rows. */
+  /** What stays held in that window beyond an instant: only calls that go on at their provider do, and all have rows. */
   heldBeyond(instant: number, capType: CapType, now: number): Amount {
     const { start, end } = this.usageOf(capType, this.#timeZone, now)
     const [held] = this.#sql.all<Amount>(SUM_LASTING_HOLDS, start, end ?? Number.MAX_SAFE_INTEGER, instant)

@@ -18,8 +18,8 @@ const HOLD = `
   insert into reservations (request_id, reserved_at, expires_at, requests, input_tokens, output_tokens, cost_nano_usd,
     granted_output_tokens, clamped, draft)
   values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-// An upsert, because a call whose hold was lost still has to be remembered as ended. What has expired may yet be
-// corrected by who does not know its draft.
+// An upsert, because a call whose hold was lost still has to be remembered as ended. An expired call keeps its draft:
+// whoever corrects it may not know that.
 const END = `
   insert into reservations (request_id, reserved_at, expires_at, requests, input_tokens, output_tokens, cost_nano_usd,
     clamped, outcome, ended_at)
@@ -33,7 +33,7 @@ const FORGET = `
   delete from reservations
   where ended_at < ? and seq <= (select max(seq) from reservations) - ?`
 
-/** What a row says of a call: the part that memory knows too, of holds that are out. */
+/** What is known of a call: by its row, or in memory while its hold is out. */
 export interface KnownCall extends Pick<Hold, 'reserved_at' | 'amount' | 'granted_output_tokens' | 'clamped'> {
   /** Null while it is held. */
   outcome: Outcome | null
