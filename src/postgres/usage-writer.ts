@@ -23,18 +23,19 @@ export class EventRejected extends Error {
 }
 
 const CHECK_VIOLATION = '23514'
-/** Shorter than the client's patience, so that no statement that it gave up on keeps a connection. */
+/** Shorter than the client's timeout, so that no statement that it gave up on keeps a connection. */
 const LOCK_TIMEOUT_MS = 5_000
 
 const { recorded_at: _, ...written } = getTableColumns(usageEvents)
 const columns = Object.values(written).map(({ name }) => name)
 // The events go as one JSON parameter, so that the statement's text never changes and costs no time to build.
-// `now()` would be when it began: what waits for a lock (an index is made) would come behind an export's back. So would a row
-// whose successor waits (each month has its own lock), also after the client gave up: hence the limit.
+// Exports read on by `recorded_at`, so no row may appear behind what they have read. Hence not `now()`, which is when the
+// statement began, before it waited for a lock (an index is made, say). A row also falls behind while a later one of its
+// statement waits (each month has its own lock), even after the client gave up: hence the limit.
 const INSERT_EVENTS = sql.raw(`insert into usage_events (${columns.join(', ')}, recorded_at)
 select ${columns.join(', ')}, clock_timestamp()
 from set_config('lock_timeout', '${LOCK_TIMEOUT_MS}', true), json_populate_recordset(null::usage_events, `)
-// In one order, or two that share rows (a client gave up on one of them) would each wait for the other.
+// In one order: two statements that share rows (a client gave up on one of them) would else wait for each other.
 const REPLACE_LOWER_REVISION = sql.raw(`)
 order by id, occurred_at
 on conflict (id, occurred_at) do update set ${columns.map((name) => `${name} = excluded.${name}`).join(', ')}, recorded_at = clock_timestamp()
@@ -76,8 +77,8 @@ function wantsPartition(error: unknown): boolean {
 }
 
 /**
- * One statement cannot change a row twice. A row is an id and an instant, as in the table: ledgers write together, and what
- * goes on at a provider has an id made of the provider's, which two users may have been told.
+ * One statement cannot change a row twice. A row is known by id and instant, as in the table: ledgers write together, and the
+ * ids of calls that go on at a provider are made of the provider's, so two users' may be the same.
  */
 function newestRevisions(events: UsageEvent[]): UsageEvent[] {
   const newest = new Map<string, UsageEvent>()
@@ -93,7 +94,7 @@ type EventRow = Omit<UsageEvent, 'occurred_at' | 'settled_at'> & { occurred_at: 
 
 function rowOf(event: UsageEvent): EventRow {
   return {
-    // What an older version has left in an outbox may lack what has come since.
+    // An event that an older version left in an outbox may lack fields that are newer.
     ...NO_FACTS,
     ...event,
     brings_own_key: event.brings_own_key ?? false,
@@ -110,7 +111,7 @@ const rounded = (ms: number | null) => (ms === null ? null : Math.round(ms))
 /** How JSON writes NUL and lone surrogates; a backslash of the text itself may look like one, which does no harm. */
 const UNSTORABLE = /\\u(0000|d[89a-f])/
 
-/** A client that sends a NUL as a model's name must not lose us the event. */
+/** A NUL in a model's name, which a client may send, must not lose us the event. */
 function toJson(rows: EventRow[]): string {
   const json = JSON.stringify(rows)
   return UNSTORABLE.test(json) ? JSON.stringify(storable(rows)) : json
@@ -130,7 +131,7 @@ function rejected(error: unknown): unknown {
   return new EventRejected(state, `Postgres refuses a usage event (SQLSTATE ${state}): ${messageWithoutValues(error)}`)
 }
 
-/** Postgres quotes what it was given, and drizzle repeats all of it. */
+/** Without values: Postgres quotes one in its message, drizzle all of them. */
 function messageWithoutValues(error: unknown): string {
   const last = rootCause(error)
   const message = last instanceof Error ? last.message : ''
