@@ -57,8 +57,8 @@ const equals = (name: (typeof SAME)[number], value: string | number | boolean | 
   value === undefined ? undefined : eq(usageEvents[name], value)
 
 /**
- * The user of a key; null where nobody knows it. All events are read for one that only they know (a restore lost it). In the
- * condition itself it would be one of few events to Postgres, which reads and sorts all of a user who has most of them.
+ * The user of a key; null where nobody knows it. Events are searched for a key that only they know (a restore lost its row).
+ * A query of its own: as a subquery of the condition, Postgres would take the user for one with few events, and sort them all.
  */
 async function userOf(db: Database, key_id: string): Promise<string | null> {
   const owner = sql`select ${apiKeys.user_id} from ${apiKeys} where ${apiKeys.id} = ${key_id}`
@@ -67,7 +67,7 @@ async function userOf(db: Database, key_id: string): Promise<string | null> {
   return rows[0]?.user_id ?? null
 }
 
-/** The condition of all that a filter sets. Those of a key are among those of its user, which an index finds. */
+/** The condition of all that a filter sets. Events of a key are found among those of its user, which have an index. */
 export async function matches(db: Database, filter: EventFilter): Promise<SQL | undefined> {
   const { model, metadata, from, to, recorded_from, recorded_to, ...same } = filter
   const { user_id, key_id } = same
@@ -86,8 +86,8 @@ export async function matches(db: Database, filter: EventFilter): Promise<SQL | 
 }
 
 /**
- * Newest first: by when they occurred, or by when they were recorded where a filter goes by that. In any other order
- * than that of its index, Postgres may look through all other events for the last of an export.
+ * Newest first: by when they occurred, or by when they were recorded where the filter goes by that. In an order that is not
+ * its index's, Postgres might look through all other events for the last of an export.
  */
 export async function listEvents(db: Database, page: PageRequest, filter: EventFilter): Promise<Page<UsageEventRow>> {
   const by = filter.recorded_from || filter.recorded_to ? 'recorded_at' : 'occurred_at'
