@@ -49,7 +49,7 @@ function* causes(error: unknown): Generator<Error> {
   for (let cause = error; cause instanceof Error; cause = cause.cause) yield cause
 }
 
-/** The five characters of Postgres's error; null where Postgres never answered. */
+/** Postgres's five-character code of the error (SQLSTATE); null where Postgres never answered. */
 export function sqlState(error: unknown): string | null {
   for (const cause of causes(error)) {
     if (cause.name === 'NeonDbError' && 'code' in cause && typeof cause.code === 'string') return cause.code
@@ -79,7 +79,7 @@ export function isDatabaseDown(error: unknown): boolean {
   return false
 }
 
-/** Whether the time of the statement ran out: the database is away, or there is too much for it to look at. */
+/** Whether the statement ran out of time: the database is away, or has too much to look at. */
 export function isTimeout(error: unknown): boolean {
   for (const cause of causes(error)) {
     if ('sourceError' in cause && cause.sourceError instanceof Error) return cause.sourceError.name === 'TimeoutError'

@@ -1,6 +1,6 @@
-// What a connection string says that was meant to say something else. Pure.
+// Connection strings whose password was not %-encoded. Pure.
 
-/** At a `/`, `?` or `#` in the password: what came before it would be looked up as the host, and shown. */
+/** At a `/`, `?` or `#` in the password, the host ends for a parser: part of the password would be looked up, and shown. */
 export function endsWithinPassword({ pathname, search, hash }: URL): boolean {
   // The value of a parameter may have an `@`.
   return pathname.includes('@') || /^\?[^=]*@/.test(search) || hash !== ''

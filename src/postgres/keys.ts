@@ -7,12 +7,12 @@ import { isAfter, type Page, type PageRequest, pageOf } from './pages.ts'
 import { type ApiKeyRow, apiKeys } from './schema.ts'
 import { bumpVersion } from './users.ts'
 
-/** Of a row of `api_keys`. `now()` would be when the transaction began: maybe before it waited for one that has ended a key. */
+/** Of a row of `api_keys`. Not `now()`, when the transaction began: it may then have waited for one that ended a key. */
 export const isActive = sql`coalesce(least(expires_at, revoked_at) > statement_timestamp(), true)`
 
 const isKey = (userId: string, id: string) => and(eq(apiKeys.user_id, userId), eq(apiKeys.id, id))
 
-/** Active keys of one user: all of them are in the snapshot of its ledger. */
+/** Active keys of one user. All of them are in the snapshot that its ledger keeps. */
 export const MOST_ACTIVE_KEYS = 100
 
 export interface NewKey {
@@ -25,9 +25,9 @@ export interface NewKey {
 }
 
 /**
- * Inserts nothing where the user has as many active keys as it may, one that ends now not counted, or where the key to
- * replace was revoked or replaced before. The columns are in the table's order. A statement after `bumpVersion` sees
- * what a racing batch has done.
+ * Inserts nothing where the user has as many active keys as it may (one that ends now does not count), or where the key to
+ * replace was revoked or replaced before. The columns are in the table's order. After `bumpVersion`, which waits for racing
+ * batches, a statement sees what they have done.
  */
 function insertKey(db: Database, key: NewKey, replaced: { id: string; ends_now: boolean } | null) {
   const replacedId = replaced?.id ?? null

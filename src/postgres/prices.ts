@@ -39,7 +39,7 @@ const isCurrent = (now_ms: number) =>
       order by provider, lower(model), effective_from desc))`,
   )
 
-/** First statement of a batch that adds prices: two that race would each not count what the other adds. */
+/** First statement of a batch that adds prices: two that race would else each not count what the other adds. */
 const waitForOthers = (db: Database) => db.execute(sql`lock table prices in share row exclusive mode`)
 
 /** Its last statement: undoes it by dividing by zero. */
@@ -184,8 +184,8 @@ export async function findVersions(
 }
 
 /**
- * What the workers must know: of each model the price in force and those to come, and what was in force so long ago, for
- * those whose clocks are behind. At most twice `MOST_PRICES`, 15 MB of the longest.
+ * What the workers must know: of each model the price in force and those to come, and the one in force `behind_ms` ago, for
+ * workers whose clocks are behind. At most twice `MOST_PRICES`, 15 MB of the longest.
  */
 export async function loadOverrides(db: Database, now_ms: number, behind_ms = 0): Promise<Override[]> {
   const before = now_ms - behind_ms

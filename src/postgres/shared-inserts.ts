@@ -6,7 +6,7 @@ import type { UsageEvent } from '../../durable-objects/ledger/types.ts'
 import { type DatabaseConfig, openDatabase } from './client.ts'
 import { EventRejected, MOST_EVENTS, writeEvents } from './usage-writer.ts'
 
-/** Who writes has waited so long for others. */
+/** How long the one that writes waits for others first. */
 const GATHER_MS = 20
 /** Longer than a statement may take. */
 const PATIENCE_MS = 15_000
@@ -15,8 +15,8 @@ const PATIENCE_MS = 15_000
 export type Write = (events: UsageEvent[]) => Promise<void>
 
 /**
- * For each member a promise of its own, so that the runtime goes on in the member's own context once another's I/O has
- * settled it.
+ * Each member has a promise of its own, so that the runtime goes on in that member's context, though another's I/O settled
+ * it.
  */
 type Member = PromiseWithResolvers<'written' | 'each its own'>
 

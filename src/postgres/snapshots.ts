@@ -58,9 +58,9 @@ export async function loadSnapshot(db: Database, userId: string): Promise<Snapsh
 }
 
 /**
- * Tells a ledger what Postgres holds of its user, and returns it; null: that is nothing, and the ledger is told nothing.
- * Postgres is right also where it has gone back to an older state (a restored backup): the user's version is then raised
- * above the one that the ledger has.
+ * Tells a ledger what Postgres holds of its user, and returns that. Null where there is no such user: then the ledger is told
+ * nothing. Postgres is right even where it went back to an older state (a restored backup): the user's version is then
+ * raised above the one that the ledger has.
  */
 export async function bringIntoForce(
   db: Database,
@@ -74,7 +74,7 @@ export async function bringIntoForce(
   // Unless another change was faster: then the user's version is as high already, and stays.
   await db.execute(sql`update users set version = ${version + 1} where id = ${userId} and version < ${version}`)
   const newer = await loadSnapshot(db, userId)
-  // A ledger that keeps a still newer one has this one in it.
+  // A ledger that has a still newer one keeps it, and with it all that is in this one.
   if (newer) await ledger.configure(newer)
   return newer
 }

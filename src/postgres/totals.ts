@@ -76,7 +76,7 @@ export async function sumEvents(db: Database, request: TotalsRequest): Promise<T
     .limit(limit)
 }
 
-/** Postgres takes its values for as many as the instants, and sorts all events by them: of one window there is no such need. */
+/** Not for one window: Postgres expects as many values as there are distinct instants, and sorts all events by them. */
 const windowAmong = (starts: number[]) => {
   const instants = `{${starts.map((start) => new Date(start).toISOString()).join()}}`
   return sql<number>`width_bucket(${usageEvents.occurred_at}, ${instants}::timestamptz[]) - 1`
