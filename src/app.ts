@@ -10,7 +10,7 @@ import { adminRoutes } from './admin/routes.ts'
 import { createJwtVerifier } from './auth/jwt.ts'
 import { createKeyRing } from './auth/keys.ts'
 import type { Config } from './config.ts'
-import { forgetBody } from './gateway/request-body.ts'
+import { discardBody } from './gateway/request-body.ts'
 import { gatewayRoutes } from './gateway/routes.ts'
 import { configuredPrices, providerNames } from './gateway/upstreams.ts'
 import { setHeaders } from './middleware/answers.ts'
@@ -47,9 +47,9 @@ export function createApp({ config, ledgerOf, priceStore = null }: AppOptions) {
   // Hono's default would first try for 30 ms to compile all routes into one expression, and give up on Gemini's.
   const app = new Hono<{ Variables: { request_id: string } }>({ router: new TrieRouter() })
   app.use(requestId())
-  app.use(async function forgetUnread(c, next) {
+  app.use(async function discardUnread(c, next) {
     await next()
-    await forgetBody(c.req.raw)
+    await discardBody(c.req.raw)
   })
   const origin = config.CORS_ORIGINS
   if (origin) app.use(cors({ origin, exposeHeaders: ['*'], maxAge: CORS_MAX_AGE_SECONDS }))
@@ -57,7 +57,7 @@ export function createApp({ config, ledgerOf, priceStore = null }: AppOptions) {
   const providers = providerNames(config)
   const admin = adminRoutes({ db, ledgerOf, keys, now: Date.now, newId, providers, priceStore })
   const usage = usageRoutes({ db, ledgerOf })
-  // A cache may keep an answer that says nothing, and give it to anybody where the key came in another header than `Authorization`.
+  // Else a cache may keep an answer, and give it to anybody where the key came in another header than `Authorization`.
   for (const path of ['/admin/*', '/usage/*', '/prices/*'])
     app.use(path, async function notStored(c, next) {
       await next()

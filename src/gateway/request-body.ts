@@ -7,8 +7,8 @@ import type { Operation } from '../providers/dialect.ts'
 
 const MAX_BODY_BYTES = 20 * 1024 * 1024
 
-/** Of a body that is too large, so much is read and forgotten: a client that is still sending hears no answer. */
-const MAX_FORGOTTEN_BYTES = 80 * 1024 * 1024
+/** So much of a body that is too large is read and dropped, because a client that is still sending hears no answer. */
+const MAX_DISCARDED_BYTES = 80 * 1024 * 1024
 
 const CONTENT_TYPES = { json: 'application/json', form: 'multipart/form-data' }
 
@@ -39,8 +39,8 @@ async function readWhole(request: Request): Promise<Uint8Array | GatewayError> {
   return readWithin(request.body, announced > MAX_BODY_BYTES ? 0 : MAX_BODY_BYTES)
 }
 
-/** Reads what nobody has read, for an answer that comes before: a client that is still sending hears no answer. */
-export async function forgetBody(request: Request): Promise<void> {
+/** Reads and drops what nobody has read, because a client that is still sending hears no answer. */
+export async function discardBody(request: Request): Promise<void> {
   if (request.body === null || request.bodyUsed || request.body.locked) return
   await readWithin(request.body, 0).catch(() => undefined)
 }
@@ -61,7 +61,7 @@ async function readWithin(
     length += chunk.length
     if (length <= limit) chunks.push(chunk)
     else chunks.length = 0
-    if (length > limit + MAX_FORGOTTEN_BYTES) break
+    if (length > limit + MAX_DISCARDED_BYTES) break
   }
   return length > limit ? tooLarge : concatBytes(chunks)
 }
