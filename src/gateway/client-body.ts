@@ -1,17 +1,17 @@
-// The client's side of an answer that is written piece by piece. A stream that is pulled from, rather than a pipe with two
-// ends: that is a task more for workerd with each piece.
+// The client's side of an answer that is written piece by piece. A stream that is pulled from, because a pipe with two ends
+// costs workerd one more task a piece.
 
 export interface ClientBody {
   body: ReadableStream<Uint8Array>
-  /** Whether it has left or was given up. On workerd it is noticed with the next piece that a client has left. */
+  /** Whether the client has left or was given up. workerd notices with the next piece that it has left. */
   readonly isGone: boolean
-  /** Called when it is. */
+  /** Called when it has. */
   onGone: () => void
   /** Whether a piece waits for the client to ask for it. */
   readonly isAwaited: boolean
-  /** Waits until the client asks for this piece. For a client that is gone nothing waits, and it is given nothing. */
+  /** Waits until the client asks for this piece; drops it at once where the client is gone. */
   write(bytes: Uint8Array): Promise<void>
-  /** Waits for it no longer. */
+  /** Waits no longer for the client: it counts as gone. */
   giveUp(): void
   /** With an error the body is cut. */
   close(error: Error | null): void

@@ -7,9 +7,9 @@ export interface SilenceWatch {
   /** It came. */
   end(): void
   stop(): void
-  /** Called each time that it took too long. Replaces who was called before. */
+  /** Sets what is called each time that a wait took too long, in place of what was set before. */
   onSilence(handle: () => void): void
-  /** True once it took too long. */
+  /** True once a wait took too long. */
   readonly broken: boolean
 }
 
@@ -18,10 +18,10 @@ export interface SilenceLimits {
   idle_ms: number
 }
 
-/** How often within a limit it is looked: silence is noticed never before the limit, and by this share of it after. */
+/** Looks within a limit: silence is noticed at the limit at the earliest, and a look later at the latest. */
 const LOOKS = 8
 
-/** Counts looks: reading the clock twice a chunk costs more than all else that happens here. */
+/** Counts looks, because to read the clock twice a chunk costs more than all else that happens here. */
 export function watchSilence({ first_byte_ms, idle_ms }: SilenceLimits): SilenceWatch {
   const step_ms = Math.min(first_byte_ms, idle_ms) / LOOKS
   let limit_ms: number | null = null
