@@ -25,7 +25,7 @@ const CONTINUES_FOR_MS = 24 * 3_600 * 1_000
 
 const CLAMPED_HEADER = 'tollgate-clamped'
 
-/** Servers may invent higher ones, or switch protocols unasked: no `Response` can have those. */
+/** No `Response` can have another status: a server may invent one, or switch protocols unasked. */
 const canBeAnswered = (status: number) => status >= 200 && status <= 599
 
 /** A JSON answer up to this size is kept until its call is settled. */
@@ -83,7 +83,7 @@ interface Answer extends Pick<Sent, 'silence' | 'abort'> {
   filter: StreamFilter | null
 }
 
-/** Of bytes that are compressed all the same it is not the length of what they hold. */
+/** NaN where the bytes are compressed all the same: it is not the length of what is read. */
 function announcedLength({ headers }: Response): number {
   return headers.has('content-encoding') ? Number.NaN : Number(headers.get('content-length') ?? Number.NaN)
 }

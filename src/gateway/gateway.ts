@@ -33,7 +33,7 @@ export interface GatewayOptions {
   prices: PriceBook
 }
 
-/** What an error repeats of the client's own name of a field, which may have megabytes. */
+/** How much an error repeats of a field's name, which is the client's own and may have megabytes. */
 const MAX_FIELD_LENGTH = 200
 
 export function gateway(options: GatewayOptions): Hono<GatewayEnv> {
@@ -58,7 +58,7 @@ export function gateway(options: GatewayOptions): Hono<GatewayEnv> {
       forward({ dialect, operation, config, upstream, ledgerOf, prices, errorAnswer }),
     )
   }
-  // As where the provider is not configured: strangers are not told which are.
+  // Only for callers with a key, as where a provider is not configured: strangers are not told which are.
   app.all('*', authenticated, (c) => {
     const { method, path } = c.req
     const message = `Tollgate does not meter ${method} ${path}, so it is not passed through.${hintFor(method, path, dialect)}`

@@ -2,7 +2,7 @@
 
 import type { GatewayError } from '../errors.ts'
 
-/** Where a websocket is asked for, 426: at that Codex goes on with POST at once, at a 404 after tries of many seconds. */
+/** 426 where a websocket is asked for: Codex then goes on with POST at once, and after a 404 only after seconds of tries. */
 export function noRoute({ headers }: Request, message: string): GatewayError {
   if (headers.get('upgrade')?.toLowerCase() !== 'websocket') return { code: 'not_found', message }
   return { code: 'websocket_refused', message: `Tollgate does not meter websockets. ${message}` }

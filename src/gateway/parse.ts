@@ -94,7 +94,7 @@ async function readCall(
   }
 }
 
-/** Alone or behind `Bearer `, as no id has it inside: `msg_...`. */
+/** Alone or behind `Bearer `, but not within a longer id. */
 const TOLLGATE_KEY = /(^|[^\w-])tg_[\w-]{71}/
 
 /** What goes to the provider: the caller's own where it brings one. */

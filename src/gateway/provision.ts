@@ -1,4 +1,4 @@
-// A ledger that knows nothing of its user: tells it, from Postgres. The only time that a call waits for the database.
+// Tells a ledger that does not know its user yet, from Postgres. The only time that a call waits for the database.
 
 import type { LedgerOf } from '../../durable-objects/ledger/types.ts'
 import { rootCause } from '../errors.ts'

@@ -38,7 +38,7 @@ export function gatewayRoutes(services: Services) {
   const app = new Hono<{ Variables: { request_id: string } }>()
   app.use('/anthropic/v1/messages/batches/*', batchResultsUrl())
   const bedrock = providers.find(({ dialect }) => dialect.provider === 'bedrock')
-  // It reads every body once more, so that it stands there only where it is wanted.
+  // It reads every body an extra time, so it is there only where it is wanted.
   if (bedrock && Object.keys(config.BEDROCK_MODELS).length > 0) {
     const served = anthropicOnBedrock({
       models: config.BEDROCK_MODELS,
@@ -60,8 +60,8 @@ export function gatewayRoutes(services: Services) {
 }
 
 /**
- * Tells those who have a key what is missing, and strangers nothing. The key comes where the provider's own clients send it,
- * and the answer is as they read it: some would ask again for an hour.
+ * Tells those who have a key what is missing, and strangers nothing. Reads the key where the provider's own clients send it,
+ * and answers in their format: some would retry any other error for an hour.
  */
 function notConfigured(name: string, variable: string, { keys, jwt }: Services) {
   const row = KNOWN_PROVIDERS.find((known) => known.name === name)

@@ -32,7 +32,7 @@ export function upstreamRequest(dialect: Dialect, call: UpstreamRequest): Outgoi
   dialect.setCredential(headers, credential)
   // A redirect would take the credential to a host that nobody configured.
   const init: RequestInit = { method, headers, body: body as BodyInit | null, redirect: 'manual' }
-  // Before `fetch` is Cloudflare's cache, which by default keeps answers to a GET of `7.png`, and gives them to any credential:
+  // Cloudflare's cache is before `fetch`. By default it keeps the answer to a GET of `7.png`, say, and gives it to any credential:
   // https://developers.cloudflare.com/workers/reference/how-the-cache-works/#fetch
   if (body === null) init.cache = 'no-store'
   return { url: base_url + target, init }
@@ -42,7 +42,7 @@ function matches(pattern: string, name: string): boolean {
   return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern
 }
 
-/** Headers of one hop, of another body length, what is said of the provider's host, and of the operator's account. */
+/** Headers of one hop, of the body as it was encoded, about the provider's host, and about the operator's account. */
 const WITHHELD = [
   'access-control-allow-credentials',
   'access-control-allow-origin',
