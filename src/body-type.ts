@@ -1,4 +1,4 @@
-// What a request's headers say of its body: its type, and whether Tollgate reads what is in it. Pure.
+// What a request's headers say of its body: its type, and whether Tollgate can read it. Pure.
 
 import type { GatewayError } from './errors.ts'
 
@@ -8,15 +8,15 @@ export function mediaTypeOf(headers: Headers): string | undefined {
 }
 
 /**
- * Both are labels of it: https://encoding.spec.whatwg.org/#names-and-labels. In no other spelling, as parsers differ in those:
- * to Python's `charset*=utf-7` (RFC 2231) and `charset=" utf-7"` are UTF-7, in which `+ACI-` is a quote. `charset:utf-8`, a
- * common slip, says nothing to any.
+ * `utf-8` and `utf8` are both labels of it: https://encoding.spec.whatwg.org/#names-and-labels. Other spellings are refused,
+ * because parsers differ: Python's reads `charset*=utf-7` (RFC 2231) and `charset=" utf-7"` as UTF-7, in which `+ACI-` is a
+ * quote. No parser reads `charset:utf-8`, a common slip.
  */
 const UTF_8 = /^charset\s*[=:]\s*("?)utf-?8\1$/i
 
-/** Why such a body is not read: it is not in UTF-8, or compressed. Null where it may be. */
+/** Why a body with these headers is not read: it is not in UTF-8, or is compressed. Null where it is read. */
 export function encodingFault(headers: Headers): GatewayError | null {
-  // All of them: which of two counts is for each server to say.
+  // All of them: servers differ in which of two counts.
   const parameters = headers
     .get('content-type')
     ?.split(/[;,]/)

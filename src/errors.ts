@@ -59,14 +59,14 @@ export interface GatewayError {
   errors?: { field: string; message: string }[]
 }
 
-/** What to log of an exception: outer ones repeat a statement with all its values, the innermost cause does not. */
+/** What to log of an exception: its innermost cause, as outer errors repeat a SQL statement with all its values. */
 export function rootCause(error: unknown): unknown {
   let cause = error
   while (cause instanceof Error && cause.cause !== undefined) cause = cause.cause
   return cause
 }
 
-/** Tells a refusal from what was read, which must not be an object of the client's own. */
+/** Tells a refusal from a value that was read. Not for an object of the client's own, which could look like a refusal. */
 export function isRefusal(read: unknown): read is GatewayError {
   if (typeof read !== 'object' || read === null) return false
   return 'code' in read && 'message' in read && typeof read.code === 'string' && read.code in ERROR_STATUS
