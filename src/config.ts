@@ -58,7 +58,7 @@ const configSchema = z
       .string()
       .transform(secretsIn)
       .pipe(z.array(secret(32))),
-    /** As every client can send it in a header. */
+    /** Only what every client can send in a header. */
     ADMIN_TOKEN: secret(24).regex(/^(?! )[ -~]*(?<! )$/, 'must be ASCII without white space around it'),
 
     JWT_HS256_SECRET: secret(32).optional(),
@@ -101,7 +101,7 @@ const configSchema = z
       .number(capStatusFault)
       .pipe(z.literal([402, 403, 429], capStatusFault))
       .optional(),
-    /** Of the pages whose scripts may call, comma-separated; `*` for any, unset for none. */
+    /** Origins of the pages whose scripts may call, comma-separated; `*` for any, unset for none. */
     CORS_ORIGINS: z
       .string()
       .transform(originsIn)
@@ -110,11 +110,11 @@ const configSchema = z
         'must be *, or origins like https://app.example.com with commas between them',
       )
       .optional(),
-    /** After so long a call that never came back is charged its hold. */
+    /** After this long a call that never came back is charged its hold. */
     HOLD_TTL_SECONDS: integer(1, 86_400).default(1_200),
     /** How long a provider may take to begin its answer. */
     FIRST_BYTE_TIMEOUT_SECONDS: integer(1, 3_600).default(600),
-    /** How long it may be silent within it. */
+    /** How long it may be silent within its answer. */
     IDLE_TIMEOUT_SECONDS: integer(1, 3_600).default(300),
   })
   .refine((config) => !(config.JWT_HS256_SECRET || config.JWT_JWKS_URL) || config.JWT_ISSUER, {
@@ -166,7 +166,7 @@ export function parseConfig(bindings: object): Config {
   })
   const taken = PER_CALL_SERVICES.find(({ provider }) => compatible.data.some(({ name }) => name === provider))
   if (taken) throw wrong(`PER_CALL_SERVICES: ${taken.provider} is a provider, too.`)
-  // Those that are not switched on too: a key that is taken away must not close the door.
+  // Providers that are not switched on, too: taking a key away must not close the door.
   const names = new Set(['openai', ...[...KNOWN_PROVIDERS, ...compatible.data].map(({ name }) => name)])
   const stray = parsed.data.MODELS.findIndex((id) => !names.has(id.slice(0, id.indexOf('/'))))
   if (stray !== -1) throw wrong(`MODELS.${stray}: must begin with one of ${[...names].join(', ')}.`)

@@ -2,13 +2,15 @@
 
 import type { LedgerOf, LedgerRpc } from '../durable-objects/ledger/types.ts'
 
-/** A `DurableObjectNamespace`, however it is typed: of another Worker's objects `wrangler types` does not know the class. */
+/** A `DurableObjectNamespace`, however it is typed: `wrangler types` does not know the class of another Worker's objects. */
 interface LedgerNamespace<Id> {
   idFromName(name: string): Id
   get(id: Id): unknown
 }
 
 /**
+ * Finds each user's ledger in a binding.
+ *
  * @example
  * ```ts
  * const ledgerOf = ledgersIn(env.USAGE_LEDGER)

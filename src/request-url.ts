@@ -1,4 +1,4 @@
-// The URL of a request, which need not be one: workerd builds it of whatever was sent, of two hosts, say.
+// The URL of a request, which may be invalid: workerd builds it of whatever was sent, of two hosts, say.
 
 import { GatewayFault } from './fault.ts'
 

@@ -18,7 +18,7 @@ import type { Config } from '../config.ts'
 const USER_NAMESPACE = 'ac0da73e-375d-4674-80d7-f0d3ec9965f2'
 const PUBLIC_KEY_ALGORITHMS = ['RS256', 'ES256']
 const CLOCK_TOLERANCE_SECONDS = 5
-/** A JWKS that could not be read is not asked again for so long. */
+/** A JWKS that could not be read is not fetched again for this long. */
 const FAULT_REMEMBERED_MS = 1_000
 const LEAST_RSA_BITS = 2_048
 const MAX_TOKEN_LENGTH = 8_192
@@ -115,8 +115,8 @@ class KeysUnavailable extends Error {
 }
 
 /**
- * jose's key set, with its own faults told apart from a token's. A fault is remembered: jose would fetch again for each
- * token whose key it does not have. Those that it has are found meanwhile.
+ * jose's key set, with its own faults told apart from a token's. A fault is remembered, because jose would fetch again for
+ * each token whose key it does not have. Keys that it has are still found.
  */
 function readPublicKeys(url: string, fetchKeys: typeof fetch = fetch): JWTVerifyGetKey {
   let fault: unknown
@@ -128,7 +128,7 @@ function readPublicKeys(url: string, fetchKeys: typeof fetch = fetch): JWTVerify
   return async (header, token) => {
     try {
       const key = await keys(header, token)
-      // jose throws a `TypeError` at it, as at a bug: see RFC 7518, section 3.3.
+      // Too short for RFC 7518, section 3.3: jose would throw a `TypeError`, as at a bug.
       if (isShortRsa(key)) throw new errors.JWKSNoMatchingKey()
       return key
     } catch (cause) {

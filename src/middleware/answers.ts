@@ -9,7 +9,7 @@ export function setHeaders(c: Context, headers: Record<string, string>): void {
   if (answer !== c.res) c.res = answer
 }
 
-/** The answer with these headers; a copy where its own cannot be changed, as of what `fetch` returned. */
+/** The answer with these headers: a copy where its own cannot be changed, as in what `fetch` returns. */
 export function withHeaders(response: Response, headers: Record<string, string>): Response {
   try {
     for (const [name, value] of Object.entries(headers)) response.headers.set(name, value)
