@@ -24,8 +24,8 @@ export interface CallEnd {
   usage: Partial<Amount> | null
   usage_source?: UsageSource
   /**
-   * What is left out is as the middleware saw it (status, latency), else unknown. Texts are cut at 500 characters, numbers
-   * rounded; a fact that no event can hold is left out, and logged.
+   * What is left out is unknown, but for a report's status and latency: as the middleware saw them. Texts are cut at 500
+   * characters, numbers rounded; a fact that no event can hold is left out, and logged.
    */
   facts?: Partial<EventFacts>
   /** Where the call goes on elsewhere: the rest of its hold is kept under this id, a UUID, until it is concluded or expires. */
