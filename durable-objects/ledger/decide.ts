@@ -7,7 +7,7 @@
 
 import type { Amount, Ask, Cap, LimitState, OutputAsk, Refusal } from './types.ts'
 
-/** While only calls in flight are in the way, no less output than this is granted: they end in seconds; a clipped answer costs. */
+/** No less output than this is granted while only calls in flight are in the way: they end in seconds, and a cut answer costs. */
 const WORTH_WAITING_TOKENS = 1_000
 
 /** One limit of one active cap, with the usage that it is measured against. */

@@ -107,7 +107,7 @@ async function pump(
     readOn = setTimeout(giveUp, READ_ON_MS, 'client_gone')
   }
   silence.onSilence(() => {
-    // The client does not read: with its connection it would keep the hold, too.
+    // The client is there but does not read: for as long as it likes it would keep the hold, too.
     if (client.isAwaited) {
       cut ??= 'client_gone'
       client.giveUp()
@@ -118,7 +118,7 @@ async function pump(
     silence.begin('idle')
     return client.write(bytes)
   }
-  /** Whether the meter can tell the answer's end. Where it cannot, any piece may be the last, and what came counts as whole. */
+  /** Whether the meter can tell the answer's end. Else any piece may be the last, and `complete` does not rule out a cut. */
   const knowsEnd = (meter.finished ?? meter.may_be_over) !== undefined
   /** A piece that may be the last, though nothing marks it as such: it goes to the client with the next, or once settled. */
   let kept: Uint8Array = NOTHING
