@@ -10,6 +10,8 @@ import type {
   EventDraft,
   LedgerRpc,
   LedgerStatus,
+  OutputAsk,
+  Refusal,
   Settlement,
   Snapshot,
 } from '../../durable-objects/ledger/types.ts'
@@ -40,11 +42,21 @@ export const ask = (request_id: string, asked: Partial<Ask> = {}): Ask => ({
   ...asked,
 })
 
+export const output = (max_tokens: number | null, more: Partial<OutputAsk> = {}): OutputAsk => ({
+  max_tokens,
+  min_tokens: 16,
+  choices: 1,
+  nano_usd_per_mtok: 10_000_000_000,
+  ...more,
+})
+
 /** @throws {Error} where the call was refused, with why */
 export function admitted(decision: Decision): Admission {
   if (!decision.admitted) throw new Error(`refused: ${JSON.stringify(decision.refusal)}`)
   return decision
 }
+
+export const refusalOf = (decision: Decision): Refusal | null => (decision.admitted ? null : decision.refusal)
 
 export const cap = (cap_type: Cap['cap_type'], limits: Cap['limits'], on_exceed: Cap['on_exceed'] = 'clamp'): Cap => ({
   id: `${cap_type}-cap`,

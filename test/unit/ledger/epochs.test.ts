@@ -1,36 +1,27 @@
 // Holds that are in memory alone, and what a crash makes of them, one promise at a time.
 
 import { beforeEach, describe, expect, test } from 'vitest'
-import { Ledger } from '../../../durable-objects/ledger/ledger.ts'
-import type { Admission, Amount, Ask, Cap, UsageEvent } from '../../../durable-objects/ledger/types.ts'
+import type { Admission, Amount, Ask, Cap } from '../../../durable-objects/ledger/types.ts'
 import { admitted, ask, cap, settlement, snapshot } from '../../support/ledger-fixtures.ts'
-import { Crash, type NodeSql, nodeSql } from '../../support/node-sql.ts'
+import { Crash } from '../../support/node-sql.ts'
+import { begin, events, HOUR, ledger, NOON, open, restart, sql, TTL } from './one-ledger.ts'
 
-const NOON = Date.UTC(2026, 5, 15, 12, 0)
-const TTL = 600_000
-const HOUR = 3_600_000
 const WIDE = cap('total', { requests: 10_000, tokens: 1_000_000, cost: 1_000_000_000 })
 
-let sql: NodeSql
-let events: UsageEvent[]
-let ledger: Ledger
 let transactions: number
 let now: number
 let calls: number
 
-/** A new life: memory is lost. */
-const open = () => new Ledger(sql, { hold_ttl_ms: TTL, emit: (event) => events.push(event) }, now)
-
 beforeEach(() => {
-  sql = nodeSql()
-  sql.onEnd = () => {
+  begin()
+  const { onEnd } = sql
+  sql.onEnd = (committed) => {
     transactions += 1
+    onEnd(committed)
   }
-  events = []
   transactions = 0
   now = NOON
   calls = 0
-  ledger = open()
 })
 
 const configure = (...caps: Cap[]) => ledger.configure(snapshot(caps, { version: ++calls }), now)
@@ -99,7 +90,7 @@ describe('a busy ledger', () => {
     expect(ledger.writeHolds()).toBe(NOON + TTL)
     expect([transactions, rows()]).toEqual([1, before + 3])
     expect(ledger.areHoldsWritten).toBe(false)
-    ledger = open()
+    restart(now)
     for (const { id, hold, reserved_at } of [b, c])
       expect(ledger.reserve(ask(id), now)).toMatchObject({ admitted: true, hold, reserved_at, epoch: 0 })
     expect(sql.peek('select 1 from reservations where request_id = ?', late.id)).toEqual([])
@@ -123,7 +114,7 @@ describe('a busy ledger', () => {
     expect(transactions).toBe(1)
     expect(events.map(({ id }) => id)).toEqual(all.map(({ id }) => id))
     expect([usage(), held()]).toEqual([{ requests: 16, tokens: 1_600, cost: 0 }, 0])
-    expect(open().status(now)?.caps[0]?.current_usage.requests).toBe(16 + 15)
+    expect(open(now).status(now)?.caps[0]?.current_usage.requests).toBe(16 + 15)
   })
 
   test('settlements that fail together leave every one of them as it was, and are applied when they come again', () => {
@@ -137,7 +128,6 @@ describe('a busy ledger', () => {
       sql.crashAfter(null)
       expect([usage()?.requests, held()]).toEqual([5, 5])
     }
-    events = []
     ledger.settle(ends, now)
     expect([usage()?.requests, held(), events.length]).toEqual([5, 0, 5])
   })
@@ -197,7 +187,7 @@ describe('a ceiling', () => {
     for (let i = 0; i < 15; i++) expect(admit().epoch).toBe(0)
     expect(ledger.isAtRest).toBe(true)
     expect(() => admit()).toThrow('refused')
-    ledger = open()
+    restart(now)
     expect(usage()?.requests).toBe(15)
   })
 
@@ -252,7 +242,7 @@ describe('at rest', () => {
     settle(last)
     ledger.rest()
     expect(ledger.isAtRest).toBe(true)
-    ledger = open()
+    restart(now)
     expect([usage()?.requests, held()]).toEqual([before, 0])
     expect(sql.peek('select * from epochs')).toEqual([])
   })
@@ -261,7 +251,7 @@ describe('at rest', () => {
     const last = admitUnwritten()
     ledger.writeHolds('all')
     ledger.rest()
-    ledger = open()
+    restart(now)
     expect(held()).toBe(1)
     settle(last)
     expect(held()).toBe(0)
@@ -275,14 +265,14 @@ describe('after a crash', () => {
   test('the ceiling is held in every window until the time to live has passed since the restart, and no longer', () => {
     admitUnwritten()
     now += 3 * HOUR
-    ledger = open()
+    restart(now)
     for (const { held, current_usage } of ledger.status(now)?.caps ?? []) {
       expect(held).toEqual({ requests: 15, tokens: 1_500, cost: 0 })
       expect(current_usage.requests - held.requests).toBeLessThanOrEqual(2)
     }
     now += TTL - 1
     expect(held()).toBe(15)
-    ledger = open()
+    restart(now)
     now += 1
     expect(held()).toBe(0)
     ledger.expire(now)
@@ -293,15 +283,15 @@ describe('after a crash', () => {
   test('a call from before takes exactly its hold off its own remnant, is charged and has its event, once', () => {
     const [a, b] = [admitUnwritten({ input_tokens: 100 }), admit({ input_tokens: 70 })]
     const settled = usage()?.requests ?? 0
-    ledger = open()
+    restart(now)
     const second = admitUnwritten({ input_tokens: 10 })
-    ledger = open()
+    restart(now)
     expect([a.epoch, b.epoch, second.epoch]).toEqual([1, 1, 2])
     expect(sql.peek('select epoch, requests, input_tokens from epochs')).toEqual([
       { epoch: 1, requests: 15, input_tokens: 1_500 },
       { epoch: 2, requests: 15, input_tokens: 150 },
     ])
-    events = []
+    events.length = 0
     settle(b)
     settle(b)
     expect(sql.peek('select epoch, requests, input_tokens from epochs')).toEqual([
@@ -320,7 +310,7 @@ describe('after a crash', () => {
 
   test('a remnant never makes room, whatever its calls say that they held', () => {
     const lost = admitUnwritten()
-    ledger = open()
+    restart(now)
     settle({ ...lost, hold: { ...lost.hold, requests: 100 } })
     expect(held()).toBe(0)
   })
@@ -328,9 +318,9 @@ describe('after a crash', () => {
   test('a call from before is charged also where the clock has jumped a day ahead', () => {
     const lost = admitUnwritten()
     now += 25 * HOUR
-    ledger = open()
+    restart(now)
     const before = [held(), usage()?.requests]
-    events = []
+    events.length = 0
     settle(lost)
     expect(held()).toBe((before[0] ?? 0) - 1)
     expect(events).toMatchObject([{ id: lost.id, outcome: 'settled', occurred_at: lost.reserved_at }])
@@ -339,7 +329,7 @@ describe('after a crash', () => {
   test('a call from before that had been written leaves the remnant alone', () => {
     const last = admitUnwritten()
     ledger.writeHolds('all')
-    ledger = open()
+    restart(now)
     expect(held()).toBe(16)
     settle(last)
     expect(held()).toBe(15)
@@ -350,7 +340,7 @@ describe('after a crash', () => {
     const before = rows()
     expect(mayGoOn(young)).toBe(true)
     expect(rows()).toBe(before + 1)
-    ledger = open()
+    restart(now)
     expect(ledger.nextExpiry()).toBe(young.reserved_at + TTL)
     settle(young)
     expect(held()).toBe(15)
@@ -359,15 +349,15 @@ describe('after a crash', () => {
   test('a call from before that asks whether it may go on is held again: it outlives the remnant, and its room is its own', () => {
     configure(cap('total', { requests: 40 }))
     const lost = admitUnwritten()
-    ledger = open()
+    restart(now)
     const before = [held(), usage()]
     for (let asked = 0; asked < 3; asked++) expect(mayGoOn(lost)).toBe(true)
     expect([held(), usage()]).toEqual(before)
     expect(ledger.nextExpiry()).toBe(lost.reserved_at + TTL)
     now += TTL - 1
-    ledger = open()
+    restart(now)
     now += 1
-    events = []
+    events.length = 0
     ledger.expire(now)
     expect(events).toMatchObject([{ id: lost.id, outcome: 'expired', requests: 1, input_tokens: 100 }])
     const settled = usage()?.requests ?? 0
@@ -382,7 +372,7 @@ describe('after a crash', () => {
   test('a call from before that asks so late that its remnant is gone is held again too; one that has ended never is', () => {
     const [lost, ended] = [admitUnwritten(), admit()]
     settle(ended)
-    ledger = open()
+    restart(now)
     now += TTL
     ledger.expire(now)
     expect(held()).toBe(0)
@@ -396,7 +386,7 @@ describe('after a crash', () => {
     expect(held()).toBe(0)
 
     const forgotten = admitUnwritten()
-    ledger = open()
+    restart(now)
     now += 25 * HOUR
     ledger.expire(now)
     expect(mayGoOn(forgotten)).toBe(true)
@@ -405,12 +395,12 @@ describe('after a crash', () => {
 
   test('numbers are not used again: a late call never shrinks the remnant of another life', () => {
     const late = admitUnwritten()
-    ledger = open()
+    restart(now)
     now += TTL
     ledger.expire(now)
     const other = admitUnwritten()
     expect(other.epoch).toBeGreaterThan(late.epoch)
-    ledger = open()
+    restart(now)
     settle(late)
     expect(held()).toBe(15)
     expect(events.at(-1)).toMatchObject({ id: late.id, occurred_at: NOON })
@@ -420,7 +410,7 @@ describe('after a crash', () => {
     configure(cap('total', { requests: 40 }))
     const first = admitUnwritten()
     const before = usage()?.requests ?? 0
-    ledger = open()
+    restart(now)
     const remnant = held() ?? 0
     expect(remnant).toBeGreaterThan(0)
     for (let i = before - 1 + remnant; i < 40; i++) admit()
@@ -433,10 +423,10 @@ describe('after a crash', () => {
     const last = admitUnwritten()
     for (let statements = 0; statements < 7; statements++) {
       sql.crashAfter(statements)
-      expect(open).toThrow(Crash)
+      expect(() => open(now)).toThrow(Crash)
       sql.crashAfter(null)
     }
-    ledger = open()
+    restart(now)
     for (let statements = 0; statements < 5; statements++) {
       sql.crashAfter(statements)
       expect(() => settle(last)).toThrow(Crash)
@@ -465,5 +455,5 @@ test('refusals that wait for a write survive one that fails', () => {
   sql.crashAfter(null)
   settle(first)
   expect(ledger.status(now)?.caps[0]?.refused).toBe(5)
-  expect(open().status(now)?.caps[0]?.refused).toBe(5)
+  expect(open(now).status(now)?.caps[0]?.refused).toBe(5)
 })

@@ -2,41 +2,24 @@
 
 import { beforeEach, describe, expect, test } from 'vitest'
 import { leftOf } from '../../../durable-objects/ledger/amounts.ts'
-import { Ledger } from '../../../durable-objects/ledger/ledger.ts'
-import type { Amount, Conclusion, Settlement, UsageEvent } from '../../../durable-objects/ledger/types.ts'
-import { admitted, amount, ask, cap, DRAFT, settlement, snapshot } from '../../support/ledger-fixtures.ts'
-import { Crash, type NodeSql, nodeSql } from '../../support/node-sql.ts'
+import type { Amount, Conclusion, Settlement } from '../../../durable-objects/ledger/types.ts'
+import { admitted, amount, ask, cap, DRAFT, output, settlement, snapshot } from '../../support/ledger-fixtures.ts'
+import { Crash } from '../../support/node-sql.ts'
+import { begin, configure, events, HOUR, ledger, NOON, open, restart, sql, TTL } from './one-ledger.ts'
 
-const NOON = Date.UTC(2026, 5, 15, 12, 0)
-const HOUR = 3_600_000
 const DAY = 24 * HOUR
-const TTL = 600_000
 const HOLD = amount({ requests: 1, input_tokens: 40, output_tokens: 60, cost_nano_usd: 500 })
 const REQUEST = amount({ requests: 1 })
 const USED = amount({ input_tokens: 10, output_tokens: 20, cost_nano_usd: 90 })
 
-let sql: NodeSql
-let events: UsageEvent[]
-let pending: UsageEvent[]
-let ledger: Ledger
-
-const open = (now = NOON) => new Ledger(sql, { hold_ttl_ms: TTL, emit: (event) => pending.push(event) }, now)
-
 beforeEach(() => {
-  sql = nodeSql()
-  events = []
-  pending = []
-  sql.onEnd = (committed) => {
-    if (committed) events.push(...pending)
-    pending = []
-  }
-  ledger = open()
-  ledger.configure(snapshot([cap('total', { requests: 1_000_000, tokens: 10_000_000, cost: 100_000_000 })]), NOON)
+  begin()
+  configure(cap('total', { requests: 1_000_000, tokens: 10_000_000, cost: 100_000_000 }))
 })
 
 function reserve(id: string, now = NOON) {
-  const output = { max_tokens: 60, min_tokens: 60, choices: 1, nano_usd_per_mtok: 0 }
-  return admitted(ledger.reserve(ask(id, { input_tokens: 40, input_cost_nano_usd: 500, output }), now))
+  const asked = { input_tokens: 40, input_cost_nano_usd: 500, output: output(60, { nano_usd_per_mtok: 0 }) }
+  return admitted(ledger.reserve(ask(id, asked), now))
 }
 
 /** Admits a call and settles it as one that goes on: its request is counted, all else is held. */
@@ -80,7 +63,7 @@ describe('a call that goes on', () => {
     goOn('call', 'goes-on')
     conclude(NOON + HOUR, 'goes-on', 'goes-on')
     conclude(NOON + HOUR, 'goes-on')
-    ledger = open()
+    restart()
     conclude(NOON + HOUR, 'goes-on')
     expect(usage()).toEqual(CONCLUDED)
     expect(eventsOf('goes-on')).toMatchObject([
@@ -231,7 +214,7 @@ describe('what goes over', () => {
     const epochs = ['a', 'b', 'c'].map((id) => reserve(id).epoch)
     const epoch = epochs.at(-1) ?? 0
     expect(epoch).toBeGreaterThan(0)
-    ledger = open()
+    restart()
     const before = usage()
     const continues = { request_id: 'goes-on', for_ms: DAY }
     ledger.settle([settlement('c', NOON, { epoch, hold: HOLD, usage: REQUEST, continues })], NOON)
