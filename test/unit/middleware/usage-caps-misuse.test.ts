@@ -1,0 +1,139 @@
+// Asks and reports that no ledger and no event could hold: what is named, cut or left out.
+
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { type CallAsk, type CallEnd, usageCaps } from '../../../src/middleware/usage-caps.ts'
+import { output } from '../../support/ledger-fixtures.ts'
+import { allow, app, begin, events, ledgerOf, post, route, thrown, USER, used } from './guarded-app.ts'
+
+beforeEach(begin)
+
+test('metadata may have 65,536 characters as JSON', async () => {
+  allow({ requests: 1 })
+  route({ draft: { metadata: { a: 'x'.repeat(65_528) } } })
+  expect((await post('/work')).status).toBe(200)
+})
+
+describe('an ask that no ledger could hold throws and names its field', () => {
+  test.each<[string, number | CallAsk, string]>([
+    ['requests', -1, 'ask.requests'],
+    ['requests', 1.5, 'ask.requests'],
+    ['input_tokens', { input_tokens: Number.NaN }, 'ask.input_tokens'],
+    ['input_cost_nano_usd', { input_cost_nano_usd: 2 ** 53 }, 'ask.input_cost_nano_usd'],
+    ['output.max_tokens', { output: output(-5) }, 'ask.output.max_tokens'],
+    ['output.choices', { output: output(5, { choices: 0.5 }) }, 'ask.output.choices'],
+    ['requests that nobody knows', { requests: null as unknown as number }, 'ask.requests'],
+    ['output for nobody', { output: output(5, { choices: 0 }) }, 'ask.output.choices'],
+    ['metadata of 65,537 characters', { draft: { metadata: { a: 'x'.repeat(65_529) } } }, 'ask.draft.metadata'],
+    ['a session id of 501 characters', { draft: { session_id: 'x'.repeat(501) } }, 'ask.draft.session_id'],
+    ['ids in a list', { draft: { job_id: ['x'.repeat(9_000)] } } as unknown as CallAsk, 'ask.draft.job_id'],
+    ['a model that is no text', { draft: { request_model: {} } } as unknown as CallAsk, 'ask.draft.request_model'],
+    ['stream as a word', { draft: { stream: 'maybe' } } as unknown as CallAsk, 'ask.draft.stream'],
+    ['metadata that is no JSON', { draft: { metadata: { order: 12n } } }, 'BigInt'],
+  ])('%s', async (_, ask, field) => {
+    allow({ requests: 10 })
+    route(ask)
+    expect((await post('/work')).status).toBe(500)
+    expect(thrown).toBeInstanceOf(TypeError)
+    expect(String(thrown)).toContain(field)
+    expect([used()?.requests, events]).toEqual([0, []])
+  })
+})
+
+describe('an id that is no UUID throws and is named: Postgres would refuse the event', () => {
+  test('of a draft', async () => {
+    allow({ requests: 1 })
+    route({ draft: { key_id: 'the house' } })
+    expect((await post('/work')).status).toBe(500)
+    expect(String(thrown)).toContain('ask.draft.key_id must be a UUID, not the house')
+    expect(used()?.requests).toBe(0)
+  })
+
+  test.each([
+    ['of a request', { request_id: 'req-1' }, 'c.var.request_id must be a UUID, not req-1'],
+    ['of a request that has none', { request_id: undefined }, 'c.var.request_id must be a UUID, not undefined'],
+    ['of a user', { caller: { user_id: 'ada', key_id: null } }, 'c.var.caller.user_id must be a UUID, not ada'],
+    ['of a key', { caller: { user_id: USER, key_id: 'mine' } }, 'c.var.caller.key_id must be a UUID, not mine'],
+  ])('%s', async (_, variables, fault) => {
+    allow({ requests: 1 })
+    app.use(async (c, next) => {
+      for (const [name, value] of Object.entries(variables)) c.set(name as 'request_id', value as string)
+      await next()
+    })
+    route(1)
+    expect((await post('/work')).status).toBe(500)
+    expect(String(thrown)).toContain(fault)
+  })
+})
+
+test('what a draft leaves null or undefined is as if it were left out: Postgres would refuse the event', async () => {
+  allow({ requests: 1 })
+  const draft = { stream: undefined, provider: null, operation: undefined, request_model: 'small' }
+  route({ draft } as unknown as CallAsk)
+  expect((await post('/work')).status).toBe(200)
+  expect(events).toMatchObject([{ stream: false, provider: 'app', operation: '/work', request_model: 'small' }])
+})
+
+test('the texts of a draft are cut: no ledger could keep a call with megabytes of a name', async () => {
+  allow({ requests: 1 })
+  route({ draft: { request_model: 'm'.repeat(3_000_000) } })
+  expect((await post('/work')).status).toBe(200)
+  expect(events).toMatchObject([{ request_model: 'm'.repeat(500) }])
+})
+
+test('a second ask of one request throws: its ledger would take it for a repetition of the first', async () => {
+  allow({ requests: 3 })
+  app.use(usageCaps({ ledgerOf }))
+  route(5)
+  expect((await post('/work')).status).toBe(500)
+  expect(String(thrown)).toContain('guard each route once')
+  expect(used()?.requests).toBe(1)
+})
+
+test.each([Number.NaN, -70, 0.5, Number.POSITIVE_INFINITY, 5n as unknown as number])(
+  'a report of %s tokens is no usage: what was asked is charged',
+  async (input_tokens) => {
+    allow({ tokens: 1_000 })
+    route({ input_tokens: 100 }, () => ({ usage: { input_tokens }, usage_source: 'reported' }))
+    expect((await post('/work')).status).toBe(200)
+    expect(used()).toEqual({ requests: 1, tokens: 100, cost: 0 })
+    expect(events).toMatchObject([{ input_tokens: 100, usage_source: 'hold' }])
+  },
+)
+
+test('facts that a report leaves undefined are as if they were left out', async () => {
+  allow({ requests: 1 })
+  route(1, () => ({ usage: {}, facts: { status: undefined, cached_input_tokens: undefined } }) as unknown as CallEnd)
+  await post('/work')
+  expect(events).toMatchObject([{ status: 200, cached_input_tokens: 0 }])
+})
+
+test('a report of facts that no event can hold loses these, and says so, and not the event', async () => {
+  const error = vi.spyOn(console, 'error').mockImplementation(() => undefined)
+  onTestFinished(() => error.mockRestore())
+  allow({ requests: 1 })
+  const facts = {
+    reasoning_tokens: Number.NaN,
+    web_search_requests: -1,
+    latency_ms: 1.5,
+    status: 3_000_000_000,
+    error_class: 'x'.repeat(9_000),
+    audio_input_tokens: null as unknown as number,
+    time_to_first_byte_ms: null,
+    clamped_output_tokens: 'some' as unknown as number,
+    response_model: { id: 'small' } as unknown as string,
+  }
+  route(1, () => ({ usage: {}, facts: { ...facts, cached_input_tokens: 7, service_tier: 'fast' } }))
+  expect((await post('/work')).status).toBe(200)
+  expect(events).toMatchObject([
+    {
+      ...{ reasoning_tokens: 0, web_search_requests: 0, latency_ms: 2, error_class: 'x'.repeat(500) },
+      ...{ audio_input_tokens: 0, time_to_first_byte_ms: null },
+      ...{ clamped_output_tokens: null, response_model: null },
+      ...{ cached_input_tokens: 7, service_tier: 'fast', status: 200 },
+    },
+  ])
+  expect(error).toHaveBeenCalledOnce()
+  expect(error.mock.lastCall?.[0]).toContain(
+    'reasoning_tokens,NaN,web_search_requests,-1,status,3000000000,audio_input_tokens,,clamped_output_tokens,some,',
+  )
+})
