@@ -1,6 +1,6 @@
 // The app as it is deployed, with a ledger that knows one user, and a database that nobody asks.
 
-import { expect, test, vi } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { createApp } from '../../../src/app.ts'
 import { createKeyRing } from '../../../src/auth/keys.ts'
 import { parseConfig } from '../../../src/config.ts'
@@ -44,6 +44,7 @@ test('who may not call is told so before which methods a path has', async () => 
 
 test('a bug is a 500 that says nothing of itself, and is logged with where it is', async () => {
   const error = vi.spyOn(console, 'error').mockImplementation(() => undefined)
+  onTestFinished(() => error.mockRestore())
   const broken = createApp({
     config: parseConfig(ENV),
     ledgerOf: () => ledgerOfOnly({ status: async () => ({}) as never }),
@@ -56,7 +57,6 @@ test('a bug is a 500 that says nothing of itself, and is logged with where it is
   const [line] = error.mock.calls.map(([text]) => JSON.parse(String(text)))
   expect(line).toMatchObject({ code: 'internal_error', cause: expect.stringContaining('TypeError') })
   expect(line.stack).toContain('status.ts')
-  error.mockRestore()
 })
 
 test('what is there for everybody: that Tollgate is there, and the document of its routes', async () => {

@@ -59,7 +59,6 @@ test('says that there is no price, and what that means', async () => {
   expect(explanation).toContain('in force within 2 minutes, at the latest at the time in tollgate-in-force-by')
   store.get = async () => Promise.reject(new Error('away'))
   expect((await get('openai/gpt-4o')).body).toMatchObject({ price: null, source: 'overrides_unknown' })
-  store.get = async () => store.value
 })
 
 test('a provider that does not exist is named, with those that do', async () => {

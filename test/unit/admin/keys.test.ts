@@ -1,9 +1,12 @@
 import { sql } from 'drizzle-orm'
-import { afterAll, expect, test } from 'vitest'
+import { afterAll, afterEach, expect, test } from 'vitest'
 import { type Answer, idsOnPages, openRest } from './rest-fixture.ts'
 
 const { db, send, newUser, newKey, configs, faults, clock, close } = await openRest()
 afterAll(close)
+afterEach(() => {
+  clock.now = Date.now
+})
 
 const activeKeys = (userId: string) => (configs.get(userId)?.keys ?? []).map(({ id }) => id).sort()
 
@@ -37,7 +40,6 @@ test('scopes and expiry are what was asked for', async () => {
   clock.now = () => Date.parse(expires_at)
   expect((await send('GET', `/admin/users/${id}/keys`)).body.data).toMatchObject([{ status: 'expired' }])
   expect(await send('POST', `/admin/users/${id}/keys/${body.id}/rotate`, {})).toMatchObject({ status: 409 })
-  clock.now = Date.now
 })
 
 test('a revoked key is gone from the ledger, and revoking can be repeated', async () => {
@@ -206,7 +208,6 @@ test('a key cannot end at the instant that it is made', async () => {
   const endingAt = (ms: number) => newKey(id, { expires_at: new Date(ms).toISOString() })
   expect(await endingAt(now)).toMatchObject({ status: 400, body: { detail: 'expires_at: must lie in the future' } })
   expect((await endingAt(now + 1)).status).toBe(201)
-  clock.now = Date.now
 })
 
 test('a grace may be as long as a week', async () => {

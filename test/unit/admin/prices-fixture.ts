@@ -26,18 +26,19 @@ export async function openPrices() {
   const test_database = await openTestDatabase()
   const { db } = test_database
   const clock = { now: Date.now }
-  const store = {
+  const working = {
     value: null as string | null,
     /** So many writes fail. */
     faults: 0,
     puts: 0,
-    get: async () => store.value,
+    get: async (): Promise<string | null> => store.value,
     put: async (value: string) => {
       store.puts += 1
       if (store.faults-- > 0) throw new Error('KV: 429 Too Many Requests')
       store.value = value
     },
   }
+  const store = { ...working }
   /** The key is null for a JWT. */
   const standing: { refusal: Refusal | null; key_id: string | null } = { refusal: null, key_id: 'k' }
   const ledger = ledgerOfOnly({
@@ -80,9 +81,9 @@ export async function openPrices() {
     /** No prices, and nothing that is out of order. */
     async reset() {
       await db.execute(sql`delete from prices`)
-      Object.assign(store, { value: null, faults: 0, puts: 0 })
+      Object.assign(store, working)
       clock.now = Date.now
-      standing.refusal = null
+      Object.assign(standing, { refusal: null, key_id: 'k' })
     },
     /** What the workers know. */
     published: (): Override[] => (store.value === null ? [] : JSON.parse(store.value).overrides),

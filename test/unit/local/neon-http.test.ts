@@ -4,7 +4,7 @@ import { NeonDbError, type NeonQueryFunction, neon, neonConfig } from '@neondata
 import { sql as raw } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/neon-http'
 import { bigint, boolean, jsonb, numeric, pgTable, text, timestamp, uuid } from 'drizzle-orm/pg-core'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { type LocalDatabase, openDatabase } from '../../../src/local/database.ts'
 import { type NeonHttpServer, serveNeonHttp } from '../../../src/local/neon-http.ts'
 
@@ -56,6 +56,7 @@ describe.each(databases)('Neon over HTTP on %s', (_, open) => {
 
   it('takes a client that hangs up in the middle of a query for no fault of its own', async () => {
     const printed = vi.spyOn(console, 'error')
+    onTestFinished(() => printed.mockRestore())
     const { hostname, port } = new URL(server.url)
     const client = connect(Number(port), hostname)
     client.write('POST /sql HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"query":')
@@ -66,7 +67,6 @@ describe.each(databases)('Neon over HTTP on %s', (_, open) => {
     await once(client, 'close')
     await sql`select 1`
     expect(printed).not.toHaveBeenCalled()
-    printed.mockRestore()
   })
 
   it('returns every type as the driver parses it from Neon', async () => {

@@ -1,4 +1,4 @@
-import { expect, test, vi } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import type { LedgerOf, LedgerRpc } from '../../../durable-objects/ledger/types.ts'
 import { conclude, mayGoOn, requestModels, reserve, settle } from '../../../src/middleware/ledger-calls.ts'
 import { amount, ask, DRAFT, settlement } from '../../support/ledger-fixtures.ts'
@@ -20,6 +20,11 @@ function stubs(...list: Partial<LedgerRpc>[]): { ledgerOf: LedgerOf; asked: () =
   const ledgerOf: LedgerOf = () => ({ ...BROKEN, ...list[Math.min(asked++, list.length - 1)] })
   return { ledgerOf, asked: () => asked }
 }
+
+afterEach(() => {
+  vi.useRealTimers()
+  vi.restoreAllMocks()
+})
 
 const never = () => Promise.resolve(false)
 
@@ -79,15 +84,13 @@ test('nobody is asked to tell a ledger of a user whom it knows, or that cannot b
 
 test('what no try could tell its ledger is said to be not on record, and whoever waits for that is told within ten seconds', async () => {
   vi.useFakeTimers()
-  const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined)
+  vi.spyOn(console, 'warn').mockImplementation(() => undefined)
   const { ledgerOf, asked } = stubs({})
   const settling = settle(ledgerOf, Promise.resolve(settlement('a', 0)))
   const concluding = conclude(ledgerOf, DRAFT.user_id, [])
   await vi.advanceTimersByTimeAsync(10_000)
   expect(await Promise.all([settling, concluding])).toEqual([false, false])
   expect(asked()).toBe(10)
-  warn.mockRestore()
-  vi.useRealTimers()
 })
 
 test('a ledger that an older version still runs, and that has no such method, does not know what was asked for', async () => {

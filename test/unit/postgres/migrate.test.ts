@@ -1,4 +1,4 @@
-import { afterAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { migrateDown, migrateUp, openMigrationDatabase, readMigrations } from '../../../src/local/migrations.ts'
 import { down, type Migration, type MigrationDatabase, status, up } from '../../../src/postgres/migrate.ts'
 import { openTestDatabase } from '../../support/postgres.ts'
@@ -84,9 +84,9 @@ describe('any migrations', () => {
 
   test("may take longer than Node's fetch waits for an answer: it is not asked", async () => {
     const asked = vi.spyOn(globalThis, 'fetch')
+    onTestFinished(() => asked.mockRestore())
     expect(await up(database, [one])).toEqual(['0000_one'])
     expect(asked).not.toHaveBeenCalled()
-    asked.mockRestore()
   })
 
   test('one that is not here, or that came too late, is refused by name', async () => {
