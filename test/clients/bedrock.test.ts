@@ -11,7 +11,7 @@ import {
   ServiceQuotaExceededException,
   ValidationException,
 } from '@aws-sdk/client-bedrock-runtime'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { BEDROCK_CREDENTIAL } from '../../src/local/fake-provider.ts'
 import { inPieces } from '../../src/local/fake-script.ts'
 import {
@@ -347,11 +347,8 @@ test('a bearer key of the gateway’s is used where one is configured', async ()
     AWS_ACCESS_KEY_ID: '',
     AWS_SECRET_ACCESS_KEY: '',
   })
-  try {
-    const { key } = await other.admin.user()
-    await bedrockOf(other, key).client.send(new ConverseCommand(HELLO))
-    expect(new Headers(lastRequest(other).headers).get('authorization')).toBe(`Bearer ${BEDROCK_CREDENTIAL}`)
-  } finally {
-    await other.close()
-  }
+  onTestFinished(() => other.close())
+  const { key } = await other.admin.user()
+  await bedrockOf(other, key).client.send(new ConverseCommand(HELLO))
+  expect(new Headers(lastRequest(other).headers).get('authorization')).toBe(`Bearer ${BEDROCK_CREDENTIAL}`)
 })

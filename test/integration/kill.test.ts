@@ -2,7 +2,7 @@
 
 import { existsSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { workerdPids } from '../bench/processes.ts'
 import { checkBooks } from '../support/books.ts'
 import { eventually, startGateway } from '../support/gateway.ts'
@@ -17,9 +17,13 @@ test.skipIf(!existsSync('/proc/self/stat'))(
   'every call that was answered whole has its event after kill -9',
   async () => {
     const gateway = await startGateway({ vars: { HOLD_TTL_SECONDS: '2' } })
+    let isOver = false
+    onTestFinished(async () => {
+      isOver = true
+      await gateway.close()
+    })
     const users = await Promise.all(Array.from({ length: 4 }, () => gateway.admin.user([CAP])))
     const answered: string[] = []
-    let isOver = false
 
     const client = async ({ key }: { key: string }, stream: boolean) => {
       while (!isOver) {
@@ -48,7 +52,6 @@ test.skipIf(!existsSync('/proc/self/stat'))(
     )
     const recorded = new Set(events.map(({ id }) => id))
     expect(answered.filter((id) => !recorded.has(id))).toEqual([])
-    await gateway.close()
   },
   120_000,
 )

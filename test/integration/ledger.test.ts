@@ -2,7 +2,7 @@
 // tightest cap is on every answer.
 
 import { DatabaseSync } from 'node:sqlite'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { CUT, json } from '../../src/local/fake-script.ts'
 import { checkBooks, statusOf } from '../support/books.ts'
 import { eventually, type Gateway, startGateway } from '../support/gateway.ts'
@@ -50,6 +50,7 @@ describe('usage', () => {
     const gate = holdAnswers(gateway.provider)
     const running = Promise.all(times(8, () => read(chat(gateway, key))))
     const database = new DatabaseSync(await gateway.ledgerFileOf(id), { readOnly: true })
+    onTestFinished(() => database.close())
     // Long before an alarm would see to it.
     const row = await eventually(
       async () => database.prepare('select count(*) as held from reservations where outcome is null').get(),
@@ -65,7 +66,6 @@ describe('usage', () => {
       async () => database.prepare('select count(*) as epochs from epochs').get(),
       (row) => row?.epochs === 0,
     )
-    database.close()
     expect(rest).toEqual({ epochs: 0 })
   })
 
@@ -73,11 +73,11 @@ describe('usage', () => {
     const { id, key } = await gateway.admin.user([{ cap_type: 'total', limits: { requests: 0 } }])
     for (let i = 0; i < 3; i++) expect((await read(chat(gateway, key))).status).toBe(429)
     const database = new DatabaseSync(await gateway.ledgerFileOf(id), { readOnly: true })
+    onTestFinished(() => database.close())
     await eventually(
       async () => database.prepare('select sum(refused) as refused from usage_buckets').get(),
       (row) => row?.refused === 3,
     )
-    database.close()
 
     await gateway.evict(id)
 

@@ -2,7 +2,7 @@
 
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { openDatabase } from '../../../src/local/database.ts'
 import { readMigrations } from '../../../src/local/migrations.ts'
 import { createDatabase, openTestDatabase, type TestDatabase } from '../../support/postgres.ts'
@@ -80,11 +80,11 @@ describe('npm run migrate', () => {
 
   it('gives up on a host that accepts a connection and says nothing', async () => {
     const mute = createServer().listen(0, '127.0.0.1')
+    onTestFinished(() => void mute.close())
     await once(mute, 'listening')
     const { port } = mute.address() as AddressInfo
     const DATABASE_URL = `postgresql://somebody:S3CRET@127.0.0.1:${port}/none`
     const { code, stderr } = await migrate([], { DATABASE_URL })
-    mute.close()
     expect(code).toBe(1)
     expect(stderr).toMatch(/^Postgres does not answer: .*timeout.*\n$/)
     expect(stderr).not.toContain('S3CRET')
@@ -92,6 +92,7 @@ describe('npm run migrate', () => {
 
   it.skipIf(!process.env.TEST_DATABASE_URL)('works on an ordinary Postgres server', async () => {
     const { url, drop } = await createDatabase(process.env.TEST_DATABASE_URL ?? '')
+    onTestFinished(drop)
     const env = { DATABASE_URL: url }
     const applied = NAMES.map((name) => `Applied ${name}.\n`).join('')
     expect(await migrate([], env)).toEqual({ code: 0, stdout: applied, stderr: '' })
@@ -101,7 +102,6 @@ describe('npm run migrate', () => {
       code: 0,
       stdout: tookBack(NEWEST_FIRST.slice(0, 1)),
     })
-    await drop()
   })
 
   it.skipIf(!process.env.TEST_DATABASE_URL)('refuses a database that cannot store all that calls may say', async () => {
@@ -110,12 +110,14 @@ describe('npm run migrate', () => {
     url.pathname = `/tollgate_test_${crypto.randomUUID().replaceAll('-', '')}`
     const run = (query: string) => server.query({ query: query.replace('$', url.pathname.slice(1)), params: [] })
     await run(`create database $ encoding 'LATIN1' template template0 lc_collate 'C' lc_ctype 'C'`)
+    onTestFinished(async () => {
+      await run('drop database $ with (force)')
+      await server.close()
+    })
     expect(await migrate([], { DATABASE_URL: url.href })).toEqual({
       code: 1,
       stdout: '',
       stderr: expect.stringMatching(/^The database stores text as LATIN1, .* Create one with encoding 'UTF8'\.\n$/),
     })
-    await run('drop database $ with (force)')
-    await server.close()
   })
 })

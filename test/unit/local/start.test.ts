@@ -212,23 +212,23 @@ PER_CALL_SERVICES='${things}'
     'says in one line that the port of %s is in use',
     async (variable) => {
       const other = createServer().listen(0, '127.0.0.1')
+      onTestFinished(() => void other.close())
       await once(other, 'listening')
       const address = other.address()
       const port = typeof address === 'object' ? String(address?.port) : ''
       const refused = start({ [variable]: port })
       expect(await refused.code).toBe(1)
       expect(await refused.output).toBe(`Port ${port} is in use. Set ${variable} to another port.\n`)
-      other.close()
     },
   )
 
   it('says of all ports at once that they are in use', async () => {
     const others = await Promise.all([1, 2, 3].map(() => startFakeProvider()))
+    onTestFinished(async () => void (await Promise.all(others.map((other) => other.close()))))
     const variables = ['TOLLGATE_PORT', 'TOLLGATE_DATABASE_PORT', 'TOLLGATE_PROVIDER_PORT']
     const taken = variables.map((variable, at) => [variable, new URL(others[at]?.url ?? '').port] as const)
     const lines = taken.map(([variable, port]) => `Port ${port} is in use. Set ${variable} to another port.`)
     await expect(choosePorts(Object.fromEntries(taken))).rejects.toThrow(lines.join('\n'))
-    await Promise.all(others.map((other) => other.close()))
   })
 
   it('says that it runs in this folder already, whichever ports are asked for', async () => {
