@@ -136,10 +136,9 @@ export function userRoutes(deps: AdminDeps) {
 
   return restApp()
     .openapi(create, async (c) => {
-      const userId = deps.newId()
       // Nothing to push: a ledger that has no snapshot refuses, or asks for one with the first call.
-      await createUser(db, { id: userId, ...c.req.valid('json') })
-      return created(c, userView(found(await findUser(db, userId), 'user')))
+      const user = await createUser(db, { id: deps.newId(), ...c.req.valid('json') })
+      return created(c, userView(found(user, 'user')))
     })
     .openapi(list, async (c) => {
       const { limit, cursor, ...filter } = c.req.valid('query')

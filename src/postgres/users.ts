@@ -28,11 +28,12 @@ export interface NewUser {
 }
 
 /** With the default caps. */
-export async function createUser(db: Database, { id, name, email, time_zone }: NewUser): Promise<void> {
-  await db.execute(sql`
-    with created as (
-      insert into users (id, name, email, time_zone) values (${id}, ${name}, ${email}, ${time_zone}) returning id
-    ) ${copyDefaultCaps}`)
+export async function createUser(db: Database, user: NewUser): Promise<UserRow | null> {
+  const [rows] = await db.batch([
+    db.insert(users).values(user).returning(),
+    db.execute(sql`with created as (select ${user.id}::uuid as id) ${copyDefaultCaps}`),
+  ])
+  return rows[0] ?? null
 }
 
 export interface Identity {

@@ -1,7 +1,7 @@
 // What no route takes, and how each says so: fields, bodies, paths and methods that are not right; and a database that is
 // away.
 
-import { afterAll, afterEach, describe, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { NOBODY, openRest } from './rest-fixture.ts'
 
 const { app, send, newUser, configs, faults, server, close } = await openRest()
@@ -211,6 +211,17 @@ test('a database that is down is a 503, and nothing is half done', async () => {
     await server.resume()
   }
   expect((await send('GET', `/admin/users/${id}`)).body).toMatchObject({ name: 'Ada', status: 'active' })
+})
+
+test('a user that was created is said to be, also where the database goes away right after', async () => {
+  let requests = 0
+  server.hooks.beforeQuery = async () => {
+    if (++requests > 1) throw new Error('gone')
+  }
+  onTestFinished(() => {
+    delete server.hooks.beforeQuery
+  })
+  expect(await send('POST', '/admin/users', { name: 'Ada' })).toMatchObject({ status: 201, body: { name: 'Ada' } })
 })
 
 test('what is not the client’s fault is logged with its cause, and not with what was sent; a fault of the client is not', async () => {
