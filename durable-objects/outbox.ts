@@ -188,7 +188,10 @@ export class Outbox {
       if (rows.length === 1) {
         this.#setAside(first, error)
         if (this.#retryRejectedAt <= this.#options.now()) this.#waitWithRejected()
-        console.error(JSON.stringify({ message: 'Postgres rejected a usage event', error: String(error) }))
+        const { id } = JSON.parse(first.event)
+        console.error(
+          JSON.stringify({ message: 'Postgres rejected a usage event', event_id: id, error: String(error) }),
+        )
         return
       }
       const half = Math.ceil(rows.length / 2)

@@ -254,9 +254,8 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
     try {
       await bringIntoForce(this.#database, userId, this)
     } catch (error) {
-      console.warn(
-        JSON.stringify({ message: 'a ledger could not refresh its snapshot', error: String(rootCause(error)) }),
-      )
+      const message = 'a ledger could not refresh its snapshot'
+      console.warn(JSON.stringify({ message, user_id: userId, error: String(rootCause(error)) }))
     }
   }
 

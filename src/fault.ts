@@ -1,6 +1,6 @@
 // A refusal as an exception, for where a value cannot be returned.
 
-import { type GatewayError, isRefusal } from './errors.ts'
+import { ERROR_STATUS, type GatewayError, isRefusal, rootCause } from './errors.ts'
 import { problemResponse } from './problem.ts'
 
 /** For code deep inside a handler; the error handler of the app turns it into a response. */
@@ -23,4 +23,12 @@ export class GatewayFault extends Error {
 export function accepted<T>(read: T | GatewayError): T {
   if (isRefusal(read)) throw new GatewayFault(read)
   return read
+}
+
+/** What is not the client's fault: with its cause, and the id that the client was told. */
+export function logFault(error: GatewayError, thrown: unknown, request_id: string | undefined): void {
+  if (ERROR_STATUS[error.code] < 500) return
+  const cause = rootCause(thrown)
+  const stack = error.code === 'internal_error' && cause instanceof Error ? cause.stack : undefined
+  console.error(JSON.stringify({ message: error.message, code: error.code, request_id, cause: String(cause), stack }))
 }

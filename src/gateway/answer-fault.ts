@@ -1,7 +1,9 @@
 // The end of a request that threw: a refusal of Tollgate's own, or a bug. Looks as the dialect's SDK expects it.
 
 import type { GatewayError } from '../errors.ts'
-import { GatewayFault } from '../fault.ts'
+import { GatewayFault, logFault } from '../fault.ts'
+
+const BUG: GatewayError = { code: 'internal_error', message: 'Something went wrong inside Tollgate.' }
 
 /** What it needs of Hono's context, whatever else the app keeps there. */
 interface Failed {
@@ -9,7 +11,7 @@ interface Failed {
 }
 
 /**
- * For `app.onError`. What is no `GatewayFault` is logged, and told to nobody else.
+ * For `app.onError`. What is no `GatewayFault` is told to nobody.
  *
  * @example
  * ```ts
@@ -17,10 +19,9 @@ interface Failed {
  * ```
  */
 export function answerFault(errorAnswer: (error: GatewayError, requestId: string) => Response) {
-  return function answerFault(error: Error, c: Failed): Response {
-    if (error instanceof GatewayFault) return errorAnswer(error.error, c.var.request_id)
-    console.error(JSON.stringify({ message: 'unexpected', error: String(error), stack: error.stack }))
-    const message = 'Something went wrong inside Tollgate.'
-    return errorAnswer({ code: 'internal_error', message }, c.var.request_id)
+  return function answerFault(thrown: Error, c: Failed): Response {
+    const error = thrown instanceof GatewayFault ? thrown.error : BUG
+    logFault(error, thrown, c.var.request_id)
+    return errorAnswer(error, c.var.request_id)
   }
 }

@@ -26,7 +26,8 @@ export async function provision(
     return true
   } catch (error) {
     if (error instanceof GatewayFault) throw error
-    console.error(JSON.stringify({ message: 'could not provision a ledger', error: String(rootCause(error)) }))
+    const { user_id } = caller
+    console.error(JSON.stringify({ message: 'could not provision a ledger', user_id, error: String(rootCause(error)) }))
     return false
   }
 }

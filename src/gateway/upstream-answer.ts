@@ -48,7 +48,8 @@ async function untilAnswered(
   try {
     return await answering
   } catch (error) {
-    console.warn(JSON.stringify({ message: 'no answer from upstream', error: String(error) }))
+    const { host } = new URL(url)
+    console.warn(JSON.stringify({ message: 'no answer from upstream', host, error: String(error) }))
     if (silence.broken) {
       const message = 'The provider did not answer in time.'
       return { error: { code: 'upstream_timeout', message }, was_sent: true }

@@ -31,13 +31,13 @@ async function tryReserve(ledgerOf: LedgerOf, ask: Ask): Promise<Decision> {
   try {
     return await once()
   } catch (error) {
-    if (isOverloaded(error)) return unanswered('overloaded', error)
+    if (isOverloaded(error)) return unanswered('overloaded', ask, error)
   }
-  return once().catch((error) => unanswered('unreachable', error))
+  return once().catch((error) => unanswered('unreachable', ask, error))
 }
 
-function unanswered(reason: 'overloaded' | 'unreachable', error: unknown): Decision {
-  console.error(JSON.stringify({ message: 'a ledger could not be reached', error: String(error) }))
+function unanswered(reason: 'overloaded' | 'unreachable', { request_id }: Ask, error: unknown): Decision {
+  console.error(JSON.stringify({ message: 'a ledger could not be reached', request_id, error: String(error) }))
   return { admitted: false, refusal: { reason }, tightest: null }
 }
 
@@ -78,7 +78,8 @@ export async function mayGoOn(ledgerOf: LedgerOf, call: CallUnderWay): Promise<b
   try {
     return await ledgerOf(call.draft.user_id).mayGoOn(call)
   } catch (error) {
-    console.warn(JSON.stringify({ message: 'a ledger could not be asked', error: String(error) }))
+    const { request_id } = call
+    console.warn(JSON.stringify({ message: 'a ledger could not be asked', request_id, error: String(error) }))
     return null
   }
 }

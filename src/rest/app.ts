@@ -2,8 +2,7 @@
 
 import { OpenAPIHono, z } from '@hono/zod-openapi'
 import type { Context } from 'hono'
-import { ERROR_STATUS, type GatewayError, rootCause } from '../errors.ts'
-import { GatewayFault } from '../fault.ts'
+import { GatewayFault, logFault } from '../fault.ts'
 import { problemResponse } from '../problem.ts'
 import { invalidRequest } from './invalid-request.ts'
 import { gatewayErrorOf } from './thrown.ts'
@@ -30,14 +29,8 @@ export function restApp<Variables extends object = object>(): OpenAPIHono<RestEn
 /** Whatever was thrown, as a problem document. */
 export function answerThrown(thrown: unknown, c: Context): Response {
   const error = gatewayErrorOf(thrown)
-  if (ERROR_STATUS[error.code] >= 500) logFault(error, thrown)
+  logFault(error, thrown, c.get('request_id'))
   return problemResponse(error, c.get('request_id'))
-}
-
-function logFault(error: GatewayError, thrown: unknown): void {
-  const cause = rootCause(thrown)
-  const stack = error.code === 'internal_error' && cause instanceof Error ? cause.stack : undefined
-  console.error(JSON.stringify({ message: error.message, code: error.code, cause: String(cause), stack }))
 }
 
 export const notFound = (what: string) => new GatewayFault({ code: 'not_found', message: `There is no such ${what}.` })

@@ -50,13 +50,34 @@ test('a bug is a 500 that says nothing of itself, and is logged with where it is
     ledgerOf: () => ledgerOfOnly({ status: async () => ({}) as never }),
   })
   const answer = await broken.request('/usage/caps/status', { headers: { 'x-api-key': key } })
+  const request_id = answer.headers.get('x-tollgate-request-id')
   expect([answer.status, await answer.json()]).toMatchObject([
     500,
-    { code: 'internal_error', detail: 'Something went wrong inside Tollgate.', request_id: expect.any(String) },
+    { code: 'internal_error', detail: 'Something went wrong inside Tollgate.', request_id },
   ])
   const [line] = error.mock.calls.map(([text]) => JSON.parse(String(text)))
-  expect(line).toMatchObject({ code: 'internal_error', cause: expect.stringContaining('TypeError') })
+  expect(line).toMatchObject({ code: 'internal_error', request_id, cause: expect.stringContaining('TypeError') })
   expect(line.stack).toContain('status.ts')
+})
+
+test('why the keys that verify JWTs cannot be read is logged, wherever a call goes', async () => {
+  const error = vi.spyOn(console, 'error').mockImplementation(() => undefined)
+  const env = {
+    ...ENV,
+    JWT_JWKS_URL: 'http://127.0.0.1:1/jwks',
+    JWT_ISSUER: 'https://id.example',
+    OPENAI_API_KEY: 'sk',
+  }
+  const jwtApp = createApp({ config: parseConfig(env), ledgerOf: () => ledger })
+  const jwt = [{ alg: 'ES256', kid: 'k' }, { sub: 'ada' }, {}].map((part) => btoa(JSON.stringify(part))).join('.')
+  for (const path of ['/usage/caps/status', '/openai/v1/models', '/v1/models']) {
+    const answer = await jwtApp.request(path, { headers: { authorization: `Bearer ${jwt.replaceAll('=', '')}` } })
+    expect(answer.status).toBe(503)
+    const [line] = error.mock.calls.splice(0).map(([text]) => JSON.parse(String(text)))
+    const request_id = answer.headers.get('x-tollgate-request-id')
+    expect(line).toMatchObject({ code: 'keys_unavailable', request_id, cause: expect.stringContaining('Error') })
+  }
+  error.mockRestore()
 })
 
 test('what is there for everybody: that Tollgate is there, and the document of its routes', async () => {

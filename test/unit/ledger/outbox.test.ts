@@ -1,7 +1,7 @@
 // The outbox on node:sqlite: in order, at least once, and nothing stuck behind one bad event.
 
 import fc from 'fast-check'
-import { beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect, test, vi } from 'vitest'
 import { NO_FACTS } from '../../../durable-objects/ledger/no-facts.ts'
 import type { SqlValue } from '../../../durable-objects/ledger/sql.ts'
 import type { UsageEvent } from '../../../durable-objects/ledger/types.ts'
@@ -227,7 +227,11 @@ test('an event that Postgres refuses is set aside alone, and tried again after a
     await deliver(events)
   }
   append(...many(120))
+  const error = vi.spyOn(console, 'error').mockImplementation(() => undefined)
   await outbox.drain()
+  const logged = error.mock.calls.map(([line]) => JSON.parse(String(line)))
+  error.mockRestore()
+  expect(logged).toMatchObject([{ event_id: 'e3' }, { event_id: 'e77' }])
   expect(written).toEqual(many(120).filter((id) => !bad.has(id)))
   expect(outbox.counts()).toEqual({ waiting: 0, rejected: 2 })
   expect(outbox.nextAttempt()).toBe(now + HOUR)

@@ -45,6 +45,7 @@ test('a stub that broke is not used again: the next try asks for a new one', asy
 })
 
 test('a ledger that does not answer refuses, but cuts off no call that it has admitted', async () => {
+  const logs = (['warn', 'error'] as const).map((level) => vi.spyOn(console, level).mockImplementation(() => undefined))
   const { ledgerOf } = stubs({})
   const admitted = { granted_output_tokens: null, clamped: false, hold: amount({}), reserved_at: 0, epoch: 0 }
   expect(await mayGoOn(ledgerOf, { ...ask('a'), ...admitted })).toBeNull()
@@ -52,6 +53,10 @@ test('a ledger that does not answer refuses, but cuts off no call that it has ad
     admitted: false,
     refusal: { reason: 'unreachable' },
   })
+  for (const log of logs) {
+    expect(JSON.parse(String(log.mock.calls[0]))).toMatchObject({ request_id: 'a' })
+    log.mockRestore()
+  }
 })
 
 test('a ledger that does not know its user is asked again once it was told', async () => {
