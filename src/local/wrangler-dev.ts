@@ -3,7 +3,7 @@
 
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { createWriteStream, existsSync, openSync, renameSync } from 'node:fs'
+import { closeSync, existsSync, openSync, renameSync, writeSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
@@ -49,11 +49,7 @@ export function startWrangler(options: { port: number; envFile: string; folder: 
       },
     },
   )
-  if (existsSync(logFile)) renameSync(logFile, `${logFile}.1`)
-  const log = createWriteStream(logFile, { fd: openSync(logFile, 'w', 0o600) })
-  child.stdout?.pipe(log, { end: false })
-  child.stderr?.pipe(log, { end: false })
-  const exited = once(child, 'close').then(() => new Promise<void>((resolve) => log.end(resolve)))
+  const exited = keepLog(child, logFile)
   return {
     url: `http://127.0.0.1:${port}`,
     exited,
@@ -70,6 +66,25 @@ export function startWrangler(options: { port: number; envFile: string; folder: 
         .slice(-30)
         .join('\n'),
   }
+}
+
+/** Settles when the child has ended. A full disk costs lines of the log, not all that runs. */
+async function keepLog(child: ChildProcess, file: string): Promise<void> {
+  if (existsSync(file)) renameSync(file, `${file}.1`)
+  const log = openSync(file, 'w', 0o600)
+  let isTold = false
+  const write = (text: Buffer) => {
+    try {
+      writeSync(log, text)
+    } catch (error) {
+      if (!isTold) console.error(`${file} cannot be written: ${error instanceof Error ? error.message : error}`)
+      isTold = true
+    }
+  }
+  child.stdout?.on('data', write)
+  child.stderr?.on('data', write)
+  await once(child, 'close')
+  closeSync(log)
 }
 
 /** Wrangler starts others, which may hang although it has ended. */
