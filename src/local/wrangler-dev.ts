@@ -49,6 +49,7 @@ export function startWrangler(options: { port: number; envFile: string; folder: 
       },
     },
   )
+  if (existsSync(logFile)) renameSync(logFile, `${logFile}.1`)
   const exited = keepLog(child, logFile)
   return {
     url: `http://127.0.0.1:${port}`,
@@ -68,9 +69,8 @@ export function startWrangler(options: { port: number; envFile: string; folder: 
   }
 }
 
-/** Settles when the child has ended. A full disk costs lines of the log, not all that runs. */
-async function keepLog(child: ChildProcess, file: string): Promise<void> {
-  if (existsSync(file)) renameSync(file, `${file}.1`)
+/** Settles when the child has ended and all that it wrote is there. A full disk costs lines of the log, not all that runs. */
+export async function keepLog(child: ChildProcess, file: string): Promise<void> {
   const log = openSync(file, 'w', 0o600)
   let isTold = false
   const write = (text: Buffer) => {
