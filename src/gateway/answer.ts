@@ -1,6 +1,7 @@
 // A provider's answer: how it ended, and how one is read that is kept until it is whole. One that is passed on piece by
 // piece is in ./answer-pump.ts.
 
+import type { GatewayError } from '../errors.ts'
 import { concatBytes } from '../providers/bytes.ts'
 import type { Metered } from '../providers/dialect.ts'
 import type { SilenceWatch } from './silence.ts'
@@ -14,6 +15,20 @@ export interface AnswerEnd {
   client_gone: boolean
   /** Null where no byte came. */
   first_byte_at: number | null
+}
+
+/** What a client is told whose answer did not reach its end. */
+export function cutError(cut: Cut | null): GatewayError {
+  switch (cut) {
+    case 'upstream_timeout':
+      return { code: 'upstream_timeout', message: 'The provider fell silent, so the answer was ended.' }
+    case 'not_recorded':
+      return { code: 'not_recorded', message: 'The call could not be recorded, so its answer is withheld.' }
+    case 'no_longer_allowed':
+      return { code: 'forbidden', message: 'The key or a cap of its user was withdrawn, so the answer was ended.' }
+    default:
+      return { code: 'upstream_unreachable', message: 'The provider ended the answer early.' }
+  }
 }
 
 /** No provider answers more JSON; many of these have to fit into a Worker's memory at once. */

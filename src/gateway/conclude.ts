@@ -3,10 +3,13 @@
 
 import { v5 as nameId } from 'uuid'
 import { NO_FACTS } from '../../durable-objects/ledger/no-facts.ts'
-import type { Conclusion, EventDraft } from '../../durable-objects/ledger/types.ts'
+import type { Conclusion, EventDraft, LedgerOf } from '../../durable-objects/ledger/types.ts'
+import { conclude, requestModels } from '../middleware/ledger-calls.ts'
 import { NO_PRICE } from '../pricing/price.ts'
 import type { PriceBook } from '../pricing/price-book.ts'
 import type { Concluded } from '../providers/dialect.ts'
+import type { AnswerEnd } from './answer.ts'
+import type { GatewayEnv } from './call.ts'
 import { chargeReported } from './charge.ts'
 
 const NAMESPACE = '6f0e7a0e-5f0b-4b1d-9d51-6c8a4a3f4c11'
@@ -50,5 +53,25 @@ export async function toConclusion(
       priced_as: price?.priced_as ?? null,
       price_source: price?.price_source ?? (priced_model === null ? null : NO_PRICE),
     },
+  }
+}
+
+/** What this answer tells of earlier calls. One that broke off may not tell all. */
+export async function concludeOthers(
+  { ledgerOf, prices }: { ledgerOf: LedgerOf; prices: Pick<PriceBook, 'find'> },
+  { call, caller, request_id }: GatewayEnv['Variables'],
+  { metered: { concluded }, cut }: AnswerEnd,
+): Promise<void> {
+  if (cut !== null || concluded.length === 0) return
+  const { draft } = call
+  try {
+    const ids = concluded.map(({ id }) => continuedId(draft.provider, id))
+    const models = await requestModels(ledgerOf, caller.user_id, ids)
+    const conclusions = concluded.map((one, at) => toConclusion(one, models[at] ?? null, draft, prices))
+    await conclude(ledgerOf, caller.user_id, await Promise.all(conclusions))
+  } catch (error) {
+    // They stay held: whoever asks again concludes them.
+    const message = 'could not conclude what has ended'
+    console.error(JSON.stringify({ message, request_id, error: String(error) }))
   }
 }

@@ -6,17 +6,16 @@ import type { Config } from '../config.ts'
 import type { GatewayError } from '../errors.ts'
 import { keepAlive } from '../middleware/answers.ts'
 import type { CallEnd } from '../middleware/hold.ts'
-import { conclude, requestModels } from '../middleware/ledger-calls.ts'
 import type { PriceBook } from '../pricing/price-book.ts'
 import { MAYBE_BILLED } from '../providers/answer.ts'
 import type { AnswerHead, Dialect, Meter, Operation, StreamFilter, Upstream } from '../providers/dialect.ts'
 import { applyEdits } from '../providers/json-body.ts'
 import { passWholeEvents } from '../providers/whole-frames.ts'
-import { type AnswerEnd, type Cut, readAnswer } from './answer.ts'
+import { type AnswerEnd, cutError, readAnswer } from './answer.ts'
 import { pumpAnswer } from './answer-pump.ts'
 import { type GatewayEnv, letGoOfBody } from './call.ts'
 import { endOfAnswer, endOfFailure } from './call-end.ts'
-import { continuedId, toConclusion } from './conclude.ts'
+import { concludeOthers } from './conclude.ts'
 import { boundToWrite } from './quote.ts'
 import { headOf, type NoAnswer, type Sent, sendUpstream } from './upstream-answer.ts'
 import { answerHeaders, type Outgoing, upstreamRequest } from './upstream-request.ts'
@@ -100,7 +99,7 @@ async function passWhole(c: Context<GatewayEnv>, options: ForwardOptions, answer
   const first_byte_at = bytes?.length ? Date.now() : null
   const end = { metered: meter.end(), cut, client_gone: false, first_byte_at } as const
   const isRecorded = await c.var.hold.settle(toCallEnd(c, options, response, end))
-  await concludeOthers(c, options, end)
+  await concludeOthers(options, c.var, end)
   if (cut || !isRecorded) return options.errorAnswer(cutError(isRecorded ? cut : 'not_recorded'), c.var.request_id)
   // A status such as 204 admits not even an empty body.
   return toClient(c, options, response, response.body && bytes)
@@ -130,7 +129,7 @@ function passStream(
     async settle(how) {
       end.resolve(toCallEnd(c, options, response, how))
       const isRecorded = await settled
-      await concludeOthers(c, options, how)
+      await concludeOthers(options, c.var, how)
       return isRecorded
     },
   })
@@ -196,37 +195,4 @@ function toCallEnd(
   const { call, hold } = c.var
   const { continues_for_ms = CONTINUES_FOR_MS } = operation
   return endOfAnswer(call, hold.admission, { status, provider_request_id, end, continues_for_ms, now: Date.now() })
-}
-
-/** What this answer tells of earlier calls. One that broke off may not tell all. */
-async function concludeOthers(
-  { var: { call, caller } }: Context<GatewayEnv>,
-  { ledgerOf, prices }: ForwardOptions,
-  { metered: { concluded }, cut }: AnswerEnd,
-): Promise<void> {
-  if (cut !== null || concluded.length === 0) return
-  const { draft } = call
-  try {
-    const ids = concluded.map(({ id }) => continuedId(draft.provider, id))
-    const models = await requestModels(ledgerOf, caller.user_id, ids)
-    const conclusions = concluded.map((one, at) => toConclusion(one, models[at] ?? null, draft, prices))
-    await conclude(ledgerOf, caller.user_id, await Promise.all(conclusions))
-  } catch (error) {
-    // They stay held: whoever asks again concludes them.
-    console.error(JSON.stringify({ message: 'could not conclude what has ended', error: String(error) }))
-  }
-}
-
-/** What a client is told whose answer did not reach its end. */
-function cutError(cut: Cut | null): GatewayError {
-  switch (cut) {
-    case 'upstream_timeout':
-      return { code: 'upstream_timeout', message: 'The provider fell silent, so the answer was ended.' }
-    case 'not_recorded':
-      return { code: 'not_recorded', message: 'The call could not be recorded, so its answer is withheld.' }
-    case 'no_longer_allowed':
-      return { code: 'forbidden', message: 'The key or a cap of its user was withdrawn, so the answer was ended.' }
-    default:
-      return { code: 'upstream_unreachable', message: 'The provider ended the answer early.' }
-  }
 }
