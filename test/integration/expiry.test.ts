@@ -1,7 +1,7 @@
 // Calls that never come back, or come back late: their holds end through the alarm, nothing is lost or counted twice.
 
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { checkBooks, type EventRow, eventsOf, nano, statusOf } from '../support/books.ts'
+import { checkBooks, type EventRow, eventRowsOf, nano, statusOf } from '../support/books.ts'
 import { eventually, type Gateway, startGateway } from '../support/gateway.ts'
 import { chat, holdAnswers, message, read, times } from '../support/held-calls.ts'
 
@@ -16,7 +16,7 @@ afterAll(() => gateway.close())
 
 const untilEvent = (userId: string, wanted: (event: EventRow) => boolean) =>
   eventually(
-    () => eventsOf(gateway, [userId]),
+    () => eventRowsOf(gateway, [userId]),
     ([event]) => event !== undefined && wanted(event),
   )
 
@@ -53,7 +53,7 @@ test('a restart in the middle of 30 streams under load loses no call, repeats no
   // Nobody asks the ledger: its alarm alone ends the holds.
   const killed = new Set(streams.map(({ headers }) => headers.get('x-tollgate-request-id')))
   const expired = await eventually(
-    async () => (await eventsOf(gateway, [id])).filter((event) => killed.has(event.id)),
+    async () => (await eventRowsOf(gateway, [id])).filter((event) => killed.has(event.id)),
     (events) => events.length === 30,
   )
   expect(endings.every(({ status }) => status === 'rejected')).toBe(true)

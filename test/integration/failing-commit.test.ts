@@ -1,7 +1,7 @@
 // A ledger whose disk fails tells nobody what it could not write: neither its caller nor, through another ledger, Postgres.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { eventsOf, isSettled, statusOf } from '../support/books.ts'
+import { eventRowsOf, isSettled, statusOf } from '../support/books.ts'
 import { bundle } from '../support/build.ts'
 import { eventually, type Gateway, startGateway } from '../support/gateway.ts'
 import { chat, holdAnswers, read, times } from '../support/held-calls.ts'
@@ -32,7 +32,7 @@ test('an event that its ledger could not commit is not written by another: the b
   held.open()
   await answered
   const { data } = await eventually(() => statusOf(gateway, unlucky.id), isSettled, 40_000)
-  const events = await eventsOf(gateway, [unlucky.id])
+  const events = await eventRowsOf(gateway, [unlucky.id])
   expect(events.map(({ outcome, tokens }) => ({ outcome, tokens }))).toEqual([
     { outcome: 'expired', tokens: data[0]?.current_usage.tokens },
   ])

@@ -2,7 +2,7 @@
 // which would find them, too.
 
 import { expect, onTestFinished, test } from 'vitest'
-import { checkBooks, eventsOf } from '../support/books.ts'
+import { checkBooks, eventRowsOf } from '../support/books.ts'
 import { eventually, startGateway } from '../support/gateway.ts'
 import { chat, read } from '../support/held-calls.ts'
 import { amount, ask, DRAFT, settlement } from '../support/ledger-fixtures.ts'
@@ -40,7 +40,7 @@ test('what had ended when everything died is in Postgres moments later, though n
 
   const users = [caller.id, concluder.id]
   const events = await eventually(
-    () => eventsOf(gateway, users),
+    () => eventRowsOf(gateway, users),
     ({ length }) => length === 2,
     20_000,
   )

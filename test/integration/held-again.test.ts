@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Admission } from '../../durable-objects/ledger/types.ts'
-import { checkBooks, eventsOf, statusOf } from '../support/books.ts'
+import { checkBooks, eventRowsOf, statusOf } from '../support/books.ts'
 import { eventually, type Gateway, startGateway } from '../support/gateway.ts'
 import { amount, ask, settlement } from '../support/ledger-fixtures.ts'
 
@@ -29,7 +29,7 @@ test('a call that its ledger has lost is held again when it is told of it, and c
 
   // Nobody asks the ledger: its alarm alone ends the hold.
   const events = await eventually(
-    () => eventsOf(gateway, [id]),
+    () => eventRowsOf(gateway, [id]),
     ({ length }) => length === 1,
   )
   expect(events).toMatchObject([{ id: asked.request_id, outcome: 'expired', ...hold }])
@@ -47,7 +47,7 @@ test('of two such calls the one that is over later ends by the alarm, too', asyn
     expect(await ledger.mayGoOn({ ...asked, ...lost, reserved_at })).toBe(true)
   }
   const events = await eventually(
-    () => eventsOf(gateway, [id]),
+    () => eventRowsOf(gateway, [id]),
     ({ length }) => length === 2,
   )
   expect(events).toMatchObject([{ outcome: 'expired' }, { outcome: 'expired' }])
@@ -65,7 +65,7 @@ test('the alarm of an earlier life is not put off by what comes after: its hold 
   await (await gateway.ledgerOf(id)).settle(settlement(other, Date.now(), { draft, usage: hold }))
 
   const events = await eventually(
-    () => eventsOf(gateway, [id]),
+    () => eventRowsOf(gateway, [id]),
     ({ length }) => length === 2,
     12_000,
   )
@@ -81,7 +81,7 @@ test('as many as are over at once end by the alarm, more than it ends in one go'
   const ids = Array.from({ length: 250 }, () => crypto.randomUUID())
   await Promise.all(ids.map((request_id) => ledger.mayGoOn({ ...ask(request_id, { draft }), ...lost })))
   const events = await eventually(
-    () => eventsOf(gateway, [id]),
+    () => eventRowsOf(gateway, [id]),
     ({ length }) => length === ids.length,
     12_000,
   )

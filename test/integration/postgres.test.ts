@@ -3,7 +3,7 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { Query } from '../../src/local/database.ts'
-import { checkBooks, eventsOf, statusOf } from '../support/books.ts'
+import { checkBooks, eventRowsOf, statusOf } from '../support/books.ts'
 import { ADMIN_TOKEN, eventually, type Gateway, startGateway } from '../support/gateway.ts'
 import { type Answered, chat, holdAnswers, idsOf, message, read, times } from '../support/held-calls.ts'
 
@@ -50,7 +50,7 @@ function watchArrivals(userId: string): Set<string> {
 
 const untilArrived = (userId: string, count: number) =>
   eventually(
-    () => eventsOf(gateway, [userId]),
+    () => eventRowsOf(gateway, [userId]),
     (events) => events.length >= count,
   )
 
@@ -131,7 +131,7 @@ test('what a busy ledger settles is in Postgres after a moment, not only when th
   const { id, key } = await userWithCap(10)
   const answers = await oneAfterAnother(5, () => chat(gateway, key))
   const events = await eventually(
-    () => eventsOf(gateway, [id]),
+    () => eventRowsOf(gateway, [id]),
     (found) => found.length === 5,
     8_000,
   )
@@ -147,7 +147,7 @@ describe('while Postgres misbehaves', () => {
     }
     const answer = await read(chat(gateway, key))
     const [event] = await eventually(
-      () => eventsOf(gateway, [id]),
+      () => eventRowsOf(gateway, [id]),
       (found) => found.length > 0,
       40_000,
     )
@@ -224,11 +224,11 @@ describe('while Postgres misbehaves', () => {
     expect(data[0]).toMatchObject({ current_usage: { requests: 12 }, held: { requests: 0 } })
     const stored = idsOf(answers).filter((_, index) => index !== 3 && index !== 7)
     expect([...arrivals]).toEqual(stored)
-    expect((await eventsOf(gateway, [id])).map((event) => event.id).toSorted()).toEqual(stored.toSorted())
+    expect((await eventRowsOf(gateway, [id])).map((event) => event.id).toSorted()).toEqual(stored.toSorted())
 
     const after = await read(chat(gateway, key))
     await untilArrived(id, 11)
-    expect((await eventsOf(gateway, [id])).some((event) => event.id === after.request_id)).toBe(true)
+    expect((await eventRowsOf(gateway, [id])).some((event) => event.id === after.request_id)).toBe(true)
     await sql('alter table usage_events alter column session_id type text')
   })
 })

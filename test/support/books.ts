@@ -73,7 +73,7 @@ export const statusOf = ({ admin }: Pick<Audited, 'admin'>, userId: string): Pro
 export async function checkBooks(gateway: Audited, userIds: string[], admitted?: string[]): Promise<Books> {
   const status = new Map<string, UserBook>()
   for (const id of userIds) status.set(id, await eventually(() => statusOf(gateway, id), isSettled))
-  const events = await eventsOf(gateway, userIds)
+  const events = await eventRowsOf(gateway, userIds)
   const faults = [...status].flatMap(([id, book]) =>
     faultsOf(
       id,
@@ -87,7 +87,7 @@ export async function checkBooks(gateway: Audited, userIds: string[], admitted?:
 }
 
 /** Every event of these users, the oldest first. */
-export async function eventsOf({ postgres }: Pick<Audited, 'postgres'>, userIds: string[]): Promise<EventRow[]> {
+export async function eventRowsOf({ postgres }: Pick<Audited, 'postgres'>, userIds: string[]): Promise<EventRow[]> {
   const { rows } = await postgres.database.query({ query: SELECT_EVENTS, params: [`{${userIds.join(',')}}`] })
   return rows.map(([row]) => JSON.parse(row ?? ''))
 }

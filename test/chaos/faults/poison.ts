@@ -1,6 +1,6 @@
 // Events that Postgres rejects: set aside where the operator sees them, in nobody's way, and in once Postgres takes them.
 
-import { eventsOf, statusOf } from '../../support/books.ts'
+import { eventRowsOf, statusOf } from '../../support/books.ts'
 import { eventually } from '../../support/gateway.ts'
 import { audit, type Counted, must } from '../audit.ts'
 import { merged, sendTo, startLoad } from '../load.ts'
@@ -35,7 +35,7 @@ export async function poisonedEvent(tell: (part: string, counted: Counted) => vo
     }
     // A poisoned event blocks nothing behind it.
     const { rejected } = await eventually(outboxes, (now) => now.waiting === 0, 30_000)
-    const arrived = (await eventsOf(stage, ids)).length
+    const arrived = (await eventRowsOf(stage, ids)).length
     must(rejected > 0, 'poisoned events are visible', rejected)
     must(arrived + rejected === seen.answered.length, 'all others are in Postgres', {
       arrived,

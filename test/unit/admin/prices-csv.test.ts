@@ -234,14 +234,13 @@ const full = (output: number, from = '') =>
   rows(...Array.from({ length: FULL }, (_, at) => `openai,m${at},${from},1,${output}`))
 
 test('as many prices as there may be go up, come down, go up again and change, as often as one likes', async () => {
-  expect((await upload(full(2))).body).toEqual({ created: FULL, replaced: 0, unchanged: 0 })
-  for (const output of [3, 4]) {
+  for (const output of [2, 3, 4]) {
     expect((await upload(full(output))).body).toEqual({ created: FULL, replaced: 0, unchanged: 0 })
-    const down = await download()
-    expect(parseCsv(down).rows).toHaveLength(1 + FULL)
-    expect((await upload(down)).body).toEqual({ created: 0, replaced: 0, unchanged: FULL })
-    expect((await upload(down.replaceAll(/,\d{4}-[^,]+Z,/g, ',,'))).body).toMatchObject({ unchanged: FULL })
   }
+  const down = await download()
+  expect(parseCsv(down).rows).toHaveLength(1 + FULL)
+  expect((await upload(down)).body).toEqual({ created: 0, replaced: 0, unchanged: FULL })
+  expect((await upload(down.replaceAll(/,\d{4}-[^,]+Z,/g, ',,'))).body).toMatchObject({ unchanged: FULL })
   const refused = await upload(rows('openai,one-more,,1,2'))
   expect(refused).toMatchObject({ status: 409, body: { detail: expect.stringContaining('in force or to come') } })
   const current = published().filter(({ price }) => price.rates?.output === 4_000_000_000)
