@@ -43,7 +43,8 @@ export function startWrangler(options: { port: number; envFile: string; folder: 
         FORCE_COLOR: '0',
         WRANGLER_SEND_METRICS: 'false',
         WRANGLER_HIDE_BANNER: 'true',
-        WRANGLER_LOG_PATH: join(folder, 'wrangler-logs'),
+        // It would keep a file for each run.
+        WRANGLER_WRITE_LOGS: 'false',
         CLOUDFLARE_LOAD_DEV_VARS_FROM_DOT_ENV: 'true',
         CLOUDFLARE_INCLUDE_PROCESS_ENV: 'false',
       },
