@@ -42,23 +42,29 @@ function matches(match: MatchLogic, id: string): boolean {
   return id.includes(match.contains.toLowerCase())
 }
 
-/** Of inference profiles, before a model's id. */
+/** Prefixes that inference profiles put before a model's id. */
 export const GEOGRAPHIES = 'global|us-gov|apac|us|eu|jp|au|ca|in|sa|me|af|il|mx'
 
-/** `us.` `anthropic.claude-opus-4-5` `-20251101` `-v1` `:0` `:48k` */
 const BEDROCK_ID = new RegExp(
-  String.raw`^(?:(regional|${GEOGRAPHIES})\.)?([a-z0-9]+\..+?)(?:-(\d{8}))?(?:-v(\d+))?(?::(\d+))?(?::\d+k)?$`,
+  [
+    `^((?<geography>regional|${GEOGRAPHIES})[.])?`, // us.
+    '(?<name>[a-z0-9]+[.].+?)', // anthropic.claude-opus-4-5
+    '(-(?<date>[0-9]{8}))?', // -20251101
+    '(-v(?<version>[0-9]+))?', // -v1
+    '(:(?<revision>[0-9]+))?', // :0
+    '(:[0-9]+k)?$', // :48k
+  ].join(''),
 )
 
 /** The catalogue matches Bedrock's ids by their parts; this compares part by part. */
 export function isSameBedrockModel(entry: string, id: string): boolean {
-  const [wanted, given] = [BEDROCK_ID.exec(entry), BEDROCK_ID.exec(id)]
-  if (!wanted || !given || wanted[2] !== given[2]) return false
+  const [wanted, given] = [BEDROCK_ID.exec(entry)?.groups, BEDROCK_ID.exec(id)?.groups]
+  if (!wanted || !given || wanted.name !== given.name) return false
   // Claude and GPT-5.6 cost the same in every geography (GovCloud is a raise of `provider-traits.ts`), all others more than
   // in the US, as the models of Nova do: https://github.com/anomalyco/models.dev/pull/6597, from AWS's price list.
-  if (!/^(|us|us-gov|global)$/.test(given[1] ?? '') && !/^(anthropic\.claude|openai\.gpt-5)/.test(given[2] ?? ''))
-    return false
+  const isSamePriceEverywhere = /^(anthropic\.claude|openai\.gpt-5)/.test(given.name ?? '')
+  if (!isSamePriceEverywhere && !/^(|us|us-gov|global)$/.test(given.geography ?? '')) return false
   // The global endpoint is the cheaper one.
-  if (wanted[1] === 'global' && given[1] !== 'global') return false
-  return [3, 4, 5].every((part) => !wanted[part] || !given[part] || wanted[part] === given[part])
+  if (wanted.geography === 'global' && given.geography !== 'global') return false
+  return ['date', 'version', 'revision'].every((part) => !wanted[part] || !given[part] || wanted[part] === given[part])
 }
