@@ -48,7 +48,7 @@ export function catalogueOf(calcPrice: CalcPrice, now: () => number = Date.now):
 
 const sumOf = ({ rates }: Price) => rates.input + rates.output
 
-/** At the rates of what answers it, where that is said to be another model, or its own: whichever are dearer. */
+/** At its own rates or, where another model is said to answer in its place, at the dearer of both. */
 function priceAt(calcPrice: CalcPrice, provider: string, id: string, at_ms: number): Price | null {
   const price = ownPriceAt(calcPrice, provider, id, at_ms)
   const other = PROVIDERS.get(provider)?.routed.get(id)
@@ -77,7 +77,7 @@ function ownPriceAt(calcPrice: CalcPrice, provider: string, id: string, at_ms: n
   return priceOfEntry(provider, id, model.id, model_price, model.context_window ?? null)
 }
 
-/** Prices that Tollgate applies, or (searches of stored files) that no operation of its can cause. */
+/** Prices that Tollgate applies, or that none of its operations can cause (searches of stored files). */
 const UNDERSTOOD = new Set(
   `input_mtok output_mtok cache_read_mtok cache_write_mtok cache_write_1h_mtok input_audio_mtok output_audio_mtok
   cache_audio_read_mtok web_searches_kcount storage_searches_kcount requests_kcount`.split(/\s+/),
@@ -145,7 +145,7 @@ function scaled(rates: Rates, input_percent: number, output_percent: number): Ra
   }
 }
 
-/** An image model reads and writes little else than images: all its tokens at their rates. */
+/** An image model reads and writes little else than images: all its tokens are charged at image rates. */
 function atImageRates(prices: ModelPrice): ModelPrice {
   const { input_image_mtok, cache_image_read_mtok, output_image_mtok, ...text } = prices
   const dearer = (one: ModelPrice[string], two: ModelPrice[string]) =>
@@ -171,13 +171,13 @@ function ratesAt(prices: ModelPrice, inputTokens: number, traits: ProviderTraits
   const output = rate('output_mtok') ?? 0
   if (input <= 0 || (output === 0 && !WITHOUT_OUTPUT.test(model))) return null
   const audio_input = rate('input_audio_mtok') ?? null
-  // What a speech model writes is audio, at the one price that it has.
+  // A speech model writes audio, at the only output price that it has.
   const audio_output = rate('output_audio_mtok') ?? (/tts/.test(model) ? output : null)
   // Audio at text rates is ten times too cheap; searches on every call are in no answer.
   if (/audio|realtime|sonic/.test(model) && (audio_input === null || audio_output === null)) return null
   if (/(^|-)(re)?search(-|$)/.test(model)) return null
   const usualWrite = (percent: number) => (traits.names_cache_writes ? input : atPercent(input, percent))
-  // At least the input's: some entries have the fee of storing, which comes on top.
+  // At least the input's: some entries have only the fee for storing, which comes on top.
   const cache_write_5m = Math.max(rate('cache_write_mtok') ?? usualWrite(CACHE_WRITE_5M_PERCENT), input)
   return {
     input,
@@ -201,9 +201,9 @@ const LONG_SONNET = /claude-(4-sonnet|sonnet-4)([-.][05])?(-\d{8})?(-v\d)?(:\d)?
 
 /**
  * A header (`anthropic-beta: context-1m-...`) opens a window of a million to Sonnet 4 and 4.5, whose entries say 200,000:
- * no more at Anthropic itself (https://platform.claude.com/docs/en/release-notes/overview, 30 April 2026). Gemini's
- * professional models have one that their entries leave out: https://ai.google.dev/gemini-api/docs/models. Palmyra X5's is
- * that of X4 there: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-palmyra-x5.html
+ * no longer at Anthropic itself (https://platform.claude.com/docs/en/release-notes/overview, 30 April 2026). Gemini's Pro
+ * models have one that their entries leave out: https://ai.google.dev/gemini-api/docs/models. Palmyra X5's entry has the
+ * window of X4: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-palmyra-x5.html
  */
 function largestWindow(provider: string, entry: string, context_window: number | null): number | null {
   if (context_window === null) return /^gemini-(2\.5|3|3\.1)-pro(-preview)?$/.test(entry) ? 1_048_576 : null

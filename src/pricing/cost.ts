@@ -78,7 +78,7 @@ export function worstCase(price: Price, bound: PricedBound, input_tokens: number
   }
 }
 
-/** What no tier scales. */
+/** Fees, which no service tier scales. */
 function feesOf(
   { web_search_nano_usd_per_million, request_nano_usd, unit_nano_usd }: Price,
   { web_search_requests, units }: Pick<TokenUsage, 'web_search_requests' | 'units'>,

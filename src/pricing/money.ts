@@ -12,8 +12,8 @@ export interface Charge {
 const MOST_NANO_USD = BigInt(Number.MAX_SAFE_INTEGER)
 
 /**
- * The price of several kinds of things, in nano-dollars, rounded up once. Exact (the products pass 2^53) up to nine
- * million dollars, where it stays: no sum of one call may lose its integers.
+ * The price of several kinds of things, in nano-dollars, rounded up once. BigInt, because the products pass 2^53. Never
+ * more than nine million dollars: larger numbers would not be exact.
  */
 export function priceOf(charges: Charge[]): number {
   let total = 0n

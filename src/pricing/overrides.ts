@@ -28,9 +28,9 @@ export interface Overrides {
   next(provider: string, model: string): FoundOverride | undefined
 }
 
-/** After so long one request reads again, while others still use what is known. */
+/** After this long one request reads again, while others still use what is known. */
 const FRESH_MS = 30_000
-/** After so long every request reads first: an isolate that slept knows nothing. */
+/** After this long every request reads first: an isolate may have slept. */
 const OLD_MS = 45_000
 /** A reader that has not come back by then (its client went away, say) does not hold up the next. */
 const READ_TIMEOUT_MS = 2_000
@@ -69,7 +69,7 @@ export function createOverrides(store: Pick<PriceStore, 'get'>, now: () => numbe
   let asked_at = Number.NEGATIVE_INFINITY
   let failed_at = Number.NEGATIVE_INFINITY
 
-  /** Also of what lies ahead, since the clock was set back: it is not fresh. */
+  /** `abs`: an instant ahead of a clock that was set back is not recent either. */
   const since = (instant: number) => Math.abs(now() - instant)
 
   async function read(): Promise<void> {
@@ -94,7 +94,7 @@ export function createOverrides(store: Pick<PriceStore, 'get'>, now: () => numbe
     async refresh() {
       const age = since(read_at)
       const isBeingRead = since(asked_at) < READ_TIMEOUT_MS
-      // Not for each call where the store is broken: it has enough to do.
+      // Calls do not all ask a broken store: it has enough to do.
       const hasJustFailed = since(failed_at) < RETRY_AFTER_MS
       if (age >= FRESH_MS && !hasJustFailed && !(age < OLD_MS && isBeingRead)) await read()
       return known !== null
@@ -110,7 +110,7 @@ export function createOverrides(store: Pick<PriceStore, 'get'>, now: () => numbe
 
 const keyOf = (provider: string, model: string) => JSON.stringify([provider, model])
 
-/** Of each model its versions, the oldest first. */
+/** The versions of each model, the oldest first. */
 function indexOf(overrides: Override[]): Map<string, FoundOverride[]> {
   const index = new Map<string, FoundOverride[]>()
   for (const override of overrides.toSorted((a, b) => a.effective_from - b.effective_from)) {

@@ -12,7 +12,7 @@ export interface Rates {
   audio_output: number | null
 }
 
-/** Rates of the whole request once its input is longer than so many tokens. */
+/** Rates of the whole request once its input is longer than this many tokens. */
 export interface LongContext {
   above_input_tokens: number
   rates: Rates
@@ -37,7 +37,7 @@ export interface Price {
   price_source: PriceSource
 }
 
-/** Of a rate, rounded up. */
+/** A rate in percent of itself, rounded up. */
 export const atPercent = (rate: number, percent: number): number => Math.ceil((rate * percent) / 100)
 
 const FREE_TOKENS: Rates = {
@@ -50,7 +50,7 @@ const FREE_TOKENS: Rates = {
   audio_output: null,
 }
 
-/** Of what is billed by the call or by the piece, and whose tokens cost nothing. */
+/** The price of something that is billed by the call or by the piece. */
 export function priceWithoutTokens(
   of: Pick<Price, 'priced_as' | 'price_source'> & Partial<Pick<Price, 'request_nano_usd' | 'unit_nano_usd'>>,
 ): Price {

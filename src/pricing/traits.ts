@@ -12,13 +12,13 @@ export interface ProviderTraits {
   tier_percent: ReadonlyMap<string, number>
   /** Models whose tiers cost less (or whose cheap ones cost more) than that. By the id without its date; first match wins. */
   model_tiers: readonly ModelTiers[]
-  /** Models whose cached input costs as much as all other in batches. */
+  /** Models whose cached input has no discount in batches. */
   batches_without_cache: RegExp | null
   /** Fee of a search where no price is named. */
   web_search_usd_per_thousand: number
   /** What a search finds, where it is billed as so many input tokens that no usage is known to count. */
   tokens_of_search: readonly [models: RegExp, tokens: number] | null
-  /** Prices that are above their entry, or may be. By entry or by the name called; first match wins. */
+  /** Models that cost more than their entry says, or may. By entry or by the name called; first match wins. */
   raised: readonly Raise[]
   /** Retired names and aliases that moved on, and the model that answers instead. */
   routed: ReadonlyMap<string, string>
@@ -47,7 +47,7 @@ export const CACHE_WRITE_1H_PERCENT = 200
 
 const NO_TIERS: ReadonlyMap<string, number> = new Map()
 
-/** Also where a provider is not known here: the dearest rules of any. */
+/** The dearest rules of any provider: for one that is not known here, and where a known one says nothing else. */
 export const PLAIN_TRAITS: Traits = {
   names_cache_writes: false,
   tier_percent: NO_TIERS,
@@ -67,7 +67,7 @@ export function foundTokens({ tokens_of_search }: Traits, model: string): number
 
 const BATCH: ReadonlySet<string> = new Set(['batch'])
 
-/** Where a model has no discount for cached input. */
+/** The tiers in which a model has no discount for cached input. */
 export function uncachedTiersOf({ batches_without_cache }: Traits, model: string): Pick<Price, 'uncached_tiers'> {
   return batches_without_cache?.test(model) ? { uncached_tiers: BATCH } : {}
 }
