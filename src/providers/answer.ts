@@ -55,10 +55,10 @@ export const PLAIN_BOUND: Omit<Bound, 'model' | 'stream' | 'input_tokens' | 'out
   service_tier: null,
 })
 
-/** Larger than any context window, which the quote takes in its place. */
+/** Larger than any context window: the quote takes the window in its place. */
 const WHOLE_WINDOW = 10_000_000
 
-/** Only the window bounds it: no part of it is of use, and no field could grant one. */
+/** An output that only the window bounds. It cannot be clamped: no field would hold it to less. */
 export const wholeWindow = (output: Bound['output']): Bound['output'] =>
   output && { ...output, max_tokens: WHOLE_WINDOW, min_tokens: WHOLE_WINDOW }
 
@@ -81,9 +81,9 @@ export function parseJsonOrUndefined(text: string): unknown {
 }
 
 /**
- * A count of tokens: absent and null are 0; NaN, which no comparison accepts, where it is anything but a count.
+ * A count of tokens: 0 for absent and null; NaN, which fails every comparison, for anything that is not a count.
  *
- * @param answers of how many it is the sum, at most
+ * @param answers the most answers that it may be the sum of
  */
 export function tokenCount(value: unknown, answers = 1): number {
   if (value === undefined || value === null) return 0
@@ -97,11 +97,11 @@ export function isWhole(usage: object): boolean {
   return Object.values(usage).every((count) => Number.isSafeInteger(count))
 }
 
-/** Tokens as Anthropic and Bedrock count them: input without what the cache gave and took. */
+/** Tokens as Anthropic and Bedrock count them: input without cache reads and writes. */
 interface Counts {
   input: number
   cached: number
-  /** All of them; what the next two do not split is of the kind that was asked for. */
+  /** All cache writes. Those that the next two do not account for are of the kind that was asked for. */
   writes: number
   write5m?: number
   write1h?: number
@@ -168,7 +168,7 @@ export function bufferAnswer(): AnswerBuffer {
     },
     end() {
       const whole = text + decoder.decode()
-      // Its client may be slow to take the rest of it, and the ledger to record it.
+      // Frees its memory: the client may be slow to take the rest, and the ledger to record the call.
       text = ''
       return bytes > MAX_ANSWER_BYTES ? undefined : parseJsonOrUndefined(whole)
     },
@@ -187,7 +187,7 @@ export function meterAnswer(read: (answer: JsonObject) => Metered): Meter {
   }
 }
 
-/** The same of an answer that images or documents may make longer than what is kept of one: its long strings are shortened. */
+/** The same for an answer that images or documents may make too long to keep: its long strings are shortened. */
 export function meterLongAnswer(read: (answer: JsonObject, shortened: boolean) => Metered): Meter {
   const strings = shortenStrings()
   const meter = meterAnswer((answer) => read(answer, strings.shortened))

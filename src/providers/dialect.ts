@@ -11,7 +11,7 @@ export interface Asked {
   body: JsonObject
   /** Size of the body. */
   bytes: number
-  /** What the operation's path names, decoded: `model` of `/v1/models/:model`. */
+  /** Parameters of the operation's path, decoded: `model` of `/v1/models/:model`. */
   params: Readonly<Record<string, string>>
   /** Without credentials. */
   query: URLSearchParams
@@ -42,14 +42,14 @@ export interface Bound {
   input_tokens: number
   /** Names what bytes do not bound (`messages[0].content[1].image_url`); the context window bounds it instead. */
   open_input: string | null
-  /** How often the model may read its input: hosted tools make it go round. The bound of the input counts so often. */
+  /** How often the model may read its input, as hosted tools make it go round: `input_tokens` counts that many times. */
   rounds: number
-  /** Names what nothing bounds (a hosted tool without a limit); refused while a token or cost cap applies. */
+  /** Names what nothing bounds (a hosted tool without a limit): the call is refused while a token or cost cap applies. */
   unbounded: string | null
   output: {
     /** What the client set, per choice; null where it set nothing. */
     max_tokens: number | null
-    /** The smallest bound of use (more than a thinking budget, say). */
+    /** The smallest bound that is of use (above a thinking budget, say). */
     min_tokens: number
     choices: number
   } | null
@@ -99,7 +99,7 @@ export interface Concluded {
   id: string
   /** Null: unknown, the hold is charged; nothing was used: all zeros. */
   usage: TokenUsage | null
-  /** Input of the longest request, where the usage is a sum that no long-context rate applies to; null: the sum counts. */
+  /** Input of the longest request where the usage is a sum: long-context rates go by it. Null: they go by the usage. */
   longest_input_tokens: number | null
   model: string | null
   service_tier: string | null
@@ -114,7 +114,7 @@ export interface AnswerHead {
   headers: Headers
 }
 
-/** A meter for the answer that begins so. */
+/** Opens a meter for an answer that begins like this. */
 export type OpenMeter = (head: AnswerHead) => Meter
 
 /** Reads usage from an answer as it goes past. Must never throw: what it cannot read is unknown usage. */
@@ -131,7 +131,7 @@ export interface Meter {
 export interface StreamFilter {
   /** The bytes that may go to the client now; may be empty. */
   push(chunk: Uint8Array): Uint8Array
-  /** What is left when the stream ends; not asked of one that ends badly. */
+  /** What is left when the stream ends; not called for one that ends badly. */
   end(): Uint8Array
 }
 
@@ -141,7 +141,7 @@ export interface Operation {
   method: 'GET' | 'POST' | 'DELETE'
   /** Path below the provider's prefix, in Hono's pattern language: `/v1/chat/completions`. */
   path: string
-  /** Path at the provider, without a query, where it is not the client's. */
+  /** Path at the provider, without a query, where it differs from the client's. */
   target?: string
   /** What a POST carries. Default `json`. Only JSON can be edited. */
   takes?: 'json' | 'form'
@@ -149,7 +149,7 @@ export interface Operation {
   assumes_json?: boolean
   /** Reads the bound, or says which field is wrong. Null for operations that use no tokens and cost nothing. */
   readBound: ((asked: Asked) => Bound | GatewayError) | null
-  /** Why a call is refused that has no bound to read: what its query asks for, say. */
+  /** Refuses a call that has no bound to read: for what its query asks, say. */
   refuse?: (asked: Asked) => GatewayError | null
   /** The body's edits for metering (usage in streams) and for the granted output bound (null: leave it). */
   edits?: (asked: Asked, granted_output_tokens: number | null) => Edit[]
@@ -158,13 +158,13 @@ export interface Operation {
    * is kept back, and nothing else.
    */
   filter?: (asked: Asked) => StreamFilter | null
-  /** How the answer will be metered: of the body, which is let go of meanwhile, it keeps what that takes and no more. */
+  /** How the answer will be metered. It keeps as little of the body as it can, so that the body's memory can be freed. */
   meter(asked: Asked): OpenMeter
-  /** As the dialect's, where this operation's streams speak of errors in another way. */
+  /** In place of the dialect's, where this operation's streams tell errors in another way. */
   streamError?: Dialect['streamError']
-  /** Statuses of errors that are billed all the same: they are not to be tried again. */
+  /** Statuses of errors that are billed all the same: clients must not try again. */
   billed_statuses?: readonly number[]
-  /** True where its SDK asks again, and pays again, when JSON breaks off: however long, it is kept until it is whole. */
+  /** True where JSON of any length is kept until it is whole: the SDK would ask, and pay, again for one that breaks off. */
   kept_whole?: boolean
   /** True for a stream whose content type does not say so (a JSON array that grows). */
   streams?: boolean
@@ -192,13 +192,13 @@ export interface Dialect {
   encoded_slashes?: boolean
   /** Puts the credential of the gateway on an upstream request. */
   setCredential(headers: Headers, credential: string): void
-  /** Signs the finished upstream request, where a credential is no header alone (AWS SigV4). */
+  /** Signs the finished upstream request, where the credential is not simply a header (AWS SigV4). */
   sign?: (request: Request, credential: string) => Promise<Request>
   /** A refusal as this provider's SDK understands it: its typed error, one attempt. */
   errorResponse(error: GatewayError, request_id: string, options: ErrorRendering): Response
   /**
-   * The provider's own error event, for a stream that ends badly after it has begun. The last event may have been cut
-   * inside: what follows must not become a part of it. `asked` tells which kind of stream it is where there are several.
+   * The provider's own error event, for a stream that ends badly after it has begun. It must not become a part of the event
+   * before it, which may have been cut off. `asked` tells which kind of stream it is where there are several.
    */
   streamError(error: GatewayError, request_id: string, asked?: Pick<Asked, 'query'>): Uint8Array
   /** Default output bound of a model where the client sets none; null where the API demands one or none is known. */
