@@ -1,9 +1,9 @@
-// Walks the content of a system prompt and of messages, in which blocks may hold content again. Pure.
+// Walks the content of a system prompt and of messages, whose blocks may hold content in turn. Pure.
 
 import { isObject } from './answer.ts'
 import type { JsonObject } from './dialect.ts'
 
-/** Null for a block that bytes bound, `open` for one that they do not, else the content that it holds. */
+/** Null for a block that its bytes bound, `open` for one that they do not, else the content that it holds. */
 export type ReadBlock = (block: unknown) => null | 'open' | { content: unknown }
 
 /** The path of something that bytes do not bound (`messages[0].content[1]`); null where there is nothing like that. */

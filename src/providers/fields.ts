@@ -31,7 +31,7 @@ export function readBoolean(body: JsonObject, name: string, path = name): boolea
   return typeof value === 'boolean' ? value : invalidField(path, 'a boolean')
 }
 
-/** The text, or '' for all else: of `{"toString":1}` none can be made. */
+/** The text, or '' for anything else. Not `String(value)`, which throws for `{"toString":1}`. */
 export const textOrNone = (value: unknown): string => (typeof value === 'string' ? value : '')
 
 export function readModel(body: JsonObject): string | GatewayError {
@@ -46,7 +46,7 @@ export function readArray(body: JsonObject, name: string): unknown[] | GatewayEr
   return Array.isArray(value) ? value : invalidField(name, 'an array')
 }
 
-/** The first field outside the list that asks for something: what it costs nobody here knows. */
+/** The first field outside the list that asks for something, and so for something of unknown cost. */
 export function unknownField(body: JsonObject, known: ReadonlySet<string>): string | null {
   for (const [name, value] of Object.entries(body)) {
     const asksNothing = value === null || (Array.isArray(value) && value.length === 0)
@@ -67,7 +67,7 @@ export function editBound(body: JsonObject, field: string, granted_output_tokens
   return [{ field, value: granted_output_tokens }]
 }
 
-/** The edit of a top-level field that makes these edits inside of its object; none for none. */
+/** These edits of an object's fields as one edit of the top-level field that holds the object. */
 export function editInside(field: string, object: JsonObject, edits: Edit[]): Edit[] {
   const changed = Object.fromEntries(edits.map(({ field, value }) => [field, value]))
   return edits.length === 0 ? [] : [{ field, value: { ...object, ...changed } }]

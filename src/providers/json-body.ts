@@ -8,16 +8,16 @@ import type { Edit, JsonObject } from './dialect.ts'
 import { findMembers, hasFewValues, MAX_DEPTH, MAX_NAMES, MAX_VALUES, repeatedName, type Span } from './json-text.ts'
 import { visit } from './text-bound.ts'
 
-/** What an error repeats of the path of a field, which may have megabytes. */
+/** How much an error repeats of a field's path, which may have megabytes. */
 const MAX_PATH_LENGTH = 200
 
-/** Without its text, which takes once or twice the memory of its bytes. */
+/** A parsed body. Its text is not kept, because it takes once or twice the memory of its bytes. */
 export interface JsonBody {
   bytes: Uint8Array
   value: JsonObject
-  /** In the order of the text, by its characters: see `spansInBytes`. */
+  /** In the order of the text. Spans count its characters, not bytes: see `spansInBytes`. */
   members: ReadonlyMap<string, Span>
-  /** So that its characters are its bytes. */
+  /** True where every character is one byte. */
   is_ascii: boolean
 }
 
@@ -79,7 +79,7 @@ export function applyEdits(body: JsonBody, edits: Edit[]): Uint8Array {
   return concatBytes(parts)
 }
 
-/** Where members are in the bytes. To find that may take longer than to parse them, and most calls ask for none. */
+/** Where members are in the bytes. Not a part of parsing: it may take longer than that, and most calls do not need it. */
 export function spansInBytes(
   { bytes, members, is_ascii }: JsonBody,
   isAsked = (_name: string) => true,
@@ -92,7 +92,7 @@ export function spansInBytes(
   return spans
 }
 
-/** Where characters begin in UTF-8, asked for in ascending order. */
+/** Where characters begin in UTF-8; to be called in ascending order. */
 function byteOffsets(bytes: Uint8Array): (place: number) => number {
   let character = 0
   let at = 0
@@ -107,7 +107,7 @@ function byteOffsets(bytes: Uint8Array): (place: number) => number {
   }
 }
 
-/** Of all objects inside. */
+/** The names in all objects inside, each as often as `JSON.parse` kept it. */
 function countNames(value: unknown): number {
   let names = 0
   visit(value, (_, name) => {

@@ -8,7 +8,7 @@ export const MAX_DEPTH = 500
 
 /** Small values grow fifteenfold when they are parsed: 20 MiB of `[],` would fill the memory that all callers share. */
 export const MAX_VALUES = 500_000
-/** Each name that no other object has is kept and looked up by itself: 240,000 are more than all of that memory. */
+/** JSON.parse keeps each different name apart: 240,000 of them take more than all of that memory. */
 export const MAX_NAMES = 100_000
 
 /** Where a member's value is, end excluded. */
@@ -17,7 +17,7 @@ export interface Span {
   end: number
 }
 
-/** Counts what opens or parts values, outside strings. The text may still be anything. */
+/** Counts the characters that open or separate values, and the names. The text need not be JSON yet. */
 export function hasFewValues(text: string): boolean {
   if (text.length <= MAX_VALUES) return true
   let values = 0
@@ -65,8 +65,8 @@ function skipSpace(text: string, from: number): number {
 }
 
 /**
- * The place after the string that opens at `from`, or the text's end where nothing closes it. Jumps from quote to quote,
- * each backslash is looked at once.
+ * The place after the string that opens at `from`, or the text's end where nothing closes it. Jumps from quote to quote
+ * and looks at each backslash once.
  */
 function skipString(text: string, from: number): number {
   let quote = from

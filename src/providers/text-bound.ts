@@ -3,15 +3,15 @@
 
 import type { JsonObject } from './dialect.ts'
 
-/** What a provider writes of its own around tools, output schemas and what is to be cited, beyond their bytes. */
+/** What a provider itself writes around tools, output schemas and documents to be cited, beyond their bytes. */
 export const TOOL_PREAMBLE_TOKENS = 1_000
 
 /**
- * Normalizing makes text up to 18 times longer, and sorts marks that follow each other in the square of their number (a
- * megabyte took 20 s): by the slice, it takes little memory and time whatever the text.
+ * Normalizing makes text up to 18 times longer, and sorts a run of combining marks in quadratic time (a megabyte took
+ * 20 s): slice by slice it takes little memory and time, whatever the text.
  */
 const NORMALIZED_SLICE = 128
-/** Takes little memory, and no more time than the whole text would. */
+/** Encoding slice by slice takes little memory, and no more time than all at once. */
 const ENCODED_SLICE = 65_536
 
 const encoder = new TextEncoder()
@@ -47,7 +47,7 @@ export function utf8Length(text: string): number {
   return bytes
 }
 
-/** Tokens that a body of so many bytes can be whose strings and numbers reach the model as they are. */
+/** The most tokens of a body of this many bytes, whose strings and numbers reach the model as they are. */
 export function tokensOfText(body: JsonObject, bytes: number): number {
   let tokens = bytes
   visit(body, (value, key) => {
@@ -57,7 +57,7 @@ export function tokensOfText(body: JsonObject, bytes: number): number {
 }
 
 /**
- * Tokens that a body of so many bytes can be, before what its images and tools add. Templates write tools, schemas and
+ * The most tokens of a body of this many bytes, before what its images and tools add. Templates write tools, schemas and
  * arguments anew, with line ends, indentation and spaces that the body need not have.
  */
 export function tokensOfBody(body: JsonObject, bytes: number): number {
@@ -73,8 +73,8 @@ function expansionOf(value: unknown, key: string | null): number {
 }
 
 /**
- * Around a value: commas and colons with a space, line ends, indentation by four spaces a level (sixteen are a token, fewer
- * merge with what is beside them), and tags around what has a name in a schema, with that name in each.
+ * What a template may add around a value: a space after commas and colons, line ends, four spaces of indentation a level
+ * (sixteen are a token, fewer merge with what is beside them), and tags with its name around each member of a schema.
  */
 function layoutOf(value: unknown, key: string | null, depth: number): number {
   const indent = depth >> 2
@@ -89,7 +89,7 @@ function layoutOf(value: unknown, key: string | null, depth: number): number {
 /** Texts that are parsed and written anew: a call's arguments, and the schema of an answer as Converse has it. */
 const JSON_IN_TEXT: ReadonlySet<string> = new Set(['arguments', 'schema'])
 
-/** How deep a body's numbers begin that a model reads: `documents[0].year`. */
+/** Numbers at this depth or deeper may be read by a model (`documents[0].year`); others are parameters. */
 const VALUE_DEPTH = 3
 
 /**
@@ -97,6 +97,7 @@ const VALUE_DEPTH = 3
  * 1000000000000000.0, and JavaScript writes all digits up to 1e21.
  */
 function numberExpansion(value: number): number {
+  // The shortest JSON of these has no exponent.
   if (Number.isInteger(value) ? value % 10 !== 0 : Math.abs(value) >= 0.01) return 0
   const written = String(Math.abs(value))
   const [mantissa = '', exponent = ''] = Math.abs(value).toExponential().split('e')
@@ -107,7 +108,7 @@ function numberExpansion(value: number): number {
   return Math.max(0, written.length + ends - (digits + 'e'.length + String(zeros).length))
 }
 
-/** What `1e20` becomes. */
+/** More than any number with an exponent grows by: `1e20` becomes the longest. */
 const MOST_EXPANSION = 20
 
 function countExponents(json: string): number {
@@ -117,20 +118,20 @@ function countExponents(json: string): number {
   return count
 }
 
-/** How deep a body's schemas begin: what `tools[0].function` holds. */
+/** Members at this depth or deeper may be a schema's: those of `tools[0].function`. */
 const SCHEMA_DEPTH = 4
 
-/** Without a list of all that is found: a body may hold twenty million. */
+/** Not by `match`, which makes a list of all that it finds: a body may have twenty million. */
 function countSeparators(json: string): number {
   let count = 0
   for (let at = 0; at < json.length; at++) if (json[at] === ',' || json[at] === ':') count++
   return count
 }
 
-/** Goes on from its `lastIndex`: most of most texts is ASCII, which normalization keeps, and need not be cut into slices. */
+/** Skips ASCII, which most texts are and which normalization keeps. `g`: it searches from its `lastIndex` on. */
 const NEXT_NON_ASCII = /[\u0080-\uffff]/g
 
-/** Bytes by which compatibility normalization (U+FDFA is 3 bytes and becomes 33) can make a text longer. */
+/** Bytes by which compatibility normalization can make a text longer: U+FDFA has 3 and becomes 33. */
 function nfkcExpansion(text: string): number {
   let expansion = 0
   NEXT_NON_ASCII.lastIndex = 0
