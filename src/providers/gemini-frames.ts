@@ -1,12 +1,12 @@
-// Finds the objects of a JSON array that grows, as Gemini streams, in any chunking. What marks them is ASCII, so bytes are
-// looked at and nothing is decoded. Pure, and never throws.
+// Finds the objects of a JSON array that grows, as Gemini streams, in any chunking. What marks them is ASCII, so nothing
+// is decoded to find them. Pure, and never throws.
 
 import { BACKSLASH, CLOSE_BRACE, CLOSE_BRACKET, concatBytes, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './bytes.ts'
 import type { StreamFilter } from './dialect.ts'
 import { MAX_FRAME_BYTES, passWholeFrames } from './whole-frames.ts'
 
 interface ArrayScan {
-  /** As `Scan`; what is after the array's end belongs to it. `onEnd` is told where each object ends. */
+  /** A `Scan`, to which all bytes after the array belong to its last frame. `onEnd` is called with each object's end. */
   scan(chunk: Uint8Array, onEnd?: (at: number) => void): number
   /** True once the array has closed. */
   readonly closed: boolean
@@ -65,7 +65,7 @@ export function createArrayReader(onFrame: (json: string) => void): ArrayReader 
       let from = 0
       array.scan(chunk, (end) => {
         const frame = concatBytes([...kept, chunk.subarray(from, end)])
-        // The bracket or the comma before it is left away.
+        // Without the bracket or comma before it.
         if (!broken) onFrame(decoder.decode(frame.subarray(frame.indexOf(OPEN_BRACE))))
         kept = []
         length = 0

@@ -1,6 +1,6 @@
-// Leaves the arrays of one name out of an answer before it is read: vectors, or how likely each token was and which others,
-// are a hundred times what tells of it, and its usage stands after them. Works on the bytes of JSON, alone or inside
-// server-sent events, in any chunking. Pure, and never throws.
+// Leaves the arrays of one name out of an answer before it is read: vectors and log probabilities are a hundred times as
+// long as all else, and usage stands after them. Works on the bytes of JSON, alone or inside server-sent events, in any
+// chunking. Pure, and never throws.
 
 import {
   BACKSLASH,
@@ -18,8 +18,8 @@ import {
 const SPACE = 0x20
 
 /**
- * What is left of each chunk: they are empty.
- * @param in_events true of events, each with its JSON in one line: what is cut in one is over with its line.
+ * Returns what is left of each chunk: the arrays are empty.
+ * @param in_events true for events, each with its JSON in one line: an array that is cut off ends with its line.
  */
 export function leaveOutArrays(of: string, in_events = false): (chunk: Uint8Array) => Uint8Array {
   const name = new TextEncoder().encode(of)
@@ -29,7 +29,7 @@ export function leaveOutArrays(of: string, in_events = false): (chunk: Uint8Arra
   let matched = -1
   /** Nothing but a colon and blanks since the name. */
   let isNamed = false
-  /** In how many brackets of what is left out; 0 outside of it. */
+  /** How many brackets are open in the array that is left out; 0 outside of one. */
   let depth = 0
 
   /** False for a byte that is left out. */

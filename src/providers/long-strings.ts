@@ -13,7 +13,7 @@ const NOTHING = new Uint8Array()
 export interface LongStrings {
   /** What is left of the chunk. */
   push(chunk: Uint8Array): Uint8Array
-  /** True once anything was left out: strings counted after that are too short. */
+  /** True once anything was left out: the bytes of strings counted from then on are too few. */
   readonly shortened: boolean
 }
 
@@ -24,14 +24,14 @@ export function shortenStrings(most: number = MAX_STRING_BYTES): LongStrings {
   /** Bytes of this string so far. */
   let length = 0
   let shortened = false
-  /** The last line so far, where no string was too long: looked at once more comes, which of most answers it never does. */
+  /** The last line of a chunk, read only once more bytes come: for most answers they never do. */
   let unread = NOTHING
 
   /** False for a byte that is left out. */
   const keeps = (byte: number): boolean => {
     const wasEscaped = isEscaped
     isEscaped = false
-    // No string of JSON goes over a line's end: there a stray quote is forgiven.
+    // No string of JSON has a line's end in it: a stray quote does no harm beyond its line.
     if (!inString || byte === LF || byte === CR) {
       inString = byte === QUOTE
       length = 0
@@ -40,7 +40,7 @@ export function shortenStrings(most: number = MAX_STRING_BYTES): LongStrings {
     } else {
       isEscaped = byte === BACKSLASH && !wasEscaped
       length += 1
-      // What is left ends where no escape can be cut in two: a backslash and all after it goes.
+      // A backslash near the limit goes with all after it, so that no escape is cut in two.
       if (length > most || (isEscaped && length > most - ESCAPE_BYTES)) {
         length = most
         shortened = true
@@ -55,7 +55,7 @@ export function shortenStrings(most: number = MAX_STRING_BYTES): LongStrings {
       for (const byte of unread) keeps(byte)
       unread = NOTHING
       if (length + chunk.length <= most - ESCAPE_BYTES) {
-        // No string can end up too long in here: only where its last line leaves off matters, and most chunks end with one.
+        // No string gets too long in here: it only matters where the last line leaves off, and most chunks end with a line.
         const line = chunk.at(-1) === LF ? chunk.length : chunk.lastIndexOf(LF) + 1
         if (line > 0) {
           inString = isEscaped = false

@@ -1,13 +1,13 @@
-// Most events of a stream are the one before them but for a piece of text. Those that are so to the letter are counted
-// without parsing them, which is most of what metering costs. Any other is to be parsed. Pure, and never throws.
+// Most events of a stream repeat the one before them with another piece of text. Where all else is the same to the letter,
+// that text is counted without parsing the event, which is most of what metering costs. Pure, and never throws.
 
 import { utf8Length } from './text-bound.ts'
 
 export interface Repeats {
-  /** Bytes of strings in the event's delta, where all else is as `learn` was told last; null: nothing is known of it. */
+  /** Bytes of strings in the event's delta, where all else is as in the event last learned; null: it must be parsed. */
   bytesOf(json: string): number | null
   /**
-   * @param json what was just parsed. Of all that it says, an object named `delta` alone adds to what was seen.
+   * @param json an event that was just parsed, in which only the object named `delta` adds to what was seen.
    * @param bytes of the strings in that object.
    */
   learn(json: string, bytes: number): void
@@ -16,7 +16,7 @@ export interface Repeats {
 /** A flat object that ends in a string, in JSON without escapes: there every quote begins or ends a string. */
 const DELTA = /"delta": ?\{(?:"[^"]*": ?(?:"[^"]*"|\w+), ?)*"[^"]*": ?"([^"]*)"\}/
 
-/** After so many in a row that were learned in vain, a stream is taken to be of another kind. */
+/** After this many in a row that were learned in vain, a stream is taken to be of another kind. */
 const MAX_IN_VAIN = 8
 
 export function recognizeRepeats(): Repeats {
@@ -34,7 +34,7 @@ export function recognizeRepeats(): Repeats {
         in_vain = 0
         return other_bytes + utf8Length(text)
       }
-      // What comes after another event may say more by being the same again.
+      // After a different event, even a repeat of an earlier one may say something new.
       known = null
       in_vain += 1
       return null

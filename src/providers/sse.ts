@@ -13,11 +13,11 @@ export function sseError(data: object, event?: string): Uint8Array {
 
 export interface SseReader {
   push(bytes: Uint8Array): void
-  /** Reads what is left: an event that the stream did not terminate, too. */
+  /** Reads what is left, even an event that the stream did not terminate. */
   end(): void
   /** True once an event was too large to be read; nothing after it is read. */
   readonly broken: boolean
-  /** True once a string was too long to be read whole: those counted after that are too short. */
+  /** True once a string was too long to be read whole: the bytes of strings counted from then on are too few. */
   readonly shortened: boolean
 }
 
@@ -33,7 +33,7 @@ export function createSseReader(onData: (data: string) => void): SseReader {
     },
   })
   let endedInCr = false
-  // The parser throws when it is fed after it gave up. It would wait for the LF of a CRLF: an event is whole at the CR.
+  // The parser throws when it is fed after it gave up. After a CR it would wait for an LF, though the event may be whole.
   const feed = (text: string) => {
     if (broken || text === '') return
     const rest = endedInCr && text.startsWith('\n') ? text.slice(1) : text

@@ -1,5 +1,5 @@
-// Streams in whole frames alone, in any chunking: events, or what another scan finds. What marks them is ASCII, so bytes
-// are looked at and nothing is decoded. Pure, and never throws.
+// Passes a stream on in whole frames only, in any chunking: events, or what another scan finds. What marks them is ASCII,
+// so nothing is decoded. Pure, and never throws.
 
 import { CR, concatBytes, LF } from './bytes.ts'
 import type { StreamFilter } from './dialect.ts'
@@ -18,7 +18,7 @@ function scanEvents(): Scan {
   return (chunk) => {
     let end = 0
     if (chunk.at(-1) === LF && chunk.at(-2) === LF) {
-      // As most chunks end, whatever is before it.
+      // Most chunks end with an event: nothing before that matters.
       lineLength = 0
       afterCr = false
       afterEnd = true
@@ -43,7 +43,7 @@ function scanEvents(): Scan {
   }
 }
 
-/** Lets whole frames pass alone, so that an error can be read that comes after a stream that was cut inside of one. */
+/** Lets only whole frames pass, so that an error can be read even after a stream that was cut inside a frame. */
 export function passWholeFrames(scan: Scan): StreamFilter {
   let kept: Uint8Array[] = []
   let length = 0
