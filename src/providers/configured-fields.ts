@@ -24,7 +24,7 @@ export const baseUrl = z
   .refine((url) => !/[?#]|\/\/[^/]*@/.test(url), 'must have no credentials, no query and no fragment')
   .transform((url) => url.replace(/\/+$/, ''))
 
-/** Of what every header can carry: a line break at its end, say, is part of no key. */
+/** Only what every header can carry. A line break at the end, say, is no part of a key. */
 export const CREDENTIAL = /^[\x21-\x7e]+$/
 export const CREDENTIAL_FAULT = 'must be printable ASCII without white space'
 

@@ -17,8 +17,8 @@ const NAME = /^[a-z][a-z0-9_-]{0,39}$/
 const NO_CREDENTIAL =
   /^(accept.*|connection|content-.*|cookie|host|te|trailer|transfer-encoding|upgrade|x-tollgate-.*)$/
 /**
- * Of segments that are literal, or a parameter as Hono writes it. A colon inside a literal is a parameter to one of Hono's
- * routers, and a pattern may match more than its segment: `:verb{things:search}` takes that word alone.
+ * Segments are literals, or parameters as Hono writes them. One of Hono's routers takes a colon inside a literal for a
+ * parameter, so `things:search` is written `:verb{things:search}`. Other patterns could match more than their segment.
  */
 const PATH = /^(\/([\w.~-]+|:[a-z]\w*(\{[\w:-]+\})?))+$/i
 
@@ -118,7 +118,7 @@ export function perCallPrices(
   return (provider, model) => prices.get(`${provider} ${model}`)
 }
 
-/** An operation that uses no tokens and has a price, found by what it is called in the price book. */
+/** An operation that uses no tokens. `modelOf` gives the name under which the price book has its price. */
 export function perCallOperation(
   route: Pick<Operation, 'name' | 'method' | 'path' | 'takes'>,
   modelOf: (asked: Asked) => string | GatewayError,

@@ -4,7 +4,7 @@ import { ERROR_STATUS, type ErrorCode, type GatewayError } from '../errors.ts'
 import { UNREAD } from './answer.ts'
 import type { ErrorRendering, Metered, Operation } from './dialect.ts'
 
-/** Nothing was forwarded and a moment may mend it. All else is not to be repeated: it may be billed twice, or is vain. */
+/** Nothing was forwarded, and a moment later it may work. All else might be billed twice, or would fail again. */
 const RETRYABLE: ReadonlySet<ErrorCode> = new Set([
   'cap_busy',
   'ledger_unavailable',
@@ -14,12 +14,12 @@ const RETRYABLE: ReadonlySet<ErrorCode> = new Set([
   'not_yet_in_force',
 ])
 
-/** A client that obeys a longer `retry-after` hangs; the whole truth is in the cap's facts. */
+/** A client that obeyed a longer `retry-after` would hang; the full time is in the cap's facts. */
 const MAX_RETRY_AFTER_SECONDS = 60
 
 export const isRetryable = ({ code }: GatewayError): boolean => RETRYABLE.has(code)
 
-/** @param of_cap the dialect's own status of an exceeded cap, where the operator chose none. */
+/** @param of_cap the dialect's own status for an exceeded cap, where the operator chose none. */
 export function statusOf(
   { code }: GatewayError,
   { cap_status }: ErrorRendering,
@@ -42,7 +42,7 @@ export function factsOf({ field, cap, errors }: GatewayError): Pick<GatewayError
 export function refusal(error: GatewayError, status: number, body: object, own: Record<string, string>): Response {
   const headers = new Headers({ 'cache-control': 'no-store', ...own })
   if (!isRetryable(error)) headers.set('x-should-retry', 'false')
-  // A 401 must name a scheme (RFC 9110, 15.5.2): this one every dialect takes, beside its own header.
+  // A 401 must name a scheme (RFC 9110, 15.5.2): every dialect takes this one, beside its own header.
   if (status === 401) headers.set('www-authenticate', 'Bearer')
   const seconds = error.cap?.retry_after_seconds ?? null
   if (seconds !== null && seconds <= MAX_RETRY_AFTER_SECONDS) headers.set('retry-after', String(Math.ceil(seconds)))

@@ -22,7 +22,7 @@ export const isNoDearerTier = (tier: unknown): boolean => NO_DEARER.has(tier)
 /** `fast` is the newer name of `priority`: https://openai.com/api-fast-mode/ */
 const OPENAI_TIERS: ReadonlySet<unknown> = new Set([undefined, null, 'auto', 'default', 'flex', 'priority', 'fast'])
 
-/** The dearest tier that may answer an OpenAI body: its project may be set to `priority`, which `auto` is, too. */
+/** The dearest tier that may answer an OpenAI body. Unset and `auto` mean what the project is set to: maybe `priority`. */
 export function openAITier({ service_tier: tier }: JsonObject): Pick<Bound, 'service_tier' | 'unbounded'> {
   return {
     service_tier: tier === 'default' || tier === 'flex' ? null : 'priority',
@@ -30,7 +30,7 @@ export function openAITier({ service_tier: tier }: JsonObject): Pick<Bound, 'ser
   }
 }
 
-/** The tier that an OpenAI answer names, or null. A body that asks for one may name it, too. */
+/** The tier that an OpenAI answer or body names, or null. */
 export function namedOpenAITier({ service_tier: tier }: JsonObject): string | null {
   return tier === 'fast' ? 'priority' : stringOrNull(tier)
 }
