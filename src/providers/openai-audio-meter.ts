@@ -41,8 +41,8 @@ function readSeconds({ usage, duration }: JsonObject): TokenUsage | null {
 /**
  * JSON, a stream that ends in `transcript.text.done`, or plain text, which tells nothing.
  *
- * @param by_tokens true where that is how the model is billed: how long its file was, which it may tell in their place
- *   (`duration`), says nothing of what it used.
+ * @param by_tokens true for a model that is billed by tokens: the `duration` of its file, which it may tell in their place,
+ *   says nothing of what it used.
  */
 export function meterTranscript(by_tokens: boolean, { format, status }: AnswerHead): Meter {
   const readUsage: ReadUsage = (answer) => readTokens(answer, true) ?? (by_tokens ? null : readSeconds(answer))
@@ -87,7 +87,7 @@ export function meterSpeech(characters: number | null, { format, status }: Answe
   }
 }
 
-/** Of base64, which is a third longer than its bytes. */
+/** At most: base64 is a third longer than its bytes. */
 const audioTokens = (base64: string) => Math.ceil(base64.length / AUDIO_BYTES_PER_TOKEN)
 
 function meterEvents(last: string, tokensOf: (generated: string) => number, readUsage: ReadUsage): Meter {

@@ -54,7 +54,7 @@ export const audioOperations: Operation[] = [
   },
 ]
 
-/** Of a form whose fields were found to be right. */
+/** Only for a form that `readBound` has accepted. */
 function meterOf({ body: { model } }: Asked): OpenMeter {
   const by_tokens = TRANSCRIBE.test(String(model))
   return (head) => meterTranscript(by_tokens, head)
@@ -103,7 +103,7 @@ function readSpeechBound(body: JsonObject, bytes: number): Bound | GatewayError 
   }
 }
 
-/** What a model that is billed by the character is billed for; null for others. UTF-16 units: never fewer than letters. */
+/** How many characters are billed; null for models billed by tokens. UTF-16 units, which are never fewer than characters. */
 function charactersOf({ model, input }: JsonObject): number | null {
   return /^tts-1(-|$)/.test(String(model)) && typeof input === 'string' ? input.length : null
 }

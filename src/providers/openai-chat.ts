@@ -75,7 +75,6 @@ export function editChat(body: JsonObject, granted_output_tokens: number | null)
   return [...askForUsage(body), ...fields.flatMap((field) => editBound(body, field, granted_output_tokens))]
 }
 
-/** The edit for a stream whose client did not ask for usage. */
 export function askForUsage(body: JsonObject): Edit[] {
   if (!dropsUsageChunk(body)) return []
   const options = isObject(body.stream_options) ? body.stream_options : {}
@@ -145,23 +144,23 @@ function readMedia(messages: unknown[]): Media {
   return media
 }
 
-/** Members of a message that hold what they say, or are looked at elsewhere. */
+/** Members of a message that are no more than their bytes, or are looked at elsewhere. */
 const MESSAGE_FIELDS = new Set(['annotations', 'cache_control', 'content', 'function_call', 'parsed', 'tool_calls'])
 
-/** Another may refer to anything: to audio by its id, to images. What says nothing refers to nothing. */
+/** Other members may refer to anything: to audio by its id, to images. One without a text or number refers to nothing. */
 function mayRefer(name: string, value: unknown): boolean {
   if (typeof value !== 'object' || value === null || MESSAGE_FIELDS.has(name)) return false
   const isThought = name === 'reasoning_details' || name === 'thinking_blocks'
   if (isThought && Array.isArray(value)) return !value.every(isThoughtOfBytes)
-  let says = false
+  let saysSomething = false
   visit(value, (one) => {
-    says ||= typeof one === 'string' || typeof one === 'number'
+    saysSomething ||= typeof one === 'string' || typeof one === 'number'
   })
-  return says
+  return saysSomething
 }
 
 /**
- * OpenRouter's and LiteLLM's. Claude's and Gemini's carry the whole thought, encrypted; another's may be an id.
+ * Thoughts as OpenRouter and LiteLLM write them. Encrypted ones of Claude and Gemini are whole; another model's may be an id.
  * https://openrouter.ai/docs/use-cases/reasoning-tokens
  */
 const THOUGHTS_OF_BYTES: ReadonlySet<unknown> = new Set([
@@ -193,7 +192,7 @@ function readPart(part: unknown, path: string, media: Media): void {
   }
 }
 
-/** Mistral's, which is all in the body: https://docs.mistral.ai/capabilities/reasoning */
+/** A thought of Mistral's, which is all in the body: https://docs.mistral.ai/capabilities/reasoning */
 function isThought({ type, thinking }: JsonObject): boolean {
   const isText = (chunk: unknown) => isObject(chunk) && chunk.type === 'text' && typeof chunk.text === 'string'
   return type === 'thinking' && Array.isArray(thinking) && thinking.every(isText)
@@ -203,7 +202,7 @@ export function isInlineImage(url: unknown): url is string {
   return typeof url === 'string' && /^data:image\/[\w.+-]+;base64,/i.test(url)
 }
 
-/** In a part of a message or, in a response, of what a tool answered, or by the id of what was said before. */
+/** Audio in a part of a message, in what a tool answered (Responses only), or named by the id of an earlier answer. */
 export function sendsAudio({ messages, input }: JsonObject): boolean {
   const isAudio = (part: unknown) => isObject(part) && part.type === 'input_audio'
   const holdsAudio = (parts: unknown) => Array.isArray(parts) && parts.some(isAudio)

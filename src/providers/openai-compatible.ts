@@ -11,10 +11,10 @@ import { isRetryable, refusal, statusOf } from './refusals.ts'
 
 const CHAT_PATH = '/v1/chat/completions'
 
-/** Of Microsoft Entra, as a caller may bring it in place of a key: these are bearer tokens alone. */
+/** A token of Microsoft Entra, which a caller may bring in place of a key: it works only as a bearer token. */
 const TOKEN = /^eyJ[\w-]+\./
 
-/** What each operation of a row stands for in OpenAI's own table: what is not there is not metered, and so not here. */
+/** Paths of each operation in OpenAI's own table: what is not metered there is not metered here. */
 const PATHS: Record<(typeof OPERATIONS)[number], string[]> = {
   completions: ['/v1/completions'],
   embeddings: ['/v1/embeddings'],

@@ -56,7 +56,7 @@ function readCompletionsBound(body: JsonObject, bytes: number): Bound | GatewayE
   }
 }
 
-/** Of a body whose fields were found to be right. */
+/** Only for a body that `readBound` has accepted. */
 function readCounts(body: JsonObject): { n: number; best_of: number; prompts: number } {
   const prompts = countInputs(body.prompt ?? '', 'prompt')
   return { n: Number(body.n ?? 1), best_of: Number(body.best_of ?? 1), prompts: isRefusal(prompts) ? 1 : prompts }

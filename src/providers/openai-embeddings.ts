@@ -33,7 +33,7 @@ export const embeddings: Operation = {
 
 export const moderations = unmetered('moderations', '/v1/moderations', 'POST')
 
-/** Tokens as numbers are shorter than their digits and commas. */
+/** Bytes bound tokens that are sent as numbers, too: each has a digit and a comma. */
 function readEmbeddingsBound(body: JsonObject, bytes: number): Bound | GatewayError {
   const model = readModel(body)
   if (isRefusal(model)) return model
@@ -57,10 +57,10 @@ function findMedia(input: unknown): string | null {
   return at === -1 ? null : `input[${at}]`
 }
 
-/** An embedding is that long as base64, and no name or message is. */
+/** Embeddings as base64 are longer than this, names and messages are not. */
 const MAX_STRING_BYTES = 1_024
 
-/** Two thousand embeddings are more than is kept of an answer, as numbers or as base64: neither is read. */
+/** Embeddings are not read, as numbers or as base64: two thousand are more than is kept of an answer. */
 function meterEmbeddings(): Meter {
   const leaveOut = leaveOutArrays('embedding')
   const strings = shortenStrings(MAX_STRING_BYTES)
@@ -77,7 +77,7 @@ const readEmbeddings = ({ data, usage, model, error }: JsonObject): Metered => (
   error_class: error ? errorClass(error) : null,
 })
 
-/** Null also where it is nothing: some servers tell zeros where they did not count. */
+/** Null also for 0: some servers report that where they did not count. */
 function readEmbeddingsUsage(usage: unknown): TokenUsage | null {
   if (!isObject(usage) || typeof usage.prompt_tokens !== 'number') return null
   const read = { ...NO_USAGE, input_tokens: Math.max(tokenCount(usage.prompt_tokens), tokenCount(usage.total_tokens)) }

@@ -7,7 +7,7 @@ import type { JsonObject } from './dialect.ts'
 import { invalidField } from './fields.ts'
 import { tokensOfText } from './text-bound.ts'
 
-/** Null where it was not sent, or as an empty text. */
+/** Null where it was not sent, or is empty. */
 export function readText(form: JsonObject, name: string): string | null | GatewayError {
   const value = form[name] ?? null
   if (value === null || value === '') return null
@@ -31,7 +31,7 @@ export function countFiles(form: JsonObject): number {
   return Object.values(form).flat().filter(isObject).length
 }
 
-/** The first field that is not in the list: `image[]` is another one than `image`. */
+/** The first field that is not in the list. `image[]` and `image` are two. */
 export function unknownFormField(form: JsonObject, known: ReadonlySet<string>): string | null {
   return Object.keys(form).find((name) => !known.has(name)) ?? null
 }

@@ -33,7 +33,7 @@ function readImageUsage(usage: unknown, svg_usage: unknown = null): TokenUsage |
   return isWhole(read) && read.cached_input_tokens <= read.input_tokens ? read : null
 }
 
-/** An image's tokens show in no text. */
+/** The tokens of an image do not show as text. */
 const BLANK: Metered = { ...UNREAD, may_hide_output: true }
 
 function meterJson({ by_image }: AskedImages): Meter {
@@ -46,7 +46,7 @@ function meterJson({ by_image }: AskedImages): Meter {
   })
 }
 
-/** One event ends each image and tells its usage: they add up. */
+/** Each image ends with an event that tells its usage: their sum is the call's. */
 function meterStream({ by_image, n }: AskedImages): Meter {
   let completed = 0
   let usage: TokenUsage | null = NO_USAGE

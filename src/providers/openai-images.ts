@@ -10,7 +10,7 @@ import { meterImages } from './openai-images-meter.ts'
 import { tokensOfText } from './text-bound.ts'
 
 const MAX_IMAGES = 10
-/** Of a stream; each is billed so many tokens. */
+/** Of each image in a stream. */
 const MAX_PARTIAL_IMAGES = 3
 const PARTIAL_IMAGE_TOKENS = 100
 
@@ -54,7 +54,7 @@ const EDIT_FIELDS = new Set(
   quality response_format safety_identifier size stream user`.split(/\s+/),
 )
 const VARIATION_FIELDS = new Set(['image', 'model', 'n', 'response_format', 'size', 'user'])
-/** What an image of another takes (`xhigh`, `max`) is not known. */
+/** How many tokens an image takes at any other (`xhigh`, `max`) is not known. */
 const QUALITIES: ReadonlySet<unknown> = new Set(['', 'auto', 'low', 'medium', 'high', 'standard', 'hd'])
 /** A GIF is up to sixteen images, an SVG is written by another model. */
 const OUTPUT_FORMATS: ReadonlySet<unknown> = new Set(['', 'png', 'jpeg', 'webp'])
@@ -85,7 +85,7 @@ export const imageOperations: Operation[] = [
   },
 ]
 
-/** Of a body or form whose fields were found to be right. */
+/** Only for a body or form that `readBound` has accepted. */
 function meter({ body: { model, n } }: Asked): OpenMeter {
   const asked = { by_image: isByImage(String(model)), n: Number(n || 1) }
   return (head) => meterImages(asked, head)

@@ -1,4 +1,4 @@
-// Inputs that come many in a call (embeddings, legacy completions): strings, or tokens as numbers. Pure.
+// Fields that hold many inputs (embeddings, legacy completions): strings, or tokens as numbers. Pure.
 
 import type { GatewayError } from '../errors.ts'
 import type { Bound } from './dialect.ts'
@@ -15,8 +15,8 @@ export function countInputs(value: unknown, field: string): number | GatewayErro
 const SLICE_TOKENS = 256
 
 /**
- * A bound for many inputs, each of which may fill the context window: that bounds one round, so the whole is asked for
- * in rounds that stay below it.
+ * A bound for many inputs. Each of them may fill the context window, at which the quote caps a round: so their tokens are
+ * split into rounds that stay below it.
  */
 export function inSlices(tokens: number): Pick<Bound, 'input_tokens' | 'rounds'> {
   const rounds = Math.max(1, Math.ceil(tokens / SLICE_TOKENS))

@@ -17,10 +17,10 @@ import { readEvents } from './openai-events.ts'
 import { recognizeRepeats } from './repeated-events.ts'
 import { namedOpenAITier, untoldOpenAITier } from './service-tiers.ts'
 
-/** Families that are known not to reason: all that they bill is in the answer to be seen. */
+/** Families that are known not to reason: all that they bill shows in the answer. */
 export const VISIBLE_OUTPUT = /^gpt-(3\.5|4)(?!.*(audio|realtime|search))/
 
-/** Where an answer says of each token which others were likely. */
+/** The member of an answer that lists, for each token, which others were likely. */
 export const ALTERNATIVES = 'top_logprobs'
 export const asksForAlternatives = ({ top_logprobs }: JsonObject): boolean =>
   typeof top_logprobs === 'number' && top_logprobs > 0
@@ -49,7 +49,6 @@ export function meterChat(
     choices,
     may_hide_output: hides_more || typeof body.model !== 'string' || !VISIBLE_OUTPUT.test(body.model),
     alternatives: asksForAlternatives(body),
-    // It was served at the standard tier, unless the client asked for a dearer one.
     service_tier: untoldOpenAITier(body),
   }
   return ({ format }) => (format === 'sse' ? meterStream(expected) : meterJson(expected))
@@ -106,7 +105,7 @@ function meterStream(expected: Expected): Meter {
   let usage: TokenUsage | null = null
   /** Usage that came in a chunk of its own is final; beside choices it may be a sum so far. */
   let usageIsFinal = false
-  /** Whether anything was generated since, which is not in it. */
+  /** Whether anything was generated after that usage, which does not count it. */
   let wentOn = false
 
   const readChunk = (chunk: JsonObject, json: string) => {
@@ -128,10 +127,10 @@ function meterStream(expected: Expected): Meter {
       wentOn = false
     }
   }
-  /** Read once more, such a chunk would say again what the one before it said. */
+  /** Counts a chunk that only repeats the one before it with another text: there is nothing else to read in it. */
   const isRepeat = (json: string) => {
     const bytes = repeats.bytesOf(json)
-    // After a usage it matters what of its bytes was generated.
+    // After a usage each chunk must be read, to see whether it went on.
     if (bytes === null || usage !== null) return false
     metered.seen_output_bytes += bytes
     return true

@@ -7,7 +7,7 @@ import { INLINE_IMAGE_TOKENS, isInlineImage } from './openai-chat.ts'
 import { isDeclared } from './openai-responses-tools.ts'
 import { TOOL_PREAMBLE_TOKENS } from './text-bound.ts'
 
-/** Items that are all in the body. Others may stand for more: compactions, files, what is stored at OpenAI. */
+/** Items that are no more than their bytes. Others may stand for more: compactions, files, what is stored at OpenAI. */
 const INLINE_ITEMS = new Set(
   `message agent_message function_call function_call_output custom_tool_call custom_tool_call_output local_shell_call
   local_shell_call_output shell_call shell_call_output apply_patch_call apply_patch_call_output`.split(/\s+/),
@@ -33,14 +33,14 @@ export function readResponseInput(input: string | unknown[]): InputBound {
     const type = isObject(item) ? (item.type ?? (typeof item.role === 'string' ? 'message' : null)) : null
     if (!isObject(item) || typeof type !== 'string') bound.open_input ??= path
     else if (ITEMS_OF_TOOLS.has(type)) {
-      // As those of `tools` they are written into the prompt, here where they are brought.
+      // Like those of `tools` they are written into the prompt, for each item that brings some.
       bound.added_tokens += TOOL_PREAMBLE_TOKENS
       if (!Array.isArray(item.tools) || !item.tools.every(isDeclared)) bound.unbounded ??= path
     } else if (type === 'compaction_trigger' || (type === 'configuration_update' && !isPlainUpdate(item))) {
-      // A pass of the model over all of it; anything that the call's own fields could not have.
+      // A compaction is a pass of the model over everything. An update may set what the call's own fields could not.
       bound.unbounded ??= path
     } else if (type === 'configuration_update') {
-      // A schema is written into the prompt, as that of the call itself.
+      // A schema is written into the prompt, like that of the call itself.
       if (item.text !== undefined) bound.added_tokens += TOOL_PREAMBLE_TOKENS
     } else if (!INLINE_ITEMS.has(type) && !isWholeThought(item) && !isSearchOfClient(item))
       bound.open_input ??= `${path}.${type.slice(0, 40)}`
@@ -55,18 +55,18 @@ export function readResponseInput(input: string | unknown[]): InputBound {
 /**
  * A thought that is encrypted and not stored is its bytes: base64 of a text that is not compressed, and 650 bytes more
  * (`estimate_reasoning_length` of https://github.com/openai/codex/blob/main/codex-rs/core/src/context_manager/history.rs).
- * What cannot be verified OpenAI refuses.
+ * OpenAI refuses one that it cannot verify.
  */
 function isWholeThought({ type, encrypted_content }: JsonObject): boolean {
   return type === 'reasoning' && typeof encrypted_content === 'string' && encrypted_content !== ''
 }
 
-/** What was looked for. What was found is an item of its own, with its tools. */
+/** It says what was looked for. What was found is an item of its own, with its tools. */
 function isSearchOfClient({ type, execution }: JsonObject): boolean {
   return type === 'tool_search_call' && execution === 'client'
 }
 
-/** How much the model shall think from there on, which the bound of the output covers, and a schema of what it answers. */
+/** It only sets how much the model thinks from there on, which the bound of the output covers, and a schema of its answer. */
 function isPlainUpdate({ type, id, reasoning = {}, text = {}, ...others }: JsonObject): boolean {
   return hasOnly(reasoning, 'effort') && hasOnly(text, 'format') && Object.keys(others).length === 0
 }
@@ -78,7 +78,7 @@ function readContent(content: unknown, path: string, bound: InputBound): void {
     return
   }
   for (const [index, part] of content.entries()) {
-    // What a shell printed has no type.
+    // The output of a shell has no type.
     if (isObject(part) && part.type === undefined && typeof part.stdout === 'string') continue
     if (isObject(part) && typeof part.type === 'string' && TEXT_PARTS.has(part.type)) continue
     const isImage = isObject(part) && part.type === 'input_image' && (part.file_id ?? null) === null
@@ -86,7 +86,7 @@ function readContent(content: unknown, path: string, bound: InputBound): void {
       // An image is never read as text: its tokens take the place of its bytes.
       bound.added_tokens += INLINE_IMAGE_TOKENS - part.image_url.length
     } else if (isObject(part) && /audio/.test(textOrNone(part.type))) {
-      // At a rate of its own, and the usage does not say how many tokens were audio. OpenRouter takes it (`ResponseInputAudio`).
+      // Audio has a rate of its own, and the usage does not say how many tokens it was. OpenRouter takes `ResponseInputAudio`.
       bound.unbounded ??= `${path}[${index}]`
     } else bound.open_input ??= `${path}[${index}]`
   }

@@ -121,13 +121,13 @@ function readResponsesUsage({ usage, output, tool_usage }: JsonObject): TokenUsa
   const tokens = readTotals(usage)
   if (tokens === null) return null
   const items = Array.isArray(output) ? output : []
-  // What it counts leaves out the discounted ones, and may be left out.
+  // OpenAI's own count leaves out searches at a discount, and may be absent.
   const counted = isObject(tool_usage) && isObject(tool_usage.web_search) ? tool_usage.web_search.num_requests : 0
   const read = { ...tokens, web_search_requests: Math.max(items.filter(isSearch).length, tokenCount(counted)) }
   return isWhole(read) ? read : null
 }
 
-/** `usage` of a response, or of a batch of at most so many. */
+/** `usage` of a response, or of a batch of at most this many. */
 export function readTotals(usage: unknown, answers = 1): TokenUsage | null {
   if (!isObject(usage)) return null
   if (typeof usage.input_tokens !== 'number' || typeof usage.output_tokens !== 'number') return null
@@ -145,7 +145,7 @@ export function readTotals(usage: unknown, answers = 1): TokenUsage | null {
   return isWhole(read) && read.cached_input_tokens + read.cache_write_5m_tokens <= read.input_tokens ? read : null
 }
 
-/** Opening a found page and finding in it cost nothing; a search whose action is not told may have cost. */
+/** Opening a page and finding text in it cost nothing; a call that does not tell its action may be a search. */
 function isSearch(item: unknown): boolean {
   if (!isObject(item) || item.type !== 'web_search_call') return false
   return !isObject(item.action) || !['open_page', 'find_in_page', 'find'].includes(textOrNone(item.action.type))
@@ -158,7 +158,7 @@ function asksForLogprobs(body: JsonObject): boolean {
   return includes || logprobs === true || asksForAlternatives(body)
 }
 
-/** @param logprobs true where it may say of each token how likely it was, and which others were. */
+/** @param logprobs true where the answer may have log probabilities of its tokens, which are not read. */
 function meterWith(stream: boolean, logprobs: boolean, measure: (read: Read, shortened: boolean) => Metered): Meter {
   const leaveOut = logprobs ? leaveOutArrays('logprobs', stream) : (bytes: Uint8Array) => bytes
   const read: Read = { response: null, delta_bytes: 0, error: null, readable: true }
@@ -190,7 +190,7 @@ function readEvent(event: JsonObject, read: Read): void {
   if (typeof event.delta === 'string') read.delta_bytes += utf8Length(event.delta)
 }
 
-/** The event decides: what it holds of the response may be newer than the stream, or older. */
+/** The event's type decides, because the response inside it may be newer than the stream, or older. */
 function statusOf(type: unknown, status: unknown): unknown {
   const ended = /^response\.(completed|incomplete|failed|cancelled)$/.exec(textOrNone(type))?.[1]
   return ended ?? (TERMINAL.has(status) ? 'in_progress' : status)

@@ -36,7 +36,7 @@ const KNOWN_FIELDS = new Set(
 /** Keeps the products of a bound far below 2^53. */
 const MAX_TOOL_CALLS = 1_000
 
-/** How long OpenAI goes on with a response in the background, at most, and someone may still ask for it. */
+/** How long a response in the background may run at OpenAI, or wait there for someone to ask for it. */
 const BACKGROUND_HELD_MS = 24 * 3_600_000
 
 /** Without their `streamError`, which the dialect adds. */
@@ -122,7 +122,7 @@ export function editResponses(body: JsonObject, granted_output_tokens: number | 
 /** Windows of background calls that cost no more than being served as soon as possible. */
 const NO_DEARER_WINDOWS: ReadonlySet<unknown> = new Set(['soonest', '2h', '8h'])
 
-/** Images may be compressed: then they are fewer tokens. */
+/** `image` may ask for images to be compressed, which makes them fewer tokens, and for nothing else. */
 function unknownOption({ background_options: background, image }: JsonObject): string | null {
   if (isObject(background) && !NO_DEARER_WINDOWS.has(background.completion_window ?? 'soonest'))
     return 'background_options.completion_window'

@@ -84,7 +84,7 @@ export const openai: Dialect = {
   maxOutputTokens: (model) => MAX_OUTPUT_TOKENS.find(([family]) => family.test(model))?.[1] ?? null,
 }
 
-/** What stands in `error`. */
+/** The object in `error`. */
 export function wireError(error: GatewayError) {
   const status = ERROR_STATUS[error.code]
   let type = status >= 500 ? 'server_error' : 'invalid_request_error'
@@ -98,7 +98,7 @@ export function wireError(error: GatewayError) {
 
 /**
  * The documented event (`type`, `code`, `message`) does not make SDKs throw: they look for an `error` inside, which OpenAI
- * sends as well. How far the stream has counted is not known here.
+ * sends as well. How far `sequence_number` has come is not known here.
  */
 function responsesStreamError(error: GatewayError): Uint8Array {
   const wire = wireError(error)
