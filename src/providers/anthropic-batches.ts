@@ -12,13 +12,13 @@ import { unmetered } from './refusals.ts'
 
 const KNOWN_FIELDS = new Set(['requests'])
 
-/** Anthropic ends a batch after a day; its results are then to be fetched for a day more. */
+/** Anthropic ends a batch within a day; someone has a day more to fetch its results. */
 const CONTINUES_FOR_MS = 48 * 3_600_000
 
 /** Anthropic's own limit. */
 const MAX_REQUESTS = 100_000
 
-/** As a price list names tiers, the dearest first. What none of them is costs as much as no tier. */
+/** Tiers as price lists name them, the dearest first. Any other costs as much as the standard one. */
 const TIERS_BY_PRICE = ['fast_us', 'fast', 'us', 'standard', 'batch_us', 'batch']
 const rankOf = (tier: string | null) => TIERS_BY_PRICE.indexOf(tier ?? 'standard')
 
@@ -118,7 +118,7 @@ function dearer(so_far: Bound, one: Bound, path: string): Bound {
   }
 }
 
-/** @param unread what an answer that is no batch says. */
+/** @param unread what is metered of an answer that is no batch. */
 function meterBatch(
   unread: Pick<Metered, 'complete' | 'may_hide_output'>,
   read: (answer: JsonObject) => Partial<Metered>,
@@ -130,14 +130,14 @@ function meterBatch(
   }))
 }
 
-/** A batch that ended without one answer used nothing; what one with answers used its results tell. */
+/** A batch that ended without any answer used nothing. What one with answers used, its results tell. */
 function concludedWithoutAnswers(answer: JsonObject, id: string): Concluded[] {
   const counts = isObject(answer.request_counts) ? answer.request_counts : {}
   if (answer.processing_status !== 'ended' || counts.succeeded !== 0 || answer.id !== id) return []
   return [{ id, usage: NO_USAGE, longest_input_tokens: null, model: null, service_tier: null, error_class: null }]
 }
 
-/** One line a request, in any order. What it concludes holds only where the file went past whole. */
+/** One line for each request, in any order. The batch is concluded only where the whole file went past. */
 function meterResults(id: string, isAnswer: boolean, headers: Headers): Meter {
   const announced = Number(headers.get('content-length') ?? Number.NaN)
   let usage: TokenUsage | null = NO_USAGE
@@ -180,7 +180,7 @@ function readResult(line: unknown): { usage: TokenUsage; model: string | null; t
   if (type === 'errored' || type === 'canceled' || type === 'expired')
     return { usage: NO_USAGE, model: null, tier: null }
   if (type !== 'succeeded' || !isObject(message) || !isObject(message.usage)) return null
-  // A batch that asked for the hour is long gone from here: what is not split is taken to be that.
+  // What the batch asked for is no longer known: cache writes that are not split are taken to be for an hour.
   const usage = readMessageUsage(message.usage, '1h')
   const tier = answeredTier({ ...message.usage, service_tier: message.usage.service_tier ?? 'batch' })
   return (
@@ -192,7 +192,7 @@ function readResult(line: unknown): { usage: TokenUsage; model: string | null; t
   )
 }
 
-/** An answer longer than this is no answer. */
+/** No answer is longer. */
 const MAX_LINE_LENGTH = 8 * 1024 * 1024
 
 /** JSONL in any chunking. `end` is false where the last line is cut or one was too long. */
@@ -209,7 +209,7 @@ function createLineReader(onLine: (line: string) => void): { push(chunk: Uint8Ar
       broken = rest.length > MAX_LINE_LENGTH
     },
     end() {
-      // The last line may do without its end.
+      // The last line need not end with a line break.
       const last = (rest + decoder.decode()).trim()
       if (!broken && last !== '') {
         if (parseJsonOrUndefined(last) === undefined) return false

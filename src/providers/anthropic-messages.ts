@@ -25,9 +25,9 @@ import { TOOL_PREAMBLE_TOKENS, tokensOfBody, utf8Length, visit } from './text-bo
 const INLINE_IMAGE_TOKENS = 5_000
 
 /**
- * Fields whose cost is known. `fallbacks`, `mcp_servers`, `container`, `compaction`, `thread` are not among them. Of
- * `fallback_credit_token`, the credit of a refused message, a cache write becomes as cheap as a read, and nothing dearer.
- * `billing_policy` says who pays, and a call that cannot be billed to whom it says is refused:
+ * Fields whose cost is known. `fallbacks`, `mcp_servers`, `container`, `compaction`, `thread` are not among them.
+ * `fallback_credit_token`, the credit of a refused message, makes a cache write as cheap as a read, and nothing dearer.
+ * `billing_policy` says who pays, and Anthropic refuses a call that it cannot bill to them:
  * https://platform.claude.com/docs/en/manage-claude/oauth-apps/linked-billing
  * `safeguards` are looked at below.
  */
@@ -38,8 +38,8 @@ const KNOWN_FIELDS = new Set(
 )
 
 /**
- * Blocks that are what their bytes say. `thinking` carries the whole thought, encrypted, in its signature; `fallback` says
- * where another model went on, and the model does not read it.
+ * Blocks that are no more than their bytes. `thinking` has the whole thought, encrypted, in its signature; `fallback` says
+ * where another model went on, and is not read by the model.
  */
 const BLOCKS_OF_BYTES = new Set(['text', 'thinking', 'redacted_thinking', 'tool_use', 'server_tool_use', 'fallback'])
 
@@ -113,7 +113,7 @@ function findCompaction(body: JsonObject): string | null {
 }
 
 /**
- * Anthropic's check of what the model would have done, which Claude Code's auto mode asks for, is not charged. Another may be.
+ * The check of what the model is about to do, which Claude Code's auto mode asks for, is not charged. Others may be.
  * https://code.claude.com/docs/en/auto-mode-classifier-billing
  */
 function findSafeguard({ safeguards }: JsonObject): string | null {
@@ -122,7 +122,7 @@ function findSafeguard({ safeguards }: JsonObject): string | null {
   return Array.isArray(asked) && asked.every(isFree) ? null : 'safeguards'
 }
 
-/** A message may bring a tool that `tools` does not name, of any kind: also one that Anthropic runs. */
+/** A message may bring a tool that `tools` does not name, of any kind, even one that Anthropic runs. */
 function findBroughtTool(body: JsonObject): string | null {
   const isReference = (tool: unknown) => isObject(tool) && /^(mcp_)?tool(set)?_reference$/.test(textOrNone(tool.type))
   return findOpenContent(body, (block) => {
@@ -135,7 +135,7 @@ function findBroughtTool(body: JsonObject): string | null {
   })
 }
 
-/** What a definition adds to its bytes; null where the client does not run the tool, or bytes do not bound it. */
+/** Tokens of a tool's definition beyond its bytes; null where the client does not run the tool, or bytes do not bound it. */
 function readClientsTool(tool: unknown): number | null {
   if (!isObject(tool) || tool.type !== 'tool_definition') return null
   const read = readTools([tool.definition])
@@ -149,7 +149,7 @@ interface Tools {
   uses: number
   /** Those of them that are searches, which cost by the piece. */
   searches: number
-  /** A tool that Anthropic runs as often as it likes. */
+  /** The path of a tool that Anthropic runs as often as it likes. */
   hosted: string | null
 }
 
@@ -197,7 +197,7 @@ function isCalledDirectly({ allowed_callers }: JsonObject, type: string): boolea
 
 interface Added {
   tokens: number
-  /** Of the definition of the client's own tool of a name. */
+  /** Tokens of the definition of the client's own tool with this name. */
   tokensOfTool: (name: unknown) => number | undefined
 }
 
@@ -213,7 +213,7 @@ function readMedia(body: JsonObject, tools: unknown[]): { added_tokens: number; 
   return { added_tokens: added.tokens, open_input }
 }
 
-/** Those that messages bring: each takes the place of an earlier one of its name. */
+/** Definitions of tools in messages: each replaces an earlier one of the same name. */
 function definitionsIn(messages: unknown): unknown[] {
   const definitions: unknown[] = []
   visit(messages, (value) => {
@@ -222,7 +222,7 @@ function definitionsIn(messages: unknown): unknown[] {
   return definitions
 }
 
-/** Of the larger where two have one name. */
+/** Of the client's own tools. Where two have the same name, the larger counts. */
 function tokensByName(tools: unknown[]): ReadonlyMap<unknown, number> {
   const byName = new Map<unknown, number>()
   for (const tool of tools) {

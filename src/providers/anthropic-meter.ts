@@ -20,7 +20,7 @@ import { textOrNone } from './fields.ts'
 import { recognizeRepeats } from './repeated-events.ts'
 import { createSseReader } from './sse.ts'
 
-/** Families that think only when they are asked to: without it, all that they bill is in the answer to be seen. */
+/** Families that think only when they are asked to: otherwise all that they bill shows in the answer. */
 const THINKS_WHEN_ASKED = /^claude-(2|3|instant|(opus|sonnet|haiku)-4(-[0156])?(-\d{8})?$)/
 
 export function meterMessage(body: JsonObject): OpenMeter {
@@ -28,7 +28,7 @@ export function meterMessage(body: JsonObject): OpenMeter {
   return ({ format }) => (format === 'sse' ? meterStream(expected) : meterWhole(expected))
 }
 
-/** `asked_cache_write` names the kind of cache writes that an answer does not split by their time to live. */
+/** @param asked_cache_write the kind of those cache writes whose lifetime the answer does not tell. */
 export function readMessageUsage(usage: JsonObject, asked_cache_write: '5m' | '1h'): TokenUsage | null {
   if (typeof usage.input_tokens !== 'number' || typeof usage.output_tokens !== 'number') return null
   const searches = isObject(usage.server_tool_use) ? usage.server_tool_use : {}
@@ -74,11 +74,11 @@ const INPUT_FIELDS: ReadonlySet<string> = new Set([
   'cache_creation',
 ])
 
-/** Some servers leave the input at 0 in all events but one: no message has none. */
+/** Some servers say 0 in all events but one. No message has an empty input, so that is no count. */
 const hasInput = ({ input_tokens, cache_read_input_tokens, cache_creation_input_tokens }: JsonObject): boolean =>
   [input_tokens, cache_read_input_tokens, cache_creation_input_tokens].some((count) => tokenCount(count) !== 0)
 
-/** What of an answer the request tells. */
+/** What the request tells of its answer. */
 export interface Expected {
   /** True where more is billed than is in the answer. */
   may_hide_output: boolean
@@ -101,8 +101,8 @@ function readUsage(usage: JsonObject, expected: Expected, metered: Metered): voi
 }
 
 /**
- * What Anthropic says of speed and place multiplies the price; its `priority` does not, commitments are paid apart. An
- * answer that does not say is taken at its word of the request.
+ * Speed and place multiply the price; `priority` does not, because commitments are paid for apart. What the answer does
+ * not say is as the request asked.
  */
 export function answeredTier(
   usage: JsonObject,
@@ -129,7 +129,7 @@ export function meterWhole(expected: Expected): Meter {
 /** Reads the events of a message's stream, however they are framed. */
 export interface MessageEvents {
   read(event: unknown): void
-  /** The same of an event's JSON, which is not parsed where the event before it tells what it says. */
+  /** The same with an event's JSON, which is not parsed where it only repeats the event before it with another text. */
   readJson(json: string): void
   /** True once the event that ends the stream was read. */
   readonly ended: boolean
@@ -188,7 +188,7 @@ export function readMessageEvents(expected: Expected): MessageEvents {
     },
     end(whole) {
       metered.complete = ended && whole && !unreadable && metered.error_class === null
-      // What message_start says of the output is a beginning: only a stream that told why it stopped told its usage.
+      // message_start has only a first count of the output: the last is there once the stream has told why it stopped.
       if (isOutputTold && (stopped || ended)) readUsage(usage, expected, metered)
       return metered
     },

@@ -42,7 +42,7 @@ export const anthropic: Dialect = {
   setCredential(headers, credential) {
     headers.delete('x-api-key')
     headers.delete('authorization')
-    // OAuth tokens are bearer tokens alone.
+    // OAuth tokens work only as bearer tokens.
     if (credential.startsWith('sk-ant-oat')) headers.set('authorization', `Bearer ${credential}`)
     else headers.set('x-api-key', credential)
   },
@@ -68,7 +68,7 @@ const ERROR_TYPE: Record<number, string> = {
 }
 
 /**
- * To be sent again whole, without `thread`, which the SDK's `toolRunner` does by itself: it starts a thread unless it is told not to.
+ * Makes the SDK's `toolRunner`, which starts threads unless it is told not to, send the call again whole and without `thread`.
  * `ThreadUnsupportedRequestErrorDetails` of node_modules/@anthropic-ai/sdk/resources/messages/messages.d.ts
  */
 const UNTHREADED = { error_code: 'thread_unsupported_request' }
