@@ -11,7 +11,7 @@ import type { Bound, Edit, JsonObject } from './dialect.ts'
 import { editBound, editInside, invalidField, readArray, readPositiveInteger, unknownField } from './fields.ts'
 import { TOOL_PREAMBLE_TOKENS, tokensOfBody } from './text-bound.ts'
 
-/** More tokens than these families make of an inline image. Claude's: see its messages. */
+/** More tokens than these families make of an inline image. Claude's: see ./anthropic-messages.ts. */
 const INLINE_IMAGE_TOKENS: Partial<Record<Family, number>> = {
   claude: 5_000,
   nova: 10_000,
@@ -23,7 +23,7 @@ const OTHER_IMAGE_TOKENS = 20_000
 
 /**
  * Fields whose cost is known. `guardrailConfig` and `promptVariables` are not among them: both cost by what they hold.
- * `anthropicBeta` is what the AI SDK leaves here of its option, beside the `anthropic_beta` that it makes of it.
+ * `anthropicBeta` is an option of the AI SDK, which leaves it here beside the `anthropic_beta` that it makes of it.
  */
 const KNOWN_FIELDS = new Set(
   `additionalModelRequestFields additionalModelResponseFieldPaths anthropicBeta inferenceConfig messages outputConfig
@@ -32,18 +32,18 @@ const KNOWN_FIELDS = new Set(
 const KNOWN_INFERENCE_FIELDS = new Set(
   'maxTokens max_new_tokens temperature topP top_p topK top_k stopSequences reasoningConfig'.split(' '),
 )
-/** They reach the model as they are: one that raised the output bound would undo it. */
+/** Fields that reach the model as they are: one that raised the output bound would undo the clamping. */
 const KNOWN_MODEL_FIELDS = new Set(
   `anthropic_beta inferenceConfig output_config reasoning reasoningConfig reasoning_config reasoning_effort thinking
   tool_choice topK top_k`.split(/\s+/),
 )
 /**
- * What Nova has in an `inferenceConfig` of its own in there; AWS wants `topK` of 1 where it is to call tools:
+ * Nova has an `inferenceConfig` of its own in there; AWS recommends a `topK` of 1 for calling tools:
  * https://docs.aws.amazon.com/nova/latest/userguide/prompting-tool-troubleshooting.html
  */
 const KNOWN_NOVA_FIELDS = new Set('reasoningConfig topK top_k'.split(' '))
 
-/** Blocks that are what their bytes say. */
+/** Blocks that are no more than their bytes. */
 const BLOCKS_OF_BYTES = new Set(['text', 'json', 'toolUse', 'reasoningContent', 'citationsContent', 'cachePoint'])
 
 export function readConverseBound(body: JsonObject, bytes: number, model: BedrockModel): Bound | GatewayError {
@@ -135,7 +135,7 @@ function thinkingBudget(body: JsonObject): number {
 }
 
 /**
- * At its highest effort Nova, whose field that is and which an ARN may hide, refuses a call that has a bound.
+ * At its highest effort Nova refuses a call that has a bound. Only Nova has the field; an ARN may hide which model it is.
  * https://docs.aws.amazon.com/nova/latest/nova2-userguide/extended-thinking.html, UKGovernmentBEIS/inspect_ai #3767
  */
 function takesNoBound(body: JsonObject): boolean {

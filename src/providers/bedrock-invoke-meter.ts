@@ -13,13 +13,13 @@ import { readChatUsage } from './openai-meter.ts'
 
 const METRICS = 'amazon-bedrock-invocationMetrics'
 
-/** What of an answer the request tells. */
+/** What the request tells of its answer. */
 interface Expected {
   family: Family | null
   cache_write: '5m' | '1h'
   /** The dearest that may answer. */
   tier: string | null
-  /** What a message of Claude's is expected to be; null of other families. */
+  /** The same for a message of Claude's; null for other families. */
   message: ExpectedMessage | null
 }
 
@@ -75,7 +75,7 @@ export function chunkOf({ headers, body }: Frame): unknown {
   }
 }
 
-/** Anthropic's own events say more than Bedrock's sum: how long caches live, who thought. */
+/** Anthropic's own events say more than Bedrock's sum: how long caches live, whether the model thought. */
 function meterClaudeFrames(message: ExpectedMessage, finish: (metered: Metered, metrics: unknown) => Metered): Meter {
   const events = readMessageEvents(message)
   let metrics: unknown = null

@@ -50,11 +50,12 @@ const PROMPT_FAMILIES: Partial<Record<Family, PromptFamily>> = {
 /** Far more than any model gives; keeps the product with a bound exact. */
 const MAX_CHOICES = 128
 
-/** What an InvokeModel call asks for in headers: what it would mean in the body is not known. */
+/** An InvokeModel call asks for these in headers: what they would mean in the body is not known. */
 const IN_HEADERS = ['service_tier', 'serviceTier', 'performanceConfig']
 
-/** Claude's fields that Bedrock puts elsewhere, or has not. */
+/** Fields that are headers in Anthropic's own API. */
 const CLAUDE_FIELDS = ['anthropic_version', 'anthropic_beta']
+/** Claude's fields that Bedrock takes elsewhere, or not at all. */
 const NOT_ON_BEDROCK = ['model', 'stream', 'speed', 'inference_geo', 'service_tier']
 
 export function readInvokeBound(body: JsonObject, bytes: number, model: BedrockModel): Bound | GatewayError {
@@ -73,7 +74,7 @@ export function readInvokeBound(body: JsonObject, bytes: number, model: BedrockM
   }
   const prompt = family && PROMPT_FAMILIES[family]
   if (!prompt) {
-    // Nobody here knows what its body asks for.
+    // What its body asks for is not known.
     const unbounded = 'modelId'
     return { ...PLAIN_BOUND, model: id, stream: false, input_tokens: bytes, output: NO_BOUND, unbounded }
   }
@@ -124,13 +125,13 @@ function editMessages(body: JsonObject, granted_output_tokens: number | null, id
   return edits.map(({ field, value }) => ({ field: field === 'max_completion_tokens' ? 'max_tokens' : field, value }))
 }
 
-/** The newer name of the bound alone, where nobody says that the model obeys it. */
+/** The newer name of the bound alone, where no documentation says that the model obeys it. */
 function foreignBound({ max_tokens, max_completion_tokens }: JsonObject, id: string): string | null {
   const isAlone = (max_completion_tokens ?? null) !== null && (max_tokens ?? null) === null
   return isAlone && !isOpenAI(id) ? 'max_completion_tokens' : null
 }
 
-/** Streams are chosen by the path: a body that says otherwise is not understood. */
+/** The path chooses streams: what a `stream` in the body would do is not known. */
 function extra(body: JsonObject): string | null {
   return body.stream === undefined || body.stream === false ? null : 'stream'
 }
@@ -149,7 +150,7 @@ const setIn = (body: JsonObject, fields: string[]): string | null =>
 
 function boundInput(body: JsonObject, bytes: number, { fields }: PromptFamily): Pick<Bound, 'input_tokens' | 'rounds'> {
   const tokens = tokensOfBody(body, bytes)
-  // The window bounds each of them and not their sum.
+  // The window bounds each text and not their sum.
   if (fields.has('texts')) return inSlices(tokens)
   const told = setIn(body, ['tools', 'documents']) === null ? 0 : TOOL_PREAMBLE_TOKENS
   return { input_tokens: tokens + TEMPLATE_TOKENS + told, rounds: 1 }

@@ -6,7 +6,7 @@ import { askedCacheWrite } from './cache-ttl.ts'
 import type { AnswerHead, JsonObject, Meter, Metered, OpenMeter, TokenUsage } from './dialect.ts'
 import { createFrameReader, type Frame } from './eventstream.ts'
 
-/** Usage as Converse and Nova tell it: input without what the cache gave and took. */
+/** Usage as Converse and Nova tell it: input without cache reads and writes. */
 export function readConverseUsage(usage: unknown, asked_cache_write: '5m' | '1h'): TokenUsage | null {
   if (!isObject(usage)) return null
   if (typeof usage.inputTokens !== 'number' || typeof usage.outputTokens !== 'number') return null
@@ -24,7 +24,7 @@ export function readConverseUsage(usage: unknown, asked_cache_write: '5m' | '1h'
   })
 }
 
-/** What of an answer to Converse the request tells. */
+/** What a Converse request tells of its answer. */
 interface Expected {
   cache_write: '5m' | '1h'
   /** The dearest that may answer. */
@@ -122,5 +122,5 @@ function exceptionClass(type: string): string {
   return /unavailable|notReady/i.test(type) ? 'upstream_overloaded' : 'upstream_error'
 }
 
-/** Models that reason show of it what they like. */
+/** Models may reason without showing it. */
 const blank = (): Metered => ({ ...UNREAD, may_hide_output: true })

@@ -19,7 +19,7 @@ export function dearestTier(tier: unknown, latency: unknown): string | null {
 export function answeredTier(asked: string | null, tier: unknown, latency: unknown): string | null {
   const optimized = isSet(latency) ? latency === 'optimized' : asked === 'optimized'
   const priority = isSet(tier) ? tier === 'priority' : asked === 'priority'
-  // Half the price is for plain flex only: of both at once no price is known.
+  // Flex costs half only at standard latency: no price is known of both at once, so `optimized` wins.
   return tierName(priority, optimized) ?? stringOrNull(tier)
 }
 
@@ -35,7 +35,7 @@ export function tierOfHeaders(headers: Headers): [tier: unknown, latency: unknow
   return [headers.get(TIER_HEADER), headers.get(LATENCY_HEADER)]
 }
 
-/** Both at once have no price: see `isUnpriced`. */
+/** Both at once have no price, so they are refused: see `isUnpriced`. */
 function tierName(priority: boolean, optimized: boolean): string | null {
   if (priority) return 'priority'
   return optimized ? 'optimized' : null

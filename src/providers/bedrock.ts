@@ -46,12 +46,12 @@ const readInvoke: Reader = ({ body, bytes, headers }, model) => {
 const readConverse: Reader = ({ body, bytes, headers }, model) => {
   const bound = readConverseBound(body, bytes, model)
   if (isRefusal(bound)) return bound
-  // Here the body says them: what they would mean beside it is not known.
+  // The body says these here: what a header would mean beside it is not known.
   const odd = [GUARDRAIL_HEADER, TIER_HEADER, LATENCY_HEADER].find((name) => headers.has(name)) ?? null
   return { ...bound, unbounded: bound.unbounded ?? odd }
 }
 
-/** Where audio is sent and no part of the input is said to be that, all of it may be. */
+/** Where audio is sent and the usage does not say how much of the input it was, all of it counts as audio. */
 function atAudio(sends: boolean, open: OpenMeter): OpenMeter {
   const change = ({ usage, ...rest }: Metered): Metered => ({
     ...rest,
@@ -61,8 +61,8 @@ function atAudio(sends: boolean, open: OpenMeter): OpenMeter {
 }
 
 /**
- * AWS's SDKs take a connection that breaks within JSON for one that never answered. boto3 names no content type where its
- * caller names none; AWS documents `application/json` as what it is then.
+ * AWS's SDKs ask again where a connection breaks within JSON, as if no answer had begun. boto3 sends no content type unless
+ * its caller names one; AWS documents `application/json` as the default.
  */
 const invoke = {
   method: 'POST',
