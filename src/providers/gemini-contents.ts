@@ -15,7 +15,7 @@ const STILL_IMAGE = /^image\/(png|jpe?g|webp|heic|heif)$/i
 
 const CONTENT_FIELDS = new Set(['role', 'parts'])
 
-/** Parts that are what their bytes say. A signature carries its thought, encrypted. */
+/** Parts that are no more than their bytes. A signature has its whole thought, encrypted. */
 const PARTS_OF_BYTES = new Set(
   `text thought thoughtSignature functionCall executableCode codeExecutionResult videoMetadata mediaResolution
   partMetadata speechMetadata`.split(/\s+/),
@@ -67,18 +67,18 @@ function readInline({ mimeType, data }: JsonObject, path: string, model: string,
 }
 
 /**
- * By default a film is read once. A model that works through it by itself (`AGENTIC`) reads its input again for each look.
+ * By default a film is read once. A model that explores it by itself (`AGENTIC`) reads its input again for each look.
  * https://ai.google.dev/gemini-api/docs/video-understanding#agentic-video-understanding
  */
 function readProcessing(processing: unknown, path: string, reading: Reading): void {
   if (processing !== 'STATIC' && processing !== 'MEDIA_PROCESSING_UNSPECIFIED') reading.unbounded ??= path
 }
 
-/** A film of YouTube's is one whatever its type is said to be. */
+/** A link to YouTube is a film, whatever type it claims to have. */
 const mayBeFilm = ({ mimeType, fileUri }: JsonObject) =>
   mayHoldAudio(mimeType) || /youtu\.?be/i.test(textOrNone(fileUri))
 
-/** Whether there may be sound in it; a film has a track of it. */
+/** Films have a sound track. */
 const mayHoldAudio = (mimeType: unknown) => !/^(image|text)\/|^application\/pdf$/i.test(textOrNone(mimeType))
 
 /** Beside its JSON a function may have answered with media. */

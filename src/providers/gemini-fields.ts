@@ -7,7 +7,7 @@ import { isObject } from './answer.ts'
 import type { JsonObject } from './dialect.ts'
 import { invalidField } from './fields.ts'
 
-/** What reading a body found out so far. */
+/** What has been found in a body so far. */
 export interface Reading {
   /** The first fault of the client. */
   refusal: GatewayError | null
@@ -59,19 +59,19 @@ export function spellingOf(message: JsonObject, name: string): string {
   return Object.keys(message).find((spelling) => camelCase(spelling) === name) ?? name
 }
 
-/** The first field outside the list: nobody here knows what it costs. */
+/** The first field outside the list, and so of unknown cost. */
 export function unknownIn(fields: JsonObject, known: ReadonlySet<string>, path: string): string | null {
   const name = Object.keys(fields).find((one) => !known.has(one))
   return name === undefined ? null : `${path}${name || '""'}`
 }
 
-/** Google takes one message where a list belongs. */
+/** Google takes a single value where a list belongs. */
 export function listOf(value: unknown): unknown[] {
   if (value === undefined || value === null) return []
   return Array.isArray(value) ? value : [value]
 }
 
-/** An object's fields; what is none is refused. */
+/** The fields of an object; anything else is refused. */
 export function messageAt(value: unknown, path: string, reading: Reading): JsonObject {
   if (value === undefined || value === null) return {}
   if (isObject(value)) return fieldsOf(value, `${path}.`, reading)

@@ -46,9 +46,9 @@ export function readGenerateBound({ body, bytes, params, query }: Asked, stream:
     reading.added_tokens += TOOL_PREAMBLE_TOKENS
   const output = readOutput(config, reading)
   if (isRefusal(output)) return output
-  // What was cached may hold hosted tools beside contents.
+  // A cache may hold hosted tools beside contents.
   if (fields.cachedContent !== undefined) reading.unbounded ??= 'cachedContent'
-  // It stands for what the model has said before.
+  // It stands for an earlier answer.
   if (fields.continuationToken !== undefined) reading.open_input ??= 'continuationToken'
   const audio_output = readModalities(config, model, reading)
   if (reading.refusal) return reading.refusal
@@ -81,7 +81,7 @@ export function askedTier(tier: unknown): 'priority' | null {
   return isCheap ? null : 'priority'
 }
 
-/** The API takes a text, too. */
+/** The API also takes a plain text. */
 function readInstruction(instruction: unknown, model: string, reading: Reading): void {
   if (typeof instruction !== 'string') readContents(instruction, 'systemInstruction', model, reading)
 }
@@ -113,15 +113,15 @@ function readOutput(config: JsonObject, reading: Reading): NonNullable<Bound['ou
   if (typeof budget !== 'number' || !Number.isSafeInteger(budget)) {
     return invalidField('generationConfig.thinkingConfig.thinkingBudget', 'an integer')
   }
-  // Thoughts count towards the bound: one at or below the budget could end before the first word. -1 lets it choose.
+  // Thoughts count towards the bound: one at or below their budget could end before the first word. -1 lets the model choose.
   const useful = Math.max(budget, 0) + 1
   return { max_tokens: max, min_tokens: max === null ? useful : Math.min(max, useful), choices: choices ?? 1 }
 }
 
-/** They answer with images (Nano Banana) or films (Omni), whatever they are asked for. */
+/** Models that answer with images (Nano Banana) or films (Omni), whatever they are asked for. */
 const MAKES_PICTURES = /image|banana|omni/i
 
-/** Images and films are billed by the piece or at up to ten times the rate of text, whatever bounds the text. True for audio. */
+/** True for audio. Images and films cost by the piece or up to ten times as much as text, whatever bounds the text. */
 function readModalities(config: JsonObject, model: string, reading: Reading): boolean {
   if (MAKES_PICTURES.test(model)) reading.unbounded ??= 'model'
   let audio = /tts|audio/i.test(model)

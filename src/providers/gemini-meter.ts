@@ -20,7 +20,7 @@ import { googleErrorClass } from './google-errors.ts'
 import { leaveOutArrays } from './leave-out-arrays.ts'
 import { createSseReader } from './sse.ts'
 
-/** Families that are known not to think: all that they bill is in the answer to be seen. */
+/** Families that are known not to think: all that they bill shows in the answer. */
 const THINKS_NEVER = /^gemini-(1\.|2\.0-flash(-lite|-\d|$))/
 /** https://ai.google.dev/gemini-api/docs/priority-inference */
 const TIER_HEADER = 'x-gemini-service-tier'
@@ -30,7 +30,7 @@ const TIER_HEADER = 'x-gemini-service-tier'
  */
 const BILLED_BY_PROMPT = /^gemini-[12]\./
 
-/** What of an answer the request tells. */
+/** What the request tells of its answer. */
 interface Expected {
   model: string
   candidates: number
@@ -144,12 +144,12 @@ function readAnswer({ model, candidates, service_tier }: Expected, headers: Head
       // JSON that has closed and tells its usage has told all, whether or not it says why it has no (other) candidate.
       const hasToldAll = areAllFinished() || usage !== null
       metered.complete = ended && !unreadable && metered.error_class === null && hasToldAll
-      // A retired name goes on to a newer model.
+      // A newer model may have answered in place of a retired one.
       metered.may_hide_output ||= !THINKS_NEVER.test(metered.response_model ?? model)
       if (usage === null || !metered.complete) return metered
       metered.service_tier = answeredTier(usage) ?? metered.service_tier
       const read = readGeminiUsage(usage)
-      // Text that took no tokens was not counted.
+      // Text without output tokens: they were not counted.
       if (read === null || (read.output_tokens === 0 && metered.seen_output_bytes > 0)) return metered
       const isByPrompt = BILLED_BY_PROMPT.test(metered.response_model ?? model)
       metered.usage = { ...read, web_search_requests: isByPrompt ? Math.min(searches, 1) : searches }
@@ -163,7 +163,7 @@ function answeredTier({ serviceTier, trafficType }: JsonObject): string | null {
   return ['priority', 'flex', 'batch', 'standard'].find((tier) => said.includes(tier)) ?? null
 }
 
-/** @param alternatives true where it says of each token which others were likely. */
+/** @param alternatives true where the answer lists, for each token, which others were likely. */
 function meterJson(answer: Answer, alternatives: boolean): Meter {
   const meter = meterLongAnswer((whole, shortened) => {
     answer.read(whole)

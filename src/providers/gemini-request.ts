@@ -15,7 +15,7 @@ export function modelInPath({ model = '' }: Readonly<Record<string, string>>): s
   return model.split(':', 1)[0] ?? ''
 }
 
-/** The body may name the model once more, with or without `models/`; which of two is obeyed nobody promises. */
+/** The body may name the model once more, with or without `models/`. Which of two different ones counts is not documented. */
 export function refuseOtherModel(named: unknown, model: string, field: string): GatewayError | null {
   const isSame = named === undefined || named === null || named === model || named === `models/${model}`
   return isSame ? null : invalidField(field, 'the model that the path names')

@@ -57,10 +57,10 @@ const MAX_OUTPUT_TOKENS: [RegExp, number][] = [
   [/^gemini-(2\.5|3(\.\d+)?)-/, 65_536],
 ]
 
-/** A list of models is read by the page. */
+/** Parameters of the list of models. */
 const PAGING = ['pageSize', 'page_size', 'pageToken', 'page_token']
 
-/** Google's parameters for every API can make another call of one that costs nothing. */
+/** Google's parameters for every API are refused: they could turn a free call into another one. */
 const free = (name: string, path: string, method: Operation['method'] = 'GET', known: string[] = []): Operation => ({
   ...unmetered(name, path, method),
   refuse: ({ query }) => refuseQuery(query, known),
@@ -89,8 +89,8 @@ export const gemini: Dialect = {
 }
 
 /**
- * The SDK throws on an event with an error. To readers of an array it is one more object, after the last whole one; where
- * there was none before it, or `asked` is not said, the array cannot be parsed, which no client overlooks.
+ * The SDK throws on an event with an error. In an array it is one more object, after the last whole one; where there was
+ * none before it, or `asked` is left out, the array cannot be parsed, which no client overlooks.
  */
 function streamError(error: GatewayError, _request_id: string, asked?: Pick<Asked, 'query'>): Uint8Array {
   const wire = googleError(error)

@@ -48,7 +48,7 @@ export function placesPrices(provider: string, model: string): Price | undefined
 const isSku = (model: string): model is PlacesSku => Object.hasOwn(PLACES_LIST_PRICES, model)
 
 /**
- * Tiers of fields, the cheapest first. What is in none of the lists is of the dearest.
+ * Tiers of fields, the cheapest first. A field in none of the lists belongs to the dearest, which has no list.
  * https://developers.google.com/maps/documentation/places/web-service/place-details#fieldmask
  */
 const TIERS: readonly ReadonlySet<string>[] = [
@@ -109,7 +109,7 @@ function tierOf(path: string, prefix: string): number {
   return tier === -1 ? TIERS.length : tier
 }
 
-/** A session may make it cheaper, never dearer. */
+/** Its list price: a session may make it cheaper, never dearer. */
 const autocomplete = ({ query }: Asked) => refuseQuery(query) ?? 'autocomplete-request'
 const photo = ({ query }: Asked) => refuseQuery(query) ?? 'place-photo'
 
@@ -119,7 +119,7 @@ const KNOWN_QUERY = 'fields $fields languageCode regionCode sessionToken maxHeig
 
 const refuseQuery = (query: URLSearchParams) => refuseUnknownQuery(query, KNOWN_QUERY)
 
-/** `places:searchText` is one segment: a colon within one is not Hono's. */
+/** `places:searchText` is one segment: as a pattern, because Hono takes a bare colon for a parameter. */
 const searchPath = (verb: string) => `/v1/:method{places:${verb}}`
 
 export const googlePlaces: Dialect = {

@@ -11,7 +11,7 @@ export function readGoogleCredential(headers: Headers, url: string): string | nu
 export function setGoogleCredential(headers: Headers, credential: string): void {
   headers.delete('x-goog-api-key')
   headers.delete('authorization')
-  // OAuth's access tokens are bearer tokens alone.
+  // OAuth's access tokens work only as bearer tokens.
   if (credential.startsWith('ya29.')) headers.set('authorization', `Bearer ${credential}`)
   else headers.set('x-goog-api-key', credential)
 }
