@@ -76,7 +76,7 @@ export const compatibleProviders = z
     return found
   })
 
-/** An entry on top of what is known of its name: quirks one by one, all else whole. */
+/** An entry on top of the known row of its name: quirks are replaced one by one, all other fields whole. */
 function merged(entry: { name: string; [field: string]: unknown }, env: Record<string, unknown>): object {
   const known: ProviderRow | undefined = KNOWN_PROVIDERS.find(({ name }) => name === entry.name)
   const base_url = textOf(env, variableOf(entry.name, 'BASE_URL'))

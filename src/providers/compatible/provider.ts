@@ -12,7 +12,7 @@ const path = z.string().regex(/^\w+(\.\w+)*$/, 'must be a path such as x_groq.us
 const quirksSchema = z.strictObject({
   /** It takes no `stream_options`: usage comes in streams unasked, or never (then the hold is charged). */
   no_stream_options: z.boolean().default(false),
-  /** The field that bounds the output where the other one is ignored or bounds less: Tollgate sees to it that it is set. */
+  /** The field that bounds the output where the other one is ignored or bounds less: Tollgate makes sure that it is set. */
   output_field: z.enum(['max_tokens', 'max_completion_tokens']).nullable().default(null),
   /** Where answers and chunks may hold their usage beside `usage`: `x_groq.usage`. */
   usage_at: path.nullable().default(null),
@@ -29,9 +29,9 @@ const quirksSchema = z.strictObject({
   /** Errors that it bills all the same: one named by its code is charged its input, one named by its status its hold. */
   billed_errors: z.array(z.string().min(1)).default([]),
   /**
-   * What its own clients read errors as. `flat`: the fields beside an `object: "error"`, so they stand in both places.
-   * `status`: its clients read no error whose `code` is not the status, and ask again at any 5xx, for up to an hour: what is not
-   * to be asked again is a 424 then, and what OpenAI's `code` would be is `metadata.code`.
+   * How its own clients read errors. `flat`: the fields beside an `object: "error"`, so they stand in both places. `status`:
+   * they read only errors whose `code` is the status, and ask again at any 5xx, for up to an hour. So an error after which
+   * they must not is a 424, and OpenAI's `code` is in `metadata.code`.
    */
   error_shape: z.enum(['openai', 'flat', 'status']).default('openai'),
   /** Parts of the names of models that search, route or call tools by themselves, for fees that nothing bounds. */

@@ -15,7 +15,7 @@ import { withUsageQuirks } from './usage.ts'
 /** Sampling parameters that many servers know and that cost nothing. */
 const COMMON_FIELDS = ['top_k', 'min_p', 'repetition_penalty', 'seed', 'presence_penalty', 'frequency_penalty']
 
-/** Operations with these, and those with parameters of a provider's own. */
+/** Operations that take these, and operations that take a provider's own parameters. */
 const SAMPLES = ['chat_completions', 'completions', 'responses']
 const HAS_FIELDS = ['chat_completions', 'completions']
 
@@ -32,7 +32,7 @@ export function withQuirks(operation: Operation, quirks: Quirks): Operation {
   return {
     ...operation,
     readBound(asked) {
-      // Its jobs could not be asked for again: their routes are not here.
+      // Nobody could fetch what a background job answered: those routes are not here.
       if (asked.body.background === true) return invalidField('background', 'false with this provider')
       const own = ownFields(asked.body, operation, quirks)
       const isOpenAIs = (name: string) => !Object.hasOwn(own, name) && (quirks.service_tiers || name !== 'service_tier')
@@ -46,8 +46,8 @@ export function withQuirks(operation: Operation, quirks: Quirks): Operation {
     filter: (asked) => (quirks.no_stream_options ? null : (filter?.(asked) ?? null)),
     meter(asked) {
       const open = meter(asked)
-      const untold = { one_hour: asksForOneHour(asked.body, quirks), audio_input: sendsAudio(asked.body) }
-      return (head) => withBilledErrors(withUsageQuirks(open(head), head, quirks, untold), head, quirks)
+      const sent = { one_hour: asksForOneHour(asked.body, quirks), audio_input: sendsAudio(asked.body) }
+      return (head) => withBilledErrors(withUsageQuirks(open(head), head, quirks, sent), head, quirks)
     },
   }
 }
@@ -64,10 +64,10 @@ function widen(bound: Bound, body: JsonObject, own: JsonObject, quirks: Quirks):
   const added = Object.keys(own).reduce((sum, field) => sum + (quirks.fields[field] ?? 0), quirks.preamble_tokens)
   return {
     ...bound,
-    // Once, however many rounds the input is cut into.
+    // The bound counts this once a round: in all, what is added counts once.
     input_tokens: bound.input_tokens + Math.ceil((tokensOfBody(own, 0) + added) / bound.rounds),
     open_input: bound.open_input ?? findThought(body, quirks),
-    // First what no other field would mend: OpenAI bounds its hosted tools by `max_tool_calls`.
+    // Fees come first: OpenAI's reading may ask for `max_tool_calls`, which would not help here.
     unbounded: findFee(bound, body, quirks) ?? bound.unbounded ?? findTier(body, quirks),
     output: holdsForTextAlone(bound, body, quirks) ? wholeWindow(bound.output) : aboveBudget(bound.output, body),
     service_tier: quirks.service_tiers ? bound.service_tier : null,
@@ -76,7 +76,7 @@ function widen(bound: Bound, body: JsonObject, own: JsonObject, quirks: Quirks):
 }
 
 /**
- * OpenRouter's budget of thoughts, which the bound of the output must be above.
+ * OpenRouter's thinking budget, which the bound of the output must be above.
  * https://openrouter.ai/docs/use-cases/reasoning-tokens
  */
 function aboveBudget(output: Bound['output'], { reasoning }: JsonObject): Bound['output'] {
@@ -98,7 +98,7 @@ function isAmong(model: string | null, parts: string[]): boolean {
   return parts.some((part) => id.includes(part.toLowerCase()))
 }
 
-/** A tier that may cost more than the standard one: flex is charged as that where it has no price. */
+/** A tier that may cost more than the standard one. Flex may not: without a price it is charged as standard. */
 function findTier({ service_tier }: JsonObject, { service_tiers }: Quirks): string | null {
   return service_tiers || isNoDearerTier(service_tier) ? null : 'service_tier'
 }
@@ -111,7 +111,7 @@ function findFee({ model }: Bound, body: JsonObject, { fee_models }: Quirks): st
   return hosted ?? findOddPart(body.messages, 'messages') ?? findOddPart(body.input, 'input')
 }
 
-/** An encrypted thought: another's than OpenAI's may be compressed, or stand for one that is stored. */
+/** An encrypted thought: unlike OpenAI's, it may be compressed, or stand for one that is stored. */
 function findThought({ input }: JsonObject, { encrypted_thoughts }: Quirks): string | null {
   const items = Array.isArray(input) && !encrypted_thoughts ? input : []
   const at = items.findIndex(
@@ -126,7 +126,7 @@ function areSwitches(given: unknown): boolean {
   return isObject(given) && Object.values(given).every(isSwitch)
 }
 
-/** In what is said, and in what a tool has answered (`output`). */
+/** The first part that may cost more than tokens, in messages and in what tools answered (`output`). */
 function findOddPart(messages: unknown, path: string): string | null {
   for (const [at, message] of (Array.isArray(messages) ? messages : []).entries()) {
     for (const name of ['content', 'output']) {

@@ -8,15 +8,15 @@ import { ALTERNATIVES, readChatUsage } from '../openai-meter.ts'
 import { createSseReader } from '../sse.ts'
 import type { Quirks } from './provider.ts'
 
-/** What a request asks for that the provider's usage may not tell apart. */
-interface Untold {
+/** Kinds of input in the request that the provider's usage may not tell apart. */
+interface SentKinds {
   /** Cache writes are for an hour. */
   one_hour: boolean
-  /** Audio is sent: where no part of the input is said to be that (Mistral tells its seconds), all of it may be. */
+  /** Where the usage does not say how much of the input was audio (Mistral tells its seconds), all of it counts as that. */
   audio_input: boolean
 }
 
-export function withUsageQuirks(meter: Meter, { format }: AnswerHead, quirks: Quirks, untold: Untold): Meter {
+export function withUsageQuirks(meter: Meter, { format }: AnswerHead, quirks: Quirks, sent: SentKinds): Meter {
   const reader = hasPlace(quirks) ? readUsage(format === 'sse', quirks) : null
   const push = (bytes: Uint8Array) => {
     meter.push(bytes)
@@ -24,18 +24,18 @@ export function withUsageQuirks(meter: Meter, { format }: AnswerHead, quirks: Qu
   }
   const change = (metered: Metered): Metered => {
     const own = reader?.end() ?? null
-    // A sum so far is no usage: only what OpenAI's meter takes as final counts. It does not see another place.
+    // A sum so far is no usage: OpenAI's meter must have found a final one, but it does not look at `usage_at`.
     const isFinal = metered.usage !== null || (metered.complete && quirks.usage_at !== null)
     const usage = isFinal && own !== null ? own : metered.usage
     // A model here may reason in silence whatever its name: unread usage is the hold.
-    return { ...metered, may_hide_output: true, usage: usage && atDearest(usage, untold) }
+    return { ...metered, may_hide_output: true, usage: usage && atDearest(usage, sent) }
   }
   return changeEnd(meter, change, push)
 }
 
 const hasPlace = ({ usage_at, cached_tokens_at }: Quirks) => usage_at !== null || cached_tokens_at !== null
 
-function atDearest(usage: TokenUsage, { one_hour, audio_input }: Untold): TokenUsage {
+function atDearest(usage: TokenUsage, { one_hour, audio_input }: SentKinds): TokenUsage {
   const writes = usage.cache_write_5m_tokens + usage.cache_write_1h_tokens
   return {
     ...usage,
