@@ -76,13 +76,13 @@ export function editChat(body: JsonObject, granted_output_tokens: number | null)
 }
 
 export function askForUsage(body: JsonObject): Edit[] {
-  if (!dropsUsageChunk(body)) return []
+  if (!isStreamWithoutUsage(body)) return []
   const options = isObject(body.stream_options) ? body.stream_options : {}
   return [{ field: 'stream_options', value: { ...options, include_usage: true } }]
 }
 
 /** True for a stream whose client did not ask for usage. */
-export function dropsUsageChunk(body: JsonObject): boolean {
+export function isStreamWithoutUsage(body: JsonObject): boolean {
   return body.stream === true && !(isObject(body.stream_options) && body.stream_options.include_usage === true)
 }
 

@@ -4,7 +4,7 @@ import { type GatewayError, isRefusal } from '../errors.ts'
 import { PLAIN_BOUND } from './answer.ts'
 import type { Bound, JsonObject, Operation } from './dialect.ts'
 import { editBound, readBoolean, readModel, readPositiveInteger, unknownField } from './fields.ts'
-import { askForUsage, dropsUsageChunk, MAX_CHOICES, readUsageFlag } from './openai-chat.ts'
+import { askForUsage, isStreamWithoutUsage, MAX_CHOICES, readUsageFlag } from './openai-chat.ts'
 import { countInputs, inSlices } from './openai-input.ts'
 import { meterChat } from './openai-meter.ts'
 import { tokensOfText } from './text-bound.ts'
@@ -21,7 +21,7 @@ export const completions: Operation = {
   path: '/v1/completions',
   readBound: ({ body, bytes }) => readCompletionsBound(body, bytes),
   edits: ({ body }, granted) => [...askForUsage(body), ...editBound(body, 'max_tokens', granted)],
-  filter: ({ body }) => (dropsUsageChunk(body) ? createUsageChunkFilter() : null),
+  filter: ({ body }) => (isStreamWithoutUsage(body) ? createUsageChunkFilter() : null),
   meter({ body }) {
     const { n, best_of, prompts } = readCounts(body)
     // What lost among `best_of` is billed and never seen.

@@ -5,7 +5,7 @@ import { readBearer } from './bearer.ts'
 import type { Dialect, Operation } from './dialect.ts'
 import { audioOperations } from './openai-audio.ts'
 import { batchOperations, fileOperations } from './openai-batches.ts'
-import { dropsUsageChunk, editChat, readChatBound } from './openai-chat.ts'
+import { editChat, isStreamWithoutUsage, readChatBound } from './openai-chat.ts'
 import { completions } from './openai-completions.ts'
 import { embeddings, moderations } from './openai-embeddings.ts'
 import { imageOperations } from './openai-images.ts'
@@ -21,7 +21,7 @@ const chatCompletions: Operation = {
   path: '/v1/chat/completions',
   readBound: ({ body, bytes }) => readChatBound(body, bytes),
   edits: ({ body }, granted_output_tokens) => editChat(body, granted_output_tokens),
-  filter: ({ body }) => (dropsUsageChunk(body) ? createUsageChunkFilter() : null),
+  filter: ({ body }) => (isStreamWithoutUsage(body) ? createUsageChunkFilter() : null),
   meter: ({ body }) => meterChat(body),
 }
 

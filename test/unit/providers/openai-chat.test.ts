@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Bound, JsonObject } from '../../../src/providers/dialect.ts'
-import { dropsUsageChunk, editChat, readChatBound } from '../../../src/providers/openai-chat.ts'
+import { editChat, isStreamWithoutUsage, readChatBound } from '../../../src/providers/openai-chat.ts'
 import { size, tokensOf } from './sizes.ts'
 
 const BODY = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Hello' }] }
@@ -233,12 +233,12 @@ describe('edits', () => {
     expect(editChat({ ...BODY, stream: true, stream_options: options }, null)).toEqual(
       set({ ...options, include_usage: true }),
     )
-    expect(dropsUsageChunk({ ...BODY, stream: true, stream_options: null })).toBe(true)
+    expect(isStreamWithoutUsage({ ...BODY, stream: true, stream_options: null })).toBe(true)
 
     const asked = { ...BODY, stream: true, stream_options: { include_usage: true } }
     expect(editChat(asked, null)).toEqual([])
-    expect(dropsUsageChunk(asked)).toBe(false)
+    expect(isStreamWithoutUsage(asked)).toBe(false)
     expect(editChat({ ...BODY, stream: false }, null)).toEqual([])
-    expect(dropsUsageChunk(BODY)).toBe(false)
+    expect(isStreamWithoutUsage(BODY)).toBe(false)
   })
 })
