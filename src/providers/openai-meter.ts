@@ -15,7 +15,7 @@ import type { JsonObject, Meter, Metered, OpenMeter, TokenUsage } from './dialec
 import { leaveOutArrays } from './leave-out-arrays.ts'
 import { readEvents } from './openai-events.ts'
 import { recognizeRepeats } from './repeated-events.ts'
-import { namedOpenAITier, untoldOpenAITier } from './service-tiers.ts'
+import { namedOpenAITier, unnamedOpenAITier } from './service-tiers.ts'
 
 /** Families that are known not to reason: all that they bill shows in the answer. */
 export const VISIBLE_OUTPUT = /^gpt-(3\.5|4)(?!.*(audio|realtime|search))/
@@ -49,7 +49,7 @@ export function meterChat(
     choices,
     may_hide_output: hides_more || typeof body.model !== 'string' || !VISIBLE_OUTPUT.test(body.model),
     alternatives: asksForAlternatives(body),
-    service_tier: untoldOpenAITier(body),
+    service_tier: unnamedOpenAITier(body),
   }
   return ({ format }) => (format === 'sse' ? meterStream(expected) : meterJson(expected))
 }

@@ -19,7 +19,7 @@ import { leaveOutArrays } from './leave-out-arrays.ts'
 import { readEvents } from './openai-events.ts'
 import { asksForAlternatives, VISIBLE_OUTPUT } from './openai-meter.ts'
 import { isHosted } from './openai-responses-tools.ts'
-import { namedOpenAITier, untoldOpenAITier } from './service-tiers.ts'
+import { namedOpenAITier, unnamedOpenAITier } from './service-tiers.ts'
 import { utf8Length } from './text-bound.ts'
 
 const TERMINAL = new Set<unknown>(['completed', 'incomplete', 'failed', 'cancelled'])
@@ -54,7 +54,7 @@ export function meterResponse(body: JsonObject): OpenMeter {
     may_hide_output: hosted || typeof body.model !== 'string' || !VISIBLE_OUTPUT.test(body.model),
     background: body.background === true,
     logprobs: asksForLogprobs(body),
-    service_tier: untoldOpenAITier(body),
+    service_tier: unnamedOpenAITier(body),
   }
   return ({ format }) => meterMade(expected, format === 'sse')
 }

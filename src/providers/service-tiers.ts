@@ -36,5 +36,5 @@ export function namedOpenAITier({ service_tier: tier }: JsonObject): string | nu
 }
 
 /** What an OpenAI answer that names no tier costs: the standard price, unless a dearer one was asked for. */
-export const untoldOpenAITier = (body: JsonObject): 'priority' | null =>
+export const unnamedOpenAITier = (body: JsonObject): 'priority' | null =>
   namedOpenAITier(body) === 'priority' ? 'priority' : null
