@@ -82,7 +82,7 @@ export function readBatchBound(body: JsonObject, bytes: number): Bound | Gateway
     sum.output += (one.output?.max_tokens ?? 0) * choices
     sum.rounds += one.rounds
     sum.choices += choices
-    dearest = dearest ? dearer(dearest, one, path) : named(one, path)
+    dearest = dearest ? dearer(dearest, one, path) : withPath(one, path)
   }
   if (dearest === null) return invalidField('requests', 'an array of at least one')
   // The context window bounds each request and not their sum: as many rounds as all have, of their average.
@@ -100,13 +100,13 @@ export function readBatchBound(body: JsonObject, bytes: number): Bound | Gateway
 
 const CACHE_WRITES: Bound['cache_write'][] = ['none', '5m', '1h']
 
-function named(one: Bound, path: string): Bound {
+function withPath(one: Bound, path: string): Bound {
   const within = (field: string | null) => field && `${path}.${field}`
   return { ...one, open_input: within(one.open_input), unbounded: within(one.unbounded) }
 }
 
 function dearer(so_far: Bound, one: Bound, path: string): Bound {
-  const { open_input, unbounded } = named(one, path)
+  const { open_input, unbounded } = withPath(one, path)
   return {
     ...so_far,
     open_input: so_far.open_input ?? open_input,

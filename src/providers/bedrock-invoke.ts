@@ -63,13 +63,13 @@ export function readInvokeBound(body: JsonObject, bytes: number, model: BedrockM
   if (family === 'claude') return readClaudeBound(body, bytes, id)
   if (family === 'nova') {
     const bound = readConverseBound(body, bytes, model)
-    return isRefusal(bound) ? bound : { ...bound, unbounded: bound.unbounded ?? setIn(body, IN_HEADERS) }
+    return isRefusal(bound) ? bound : { ...bound, unbounded: bound.unbounded ?? firstSet(body, IN_HEADERS) }
   }
   if (isChat(family, body)) {
     const bound = readChatBound({ ...body, model: id }, bytes)
     if (isRefusal(bound)) return bound
     const input_tokens = bound.input_tokens + TEMPLATE_TOKENS
-    const unbounded = setIn(body, IN_HEADERS) ?? bound.unbounded ?? extra(body) ?? foreignBound(body, id)
+    const unbounded = firstSet(body, IN_HEADERS) ?? bound.unbounded ?? streamInBody(body) ?? foreignBound(body, id)
     return { ...bound, stream: false, input_tokens, unbounded }
   }
   const prompt = family && PROMPT_FAMILIES[family]
@@ -132,7 +132,7 @@ function foreignBound({ max_tokens, max_completion_tokens }: JsonObject, id: str
 }
 
 /** The path chooses streams: what a `stream` in the body would do is not known. */
-function extra(body: JsonObject): string | null {
+function streamInBody(body: JsonObject): string | null {
   return body.stream === undefined || body.stream === false ? null : 'stream'
 }
 
@@ -141,19 +141,19 @@ function readClaudeBound(body: JsonObject, bytes: number, id: string): Bound | G
   for (const field of CLAUDE_FIELDS) delete message[field]
   const bound = readMessageBound(message, bytes)
   if (isRefusal(bound)) return bound
-  const foreign = setIn(body, NOT_ON_BEDROCK)
+  const foreign = firstSet(body, NOT_ON_BEDROCK)
   return { ...bound, model: id, stream: false, service_tier: null, unbounded: bound.unbounded ?? foreign }
 }
 
-const setIn = (body: JsonObject, fields: string[]): string | null =>
+const firstSet = (body: JsonObject, fields: string[]): string | null =>
   fields.find((field) => body[field] !== undefined && body[field] !== null) ?? null
 
 function boundInput(body: JsonObject, bytes: number, { fields }: PromptFamily): Pick<Bound, 'input_tokens' | 'rounds'> {
   const tokens = tokensOfBody(body, bytes)
   // The window bounds each text and not their sum.
   if (fields.has('texts')) return inSlices(tokens)
-  const told = setIn(body, ['tools', 'documents']) === null ? 0 : TOOL_PREAMBLE_TOKENS
-  return { input_tokens: tokens + TEMPLATE_TOKENS + told, rounds: 1 }
+  const preamble = firstSet(body, ['tools', 'documents']) === null ? 0 : TOOL_PREAMBLE_TOKENS
+  return { input_tokens: tokens + TEMPLATE_TOKENS + preamble, rounds: 1 }
 }
 
 function readOutput(body: JsonObject, { max, within, choices }: PromptFamily): Bound['output'] | GatewayError {
