@@ -48,8 +48,6 @@ interface Ended {
 class Pump {
   readonly #client: ClientBody
   readonly #options: PumpOptions
-  /** Whether the meter can tell the answer's end. Else any piece may be the last, and `complete` does not rule out a cut. */
-  readonly #knowsEnd: boolean
   #cut: Cut | null = null
   #first_byte_at: number | null = null
   #ended: Ended | null = null
@@ -58,14 +56,12 @@ class Pump {
   #readOn: ReturnType<typeof setTimeout> | undefined
 
   constructor(client: ClientBody, options: PumpOptions) {
-    const { meter, silence } = options
     this.#client = client
     this.#options = options
-    this.#knowsEnd = (meter.finished ?? meter.may_be_over) !== undefined
     client.onGone = () => {
       this.#readOn = setTimeout(() => this.#giveUp('client_gone'), READ_ON_MS)
     }
-    silence.onSilence(() => this.#onSilence())
+    options.silence.onSilence(() => this.#onSilence())
   }
 
   async run(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
@@ -89,7 +85,7 @@ class Pump {
       this.#first_byte_at ??= Date.now()
       askAgain()
       if (this.#ended === null) meter.push(value)
-      if (meter.finished && !(await this.#settleOnce()).isRecorded) return abort()
+      if (meter.ending === 'over' && !(await this.#settleOnce()).isRecorded) return abort()
       await this.#pass(filter ? filter.push(value) : value)
     }
   }
@@ -104,10 +100,10 @@ class Pump {
     else await this.#write(bytes)
   }
 
-  /** Whether the piece that has just come may be the last. One that marks the end is not kept: its call is settled by then. */
+  /** True also where the meter cannot tell. A piece that marks the end is not kept: its call is settled by then. */
   get #mayBeLast(): boolean {
     const { meter, errorEvent } = this.#options
-    return this.#ended === null && (errorEvent === null || !this.#knowsEnd || meter.may_be_over === true)
+    return this.#ended === null && (errorEvent === null || meter.ending !== 'not_yet')
   }
 
   #write(bytes: Uint8Array): Promise<void> {
@@ -131,9 +127,10 @@ class Pump {
 
   /** What was kept back and the answer's end, or the error in its place. */
   async #close({ metered, isRecorded }: Ended): Promise<void> {
-    const { filter, errorEvent, silence } = this.#options
+    const { meter, filter, errorEvent, silence } = this.#options
     if (!isRecorded) this.#cut = 'not_recorded'
-    const isWhole = metered.complete && (this.#cut === null || this.#knowsEnd)
+    // What is complete to a meter that cannot tell the end may be cut all the same.
+    const isWhole = metered.complete && (this.#cut === null || meter.ending !== undefined)
     const endsBadly = !isRecorded || (!isWhole && (this.#cut !== null || metered.error_class === null))
     if (isRecorded) await this.#write(this.#kept)
     // Half an event is left out: behind it the client could not read the error event.

@@ -201,11 +201,8 @@ export function meterLongAnswer(read: (answer: JsonObject, shortened: boolean) =
 export function changeEnd(meter: Meter, change: (metered: Metered) => Metered, push = meter.push): Meter {
   return {
     push,
-    get finished() {
-      return meter.finished
-    },
-    get may_be_over() {
-      return meter.may_be_over
+    get ending() {
+      return meter.ending
     },
     end: () => change(meter.end()),
   }

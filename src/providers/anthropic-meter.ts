@@ -200,8 +200,8 @@ function meterStream(expected: Expected): Meter {
   const sse = createSseReader(events.readJson)
   return {
     push: sse.push,
-    get finished() {
-      return events.ended
+    get ending() {
+      return events.ended ? 'over' : 'not_yet'
     },
     end() {
       sse.end()

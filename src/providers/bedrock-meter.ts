@@ -102,11 +102,9 @@ export function meterFrames(
   })
   return {
     push: frames.push,
-    get finished() {
-      return told()
-    },
-    get may_be_over() {
-      return stopped()
+    get ending() {
+      if (told()) return 'over'
+      return stopped() ? 'may_be_over' : 'not_yet'
     },
     end() {
       const whole = !frames.broken && (told() || frames.pending === 0)

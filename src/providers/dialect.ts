@@ -117,13 +117,17 @@ export interface AnswerHead {
 /** Opens a meter for an answer that begins like this. */
 export type OpenMeter = (head: AnswerHead) => Meter
 
+/**
+ * Whether a stream has reached its own end. `may_be_over`: it may have told all, though its end is still to be marked, if
+ * it ever is. `over`: what the meter's `end` says will not change any more.
+ */
+export type Ending = 'not_yet' | 'may_be_over' | 'over'
+
 /** Reads usage from an answer as it goes past. Must never throw: what it cannot read is unknown usage. */
 export interface Meter {
   push(bytes: Uint8Array): void
-  /** True once a stream has reached its own end: what `end` says will not change any more. Left out: only `end` tells. */
-  readonly finished?: boolean | undefined
-  /** True where a stream may have told all, though its end is still to be marked, if it ever is. Left out: never. */
-  readonly may_be_over?: boolean | undefined
+  /** As far as the bytes so far can tell. Left out: they never can. */
+  readonly ending?: Ending | undefined
   end(): Metered
 }
 

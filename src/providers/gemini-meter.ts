@@ -175,13 +175,13 @@ function meterJson(answer: Answer, alternatives: boolean): Meter {
   return { ...meter, push: (bytes) => meter.push(leaveOut(bytes)) }
 }
 
-/** Nothing marks the last event, and older models say in every one that they finished: never `finished` before the end. */
+/** Nothing marks the last event, and older models say in every one that they finished: never `over` before the end. */
 function meterEvents(answer: Answer): Meter {
   const sse = createSseReader((data) => answer.read(parseJsonOrUndefined(data)))
   return {
     push: sse.push,
-    get may_be_over() {
-      return answer.finished
+    get ending() {
+      return answer.finished ? 'may_be_over' : 'not_yet'
     },
     end() {
       sse.end()
@@ -195,8 +195,8 @@ function meterArray(answer: Answer): Meter {
   const array = createArrayReader((json) => answer.read(parseJsonOrUndefined(json)))
   return {
     push: array.push,
-    get finished() {
-      return array.closed
+    get ending() {
+      return array.closed ? 'over' : 'not_yet'
     },
     end: () => answer.end(array.closed && !array.broken),
   }

@@ -103,8 +103,8 @@ function meterEvents(last: string, tokensOf: (generated: string) => number, read
   })
   return {
     push: events.push,
-    get finished() {
-      return done
+    get ending() {
+      return done ? 'over' : 'not_yet'
     },
     end() {
       const whole = events.end()

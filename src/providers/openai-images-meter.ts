@@ -59,8 +59,8 @@ function meterStream({ by_image, n }: AskedImages): Meter {
   })
   return {
     push: events.push,
-    get finished() {
-      return completed >= n
+    get ending() {
+      return completed >= n ? 'over' : 'not_yet'
     },
     end() {
       const complete = events.end() && completed >= n && error_class === null

@@ -140,12 +140,10 @@ function meterStream(expected: Expected): Meter {
 
   return {
     push: events.push,
-    get finished() {
-      return events.done
-    },
-    // Not all that speak this API end with [DONE].
-    get may_be_over() {
-      return areAllFinished()
+    get ending() {
+      if (events.done) return 'over'
+      // Not all that speak this API end with [DONE].
+      return areAllFinished() ? 'may_be_over' : 'not_yet'
     },
     end() {
       const whole = events.end()

@@ -173,8 +173,8 @@ function meterWith(stream: boolean, logprobs: boolean, measure: (read: Read, sho
   const events = readEvents((event) => readEvent(event, read))
   return {
     push: (bytes) => events.push(leaveOut(bytes)),
-    get finished() {
-      return TERMINAL.has(read.response?.status)
+    get ending() {
+      return TERMINAL.has(read.response?.status) ? 'over' : 'not_yet'
     },
     end() {
       read.readable = events.end()

@@ -7,6 +7,7 @@ import { watchSilence } from '../../../src/gateway/silence.ts'
 import { changeEnd, UNREAD } from '../../../src/providers/answer.ts'
 import { providerSchema } from '../../../src/providers/compatible/provider.ts'
 import { withUsageQuirks } from '../../../src/providers/compatible/usage.ts'
+import type { Meter } from '../../../src/providers/dialect.ts'
 import { meterChat } from '../../../src/providers/openai-meter.ts'
 import { createUsageChunkFilter } from '../../../src/providers/usage-chunk-filter.ts'
 import { soon } from './soon.ts'
@@ -50,8 +51,8 @@ function pumped(from: string[] | ReadableStream<Uint8Array>, options: Partial<Pu
       push(bytes) {
         finished ||= decoder.decode(bytes) === LAST
       },
-      get finished() {
-        return finished
+      get ending() {
+        return finished ? 'over' : 'not_yet'
       },
       end: () => ({ ...UNREAD, complete: finished, may_hide_output: false }),
     },
@@ -136,9 +137,9 @@ test('an error that the provider has told in its stream is not told again', asyn
 })
 
 test('an error that ended a stream is not told again where the connection breaks behind it', async () => {
-  const meter = {
+  const meter: Meter = {
     push: () => undefined,
-    finished: true,
+    ending: 'over',
     end: () => ({ ...UNREAD, complete: false, may_hide_output: true, error_class: 'upstream_error' }),
   }
   const { body, ends } = pumped(brokenAfter('its own error'), { meter })
@@ -160,7 +161,7 @@ test('a client that does not read what it is told of a silent provider is given 
 
 test('what comes after the end of a stream passes and is not metered', async () => {
   const push = vi.fn()
-  const meter = { push, finished: true, end: () => ({ ...UNREAD, complete: true, may_hide_output: false }) }
+  const meter: Meter = { push, ending: 'over', end: () => ({ ...UNREAD, complete: true, may_hide_output: false }) }
   expect(await new Response(pumped(['the end', ' and more'], { meter }).body).text()).toBe('the end and more')
   expect(push).toHaveBeenCalledOnce()
 })
@@ -199,12 +200,12 @@ test('what is no stream keeps its last piece back until its call is on record, a
 test('a stream that may be over waits with what may be its last piece, and with no other', async () => {
   const record = Promise.withResolvers<boolean>()
   let heard = ''
-  const meter = {
-    push(bytes: Uint8Array) {
+  const meter: Meter = {
+    push(bytes) {
       heard = decoder.decode(bytes)
     },
-    get may_be_over() {
-      return heard.startsWith('stop')
+    get ending() {
+      return heard.startsWith('stop') ? 'may_be_over' : 'not_yet'
     },
     end: () => ({ ...UNREAD, complete: true, may_hide_output: false }),
   }
@@ -264,7 +265,7 @@ test('whether a stream may go on is asked every few seconds, and of one that las
   const { body, done } = pumped(Array(3 * 3_600).fill('a chunk a second'), {
     meter: {
       push: () => vi.setSystemTime(Date.now() + 1_000),
-      finished: false,
+      ending: 'not_yet',
       end: () => ({ ...UNREAD, complete: true, may_hide_output: false }),
     },
     mayGoOn: async () => {
@@ -285,7 +286,7 @@ test('a clock that was set back does not keep a stream from being asked whether 
   const { body, done } = pumped(Array(20).fill('a chunk a second'), {
     meter: {
       push: () => vi.setSystemTime(Date.now() + (pushed.push('chunk') === 3 ? -3_600_000 : 1_000)),
-      finished: false,
+      ending: 'not_yet',
       end: () => ({ ...UNREAD, complete: true, may_hide_output: false }),
     },
     mayGoOn: async () => {

@@ -75,11 +75,11 @@ describe('a stream', () => {
       [invoke, LLAMA, chunksOf('bedrock-llama')],
     ] as const) {
       const meter = operation.meter(askedOf(model, {}))(headOf('eventstream'))
-      const finished = frames.map((frame) => {
+      const endings = frames.map((frame) => {
         meter.push(frame)
-        return meter.finished
+        return meter.ending
       })
-      expect(finished.indexOf(true)).toBe(frames.length - 1)
+      expect(endings.indexOf('over')).toBe(frames.length - 1)
     }
   })
 

@@ -112,7 +112,7 @@ describe('a stream', () => {
       )
     say(1)
     say(40)
-    expect(meter.finished ?? false).toBe(false)
+    expect(meter.ending).toBe('may_be_over')
     expect(meter.end().usage).toMatchObject({ output_tokens: 40 })
   })
 
@@ -137,9 +137,9 @@ describe('a stream', () => {
     const open = `[${JSON.stringify({ candidates: [candidate('a', 'STOP')], usageMetadata: USAGE })}`
     const meter = stream.meter(askedWith({}, { params: { model: MODEL } }))(headOf('json'))
     meter.push(bytesOf(open))
-    expect(meter.finished).toBe(false)
+    expect(meter.ending).toBe('not_yet')
     meter.push(bytesOf(']'))
-    expect(meter.finished).toBe(true)
+    expect(meter.ending).toBe('over')
     expect(metered('json', {}, open)).toMatchObject({ complete: false, usage: null })
     expect(metered('json', {}, open, ']')).toMatchObject({ complete: true, usage: { output_tokens: 7 } })
   })

@@ -88,9 +88,9 @@ describe('a stream', () => {
   test('is finished once its last event is there, and not before', () => {
     const meter = responses.meter(askedWith(BODY))(headOf('sse'))
     meter.push(bytes.subarray(0, end))
-    expect(meter.finished).toBe(false)
+    expect(meter.ending).toBe('not_yet')
     meter.push(bytes.subarray(end))
-    expect(meter.finished).toBe(true)
+    expect(meter.ending).toBe('over')
   })
 
   test('in the background goes on where it is cut', () => {
