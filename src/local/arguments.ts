@@ -1,9 +1,9 @@
-// The arguments of a script that npm runs. Whoever gives wrong ones is told in one line what may be given.
+// The arguments of a script that npm runs. Wrong ones end it, with one line that says which are right.
 
 import { exit } from 'node:process'
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 
-/** As parseArgs. Ends the process where the usage (one line) is asked for with `--help`, or was not kept to. */
+/** As Node's `parseArgs`. Prints the usage (one line) and ends the process at `--help` and at wrong arguments. */
 export function readArguments<const Config extends ParseArgsConfig>(usage: string, config: Config) {
   if (process.argv.includes('--help')) {
     console.log(usage)
@@ -12,7 +12,7 @@ export function readArguments<const Config extends ParseArgsConfig>(usage: strin
   try {
     return parseArgs(config)
   } catch (error) {
-    // What follows the first sentence is about how to pass such words on.
+    // After its first sentence, Node explains how to pass an argument that begins with a dash.
     return refuseArguments(usage, String(error instanceof Error ? error.message : error).replace(/\. .*/s, ''))
   }
 }
@@ -22,7 +22,7 @@ export function refuseArguments(usage: string, why: string): never {
   exit(1)
 }
 
-/** From 0 or `least` on. */
+/** The number in `text`. Ends the process where it is none, or less than `least`. */
 export function wholeNumber(usage: string, name: string, text: string, least = 0): number {
   const value = Number(text)
   if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= least) return value

@@ -4,10 +4,10 @@ import { createHash } from 'node:crypto'
 import { endsWithinPassword } from '../postgres/connection-string.ts'
 import { StartFault } from './start-fault.ts'
 
-/** @throws {StartFault} for another database's URL, and for what is none. */
+/** @throws {StartFault} for what is no URL of a Postgres. */
 export function requirePostgresUrl(url: string): void {
   if (!/^postgres(ql)?:\/\//.test(url)) throw new StartFault('DATABASE_URL must start with postgresql://')
-  // Without a host, which only `pg` reads, it is a local server's socket.
+  // `pg` also takes a URL without a host, for a local server's socket; `URL` does not.
   const withHost = url.replace('@/', '@localhost/')
   if (!URL.canParse(withHost) || endsWithinPassword(new URL(withHost))) {
     throw new StartFault(
@@ -16,12 +16,12 @@ export function requirePostgresUrl(url: string): void {
   }
 }
 
-/** Whether it answers SQL over HTTP by itself. */
+/** Whether it is Neon's, which itself answers SQL over HTTP. */
 export function isNeonUrl(url: string): boolean {
   return URL.canParse(url) && /\.neon\.(tech|build)$/i.test(new URL(url).hostname)
 }
 
-/** Tells databases apart and says nothing of them: the same after the password has changed. */
+/** Tells databases apart without revealing anything of the URL. Stays the same when the password changes. */
 export function databaseFingerprint(url: string): string {
   return createHash('sha256').update(withoutPassword(url)).digest('hex').slice(0, 16)
 }

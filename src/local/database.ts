@@ -24,14 +24,14 @@ export interface QueryResult {
 export interface LocalDatabase {
   /** One statement in a transaction of its own. @throws the database's error, with its SQLSTATE as `code`. */
   query(query: Query): Promise<QueryResult>
-  /** All of it or nothing. `mode` as after SET TRANSACTION: `ISOLATION LEVEL SERIALIZABLE READ ONLY`. */
+  /** All or nothing. `mode` is what follows SET TRANSACTION: `ISOLATION LEVEL SERIALIZABLE READ ONLY`. */
   transaction(queries: Query[], mode?: string): Promise<QueryResult[]>
   close(): Promise<void>
 }
 
 /**
- * With `url` a Postgres server, else PGlite in the folder `dataDir`, else PGlite in memory: empty, or what `PGlite.dumpDataDir`
- * has put into `dump`.
+ * With `url` a Postgres server, else PGlite in the folder `dataDir`, else PGlite in memory: empty, or loaded from a `dump` that
+ * `PGlite.dumpDataDir` made.
  */
 export async function openDatabase(
   options: { url?: string; dataDir?: string; dump?: Blob } = {},
@@ -52,7 +52,7 @@ export async function openAnsweringDatabase(options: { url?: string; dataDir?: s
   }
 }
 
-// Statements that would leave a transaction open, or end the batch's own, for whoever uses the connection next.
+// Statements that would end the batch's own transaction, or leave one open for whoever uses the connection next.
 const TRANSACTION_CONTROL =
   /^\s*(begin|start\s+transaction|commit|end|abort|prepare\s+transaction|rollback(?!\s+to))\b/i
 
@@ -93,7 +93,7 @@ async function openPGlite({ dataDir, dump }: { dataDir?: string; dump?: Blob }):
 
 const TEXT_AS_IT_IS = { getTypeParser: () => (text: string) => text }
 
-/** A host that drops what is sent to it would else be waited for without end. */
+/** Without a limit, a host that drops packets would be waited for without end. */
 const CONNECT_TIMEOUT_MS = 10_000
 
 function openServer(url: string): LocalDatabase {
@@ -107,11 +107,11 @@ function openServer(url: string): LocalDatabase {
   const pool = new pg.Pool(config)
   // A server that goes away breaks idle connections: the next query opens a new one, or fails and says so.
   pool.on('error', () => undefined)
-  // In the middle of a transaction it is the transaction that fails: an error that nobody listens to would end the process.
+  // In the middle of a transaction, the transaction fails and tells. An error event without a listener would end the process.
   pool.on('connect', (client) => client.on('error', () => undefined))
   const run = async (session: Pick<pg.Pool, 'query'>, query: Query): Promise<QueryResult> => {
     refuseTransactionControl(query)
-    // `queryMode`: several statements in one string are an error, with and without parameters, as they are on Neon.
+    // `extended`: several statements in one string are an error even without parameters, as on Neon.
     const config = {
       text: query.query,
       values: query.params,

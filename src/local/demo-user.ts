@@ -31,7 +31,7 @@ export async function createDemoUser(url: string, adminToken: string): Promise<D
   return { user_id: String(id), key: String(key) }
 }
 
-/** False where the database or the signing secret is another one than when the user was made. */
+/** False where the database or the signing secret has changed since the user was made. */
 export async function isUsable(url: string, adminToken: string, { user_id, key }: DemoUser): Promise<boolean> {
   const user = await call(url, `/admin/users/${user_id}`, adminToken)
   const usage = await call(url, '/usage/caps/status', key)

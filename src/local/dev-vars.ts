@@ -1,5 +1,4 @@
-// What the worker is told about its surroundings when it runs locally: `.dev.vars` first, then local stand-ins. Pure,
-// but for the random secrets.
+// The worker's variables when it runs locally: those of `.dev.vars`, then local stand-ins. Pure but for the random secrets.
 
 import { randomBytes } from 'node:crypto'
 import { VARIABLES } from '../config.ts'
@@ -42,16 +41,16 @@ export interface LocalProvider {
   is: 'real' | 'fake'
 }
 
-/** Where calls go: to the fake until the real key is in `.dev.vars`; then whatever else that or `wrangler.toml` switches on. */
+/** Those with a fake, which is used until their key is in `.dev.vars`; then all others that it or `wrangler.toml` switches on. */
 export function providersOf(devVars: Vars, tomlVars: Vars = {}): LocalProvider[] {
   const faked = FAKED.map(({ name, variable }) => ({ name, is: isReal(variable, devVars) ? 'real' : 'fake' }) as const)
-  // Where a variable is wrong, the worker says so.
+  // Not where a variable is wrong: the worker says so.
   const vars = { ...withoutEmpty(tomlVars), ...withoutEmpty(devVars) }
   const compatible = compatibleProviders.safeParse(vars).data ?? []
   return [...faked, ...[...compatible, ...servicesOf(vars)].map(({ name }) => ({ name, is: 'real' }) as const)]
 }
 
-/** Without the mark that some editors begin it with. @throws {StartFault} for UTF-16, which PowerShell's `>` writes. */
+/** Without the byte order mark of some editors. @throws {StartFault} for UTF-16, which PowerShell's `>` writes. */
 export function textOfDevVars(text: string): string {
   if (text.includes('\0')) throw new StartFault('.dev.vars must be UTF-8')
   return text.replace(/^\uFEFF/, '')
@@ -65,7 +64,7 @@ const servicesOf = (vars: Vars): { name: string }[] =>
     ({ provider }) => ({ name: provider }),
   )
 
-/** What in `.dev.vars` has no effect, and why: names that are mistyped, lines that are not `NAME=value`. Says no values. */
+/** A warning for each line of `.dev.vars` that has no effect: a mistyped name, or not `NAME=value`. Shows no values. */
 export function withoutEffect(text: string, devVars: Vars, tomlVars: Vars = {}): string[] {
   const vars = { ...withoutEmpty(tomlVars), ...withoutEmpty(devVars) }
   const compatible = compatibleProviders.safeParse(vars)
@@ -74,26 +73,26 @@ export function withoutEffect(text: string, devVars: Vars, tomlVars: Vars = {}):
     ...VARIABLES,
     ...configured.flatMap(({ name }) => [variableOf(name, 'API_KEY'), variableOf(name, 'BASE_URL')]),
   ])
-  // An `api_key_binding` names any variable; and where an entry is wrong, which the worker says, nobody knows its names.
+  // PROVIDERS may name any variable as an `api_key_binding`. Where an entry is wrong (the worker says so), its names are unknown.
   const isKnown = (name: string) =>
     known.has(name) || vars.PROVIDERS?.includes(name) || (!compatible.success && /_(API_KEY|BASE_URL)$/.test(name))
   const names = Object.keys(devVars)
   const unknown = names.filter((name) => /^\w+$/.test(name) && !isKnown(name))
-  // Without "=", or with TOML's quotes, in which the parser sees an empty text.
-  const begins = [...text.matchAll(/^[ \t]*([A-Z][A-Z0-9_]*)(?:[^\n=]*$|[ \t]*=[ \t]*(?:'''|"""))/gm)].map(
+  // Without "=", or with TOML's triple quotes, which the parser takes for an empty text.
+  const malformed = [...text.matchAll(/^[ \t]*([A-Z][A-Z0-9_]*)(?:[^\n=]*$|[ \t]*=[ \t]*(?:'''|"""))/gm)].map(
     ([, name = '']) => name,
   )
-  // With something else before "=", which the parser takes for a part of the name: `set NAME=value`.
-  begins.push(...names.flatMap((name) => (/^\w+$/.test(name) ? [] : (name.match(/\b[A-Z][A-Z0-9_]*/g) ?? []))))
+  // With another word before the name, which the parser takes for a part of it: `set NAME=value`.
+  malformed.push(...names.flatMap((name) => (/^\w+$/.test(name) ? [] : (name.match(/\b[A-Z][A-Z0-9_]*/g) ?? []))))
   return [
     ...unknown.map((name) => `.dev.vars: ${name} is unknown to Tollgate and has no effect.`),
-    ...begins
+    ...malformed
       .filter((name) => isKnown(name) && !devVars[name])
       .map((name) => `.dev.vars: the line of ${name} is not ${name}=value and has no effect.`),
   ]
 }
 
-/** Every variable of the worker. What the operator wrote wins, but for where the local database answers. */
+/** Every variable of the worker. Those of `.dev.vars` win, except for the address of the database. */
 export function workerVars(
   devVars: Vars,
   local: { secrets: LocalSecrets; databaseUrl: string; databaseHttpUrl: string; fakeProviderUrl: string | null },

@@ -1,6 +1,6 @@
-// Before `npm start` and `npm test`: runs `npm ci` where node_modules is not, whole, what package-lock.json says. npm
-// writes node_modules/.package-lock.json as the last step of an install, so an interrupted one has none. Node's own
-// modules only, and nothing newer than Node 20: nothing else may be there yet.
+// Before `npm start` and `npm test`: runs `npm ci` unless all that package-lock.json names is installed. npm writes
+// node_modules/.package-lock.json as the last step of an install, so an interrupted one has none. Uses nothing but Node
+// 20's own modules: nothing else may be there yet.
 
 const { spawnSync } = require('node:child_process')
 const { existsSync, readFileSync } = require('node:fs')
@@ -23,7 +23,7 @@ function isInstalled() {
   return Object.entries(wanted).every(([folder, { version, integrity, optional }]) => {
     if (folder === '') return true
     const found = installed[folder]
-    // What is optional is absent on the platforms that it is not for.
+    // Optional packages are absent on the platforms that they are not for.
     if (!found) return optional === true
     return found.version === version && found.integrity === integrity && existsSync(join(folder, 'package.json'))
   })

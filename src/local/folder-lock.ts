@@ -1,5 +1,5 @@
-// One Tollgate a folder: two would corrupt the embedded Postgres. The operating system holds the lock, on a SQLite file: it
-// ends with its process, whatever becomes of that.
+// One Tollgate a folder: two would corrupt the embedded Postgres. The lock is the operating system's, on a SQLite file: it
+// ends with the process, however that ends.
 
 import { readFile, writeFile } from 'node:fs/promises'
 import { DatabaseSync } from 'node:sqlite'
@@ -19,7 +19,7 @@ export async function lockFolder(folder: string): Promise<() => Promise<void>> {
     const pid = await readFile(pid_file, 'utf8').catch(() => 'just started')
     throw new StartFault(`Tollgate already runs in this folder (process ${pid}): dev.json there says where it answers.`)
   }
-  // For people alone.
+  // Only for the message above.
   await writeFile(pid_file, String(process.pid))
   return async () => lock.close()
 }

@@ -10,7 +10,7 @@ export interface Greeted {
   /** Where the data is. */
   postgres: string
   providers: LocalProvider[]
-  /** Of the admin token. */
+  /** Where the admin token is. */
   tokenFile: string
   logFile: string
 }

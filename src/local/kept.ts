@@ -19,7 +19,7 @@ export async function keepSecrets(file: string): Promise<LocalSecrets> {
   )
 }
 
-/** Another one where the file is damaged, or says what is no longer true. */
+/** A new one where the file is damaged, or its user no longer works. */
 export async function keepDemoUser(file: string, url: string, adminToken: string): Promise<DemoUser> {
   const kept = parseJsonOrUndefined((await readIfThere(file)) ?? '')
   if (hasTexts(kept, ['user_id', 'key']) && (await isUsable(url, adminToken, kept))) return kept

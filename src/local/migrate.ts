@@ -1,5 +1,5 @@
-// `npm run migrate` [-- up | down [n] --force | status]: migrates the Postgres that DATABASE_URL (and DATABASE_HTTP_URL)
-// names: over HTTP where it is Neon's, else as any Postgres server.
+// `npm run migrate` [-- up | down [n] --force | status]: migrates the Postgres of DATABASE_URL, over HTTP where it is Neon's
+// (or DATABASE_HTTP_URL is set), else as any Postgres server.
 
 import { env, exit } from 'node:process'
 import type { DatabaseConfig } from '../postgres/client.ts'

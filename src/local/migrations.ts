@@ -10,7 +10,7 @@ import { type DatabaseConfig, openSql, type Via } from '../postgres/client.ts'
 import { down, type Migration, type MigrationDatabase, type MigrationStatus, status, up } from '../postgres/migrate.ts'
 
 const FOLDER = fileURLToPath(new URL('../../migrations', import.meta.url).href)
-/** To make an index of many events takes long; one that is given up on leaves nothing behind. */
+/** An index of many events takes long to make. A migration that times out leaves nothing behind. */
 const TIMEOUT_MS = 60 * 60_000
 
 /** @returns the names of what was applied. @throws as `up` in src/postgres/migrate.ts does. */

@@ -48,7 +48,7 @@ export async function serveNeonHttp(
   // By default Node closes a connection after seconds of idleness, maybe just as the worker uses it again.
   const server = createServer({ keepAliveTimeout: 0 }, (request, response) => {
     answer(database, hooks, request, response).catch((error) => {
-      // Who hangs up in the middle of a query, such as a worker that is killed, has asked for nothing.
+      // A client that hung up before its request was whole, such as a killed worker, has asked for nothing.
       if (!(error instanceof HookFault) && error !== request.errored) console.error(error)
       request.socket.destroy()
     })
@@ -104,7 +104,7 @@ async function answer(
   send(200, asked.batch ? { results: shown } : shown[0])
 }
 
-/** Any web page can make a browser post here: only the driver's own header and a local name tell it apart. */
+/** Any web page can make a browser post here: only the driver's own header and a local host tell the driver from it. */
 function requestFault({ method, url, headers }: IncomingMessage): { status: number; message: string } | null {
   if (method !== 'POST' || url !== '/sql') return { status: 404, message: 'only POST /sql' }
   if (!/^(127\.0\.0\.1|localhost)(:\d+)?$/.test(headers.host ?? '')) return { status: 403, message: 'not a local host' }

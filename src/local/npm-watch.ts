@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs'
 
 const LOOK_EVERY_MS = 200
 
-/** Once, when npm or the shell between has gone. */
+/** Calls `act` once, when npm or the shell between is gone. */
 export function onceNpmIsGone(act: () => void): void {
   const parent = process.ppid
   const npm = parentOfShell(parent) ?? parent
@@ -17,7 +17,7 @@ export function onceNpmIsGone(act: () => void): void {
   }, LOOK_EVERY_MS).unref()
 }
 
-/** Null where the process is no shell (some replace themselves by the script: npm is the parent then), or cannot be asked. */
+/** Null where the process is no shell (some replace themselves by the script, whose parent is then npm), or cannot be looked up. */
 function parentOfShell(pid: number): number | null {
   try {
     const [, command = '', parent] = lookUp(pid) ?? []
@@ -38,7 +38,7 @@ function isAlive(pid: number): boolean {
     process.kill(pid, 0)
     return true
   } catch (error) {
-    // Another user's.
+    // It is alive, but another user's.
     return error instanceof Error && 'code' in error && error.code === 'EPERM'
   }
 }

@@ -16,7 +16,7 @@ const VARIABLES: [keyof Ports, string, number][] = [
   ['provider', 'TOLLGATE_PROVIDER_PORT', 8789],
 ]
 
-/** 0 takes a free port. @throws naming the variable of a wrong one, or each port that is taken with its variable. */
+/** 0 takes a free port. @throws {StartFault} naming the variable of a wrong port, or of each port in use. */
 export async function choosePorts(env: Record<string, string | undefined>): Promise<Ports> {
   const ports: Ports = { worker: 0, database: 0, provider: 0 }
   const taken: string[] = []
@@ -26,7 +26,7 @@ export async function choosePorts(env: Record<string, string | undefined>): Prom
       throw new StartFault(`${variable} is not a port number.`)
     const isChosen = (port: number) => Object.values(ports).includes(port)
     let port = await freePort(asked)
-    // One that was found free may be found again.
+    // The system may offer the same free port again.
     while (asked === 0 && port !== null && isChosen(port)) port = await freePort(0)
     if (port === null || isChosen(port)) {
       taken.push(`Port ${asked} is in use. Set ${variable} to another port.`)

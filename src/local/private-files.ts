@@ -1,5 +1,4 @@
-// The files of `.tollgate/`: readable by this user alone, also where one was there before with another mode, and never
-// half written.
+// The files of `.tollgate/`: readable by this user alone, even where an older one had another mode, and never half written.
 
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 

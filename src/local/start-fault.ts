@@ -1,4 +1,4 @@
-// A reason not to start that is the operator's to mend: shown as its message alone.
+// A reason not to start that the operator can mend: only its message is shown.
 
 export class StartFault extends Error {
   override readonly name = 'StartFault'

@@ -21,7 +21,7 @@ import { StartFault } from './start-fault.ts'
 import { readTomlVars } from './toml-vars.ts'
 import { startWrangler, untilAnswers, type WranglerDev } from './wrangler-dev.ts'
 
-/** What is running, in the order in which it started. */
+/** How to stop what is running, in the order in which it started. */
 type Running = (() => Promise<void>)[]
 
 const ROOT = process.cwd()
@@ -30,7 +30,7 @@ const DEV_JSON = join(FOLDER, 'dev.json')
 
 async function start(running: Running): Promise<WranglerDev> {
   await mkdir(FOLDER, { recursive: true, mode: 0o700 })
-  // Before the ports: those of a Tollgate that runs here already are taken too.
+  // Before the ports: a Tollgate that already runs here has taken them, but the lock says why.
   running.push(await lockFolder(FOLDER))
   const ports = await choosePorts(process.env)
   await rm(DEV_JSON, { force: true })
@@ -82,8 +82,8 @@ async function start(running: Running): Promise<WranglerDev> {
 }
 
 /**
- * The last line comes when a reader of the first ones that has had enough (`| head`) is gone: writing to it then fails, and
- * everything stops.
+ * The last line comes later: where whoever read the first ones has gone meanwhile (`| head`), writing it fails, and everything
+ * stops.
  */
 async function greet(greeted: Greeted): Promise<void> {
   process.stdout.write(`${greeting(greeted)}\n`)
@@ -92,7 +92,7 @@ async function greet(greeted: Greeted): Promise<void> {
 }
 
 const LAST_LINE_AFTER_MS = 500
-/** npm passes a Ctrl-C on that this process already has from the terminal: not a second one of the user's. */
+/** npm passes on the Ctrl-C that this process also has from the terminal: that is not a second one of the user's. */
 const SAME_SIGNAL_WITHIN_MS = 500
 
 const running: Running = []
@@ -130,7 +130,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal
 function stopUnlessStopping(): void {
   if (stopping_since === null) void stopWell()
 }
-// Nobody reads any more what this says.
+// Nobody reads the output any more.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', stopUnlessStopping)
 if (process.env.npm_lifecycle_event === 'start') onceNpmIsGone(stopUnlessStopping)
 

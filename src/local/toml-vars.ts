@@ -1,10 +1,10 @@
-// The `[vars]` of wrangler.toml: the worker has them beside what is in `.dev.vars`.
+// The `[vars]` of wrangler.toml, which the worker has in addition to those of `.dev.vars`.
 
 import type { Vars } from './dev-vars.ts'
 import { readIfThere } from './private-files.ts'
 import { StartFault } from './start-fault.ts'
 
-/** What is no text as JSON, as variables may be either. @throws {StartFault} for a file that is no TOML. */
+/** Values that are no text as JSON: Tollgate's variables may be written either way. @throws {StartFault} for a file that is no TOML. */
 export async function readTomlVars(file: string): Promise<Vars> {
   // Most have none, and loading wrangler takes a second.
   if (!/^[\s[]*vars\b/m.test((await readIfThere(file)) ?? '')) return {}

@@ -88,13 +88,13 @@ export async function keepLog(child: ChildProcess, file: string): Promise<void> 
   closeSync(log)
 }
 
-/** Wrangler starts others, which may hang although it has ended. */
+/** The processes that wrangler starts may hang even when it has ended. */
 function killGroup(leader: ChildProcess): void {
   if (process.platform === 'win32' || leader.pid === undefined) return void leader.kill('SIGKILL')
   try {
     process.kill(-leader.pid, 'SIGKILL')
   } catch {
-    // Nobody of it is left.
+    // None of them is left.
   }
 }
 
@@ -111,7 +111,7 @@ export async function untilAnswers(wrangler: WranglerDev): Promise<void> {
   let response = await ask(wrangler.url)
   while (!response) {
     if (ended) throw new StartFault(`wrangler dev ended:\n${await wrangler.lastOutput()}`)
-    // It would wait for the source to change.
+    // After a failed build, wrangler waits for the source to change.
     const failed = (await wrangler.lastOutput()).includes('Build failed')
     await sleep(200)
     if (failed || Date.now() > deadline) {
