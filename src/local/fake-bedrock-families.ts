@@ -1,4 +1,4 @@
-// How the families of models behind Bedrock's InvokeModel, Claude apart, say what the fake model says: whole, and in chunks.
+// The fake model's answers in the format of each family behind Bedrock's InvokeModel but Claude: whole, and in chunks.
 // https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html
 
 import { type Body, boundOf, isBody, type Said, say } from './fake-text.ts'
@@ -9,7 +9,7 @@ export interface Spoken {
   output: number
 }
 
-/** How each family says what the fake model says. */
+/** By how the model's id begins. */
 export const FAMILIES: Record<string, (body: Body, input: number) => Spoken> = {
   'amazon.nova-': (body, inputTokens) => {
     const config = isBody(body.inferenceConfig) ? body.inferenceConfig : {}

@@ -1,5 +1,5 @@
-// Bedrock's runtime API, as answers to requests: credentials, errors, JSON and event streams like AWS's, in the words of
-// the families of models that it serves. https://docs.aws.amazon.com/bedrock/latest/APIReference/
+// Bedrock's runtime API, as answers to requests: credentials, errors, JSON and event streams like AWS's, in the format of
+// each family of models. https://docs.aws.amazon.com/bedrock/latest/APIReference/
 
 import type { IncomingHttpHeaders } from 'node:http'
 import { jsonFrame } from '../providers/eventstream.ts'
@@ -85,7 +85,7 @@ function converse(body: Body, size: number, streams: boolean): Script {
   const stopReason = said.truncated ? 'max_tokens' : said.tool ? 'tool_use' : 'end_turn'
   const input = promptTokens(size)
   const output = said.pieces.length
-  // Half of what a body with cache points says is written to the cache.
+  // Half the prompt of a body with cache points is written to the cache.
   const asText = JSON.stringify(body)
   const written = asText.includes('"cachePoint":{') ? Math.floor(input / 2) : 0
   const ttl = asText.includes('"ttl":"1h"') ? '1h' : '5m'
@@ -177,7 +177,7 @@ function choiceOf(toolChoice: unknown): Choice {
   return at(toolChoice, 'any') ? 'required' : 'auto'
 }
 
-/** Converse's own is in a text; Claude's is among its own fields. */
+/** Converse's own schema is JSON in a text; Claude's is among the fields that only Claude has. */
 function schemaIn({ outputConfig, additionalModelRequestFields }: Body): unknown {
   const schema = at(outputConfig, 'textFormat', 'structure', 'jsonSchema', 'schema')
   if (typeof schema === 'string') return parseBody(schema)

@@ -22,13 +22,13 @@ export const GOOGLE_CREDENTIAL = 'goog-fake'
 /** Stands for the key of a caller who brings one. */
 const OWN_CREDENTIAL = /^goog-own/
 
-/** What it lists. Calls may name any other, as clients do that are newer. */
+/** What it lists. Calls may name any other, as newer clients do. */
 const MODELS = ['gemini-2.5-flash', 'gemini-2.5-flash-lite', 'gemini-2.0-flash', 'gemini-embedding-001']
 
 const MOST_CANDIDATES = 8
 const VERB = /:(generateContent|streamGenerateContent|embedContent|batchEmbedContents|countTokens)$/
 
-/** `/v1/models` is OpenAI's too, whose fine-tuned models have colons in their names: a verb or Google's key tells. */
+/** `/v1/models` is OpenAI's, too: Google's verbs or key tell, but not a colon, as OpenAI's fine-tuned models have some. */
 export function isGemini({ pathname, searchParams }: URL, headers: IncomingHttpHeaders): boolean {
   if (/^\/v1(alpha|beta)\//.test(pathname)) return true
   if (!/^\/v1\/models(\/|$)/.test(pathname)) return false
@@ -100,7 +100,7 @@ function generate(id: string, body: Body, bytes: Buffer, alt: string | null): Sc
   })
   const headers = { 'x-request-id': randomId('goog_', 16), vary: 'Origin' }
   if (alt === 'json') return json(chunk(said.pieces, said.pieces.length, true), 200, headers)
-  // A call comes whole; text by the piece.
+  // A function call is one chunk; of text, each piece is one.
   const parts = said.tool ? [said.pieces] : said.pieces.map((piece) => [piece])
   const chunks = parts.map((pieces, at) =>
     JSON.stringify(chunk(pieces, said.tool ? said.pieces.length : at + 1, at === parts.length - 1)),

@@ -1,4 +1,4 @@
-// OpenAI's files and batches. A batch is running when it is asked for once, and done after that.
+// OpenAI's files and batches. A batch still runs at the first poll, and is done at the second.
 // https://platform.openai.com/docs/api-reference/batch
 
 import { type FakeFile, memory, missing, parseForm, refusal, unparsed } from './fake-openai-wire.ts'

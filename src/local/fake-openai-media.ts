@@ -1,4 +1,4 @@
-// OpenAI's images and audio. They bill the worst that is known of them: the most tokens of an image of its quality, a
+// OpenAI's images and audio, with the highest usage that is known of them: the most tokens of an image of its quality, a
 // whole context window of audio. https://platform.openai.com/docs/api-reference/images
 
 import { filesOf, missing, parseForm, refusal, tooMany, unparsed } from './fake-openai-wire.ts'

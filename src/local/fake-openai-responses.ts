@@ -1,5 +1,5 @@
-// OpenAI's responses: JSON, streams, tools, and calls that go on in the background until they are asked for twice. It
-// bills the worst that its answer may cost: a token for each byte, the whole output bound, every search, every round.
+// OpenAI's responses: JSON, streams, tools, and background calls, which are done at the second poll. Their usage is the
+// highest that they may have: a token for each byte, the whole output bound, every search, every round.
 // https://platform.openai.com/docs/api-reference/responses
 
 import { choiceOf, memory, missing, refusal, unparsed } from './fake-openai-wire.ts'
@@ -21,7 +21,7 @@ import {
 const FOUND_TOKENS = 2_000
 const STORED_TOKENS = 5_000
 const IMAGE_TOKENS = 48_169
-/** What is longer is truncated. */
+/** A longer context is truncated. */
 const WINDOW_TOKENS = 128_000
 
 const responses = memory<{ response: Body; polls: number }>()
@@ -113,7 +113,7 @@ export function respond(bytes: Buffer): Script {
   return json(body.background === true ? { ...opening, status: 'queued' } : whole)
 }
 
-/** In the background a response is still running when it is asked for once, and done after that. */
+/** A background response still runs at the first poll, and is done at the second. */
 export function storedResponse(method: string, path: string, query: URLSearchParams): Script {
   const [, , , id = '', action] = path.split('/')
   const found = responses.get(id)
@@ -180,7 +180,7 @@ function streamed(opening: Body, whole: Body, searches: Body[], item: Body, piec
   ])
 }
 
-/** As many as a gateway lets pass under a cap: who asks for more has none, and must not fill the memory. */
+/** As many as the gateway lets pass under a cap. Without a cap a call may ask for more: they must not fill the memory. */
 const MOST_SEARCHES = 1_000
 
 function searchesOf(body: Body): Body[] {

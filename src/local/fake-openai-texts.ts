@@ -1,5 +1,5 @@
-// OpenAI's legacy completions, embeddings and moderations. They bill the worst that they may: a token for each byte, the
-// whole output bound of every choice of every prompt. https://platform.openai.com/docs/api-reference/completions
+// OpenAI's legacy completions, embeddings and moderations, with the highest usage that they may have: a token for each byte,
+// the whole output bound of every choice of every prompt. https://platform.openai.com/docs/api-reference/completions
 
 import { MOST_CHOICES, missing, tooMany, unparsed } from './fake-openai-wire.ts'
 import { events, json, type Script } from './fake-script.ts'

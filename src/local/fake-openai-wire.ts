@@ -17,17 +17,18 @@ export const unparsed = (): Script => refusal(400, 'We could not parse the JSON 
 /** Of chat and of legacy completions. */
 export const MOST_CHOICES = 128
 
-/** Why so many answers at once are refused; null where they are not. */
+/** The refusal of an `n` that is no whole number from 1 to `most`; null where it is, or there is none. */
 export function tooMany(n: unknown, most: number): Script | null {
   if (n === undefined || n === null) return null
   const isBelow = !(Number.isInteger(n) && Number(n) >= 1)
   if (!isBelow && Number(n) <= most) return null
-  const [where, bound] = isBelow ? ['below', 'min'] : ['above', 'max']
-  const message = `Invalid 'n': integer ${where} ${bound}imum value.`
-  return refusal(400, message, { param: 'n', code: `integer_${where}_${bound}_value` })
+  const [fault, code] = isBelow
+    ? ['below minimum', 'integer_below_min_value']
+    : ['above maximum', 'integer_above_max_value']
+  return refusal(400, `Invalid 'n': integer ${fault} value.`, { param: 'n', code })
 }
 
-/** Of chat completions, which have the name within `function`, and of responses. */
+/** Chat completions have the tool's name within `function`, responses do not. */
 export function choiceOf(tool_choice: unknown): Choice {
   if (tool_choice === 'none' || tool_choice === 'required') return tool_choice
   const name = at(tool_choice, 'function', 'name') ?? at(tool_choice, 'name')
@@ -61,7 +62,7 @@ export const filesOf = (form: Map<string, string | FakeFile>): FakeFile[] =>
 
 const REMEMBERED = 1_000
 
-/** Forgets the oldest. */
+/** A map that forgets its oldest entries. */
 export function memory<T>(): Map<string, T> {
   return new (class extends Map<string, T> {
     override set(id: string, value: T): this {

@@ -164,7 +164,7 @@ const WINDOWS: [RegExp, number][] = [
   [/^gpt-4\.1/, 1_047_576],
 ]
 
-/** Of messages that do not fit into the model's context window; null where they do. */
+/** The refusal of messages that do not fit into the model's context window; null where they do. */
 function tooLong(model: string, tokens: number): Script | null {
   const window = WINDOWS.find(([name]) => name.test(model))?.[1] ?? 400_000
   if (tokens <= window) return null

@@ -1,4 +1,4 @@
-// Google's Places (New) and a service of nobody's, `/things`, as answers to requests: both are paid by the call.
+// Google's Places (New) and an invented service, `/things`, as answers to requests: both are paid by the call.
 // https://developers.google.com/maps/documentation/places/web-service/op-overview
 
 import type { IncomingHttpHeaders } from 'node:http'

@@ -1,6 +1,6 @@
 // A provider for trying and testing without a bill: every API that Tollgate knows on 127.0.0.1, faithful to the wire.
 // It records what reaches it, and a test may script any answer. It demands a credential of its own (or a caller's,
-// `sk-own...` and the like), which proves that the gateway puts its credential on and takes its own off.
+// `sk-own...` and the like), which proves that the gateway replaced the Tollgate key.
 
 import { once } from 'node:events'
 import { createServer, type IncomingMessage } from 'node:http'
@@ -74,7 +74,7 @@ export async function startFakeProvider(options: { port?: number; reply?: Reply 
   return provider
 }
 
-/** What it does not understand at all is the provider's failure: it must not end the process, which is all of `npm start`. */
+/** An exception is answered with a 500: it must not end the process, in which all of `npm start` runs. */
 function usualAnswer(request: IncomingMessage, body: Buffer): Script {
   try {
     return answerAsProvider(request, body)

@@ -73,7 +73,7 @@ export function afterSteps(script: Script, count: number, ...steps: Step[]): Scr
   return { ...script, steps: [...script.steps.slice(0, count), ...steps] }
 }
 
-/** The connection breaks when so many bytes of the body are sent. */
+/** The connection breaks after `count` bytes of the body. */
 export function cutAfterBytes(script: Script, count: number): Script {
   const pieces = inPieces(script, 1).steps
   let sent = 0
@@ -101,7 +101,7 @@ export async function play(script: Script, request: IncomingMessage, response: S
     if (gone.signal.aborted) return 'client_gone'
     const bytes = bytesOf(step)
     if (bytes) {
-      // Listened for at once: it may come within the turn below.
+      // Listened for at once, because it may come during the turn below.
       const drained = response.write(bytes) || new Promise((resolve) => response.once('drain', resolve))
       // A turn of the event loop between writes, so that each leaves on its own.
       await new Promise((resolve) => setImmediate(resolve))

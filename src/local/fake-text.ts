@@ -23,7 +23,7 @@ export interface Tool {
 export type Choice = 'auto' | 'none' | 'required' | string[]
 
 export interface Asked {
-  /** A model that may call a tool does where this holds the word "tool". */
+  /** A model that may call a tool calls it where this contains the word "tool". */
   userText?: string
   tools?: Tool[]
   choice?: Choice
@@ -50,7 +50,7 @@ function choose(tools: Tool[], choice: Choice, userText: string): Tool | undefin
   return choice === 'required' ? tools[0] : tools.find(({ name }) => choice.includes(name))
 }
 
-/** The user's text where theirs is the last message, in either dialect: a tool's result has been heard by then. */
+/** The last message's text where it is the user's, in either dialect. After a tool's result it is empty: no other call follows. */
 export function lastUserText(messages: unknown): string {
   const last = Array.isArray(messages) ? messages.at(-1) : null
   if (!isBody(last) || last.role !== 'user') return ''
@@ -100,7 +100,7 @@ function valueFor(schema: unknown, root = schema, open: string[] = []): unknown 
       return Object.fromEntries(Object.entries(properties).map(([name, one]) => [name, valueFor(one, root, open)]))
     case 'array': {
       const item = valueFor(schema.items, root, open)
-      // One that nothing asks for, too: clients leave `minItems` out of what they send to some providers.
+      // One item even without `minItems`, which clients leave out of what they send to some providers.
       const length = Math.min(Number(schema.minItems ?? (item === null ? 0 : 1)), MOST_ITEMS)
       return Array.from({ length }, () => item)
     }
