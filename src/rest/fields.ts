@@ -1,11 +1,12 @@
 // The kinds of fields that requests are made of. Pure but for `Intl`, which knows the time zones.
 
 import { z } from '@hono/zod-openapi'
+import { base64url } from 'jose'
 import { isTimeZone } from '../../durable-objects/ledger/windows.ts'
 import type { Page, PageRequest, Position } from '../postgres/pages.ts'
 import { isStorableText } from '../postgres/storable-text.ts'
 
-// What `timestamptz` and ISO 8601's four digits both can say.
+// The latest that both `timestamptz` and ISO 8601's four-digit years can say.
 const LATEST_MS = Date.parse('9999-12-31T23:59:59.999Z')
 
 const storable = (string: z.ZodString, most: number) =>
@@ -34,15 +35,15 @@ const instantText = (fault: string) =>
 /** ISO 8601 with `Z` or an offset. */
 export const instant = instantText(INSTANT).transform((value) => new Date(value))
 /**
- * In URLs, where a plus sign is a space. What is within a millisecond means its end: of events, which have whole ones, just
- * those before the one are before the other.
+ * In URLs, where a plus sign is a space. A fraction of a millisecond is rounded up: events are at whole ones, so that the same
+ * events lie before the result.
  */
 export const queryInstant = instantText(`${INSTANT}, whose + is %2B in a URL`).transform(
-  (value) => new Date(Math.min(Date.parse(value) + Number(IS_WITHIN_MS.test(value)), LATEST_MS)),
+  (value) => new Date(Math.min(Date.parse(value) + Number(FRACTION_OF_MS.test(value)), LATEST_MS)),
 )
 
-/** Digits after those of milliseconds, which `Date` does not read. */
-const IS_WITHIN_MS = /\.\d{3}0*[1-9]/
+/** `Date` does not read these digits. */
+const FRACTION_OF_MS = /\.\d{3}0*[1-9]/
 
 /** In URLs, as a word. */
 export const truth = z.enum(['true', 'false']).transform((value) => value === 'true')
@@ -52,7 +53,7 @@ function isInRange(value: string): boolean {
   return ms >= 0 && ms <= LATEST_MS
 }
 
-/** For fields whose null is as absent. */
+/** For fields whose null means that they are absent. */
 export function withoutNulls<T>(fields: Record<string, T>): Record<string, NonNullable<T>> {
   return Object.fromEntries(
     Object.entries(fields).filter((field): field is [string, NonNullable<T>] => field[1] != null),
@@ -69,7 +70,7 @@ const cursor = z
     return z.NEVER
   })
 
-/** Of routes that take no query parameters: a misspelt filter must not look like a filter. */
+/** For routes without query parameters: what looks like a filter must not be ignored. */
 export const noQuery = z.strictObject({})
 
 const MOST_ROWS = 100
@@ -93,25 +94,23 @@ export function pageRequest(query: { limit: number; cursor?: Position | undefine
 
 const nextCursor = z.string().nullable().openapi({ description: 'For `cursor`; null on the last page.' })
 
-/** The answer of every list that is read by the page. */
+/** The answer of every list that comes in pages. */
 export const pageSchema = <S extends z.ZodType>(row: S) => z.object({ data: z.array(row), next_cursor: nextCursor })
 
 export function pageView<Row, View>({ rows, next }: Page<Row>, view: (row: Row) => View) {
   return { data: rows.map(view), next_cursor: encodeCursor(next) }
 }
 
-/** Opaque to clients; of use in URLs as it is. */
+/** Opaque to clients; needs no escaping in URLs. */
 function encodeCursor(position: Position | null): string | null {
-  if (!position) return null
-  return btoa(`${position.at_ms} ${position.id}`).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
+  return position && base64url.encode(`${position.at_ms} ${position.id}`)
 }
 
 function decodeCursor(value: string): Position | null {
   if (!/^[\w-]+$/.test(value)) return null
   try {
-    const parts = /^(\d{1,15}) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/.exec(
-      atob(value.replaceAll('-', '+').replaceAll('_', '/')),
-    )
+    const text = new TextDecoder().decode(base64url.decode(value))
+    const parts = /^(\d{1,15}) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/.exec(text)
     if (!parts?.[1] || !parts[2] || Number(parts[1]) > LATEST_MS) return null
     return { at_ms: Number(parts[1]), id: parts[2] }
   } catch {
