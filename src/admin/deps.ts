@@ -10,7 +10,7 @@ export interface AdminDeps extends Deps {
   now: () => number
   /** A UUIDv7. */
   newId: () => string
-  /** Those that a price can be of. */
+  /** Names of the providers that a price may be of. */
   providers: readonly string[]
   /** Where the workers read the prices that are set here; null: none can be set. */
   priceStore: PriceStore | null

@@ -111,7 +111,7 @@ export function keyRoutes(deps: AdminDeps) {
     created_at: row.created_at.toISOString(),
   })
 
-  /** Signs a new key, lets `save` commit it, and shows it once the ledger knows it. Null: `save` did not. */
+  /** Signs a new key, lets `save` commit it, and shows it once the ledger knows it. Null where `save` did not commit. */
   async function issued(
     userId: string,
     like: Pick<NewKey, 'name' | 'scopes' | 'expires_at'>,

@@ -13,7 +13,7 @@ import { newPriceSchema, RATE_KINDS } from '../rest/new-price.ts'
 import { priceView } from '../rest/prices.ts'
 
 const MOST_FAULTS = 100
-/** The header and the prices; a cell for every known column, and more tiers than any provider has. */
+/** Rows: the header and the prices. Cells: enough for every known column, and for more tiers than any provider has. */
 const MOST = { rows: 1 + MOST_PRICES, cells: 100 }
 
 const RATES = 'usd_per_mtok'
@@ -37,7 +37,7 @@ export type ReadPrice = Omit<NewPrice, 'id' | 'created_by' | 'effective_from'> &
 type Fault = { field: string; message: string }
 
 /**
- * Rows may be of these providers.
+ * `providers` are all that a row may name.
  * @throws {GatewayFault} `invalid_request`, with a fault for each line and column.
  */
 export function readPrices(text: string, providers: ReadonlySet<string>): ReadPrice[] {
@@ -111,7 +111,7 @@ function jsonIn(cell: string): unknown {
   return value === undefined ? cell : value
 }
 
-/** JSON is as strict as in a body. */
+/** A cell's JSON is read as strictly as a body's. */
 function repeatedNameIn(field: string, cell: string): Fault | null {
   if (parseJsonOrUndefined(cell) === undefined) return null
   const read = parseJsonBody(new TextEncoder().encode(`{"${field}":${cell}}`))
@@ -129,7 +129,7 @@ function refused(errors: Fault[]): GatewayFault {
   return new GatewayFault(error)
 }
 
-/** Same for prices of the same model and instant. */
+/** Equal for prices of the same model and instant. */
 export const keyOf = ({ provider, model, effective_from }: ReadPrice | PriceRow) =>
   JSON.stringify([provider, model.toLowerCase(), effective_from?.getTime() ?? null])
 

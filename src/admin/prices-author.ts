@@ -12,7 +12,7 @@ export function authorOf(headers: Headers): string {
     const { iss, sub } = decodeJwt(readBearer(headers) ?? '')
     return storableText(`${iss} ${sub}`.slice(0, MOST_CHARACTERS))
   } catch {
-    // It is no JWT, even where it looks like one.
+    // The admin token is no JWT, even where it looks like one.
     return 'admin token'
   }
 }

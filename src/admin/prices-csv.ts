@@ -15,7 +15,7 @@ import { isSame } from './prices.ts'
 import { authorOf } from './prices-author.ts'
 import { inForceBy, saveAndPublish, sayInForceBy } from './prices-publish.ts'
 
-/** 2 KiB for each of the most rows, which is much (a plain one has 70 bytes); all is in memory several times. */
+/** 2 KiB a row, which is ample (a plain one has 70 bytes), and little enough to be in memory several times. */
 const MOST_CSV_MIB = 4
 export const MOST_CSV_BYTES = MOST_CSV_MIB * 1024 * 1024
 
@@ -65,7 +65,7 @@ export function priceCsvRoutes(deps: AdminDeps) {
       const text = await readText(c.req.raw)
       const now_ms = now()
       const known = await listCurrentPrices(db, now_ms)
-      // What a download has can be uploaded, also where the provider is gone.
+      // A download can be uploaded again even where one of its providers is no longer configured.
       const prices = readPrices(text, new Set([...deps.providers, ...known.map(({ provider }) => provider)]))
       const counts = await saveAndPublish(deps, async () => {
         const others = await findVersions(db, prices.filter(hasInstant))
@@ -109,8 +109,8 @@ type Dated = ReadPrice & { effective_from: Date }
 const hasInstant = (price: ReadPrice): price is Dated => price.effective_from !== null
 
 /**
- * What must be saved so that each row's price is the one of its model and instant; of a row without an instant, the one
- * in force: where that says the same it stays, so that a sheet can be uploaded again and again.
+ * What to save so that each row's price applies from its instant on, or from now where it has none. A price that already says
+ * the same stays, so that a sheet can be uploaded again and again.
  */
 function compare(
   rows: PriceRow[],
@@ -129,8 +129,8 @@ function compare(
     const current = hasInstant(price) ? undefined : inForce.get(keyOf(price))
     const effective_from = price.effective_from ?? new Date(now_ms)
     const old = known.get(keyOf({ ...price, effective_from }))
-    const same = current ?? old
-    if (same && isSame(same, { ...price, effective_from: price.effective_from ?? same.effective_from })) {
+    const standing = current ?? old
+    if (standing && isSame(standing, { ...price, effective_from: price.effective_from ?? standing.effective_from })) {
       unchanged += 1
       continue
     }

@@ -38,9 +38,9 @@ export function adminRoutes(deps: AdminDeps) {
     })
   const [limited, limitedCsv] = [limitedTo(MOST_BODY_BYTES), limitedTo(MOST_CSV_BYTES)]
   app.use(async function limitBody(c, next) {
-    // What a GET carries nobody reads. Hono would copy it into a new request, and no GET may be made with a body.
+    // Nobody reads the body of a GET. Hono would copy it into a new request, and a GET cannot be made with a body.
     if (c.req.method === 'GET' || c.req.method === 'HEAD') return next()
-    // Else none can be made of it with its body read.
+    // Refuses an invalid URL, of which no new request could be made once the body is read.
     urlOf(c.req.raw)
     const isCsv = c.req.path.endsWith('/prices/csv')
     let isRead = false

@@ -56,7 +56,7 @@ function toColumns({ requests, tokens, cost_cents, cost_usd }: Limits, context: 
   return { ...columns, limit_cost_nano_usd: nanoUsd }
 }
 
-/** Null where the amount has a part below a nano-dollar that is more than the noise of its float. */
+/** Null where the amount is no whole number of nano-dollars, rounding errors of its float aside. */
 function exactNanoUsd(amount: number, unit: number): number | null {
   const nanoUsd = Math.round(amount * unit)
   return Math.abs(amount * unit - nanoUsd) <= 4 * Number.EPSILON * Math.max(nanoUsd, 1) ? nanoUsd : null

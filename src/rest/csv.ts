@@ -1,4 +1,4 @@
-// CSV as RFC 4180 has it, strictly: what is not quite right is refused by its line. Pure.
+// CSV, strictly as RFC 4180 has it: a fault names its line. Pure.
 
 export interface CsvRow {
   /** Where the row begins; the first line is 1. */
@@ -24,8 +24,8 @@ export interface MostOfCsv {
 }
 
 /**
- * Lines end with LF or CRLF; empty ones are skipped. Nothing is read after a fault: where cells end is not sure there. Nor
- * after one row more than the most: short rows take a hundred times as much memory as text.
+ * Lines end with LF or CRLF; empty ones are skipped. Reading ends at a fault, as it is not sure where the next cell begins,
+ * and one row past the most, as short rows take a hundred times as much memory as their text.
  */
 export function parseCsv(text: string, most: MostOfCsv = { rows: Infinity, cells: Infinity }): Csv {
   const rows: CsvRow[] = []
@@ -96,7 +96,7 @@ export function formatCsv(rows: string[][]): string {
 
 const quoted = (cell: string) => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell)
 
-/** What spreadsheets take for a formula (or would take the guard off). */
+/** What spreadsheets take for a formula. An apostrophe is guarded, too: else `unguardedCell` would take it off. */
 const FORMULA = /^[=+\-@\t\r\n']/
 
 /** A cell that no spreadsheet runs: an apostrophe goes before what might be a formula. */

@@ -37,7 +37,7 @@ const metadata = z
   .string()
   .max(2_048)
   .transform(parseJsonOrUndefined)
-  // A record leaves this name out, and the filter would find what it does not mean. No event has it.
+  // A record would leave this name out, and the filter match more than it says. No event has it.
   .refine((given) => !Object.hasOwn(Object(given), '__proto__'), {
     path: ['__proto__'],
     message: 'is a name that no metadata has',

@@ -13,8 +13,8 @@ export interface Deps {
 }
 
 /**
- * Runs a change, then `enforce`: also where it was refused, as it may be the repetition of one that was saved but did not
- * come into force.
+ * Runs a change, then `enforce`. Also where the change was refused: it may repeat one that was saved but did not come into
+ * force.
  * @throws what `refusalOf` makes of the change's error; the error itself, at once, where that is null.
  */
 export async function changeInForce<T>(
@@ -32,16 +32,15 @@ export async function changeInForce<T>(
 }
 
 /**
- * Call it after every commit that a ledger must know, also where the change found nothing to do: it may be the
- * repetition of one that did not come into force, and where there is no such user: a ledger may know one whom a restored
- * database has lost.
+ * Call it after every commit that a ledger must know. Also where the change found nothing to do: it may repeat one that did
+ * not come into force. And where there is no such user: a ledger may know one whom a restored database has lost.
  * @throws {GatewayFault} `not_yet_in_force`
  */
 export async function pushSnapshot({ db, ledgerOf }: Deps, userId: string): Promise<void> {
   await untilInForce(WAITS_MS, async () => {
     if (!(await bringIntoForce(db, userId, ledgerOf(userId)))) {
       await ledgerOf(userId).configure(null)
-      // Who came meanwhile is known again.
+      // The user may have been created meanwhile.
       await bringIntoForce(db, userId, ledgerOf(userId))
     }
     return true

@@ -35,10 +35,10 @@ function faultsOf(issue: z.core.$ZodIssue, input: unknown, target: string): [str
   if (issue.code === 'unrecognized_keys')
     return issue.keys.map((key) => [pathOf([...issue.path, key]), 'is not a known field'])
   const value = valueAt(input, issue.path)
-  // A part of a parameter that is JSON is not found in its text.
+  // Inside a parameter that is JSON nothing counts as missing: `input` has only its text.
   const isOfObject = issue.path.length > 0 && typeof valueAt(input, issue.path.slice(0, -1)) === 'object'
   const isMissing = issue.code !== 'custom' && isOfObject && value === undefined
-  // Hono makes a list of a parameter that comes again.
+  // Hono makes a list of a parameter that is repeated.
   const isRepeated = target === 'query' && Array.isArray(value)
   return [[pathOf(issue.path), isMissing ? 'is required' : isRepeated ? 'must be given once' : wordsOf(issue)]]
 }

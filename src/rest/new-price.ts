@@ -7,14 +7,14 @@ import type { GivenPrice, GivenRates } from '../pricing/override.ts'
 import type { Rates } from '../pricing/price.ts'
 import { instant, text, withoutNulls } from './fields.ts'
 
-/** In US dollars, of whatever it is the price of. Keeps what a call can cost exact. */
+/** The most that any amount of a price may be. Keeps what a call can cost exact. */
 const MOST_USD = 1_000
 const MOST_PERCENT = 1_000
 const MOST_TIERS = 16
 const MOST_THRESHOLDS = 8
 const MOST_WINDOW = 100_000_000
 
-// As an object, so that none can be forgotten.
+// As an object, so that the compiler reports a kind that was forgotten.
 const KINDS = {
   input: true,
   cached_input: true,
@@ -102,7 +102,7 @@ export const newPriceSchema = wirePrice
     path: ['usd_per_mtok'],
     message: 'is required, unless there is a usd_per_request or a usd_per_unit',
   })
-  // Two spellings of one model would be two prices, of which calls get either.
+  // Two spellings of one model would be two prices, and calls would get either of them.
   .refine(({ provider, model }) => modelKey(provider, model) === model.toLowerCase(), {
     path: ['model'],
     message: 'must be the id at the end of the ARN: prices are found by that',

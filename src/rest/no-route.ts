@@ -28,11 +28,11 @@ type Routed = Pick<Hono, 'routes' | 'router'>
 
 /** `GET, HEAD, POST`; empty where nothing is at the path but middleware, whose method is `ALL`. */
 function methodsOf({ routes, router }: Routed, path: string): string {
-  // The router alone knows what its patterns take.
+  // Only the router knows what its patterns match.
   const all = new Set(routes.map(({ method }) => method))
   const found = new Set([...all].flatMap((method) => router.match(method, path)[0].map(([[, route]]) => route)))
   const here = routes.filter((route) => route.method !== 'ALL' && found.has(route))
-  // Where the end of a path stands for itself, it is no parameter's value: `/users/{id}/caps/status` is no cap.
+  // A route with this last part as it is goes before one with a parameter there: `/users/{id}/caps/status` is no cap.
   const named = here.filter((route) => lastOf(route.path) === lastOf(path))
   const methods = (named.length > 0 ? named : here).map(({ method }) => method)
   // Hono answers HEAD where there is a GET.

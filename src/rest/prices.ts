@@ -22,7 +22,7 @@ const ratesSchema = z
 
 /** What a price says, an override's or any other's. */
 export const amountsOfPrice = {
-  // `nullable()` takes the name along: the document would let be null wherever it has these rates.
+  // Not `nullable()`, which keeps the name: the document would then allow null wherever it has these rates.
   usd_per_mtok: ratesSchema.or(z.null()),
   usd_per_request: optionalDecimal,
   usd_per_unit: optionalDecimal,

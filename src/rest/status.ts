@@ -70,11 +70,11 @@ function percentageOf(usage: number, limit: number | null): number | null {
   return limit === 0 ? 100 : Math.floor((usage * 10_000) / limit) / 100
 }
 
-/** Who asks: as authentication knows it. */
+/** Who asks, as authentication knows them. */
 export interface UsageCaller {
   user_id: string
   key_id: string | null
-  /** Whom a JWT speaks of; a subject that is new becomes a user. */
+  /** Whom the JWT names; a new subject becomes a user. */
   jwt?: Omit<Identity, 'id'> | null
 }
 

@@ -8,12 +8,11 @@ import { visit } from '../providers/text-bound.ts'
 import { setType } from './empty-body.ts'
 import { endedEarly, fieldFault } from './invalid-request.ts'
 
-/** What is read as JSON. */
 const JSON_TYPE = /^application\/([\w.-]+\+)?json$/
 
 /**
  * Refuses a body that is compressed or not UTF-8, and JSON that is malformed, no object, begins with a byte order mark, names
- * a field twice or names `__proto__`, which the schema of a record would leave out in silence.
+ * a field twice or names `__proto__`, which the schema of a record would silently leave out.
  */
 export const strictJson: MiddlewareHandler = async function strictJson(c, next) {
   const { headers, body } = c.req.raw
@@ -30,7 +29,7 @@ export const strictJson: MiddlewareHandler = async function strictJson(c, next) 
       visit(accepted(parseJsonBody(new Uint8Array(bytes))).value, (_, name) => {
         if (name === '__proto__') throw fieldFault(name, 'is not a known field')
       })
-    // The validators know fewer spellings of it: none with a space before the semicolon, say.
+    // The validators know fewer spellings of the type: none with a space before the semicolon, say.
     setType(c, 'application/json')
   }
   await next()

@@ -42,7 +42,7 @@ const metadataKeys = z
     example: 'team,project',
   })
 
-/** `__proto__` is what an object cannot show, and no metadata has. */
+/** No metadata has `__proto__`, and no answer could show it. */
 const isMetadataKey = (key: string) => key !== '' && key !== '__proto__' && isStorableText(key)
 
 const isOneOf = (names: readonly string[]) => (name: string) => names.includes(name)

@@ -50,12 +50,12 @@ const explain = createRoute({
   responses: { 200: answers(explanationSchema, 'The price, or that there is none'), ...problems(404) },
 })
 
-/** Also with ids such as `@cf/meta/llama-3` as they are, which no path of the document can say. */
+/** Takes ids with slashes, too (`@cf/meta/llama-3`), which no path of an OpenAPI document can say. */
 const explainAnyId = createRoute({ ...explain, path: '/:provider{[^/]+}/:model{.+}', hide: true })
 
 export interface PriceRouteDeps extends Deps {
   prices: PriceBook
-  /** Those that a price can be of. */
+  /** Names of the providers that a price may be of. */
   providers: readonly string[]
 }
 
