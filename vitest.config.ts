@@ -6,12 +6,12 @@ export default defineConfig({
     globalSetup: ['test/support/global-setup.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    // Each file may start a workerd and a Postgres. Three on two cores, since they wait about a fourth of their time.
+    // Each file may start a workerd and a Postgres. Three on two cores, as they spend about a fourth of their time waiting.
     maxWorkers: 3,
-    // Every file cleans up after itself; to load Miniflare and the SDKs anew for each would be a third of the time.
+    // Every file cleans up after itself; loading Miniflare and the SDKs anew for each would take a third of the time.
     isolate: false,
-    // Of one file: what runs at the same time there mostly waits, and has limits of a second or two to keep. Set here, as the
-    // first file of a worker sets it for all.
+    // Concurrent tests of one file mostly wait, but have limits of a second or two to keep. Set here, because in a file it would
+    // hold for all later files of its worker.
     maxConcurrency: 20,
     silent: 'passed-only',
   },
