@@ -92,8 +92,9 @@ function readRow({ cells }: CsvRow, columns: string[], providers: ReadonlySet<st
     const [field = '', part] = column.split('.')
     const repeated = field === 'long_context' && repeatedNameIn(field, cell)
     if (repeated) return [repeated]
-    if (part !== undefined && groups[field]) groups[field][part] = field === TIERS ? numberIn(cell) : cell
-    else wire[field] = field === 'context_window' ? numberIn(cell) : field === 'long_context' ? jsonIn(cell) : cell
+    const value = valueIn(field, cell)
+    if (part !== undefined && groups[field]) groups[field][part] = value
+    else wire[field] = value
   }
   for (const [field, parts] of Object.entries(groups)) if (Object.keys(parts).length > 0) wire[field] = parts
   const checked = newPriceSchema.safeParse(wire)
@@ -104,10 +105,9 @@ function readRow({ cells }: CsvRow, columns: string[], providers: ReadonlySet<st
 }
 
 /** What is no number, or no JSON, stays the text that it is: the schema says what is wrong with it. */
-const numberIn = (cell: string): unknown => (/^\d{1,15}$/.test(cell.trim()) ? Number(cell) : cell)
-
-function jsonIn(cell: string): unknown {
-  const value = parseJsonOrUndefined(cell)
+function valueIn(field: string, cell: string): unknown {
+  if (field === TIERS || field === 'context_window') return /^\d{1,15}$/.test(cell.trim()) ? Number(cell) : cell
+  const value = field === 'long_context' ? parseJsonOrUndefined(cell) : undefined
   return value === undefined ? cell : value
 }
 

@@ -36,7 +36,8 @@ export function adminRoutes(deps: AdminDeps) {
         throw new GatewayFault({ code: 'payload_too_large', message: `The body has more than ${maxSize} bytes.` })
       },
     })
-  const [limited, limitedCsv] = [limitedTo(MOST_BODY_BYTES), limitedTo(MOST_CSV_BYTES)]
+  const limited = limitedTo(MOST_BODY_BYTES)
+  const limitedCsv = limitedTo(MOST_CSV_BYTES)
   app.use(async function limitBody(c, next) {
     // Nobody reads the body of a GET. Hono would copy it into a new request, and a GET cannot be made with a body.
     if (c.req.method === 'GET' || c.req.method === 'HEAD') return next()

@@ -52,13 +52,14 @@ export function priceView({ price, effective_from, created_at, ended_at, ...row 
   return {
     ...row,
     effective_from: effective_from.toISOString(),
-    ...amountsView(price),
+    ...givenView(price),
     created_at: created_at.toISOString(),
     ended_at: ended_at?.toISOString() ?? null,
   }
 }
 
-function amountsView(price: GivenPrice) {
+/** A price as it was given. */
+function givenView(price: GivenPrice) {
   return {
     usd_per_mtok: price.rates ? ratesView(price.rates) : null,
     usd_per_request: usdOf(price.request_nano_usd),
