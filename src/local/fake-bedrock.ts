@@ -2,6 +2,7 @@
 // each family of models. https://docs.aws.amazon.com/bedrock/latest/APIReference/
 
 import type { IncomingHttpHeaders } from 'node:http'
+import { isObject, parseJsonOrUndefined } from '../providers/answer.ts'
 import { jsonFrame } from '../providers/eventstream.ts'
 import { answerMessage } from './fake-anthropic.ts'
 import { FAMILIES } from './fake-bedrock-families.ts'
@@ -12,7 +13,6 @@ import {
   type Body,
   boundOf,
   type Choice,
-  isBody,
   lastUserText,
   parseBody,
   promptTokens,
@@ -43,13 +43,9 @@ function route(method: string, url: string, headers: IncomingHttpHeaders, bytes:
   if (method !== 'POST' || !action) return refusal(404, 'UnknownOperationException', 'Unknown operation')
   const id = decodeURIComponent(encoded)
 
-  let body: unknown
-  try {
-    body = JSON.parse(bytes.toString())
-  } catch {
-    return invalid('Malformed input request, please reformat your input and try again.')
-  }
-  if (!isBody(body)) return invalid('Malformed input request: expected an object')
+  const body = parseJsonOrUndefined(bytes.toString())
+  if (body === undefined) return invalid('Malformed input request, please reformat your input and try again.')
+  if (!isObject(body)) return invalid('Malformed input request: expected an object')
   if (action === 'count-tokens') return json({ inputTokens: promptTokens(bytes.length) })
   const streams = action.endsWith('stream')
   if (action.startsWith('converse')) return converse(body, bytes.length, streams)
@@ -74,7 +70,7 @@ const padding = (text: string) => 'abcdefghijklmnopqrstuvwxyz'.slice(0, 4 + (tex
 
 function converse(body: Body, size: number, streams: boolean): Script {
   if (!Array.isArray(body.messages)) return invalid('messages is required')
-  const config = isBody(body.inferenceConfig) ? body.inferenceConfig : {}
+  const config = isObject(body.inferenceConfig) ? body.inferenceConfig : {}
   const said = say({
     userText: lastUserText(body.messages),
     tools: toolsOf(body),
@@ -96,7 +92,7 @@ function converse(body: Body, size: number, streams: boolean): Script {
     serverToolUsage: {},
     ...(written > 0 && { cacheWriteInputTokens: written, cacheDetails: [{ ttl, inputTokens: written }] }),
   }
-  const tier = isBody(body.serviceTier) ? { serviceTier: body.serviceTier } : {}
+  const tier = isObject(body.serviceTier) ? { serviceTier: body.serviceTier } : {}
   const toolUse = { toolUseId: randomId('tooluse_', 22), name: said.tool }
   const text = said.pieces.join('')
   if (!streams) {
@@ -185,10 +181,10 @@ function schemaIn({ outputConfig, additionalModelRequestFields }: Body): unknown
 }
 
 function toolsOf({ toolConfig }: Body): Tool[] {
-  const tools = isBody(toolConfig) && Array.isArray(toolConfig.tools) ? toolConfig.tools : []
+  const tools = isObject(toolConfig) && Array.isArray(toolConfig.tools) ? toolConfig.tools : []
   return tools.flatMap((tool) => {
-    const spec = isBody(tool) ? tool.toolSpec : null
-    if (!isBody(spec) || typeof spec.name !== 'string') return []
-    return [{ name: spec.name, schema: isBody(spec.inputSchema) ? spec.inputSchema.json : {} }]
+    const spec = isObject(tool) ? tool.toolSpec : null
+    if (!isObject(spec) || typeof spec.name !== 'string') return []
+    return [{ name: spec.name, schema: isObject(spec.inputSchema) ? spec.inputSchema.json : {} }]
   })
 }

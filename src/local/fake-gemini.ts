@@ -2,13 +2,13 @@
 // requests: credentials, errors and JSON like theirs. https://ai.google.dev/api/generate-content
 
 import type { IncomingHttpHeaders } from 'node:http'
+import { isObject } from '../providers/answer.ts'
 import { json, type Script } from './fake-script.ts'
 import {
   ANY_OBJECT,
   type Body,
   boundOf,
   type Choice,
-  isBody,
   lastUserText,
   parseBody,
   promptTokens,
@@ -135,7 +135,7 @@ function partOf({ tool, truncated }: Said, pieces: string[]): Body {
 
 function textOf(contents: unknown): string {
   const messages = listOf(contents).map((content) =>
-    isBody(content) ? { role: content.role ?? 'user', content: listOf(content.parts) } : null,
+    isObject(content) ? { role: content.role ?? 'user', content: listOf(content.parts) } : null,
   )
   return lastUserText(messages)
 }
@@ -157,8 +157,8 @@ function schemaIn(config: Body): unknown {
 
 function toolsOf(body: Body): Tool[] {
   return listOf(body.tools).flatMap((tool) =>
-    (isBody(tool) ? listOf(tool.functionDeclarations) : []).flatMap((declared) =>
-      isBody(declared) && typeof declared.name === 'string'
+    (isObject(tool) ? listOf(tool.functionDeclarations) : []).flatMap((declared) =>
+      isObject(declared) && typeof declared.name === 'string'
         ? [{ name: declared.name, schema: declared.parameters ?? declared.parametersJsonSchema }]
         : [],
     ),
@@ -166,7 +166,7 @@ function toolsOf(body: Body): Tool[] {
 }
 
 function bodyIn(body: Body, ...names: string[]): Body {
-  const value = names.map((name) => body[name]).find(isBody)
+  const value = names.map((name) => body[name]).find(isObject)
   return value ?? {}
 }
 

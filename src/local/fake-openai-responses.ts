@@ -2,20 +2,10 @@
 // highest that they may have: a token for each byte, the whole output bound, every search, every round.
 // https://platform.openai.com/docs/api-reference/responses
 
+import { isObject } from '../providers/answer.ts'
 import { choiceOf, memory, missing, refusal, unparsed } from './fake-openai-wire.ts'
 import { events, json, type Script } from './fake-script.ts'
-import {
-  at,
-  type Body,
-  boundOf,
-  isBody,
-  lastUserText,
-  parseBody,
-  randomId,
-  say,
-  schemaOf,
-  type Tool,
-} from './fake-text.ts'
+import { at, type Body, boundOf, lastUserText, parseBody, randomId, say, schemaOf, type Tool } from './fake-text.ts'
 
 /** What each search, each stored context and each image adds to the input. */
 const FOUND_TOKENS = 2_000
@@ -135,7 +125,7 @@ export function storedResponse(method: string, path: string, query: URLSearchPar
     return json({ object: 'list', data: [], first_id: null, last_id: null, has_more: false })
   if (method !== 'GET' || action) return refusal(404, `Invalid URL (${method} ${path})`)
   if (query.get('stream') === 'true') {
-    const item = Array.isArray(response.output) ? response.output.findLast(isBody) : undefined
+    const item = Array.isArray(response.output) ? response.output.findLast(isObject) : undefined
     const opening = { ...response, status: 'in_progress', output: [], usage: null }
     return streamed(opening, response, [], item ?? {}, [])
   }
@@ -185,7 +175,7 @@ const MOST_SEARCHES = 1_000
 
 function searchesOf(body: Body): Body[] {
   const tools = Array.isArray(body.tools) ? body.tools : []
-  if (!tools.some((tool) => isBody(tool) && String(tool.type).startsWith('web_search'))) return []
+  if (!tools.some((tool) => isObject(tool) && String(tool.type).startsWith('web_search'))) return []
   const query = 'fake'
   return Array.from({ length: Math.min(Number(body.max_tool_calls ?? 1), MOST_SEARCHES) }, () => ({
     id: randomId('ws_', 32),
@@ -198,7 +188,7 @@ function searchesOf(body: Body): Body[] {
 function toolsOf(body: Body): Tool[] {
   const tools = Array.isArray(body.tools) ? body.tools : []
   return tools.flatMap((tool) =>
-    isBody(tool) && tool.type === 'function' && typeof tool.name === 'string'
+    isObject(tool) && tool.type === 'function' && typeof tool.name === 'string'
       ? [{ name: tool.name, schema: tool.parameters }]
       : [],
   )

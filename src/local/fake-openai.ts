@@ -1,6 +1,7 @@
 // OpenAI's API as answers to requests: credentials, errors, JSON and streams like theirs. Chat completions and models are
 // here, each other API in a file of its own. https://platform.openai.com/docs/api-reference/chat
 
+import { isObject } from '../providers/answer.ts'
 import { keepFiles, runBatches } from './fake-openai-batches.ts'
 import { makeImages, speak, transcribe } from './fake-openai-media.ts'
 import { respond, storedResponse } from './fake-openai-responses.ts'
@@ -10,7 +11,6 @@ import { events, json, type Script } from './fake-script.ts'
 import {
   type Body,
   boundOf,
-  isBody,
   lastUserText,
   parseBody,
   promptTokens,
@@ -194,7 +194,7 @@ function whole(common: Body, said: Said, indexes: number[], usage: Body): Script
 const callOf = (name: string, text: string) => ({ type: 'function', function: { name, arguments: text } })
 
 function streamed(body: Body, common: Body, said: Said, indexes: number[], usage: Body): Script {
-  const includeUsage = isBody(body.stream_options) && body.stream_options.include_usage === true
+  const includeUsage = isObject(body.stream_options) && body.stream_options.include_usage === true
   const event = (fields: Body) =>
     `data: ${JSON.stringify({ ...common, object: 'chat.completion.chunk', ...fields })}\n\n`
   const chunk = (index: number, delta: Body, finish_reason: string | null = null) =>
@@ -221,7 +221,7 @@ function streamed(body: Body, common: Body, said: Said, indexes: number[], usage
 function toolsOf(body: Body): Tool[] {
   const tools = Array.isArray(body.tools) ? body.tools : []
   return tools.flatMap((tool) =>
-    isBody(tool) && isBody(tool.function) && typeof tool.function.name === 'string'
+    isObject(tool) && isObject(tool.function) && typeof tool.function.name === 'string'
       ? [{ name: tool.function.name, schema: tool.function.parameters }]
       : [],
   )

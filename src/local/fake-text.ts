@@ -1,6 +1,7 @@
 // What the fake model says, and the small things that all fake dialects need. One piece is one token.
 
 import { randomBytes } from 'node:crypto'
+import { isObject, parseJsonOrUndefined } from '../providers/answer.ts'
 
 export type Body = Record<string, unknown>
 
@@ -38,7 +39,7 @@ export const boundOf = (value: unknown) => (typeof value === 'number' ? value : 
 
 export function say({ userText = '', tools = [], choice = 'auto', schema, bound }: Asked): Said {
   const tool = choose(tools, choice, userText)
-  const value = tool ? argumentsFor(tool.schema) : isBody(schema) ? valueFor(schema) : undefined
+  const value = tool ? argumentsFor(tool.schema) : isObject(schema) ? valueFor(schema) : undefined
   const full = (value === undefined ? SENTENCE.match(/\s*\S+/g) : JSON.stringify(value).match(/.{1,4}/gsu)) ?? []
   const pieces = full.slice(0, bound ?? undefined)
   return { pieces, truncated: pieces.length < full.length, tool: tool?.name ?? null }
@@ -53,10 +54,10 @@ function choose(tools: Tool[], choice: Choice, userText: string): Tool | undefin
 /** The last message's text where it is the user's, in either dialect. After a tool's result it is empty: no other call follows. */
 export function lastUserText(messages: unknown): string {
   const last = Array.isArray(messages) ? messages.at(-1) : null
-  if (!isBody(last) || last.role !== 'user') return ''
+  if (!isObject(last) || last.role !== 'user') return ''
   if (typeof last.content === 'string') return last.content
   const parts = Array.isArray(last.content) ? last.content : []
-  return parts.map((part) => (isBody(part) && typeof part.text === 'string' ? part.text : '')).join(' ')
+  return parts.map((part) => (isObject(part) && typeof part.text === 'string' ? part.text : '')).join(' ')
 }
 
 /** Where any JSON object will do. */
@@ -79,7 +80,7 @@ const MOST_ITEMS = 10
 
 function argumentsFor(schema: unknown): Body {
   const value = valueFor(schema)
-  return isBody(value) ? value : {}
+  return isObject(value) ? value : {}
 }
 
 /**
@@ -87,13 +88,13 @@ function argumentsFor(schema: unknown): Body {
  * @param open references that are being followed: a schema within itself would have no end
  */
 function valueFor(schema: unknown, root = schema, open: string[] = []): unknown {
-  if (!isBody(schema)) return null
+  if (!isObject(schema)) return null
   const { $ref } = schema
   if (typeof $ref === 'string')
     return open.includes($ref) ? null : valueFor(at(root, ...$ref.split('/').slice(1)), root, [...open, $ref])
   if ('const' in schema) return schema.const
   if (Array.isArray(schema.enum)) return schema.enum[0] ?? null
-  const properties = isBody(schema.properties) ? schema.properties : {}
+  const properties = isObject(schema.properties) ? schema.properties : {}
   const type = [schema.type].flat()[0] ?? ('properties' in schema ? 'object' : null)
   switch (String(type).toLowerCase()) {
     case 'object':
@@ -133,21 +134,13 @@ export function randomId(prefix: string, length: number): string {
   return prefix + Array.from(randomBytes(length), (byte) => LETTERS[byte % LETTERS.length]).join('')
 }
 
-export function isBody(value: unknown): value is Body {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
 /** What is below a path of names; undefined where the path ends early. */
 export function at(value: unknown, ...path: string[]): unknown {
-  return path.reduce((within, name) => (isBody(within) ? within[name] : undefined), value)
+  return path.reduce((within, name) => (isObject(within) ? within[name] : undefined), value)
 }
 
 /** Null for what is no JSON object. */
 export function parseBody(text: Buffer | string): Body | null {
-  try {
-    const value: unknown = JSON.parse(text.toString())
-    return isBody(value) ? value : null
-  } catch {
-    return null
-  }
+  const value = parseJsonOrUndefined(text.toString())
+  return isObject(value) ? value : null
 }
