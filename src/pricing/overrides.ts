@@ -30,7 +30,7 @@ export interface Overrides {
 
 /** After this long one request reads again, while others still use what is known. */
 const FRESH_MS = 30_000
-/** After this long every request reads first: an isolate may have slept. */
+/** After this long every request reads first: an isolate that slept has missed changes. */
 const OLD_MS = 45_000
 /** A reader that has not come back by then (its client went away, say) does not hold up the next. */
 const READ_TIMEOUT_MS = 2_000

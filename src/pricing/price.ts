@@ -22,7 +22,7 @@ export interface Price {
   rates: Rates
   /** Ascending. */
   long_context: LongContext[]
-  /** What each service tier costs, in percent of the rates; standard and cheaper ones that are not here cost 100, others are unpriced. */
+  /** What service tiers cost, in percent of the rates. Tiers that are not here cost 100, or are unpriced if they may cost more. */
   tier_percent: ReadonlyMap<string, number>
   /** Tiers that have no discount for cached input. */
   uncached_tiers?: ReadonlySet<string>
@@ -37,7 +37,7 @@ export interface Price {
   price_source: PriceSource
 }
 
-/** A rate in percent of itself, rounded up. */
+/** So many percent of a rate, rounded up. */
 export const atPercent = (rate: number, percent: number): number => Math.ceil((rate * percent) / 100)
 
 const FREE_TOKENS: Rates = {

@@ -12,7 +12,7 @@ import { unmetered } from './refusals.ts'
 
 const KNOWN_FIELDS = new Set(['requests'])
 
-/** Anthropic ends a batch within a day; someone has a day more to fetch its results. */
+/** Anthropic ends a batch within a day; there is a day more for someone to fetch its results. */
 const CONTINUES_FOR_MS = 48 * 3_600_000
 
 /** Anthropic's own limit. */

@@ -32,7 +32,7 @@ const KNOWN_FIELDS = new Set(
 const KNOWN_INFERENCE_FIELDS = new Set(
   'maxTokens max_new_tokens temperature topP top_p topK top_k stopSequences reasoningConfig'.split(' '),
 )
-/** Fields that reach the model as they are: one that raised the output bound would undo the clamping. */
+/** Fields that reach the model as they are: any other might raise the output bound again. */
 const KNOWN_MODEL_FIELDS = new Set(
   `anthropic_beta inferenceConfig output_config reasoning reasoningConfig reasoning_config reasoning_effort thinking
   tool_choice topK top_k`.split(/\s+/),

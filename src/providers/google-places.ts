@@ -109,7 +109,7 @@ function tierOf(path: string, prefix: string): number {
   return tier === -1 ? TIERS.length : tier
 }
 
-/** Its list price: a session may make it cheaper, never dearer. */
+/** At its list price: a session may make it cheaper, never dearer. */
 const autocomplete = ({ query }: Asked) => refuseQuery(query) ?? 'autocomplete-request'
 const photo = ({ query }: Asked) => refuseQuery(query) ?? 'place-photo'
 

@@ -115,6 +115,7 @@ function meterStream(expected: Expected): Meter {
       if (!isObject(part)) continue
       const bytes = bytesOfStrings(part.delta ?? part.text)
       metered.seen_output_bytes += bytes
+      // A role alone is nothing generated.
       if (usage !== null)
         wentOn ||= bytesOfStrings(isObject(part.delta) ? { ...part.delta, role: null } : part.text) > 0
       if (typeof part.finish_reason === 'string') finished.add(part.index)

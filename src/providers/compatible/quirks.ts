@@ -64,7 +64,7 @@ function widen(bound: Bound, body: JsonObject, own: JsonObject, quirks: Quirks):
   const added = Object.keys(own).reduce((sum, field) => sum + (quirks.fields[field] ?? 0), quirks.preamble_tokens)
   return {
     ...bound,
-    // The bound counts this once a round: in all, what is added counts once.
+    // Divided by the rounds, because the quote multiplies by them: what is added counts once.
     input_tokens: bound.input_tokens + Math.ceil((tokensOfBody(own, 0) + added) / bound.rounds),
     open_input: bound.open_input ?? findThought(body, quirks),
     // Fees come first: OpenAI's reading may ask for `max_tool_calls`, which would not help here.
