@@ -24,7 +24,7 @@ export interface GivenPrice {
   /** Absent: tokens cost nothing, what is billed is the request or the piece. */
   rates?: GivenRates
   request_nano_usd?: number
-  /** Of what is billed by the piece: a second, a character, an image. */
+  /** For what is billed by the piece: a second, a character, an image. */
   unit_nano_usd?: number
   web_search_nano_usd_per_thousand?: number
   tier_percent?: Record<string, number>

@@ -28,7 +28,7 @@ export interface Price {
   uncached_tiers?: ReadonlySet<string>
   web_search_nano_usd_per_million: number
   request_nano_usd: number
-  /** Of what is billed by the piece (`TokenUsage.units`); null where no price is known: such a call is unpriced. */
+  /** For what is billed by the piece (`TokenUsage.units`); null where no price is known: such a call is unpriced. */
   unit_nano_usd: number | null
   /** Most input tokens that the model takes; null where unknown. */
   context_window: number | null

@@ -12,7 +12,7 @@ const OPENAI_TIERS = new Map([
   ['priority', 250],
 ])
 
-/** Of the same pages. Where input, cached input and output differ, the dearest. */
+/** From the same pages. Where input, cached input and output differ, the dearest. */
 const OPENAI_MODEL_TIERS: readonly ModelTiers[] = [
   [
     /^gpt-5(\.[124])?$|^gpt-5(\.1)?-codex$|^gpt-5\.4-mini$|^gpt-5\.6-(sol|terra|luna)$|^gpt-6-astra$|^gpt-4\.1-nano$/,
@@ -158,7 +158,7 @@ export const PROVIDERS: ReadonlyMap<string, ProviderTraits> = new Map<string, Pr
       raised: [[/llama-3\.3-70b-instruct-turbo$/i, 10_400 / 88, 10_400 / 88]],
     },
   ],
-  // Any host may serve open weights, at its own price. Of the closed ones some long-context prices are missing.
+  // Any host may serve open weights, at its own price. Some closed models lack their long-context prices.
   [
     'openrouter',
     {

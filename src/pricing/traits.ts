@@ -16,7 +16,7 @@ export interface ProviderTraits {
   batches_without_cache: RegExp | null
   /** Fee of a search where no price is named. */
   web_search_usd_per_thousand: number
-  /** What a search finds, where it is billed as so many input tokens that no usage is known to count. */
+  /** Input tokens that each search is billed for what it finds, where no usage is known to count them. */
   tokens_of_search: readonly [models: RegExp, tokens: number] | null
   /** Models that cost more than their entry says, or may. By entry or by the name called; first match wins. */
   raised: readonly Raise[]
@@ -60,7 +60,7 @@ export const PLAIN_TRAITS: Traits = {
   is_wrong: () => false,
 }
 
-/** What a search of a model finds, as input tokens that no usage counts. */
+/** Input tokens that a model's searches are billed each, beside its usage. */
 export function foundTokens({ tokens_of_search }: Traits, model: string): number {
   return tokens_of_search?.[0].test(model) ? tokens_of_search[1] : 0
 }

@@ -222,7 +222,7 @@ function definitionsIn(messages: unknown): unknown[] {
   return definitions
 }
 
-/** Of the client's own tools. Where two have the same name, the larger counts. */
+/** Tokens of the client's own tools. Where two have the same name, the larger counts. */
 function tokensByName(tools: unknown[]): ReadonlyMap<unknown, number> {
   const byName = new Map<unknown, number>()
   for (const tool of tools) {

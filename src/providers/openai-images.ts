@@ -10,7 +10,7 @@ import { meterImages } from './openai-images-meter.ts'
 import { tokensOfText } from './text-bound.ts'
 
 const MAX_IMAGES = 10
-/** Of each image in a stream. */
+/** Each image of a stream may have so many, each billed as tokens. */
 const MAX_PARTIAL_IMAGES = 3
 const PARTIAL_IMAGE_TOKENS = 100
 

@@ -31,7 +31,7 @@ interface Expected {
   /** True where more is billed than is in the answer. */
   may_hide_output: boolean
   alternatives: boolean
-  /** Of an answer that names none. */
+  /** The tier of an answer that names none. */
   service_tier: string | null
 }
 

@@ -43,7 +43,7 @@ interface Expected {
   may_hide_output: boolean
   background: boolean
   logprobs: boolean
-  /** Of an answer that names none. */
+  /** The tier of an answer that names none. */
   service_tier: string | null
 }
 
