@@ -21,14 +21,14 @@ import { StartFault } from './start-fault.ts'
 import { readTomlVars } from './toml-vars.ts'
 import { startWrangler, untilAnswers, type WranglerDev } from './wrangler-dev.ts'
 
-/** How to stop what is running, in the order in which it started. */
-type Running = (() => Promise<void>)[]
-
 const ROOT = process.cwd()
 const FOLDER = join(ROOT, '.tollgate')
 const DEV_JSON = join(FOLDER, 'dev.json')
 
-async function start(running: Running): Promise<WranglerDev> {
+/** How to stop what is running, in the order in which it started. */
+const running: (() => Promise<void>)[] = []
+
+async function start(): Promise<WranglerDev> {
   await mkdir(FOLDER, { recursive: true, mode: 0o700 })
   // Before the ports: a Tollgate that already runs here has taken them, but the lock says why.
   running.push(await lockFolder(FOLDER))
@@ -95,7 +95,6 @@ const LAST_LINE_AFTER_MS = 500
 /** npm passes on the Ctrl-C that this process also has from the terminal: that is not a second one of the user's. */
 const SAME_SIGNAL_WITHIN_MS = 500
 
-const running: Running = []
 let stopping_since: number | null = null
 
 async function stopAll(): Promise<void> {
@@ -134,7 +133,7 @@ function stopUnlessStopping(): void {
 for (const stream of [process.stdout, process.stderr]) stream.on('error', stopUnlessStopping)
 if (process.env.npm_lifecycle_event === 'start') onceNpmIsGone(stopUnlessStopping)
 
-start(running)
+start()
   .then(async (wrangler) => {
     await wrangler.exited
     await fail(new StartFault(`wrangler dev ended:\n${await wrangler.lastOutput()}`))
