@@ -18,7 +18,6 @@ import { createDatabase } from '../../support/postgres.ts'
 
 const here = import.meta.dirname
 let project: string
-const children: ChildProcess[] = []
 
 beforeAll(async () => {
   project = await mkdtemp(join(tmpdir(), 'tollgate-start-'))
@@ -33,7 +32,6 @@ async function makeWorker() {
   )
 }
 afterAll(async () => {
-  for (const child of children) child.kill('SIGKILL')
   await rm(project, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
 })
 
@@ -51,9 +49,14 @@ function start(
   const { DATABASE_URL: _, ...inherited } = process.env
   const ports = { TOLLGATE_PORT: '0', TOLLGATE_DATABASE_PORT: '0', TOLLGATE_PROVIDER_PORT: '0' }
   const child = spawn(command, args, { cwd: project, env: { ...inherited, ...ports, ...env } })
-  children.push(child)
   const output = Promise.all([text(child.stdout), text(child.stderr)]).then((streams) => streams.join(''))
-  return { child, output, code: once(child, 'exit').then(([code]) => code) }
+  const code = once(child, 'exit').then(([code]) => code)
+  // Where a test fails it still runs, and the next could not start in this folder.
+  onTestFinished(async () => {
+    child.kill('SIGKILL')
+    await code
+  })
+  return { child, output, code }
 }
 const readJson = async (file: string) => JSON.parse(await readFile(join(project, '.tollgate', file), 'utf8'))
 async function started(options: Started): Promise<Record<string, string>> {
