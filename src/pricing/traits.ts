@@ -60,7 +60,7 @@ export const PLAIN_TRAITS: Traits = {
   is_wrong: () => false,
 }
 
-/** Input tokens that a model's searches are billed each, beside its usage. */
+/** Input tokens that each search of a model is billed beside its usage. */
 export function foundTokens({ tokens_of_search }: Traits, model: string): number {
   return tokens_of_search?.[0].test(model) ? tokens_of_search[1] : 0
 }

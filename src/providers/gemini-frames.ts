@@ -6,7 +6,7 @@ import type { StreamFilter } from './dialect.ts'
 import { MAX_FRAME_BYTES, passWholeFrames } from './whole-frames.ts'
 
 interface ArrayScan {
-  /** A `Scan`, to which all bytes after the array belong to its last frame. `onEnd` is called with each object's end. */
+  /** A `Scan` that counts whatever follows the array to its last frame. `onEnd` is called with each object's end. */
   scan(chunk: Uint8Array, onEnd?: (at: number) => void): number
   /** True once the array has closed. */
   readonly closed: boolean

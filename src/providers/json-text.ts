@@ -17,7 +17,7 @@ export interface Span {
   end: number
 }
 
-/** Counts the characters that open or separate values, and the names. The text need not be JSON yet. */
+/** Counts what opens or separates values outside strings, and different names. The text need not be JSON. */
 export function hasFewValues(text: string): boolean {
   if (text.length <= MAX_VALUES) return true
   let values = 0

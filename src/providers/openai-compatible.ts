@@ -14,7 +14,7 @@ const CHAT_PATH = '/v1/chat/completions'
 /** A token of Microsoft Entra, which a caller may bring in place of a key: it works only as a bearer token. */
 const TOKEN = /^eyJ[\w-]+\./
 
-/** Paths of each operation in OpenAI's own table: what is not metered there is not metered here. */
+/** Where OpenAI's own table has each operation of a row. A path that is not in that table is not metered, and so not here. */
 const PATHS: Record<(typeof OPERATIONS)[number], string[]> = {
   completions: ['/v1/completions'],
   embeddings: ['/v1/embeddings'],

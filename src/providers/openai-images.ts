@@ -10,7 +10,7 @@ import { meterImages } from './openai-images-meter.ts'
 import { tokensOfText } from './text-bound.ts'
 
 const MAX_IMAGES = 10
-/** Each image of a stream may have so many, each billed as tokens. */
+/** A stream may show each image so many times before it is done, each time billed as so many tokens. */
 const MAX_PARTIAL_IMAGES = 3
 const PARTIAL_IMAGE_TOKENS = 100
 

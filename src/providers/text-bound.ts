@@ -97,7 +97,7 @@ const VALUE_DEPTH = 3
  * 1000000000000000.0, and JavaScript writes all digits up to 1e21.
  */
 function numberExpansion(value: number): number {
-  // The shortest JSON of these has no exponent.
+  // The shortest JSON of these has no exponent, or (integers beyond 2^53) one that saves three characters at most.
   if (Number.isInteger(value) ? value % 10 !== 0 : Math.abs(value) >= 0.01) return 0
   const written = String(Math.abs(value))
   const [mantissa = '', exponent = ''] = Math.abs(value).toExponential().split('e')

@@ -12,7 +12,7 @@ import type { Quirks } from './provider.ts'
 interface SentKinds {
   /** Cache writes are for an hour. */
   one_hour: boolean
-  /** Where the usage does not say how much of the input was audio (Mistral tells its seconds), all of it counts as that. */
+  /** Audio is sent: all input counts as that where the usage does not say how much was (Mistral tells its seconds). */
   audio_input: boolean
 }
 
