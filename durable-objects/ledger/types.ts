@@ -204,9 +204,9 @@ export interface Settlement {
   draft: EventDraft
   facts: EventFacts
   /**
-   * For a call that goes on at the provider (a batch, say): what its usage leaves of the hold moves to this id. Null where
-   * the call has ended. Where the usage is unknown or the id is taken nothing moves, and the hold is charged unless
-   * the call is `released`.
+   * For a call that goes on at the provider (a batch, say): what its usage leaves of the hold moves to this id; all of it
+   * where the call is `released`. Null where the call has ended. Where the usage of any other call is unknown, or the id is
+   * taken, nothing moves: then the hold is charged, or let go where the call is `released`.
    */
   continues: Continuation | null
 }
