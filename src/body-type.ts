@@ -10,7 +10,7 @@ export function mediaTypeOf(headers: Headers): string | undefined {
 /**
  * `utf-8` and `utf8` are both labels of it: https://encoding.spec.whatwg.org/#names-and-labels. Other spellings are refused,
  * because parsers differ: Python's reads `charset*=utf-7` (RFC 2231) and `charset=" utf-7"` as UTF-7, in which `+ACI-` is a
- * quote. No parser reads `charset:utf-8`, a common slip.
+ * quote. `charset:utf-8`, a common slip, passes: to every parser it is no parameter.
  */
 const UTF_8 = /^charset\s*[=:]\s*("?)utf-?8\1$/i
 

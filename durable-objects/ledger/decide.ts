@@ -31,7 +31,7 @@ export function decide(limits: Limit[], ask: Ask, now: number): Fit {
   const full = limits.filter((limit) => isFull(limit, max_tokens))
   if (full.length === 0) return granted(ask, max_tokens, metered, false)
 
-  /** The limits without room even for this much output, where they let it be clamped. */
+  /** The limits without room: for this much output where they let it be clamped, else for all of it. */
   const shutTo = (output: number): Shut[] =>
     full.flatMap((limit) => {
       const least = limit.on_exceed === 'clamp' ? Math.min(output, max_tokens) : max_tokens
@@ -99,7 +99,7 @@ function costOfOutput(tokens: number, nanoUsdPerMtok: number): number {
   return Number((BigInt(tokens) * BigInt(nanoUsdPerMtok) + 999_999n) / 1_000_000n)
 }
 
-/** Where no cap applies, a worst case may pass 2^53: Postgres would refuse the event, and sums would not be exact. */
+/** Where no cap counts it, a worst case may pass 2^53: Postgres would refuse the event, and sums would not be exact. */
 const exact = (amount: number) => Math.min(amount, Number.MAX_SAFE_INTEGER)
 
 function granted(ask: Ask, output: number, metered: boolean, clamped: boolean): Fit {

@@ -19,7 +19,7 @@ const HOLD = `
     granted_output_tokens, clamped, draft)
   values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 // An upsert, because a call whose hold was lost still has to be remembered as ended. An expired call keeps its draft:
-// whoever corrects it may not know that.
+// whoever corrects it may not have that draft.
 const END = `
   insert into reservations (request_id, reserved_at, expires_at, requests, input_tokens, output_tokens, cost_nano_usd,
     clamped, outcome, ended_at)

@@ -5,7 +5,7 @@ export interface ClientBody {
   body: ReadableStream<Uint8Array>
   /** Whether the client has left or was given up. workerd notices with the next piece that it has left. */
   readonly isGone: boolean
-  /** Called when it has. */
+  /** Called when `isGone` becomes true. */
   onGone: () => void
   /** Whether a piece waits for the client to ask for it. */
   readonly isAwaited: boolean

@@ -1,5 +1,5 @@
-// The hold of an admitted call, from admission to settlement. It is settled once, by whoever asks first; until then its
-// ledger is reminded of it, so that a crash there does not lose it.
+// The hold of an admitted call, from admission to settlement. It is settled once, by whoever asks first. A ledger that
+// could lose it in a crash is reminded of it meanwhile.
 
 import { NOTHING } from '../../durable-objects/ledger/amounts.ts'
 import { NO_FACTS } from '../../durable-objects/ledger/no-facts.ts'
