@@ -70,8 +70,11 @@ export function startWrangler(options: { port: number; envFile: string; folder: 
   }
 }
 
-/** Settles when the child has ended and all that it wrote is there. A full disk costs lines of the log, not all that runs. */
-export async function keepLog(child: ChildProcess, file: string): Promise<void> {
+/**
+ * Settles when the child has ended and all that it wrote is there. A full disk costs lines of the log, not all that runs.
+ * @throws at once, not in the promise, where the file cannot be opened.
+ */
+export function keepLog(child: ChildProcess, file: string): Promise<void> {
   const log = openSync(file, 'w', 0o600)
   let isTold = false
   const write = (text: Buffer) => {
@@ -84,8 +87,7 @@ export async function keepLog(child: ChildProcess, file: string): Promise<void> 
   }
   child.stdout?.on('data', write)
   child.stderr?.on('data', write)
-  await once(child, 'close')
-  closeSync(log)
+  return once(child, 'close').then(() => closeSync(log))
 }
 
 /** The processes that wrangler starts may hang even when it has ended. */

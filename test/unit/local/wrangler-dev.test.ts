@@ -27,3 +27,11 @@ test.skipIf(process.platform !== 'linux')('a full disk is told once, and costs l
   expect(child.exitCode).toBe(0)
   expect(error.mock.calls.flat()).toEqual([expect.stringMatching(/^\/dev\/full cannot be written: ENOSPC/)])
 })
+
+test('a log that cannot be opened is a fault at once, which the start ends with', () => {
+  const folder = temporaryFolder('tollgate-log-')
+  onTestFinished(() => removeFolder(folder))
+  const child = talk()
+  onTestFinished(() => void child.kill())
+  expect(() => keepLog(child, join(folder, 'gone', 'wrangler.log'))).toThrow('ENOENT')
+})
