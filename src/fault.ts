@@ -25,9 +25,12 @@ export function accepted<T>(read: T | GatewayError): T {
   return read
 }
 
-/** What is not the client's fault: with its cause, and the id that the client was told. */
+/**
+ * What is not the client's fault: with its cause, and the id that the client was told. Not what the operator has left out:
+ * the answer says it all, and whoever asks again would fill the log.
+ */
 export function logFault(error: GatewayError, thrown: unknown, request_id: string | undefined): void {
-  if (ERROR_STATUS[error.code] < 500) return
+  if (ERROR_STATUS[error.code] < 500 || error.code === 'not_configured') return
   const cause = rootCause(thrown)
   const stack = error.code === 'internal_error' && cause instanceof Error ? cause.stack : undefined
   console.error(JSON.stringify({ message: error.message, code: error.code, request_id, cause: String(cause), stack }))

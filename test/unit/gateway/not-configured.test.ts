@@ -1,6 +1,6 @@
 // A provider that is known and not switched on: its own clients are told so as by the provider itself.
 
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { createApp } from '../../../src/app.ts'
 import { createKeyRing } from '../../../src/auth/keys.ts'
 import { parseConfig } from '../../../src/config.ts'
@@ -41,6 +41,25 @@ describe('a provider that is not switched on', () => {
       status: 401,
       body: { error: { code: 401 } },
     })
+  })
+
+  test('is no fault to be logged, however often it is asked for', async () => {
+    const error = vi.spyOn(console, 'error').mockImplementation(() => undefined)
+    onTestFinished(() => error.mockRestore())
+    const chat = (path: string, model: string) => {
+      const body = JSON.stringify({ model, messages: [{ role: 'user', content: 'hi' }] })
+      return app.request(path, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', authorization: `Bearer ${key}` },
+        body,
+      })
+    }
+    const answers = [
+      await chat('/openai/v1/chat/completions', 'gpt-4o-mini'),
+      await chat('/v1/chat/completions', 'mistral/mistral-small-latest'),
+    ]
+    expect(answers.map(({ status }) => status)).toEqual([503, 503])
+    expect(error).not.toHaveBeenCalled()
   })
 
   test('is to strangers as one that is, whatever they ask for', async () => {
