@@ -52,7 +52,7 @@ export function gateway(options: GatewayOptions): Hono<GatewayEnv> {
       usageCaps<GatewayEnv>({
         ledgerOf,
         ask: (c) => ({ ...c.var.call.quote, draft: c.var.call.draft }),
-        provision: (c) => provision({ db, ledgerOf }, c.var.caller),
+        provision: (c) => provision({ db, ledgerOf }, c.var.caller, c.var.request_id),
         refuse: (c, error) => errorAnswer(inFull(error, c.var.call, operation), c.var.request_id),
       }),
       forward({ dialect, operation, config, upstream, ledgerOf, prices, errorAnswer }),

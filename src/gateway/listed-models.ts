@@ -53,8 +53,8 @@ export function listedModels(options: ListedModelsOptions): Hono<CallerEnv> {
 
   /** What the caller could call. */
   async function listFor(c: Context<CallerEnv>): Promise<string[]> {
-    const { caller } = c.var
-    const refusal = await callerRefusal(ledgerOf, caller, () => provision({ db, ledgerOf }, caller))
+    const { caller, request_id } = c.var
+    const refusal = await callerRefusal(ledgerOf, caller, () => provision({ db, ledgerOf }, caller, request_id))
     if (refusal) throw new GatewayFault(refusalError(refusal))
     if (models.length === 0)
       throw notFound(`MODELS is not set, so none are listed here. Providers' own lists: ${own_lists.join(', ')}.`)

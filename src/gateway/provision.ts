@@ -17,6 +17,7 @@ import { provisionUser } from '../postgres/users.ts'
 export async function provision(
   services: { db: Database; ledgerOf: LedgerOf },
   caller: Pick<CallerIdentity, 'user_id' | 'jwt'>,
+  request_id: string | undefined,
 ): Promise<boolean> {
   const { db, ledgerOf } = services
   try {
@@ -27,7 +28,8 @@ export async function provision(
   } catch (error) {
     if (error instanceof GatewayFault) throw error
     const { user_id } = caller
-    console.error(JSON.stringify({ message: 'could not provision a ledger', user_id, error: String(rootCause(error)) }))
+    const message = 'could not provision a ledger'
+    console.error(JSON.stringify({ message, request_id, user_id, error: String(rootCause(error)) }))
     return false
   }
 }

@@ -73,7 +73,7 @@ export function appliedPriceRoutes({ prices, providers, ...deps }: PriceRouteDep
   app.openAPIRegistry.registerPath(explain)
   return app.openapi(explainAnyId, async (c) => {
     const { provider, model } = c.req.valid('param')
-    await refuseInvalid(deps, c.var.caller)
+    await refuseInvalid(deps, c.var.caller, c.get('request_id'))
     const fault = providerFault(provider, providers)
     if (fault) throw new GatewayFault({ code: 'not_found', message: `provider: ${fault.message}`, field: 'provider' })
     return c.json(explanationView(provider, model, await prices.explain(provider, model)), 200)
@@ -81,9 +81,9 @@ export function appliedPriceRoutes({ prices, providers, ...deps }: PriceRouteDep
 }
 
 /** Any valid key may ask, whatever its scope; so may a subject that is not a user yet. */
-async function refuseInvalid(deps: Deps, caller: UsageCaller): Promise<void> {
+async function refuseInvalid(deps: Deps, caller: UsageCaller, request_id: string | undefined): Promise<void> {
   const { user_id } = caller
-  const refusal = await callerRefusal(deps.ledgerOf, caller, () => provision(deps, { user_id, jwt: null }))
+  const refusal = await callerRefusal(deps.ledgerOf, caller, () => provision(deps, { user_id, jwt: null }, request_id))
   if (refusal && refusal.reason !== 'missing_scope') throw new GatewayFault(refusalError(refusal))
 }
 

@@ -80,6 +80,30 @@ test('why the keys that verify JWTs cannot be read is logged, wherever a call go
   error.mockRestore()
 })
 
+test('a user whom neither ledger nor database can tell of is logged with the id that the client was told', async () => {
+  const error = vi.spyOn(console, 'error').mockImplementation(() => undefined)
+  onTestFinished(() => error.mockRestore())
+  const env = {
+    ...ENV,
+    DATABASE_HTTP_URL: 'http://127.0.0.1:1/sql',
+    OPENAI_API_KEY: 'sk',
+    MODELS: '["openai/gpt-4o-mini"]',
+  }
+  const refusal = { reason: 'no_config' } as const
+  const unknowing = ledgerOfOnly({
+    status: async () => ({ refusal }),
+    reserve: async () => ({ admitted: false, refusal, tightest: null }),
+  })
+  const cutOff = createApp({ config: parseConfig(env), ledgerOf: () => unknowing })
+  for (const path of ['/openai/v1/models', '/v1/models', '/prices/openai/gpt-4o-mini']) {
+    const answer = await cutOff.request(path, { headers: { authorization: `Bearer ${key}` } })
+    expect(answer.status).toBe(503)
+    const [line] = error.mock.calls.splice(0).map(([text]) => JSON.parse(String(text)))
+    const request_id = answer.headers.get('x-tollgate-request-id')
+    expect(line).toMatchObject({ message: 'could not provision a ledger', request_id })
+  }
+})
+
 test('what is there for everybody: that Tollgate is there, and the document of its routes', async () => {
   const get = async (path: string) => (await app.request(path)).json()
   expect(await get('/')).toEqual({ name: 'tollgate', openapi: '/openapi.json' })
