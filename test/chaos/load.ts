@@ -26,6 +26,7 @@ export interface Call {
   answer_id: string | null
   /** The beginning and the end of what was no whole answer. */
   said: string | null
+  took_ms: number
 }
 
 /** Calls, by what the client saw. */
@@ -150,6 +151,7 @@ export async function callOnce(
   const request_id = answer?.headers.get('x-tollgate-request-id') ?? null
   const status = answer?.status ?? null
   const fate = fateOf(kind, request_id === null ? null : status, text, is_over)
+  const took_ms = performance.now() - started
   const said = fate === 'answered' ? null : `${text.slice(0, 200)} ... ${text.slice(-200)}`
   seen[fate].push({
     marker,
@@ -160,8 +162,9 @@ export async function callOnce(
     is_over,
     answer_id: answerIdIn(text),
     said,
+    took_ms,
   })
-  if (fate === 'answered') seen.latencies_ms.push(performance.now() - started)
+  if (fate === 'answered') seen.latencies_ms.push(took_ms)
   return fate
 }
 

@@ -17,6 +17,7 @@ const CALL: Call = {
   is_over: true,
   answer_id: 'chatcmpl-1',
   said: null,
+  took_ms: 20,
 }
 const FORWARDED: Forwarded = {
   marker: 'call-1',
@@ -105,6 +106,13 @@ test('where only its ledger died so soon, a call is lost if everything dies befo
   expect(lost(30_000, 'ada', 6_500)).toContain('was lost')
 })
 
+test('where only its ledger died so soon, a call is lost, too, if its worker tells it in vain until it gives up', () => {
+  const died = { kills: [{ from: 40_000, to: 40_300 }], ledger_losses: [{ user_id: 'ada', from: 5_100, to: 5_150 }] }
+  const lost = (took_ms: number) => faults({ events: [], ...died }, { broken_off: [{ ...CALL, took_ms }] })
+  expect(lost(7_700)).toBe('')
+  expect(lost(7_000)).toContain('was lost')
+})
+
 test("what failed has an error that says so: a 500 is the provider's, or a fault", () => {
   const failed = (status: number) => ({ failed: [{ ...CALL, status, answer_id: null }] })
   for (const status of [502, 503, 504]) expect(faults({ events: [HOLD] }, failed(status))).toBe('')
@@ -116,4 +124,13 @@ test("what failed has an error that says so: a 500 is the provider's, or a fault
 
 test('an answer that ends early never looks whole', () => {
   expect(faults({}, { cut_short: [CALL] })).toContain('ended early as if it were whole')
+  expect(faults({ some_break_off: true }, { cut_short: [CALL] })).toContain('ended early as if it were whole')
+})
+
+test('a stream that was cut where nothing but its mark was to come has an event, of no less', () => {
+  const said = 'data: {"choices":[{"index":0,"delta":{},"finish_reason":"length"}],"usage":null}\n\n'
+  const seen = { cut_short: [{ ...CALL, said }] }
+  expect(faults({ some_break_off: true, events: [HOLD] }, seen)).toBe('')
+  expect(faults({ some_break_off: true, events: [], kills: SOON_AFTER }, seen)).toContain('has no event')
+  expect(faults({ events: [HOLD] }, seen)).toContain('ended early as if it were whole')
 })

@@ -5,6 +5,7 @@
 //   |-----------------------------------------|---------------------|--------|
 //   | a whole 200                             | once                | 1, of just what the provider said |
 //   | a 200 that ended in an error event      | once                | 1, of no less |
+//   | one that lacks its [DONE] alone         | once, cut just then | 1, of no less |
 //   | a refusal                               | never               | 0 |
 //   | another whole answer (502, 503, 504)    | once                | 1, of no less |
 //   |                                         | never               | 1; where the ledger did not answer 0 or 1 |
@@ -17,11 +18,12 @@
 // user: what was forwarded is at most what is recorded and what nobody has had the whole answer of.
 //
 // Where only the ledger dies so soon, the call's worker, which lives on, brings it back on record when it ends or after half
-// a minute: it is lost only if everything dies before that.
+// a minute: it is lost only if everything dies before that, or if that worker cannot reach the ledger until it gives up.
 
 import type { EventRow } from '../support/books.ts'
 import type { Call, Seen } from './load.ts'
 import type { Forwarded } from './provider-record.ts'
+import { lacksMark } from './request.ts'
 
 /** When everything died, by the clock of the clients and the provider. */
 export interface Kill {
@@ -38,6 +40,7 @@ export interface LedgerLoss extends Kill {
 export const CLASSES = [
   'answered whole, one event',
   'ended in an error event, one event',
+  'ended without its mark, one event',
   'refused, no event',
   'failed, one event',
   'failed before they were held, no event',
@@ -78,6 +81,8 @@ const WRITTEN_WITHIN_MS = 1_000
 const LATE_ARRIVAL_MS = 250
 /** A worker asks for its call after half a minute, and so brings it back. */
 const BACK_WITHIN_MS = 31_000
+/** A worker whose ledger does not hear how a call ended gives up after so long: its five tries, see SETTLE_PAUSES_MS. */
+const GIVES_UP_AFTER_MS = 7_600
 
 export function matchCalls(evidence: Evidence): Matched {
   const {
@@ -132,7 +137,7 @@ export function matchCalls(evidence: Evidence): Matched {
         if (sent && event.outcome !== 'released') found.push(...amountFaults(event, sent, fate === 'was answered'))
       } else if (sent && named) {
         lost += 1
-        if (!mayBeLost(sent, kills, ledger_losses))
+        if (!mayBeLost(sent, call, kills, ledger_losses))
           say('was lost, though it was under way for long or nothing was killed')
       }
       if (found.length > 0)
@@ -171,8 +176,15 @@ export function matchCalls(evidence: Evidence): Matched {
   const { broken_off, unanswered } = seen
   each(broken_off, 'broke off', unheard('broke off'))
   each(unanswered, 'had no answer', unheard('unanswered'))
-  each(seen.cut_short, 'ended early as if it were whole', () => null)
-  faults.push(...seen.cut_short.map((call) => `an answer ended early as if it were whole: ${JSON.stringify(call)}`))
+  // Cut where nothing but its mark was to come: nothing is added.
+  const lacksOnlyItsMark = ({ said }: Call) => some_break_off && lacksMark(said ?? '')
+  const cut_short = seen.cut_short.filter((call) => !lacksOnlyItsMark(call))
+  each(seen.cut_short.filter(lacksOnlyItsMark), 'ended without its mark', ({ event, say }) => {
+    if (!event) say('has no event')
+    return event ? 'ended without its mark, one event' : null
+  })
+  each(cut_short, 'ended early as if it were whole', () => null)
+  faults.push(...cut_short.map((call) => `an answer ended early as if it were whole: ${JSON.stringify(call)}`))
 
   for (const [marker, its] of byMarker)
     if (!made.has(marker)) faults.push(`an event is of no call that a client made: ${JSON.stringify(its)}`)
@@ -208,9 +220,13 @@ function amountFaults(event: EventRow, sent: Forwarded, isWhole: boolean): strin
   return faults
 }
 
-/** Was it forwarded just before everything died, or its ledger and then everything? */
-function mayBeLost({ at, user_id }: Forwarded, kills: Kill[], losses: LedgerLoss[]): boolean {
+/** Was it forwarded just before everything died, or its ledger died, and then everything or its worker gave up? */
+function mayBeLost({ at, user_id }: Forwarded, { took_ms }: Call, kills: Kill[], losses: LedgerLoss[]): boolean {
   const wasYoung = ({ from, to }: Kill) => from - WRITTEN_WITHIN_MS <= at && at <= to + LATE_ARRIVAL_MS
   const diedThen = (loss: Kill) => kills.some(({ from, to }) => loss.from <= to && from <= loss.to + BACK_WITHIN_MS)
-  return kills.some(wasYoung) || losses.some((loss) => loss.user_id === user_id && wasYoung(loss) && diedThen(loss))
+  const isGivenUp = took_ms >= GIVES_UP_AFTER_MS
+  return (
+    kills.some(wasYoung) ||
+    losses.some((loss) => loss.user_id === user_id && wasYoung(loss) && (isGivenUp || diedThen(loss)))
+  )
 }

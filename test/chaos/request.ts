@@ -62,6 +62,9 @@ export function isWhole({ isOpenai, isStream }: Kind, text: string): boolean {
   }
 }
 
+/** Does a stream that is not whole lack no more than its mark, and the usage before it? It then ends without an error. */
+export const lacksMark = (end: string): boolean => /"finish_reason":"\w+"\}\],"usage":null\}\n\n$/.test(end)
+
 /** Does a stream tell its client that it ended badly, in its provider's own way? */
 export const endsInError = ({ isOpenai, isStream }: Kind, text: string): boolean =>
   isStream && (isOpenai ? /^data: \{"error":/m : /^event: error$/m).test(text)
