@@ -108,9 +108,13 @@ test('where only its ledger died so soon, a call is lost if everything dies befo
 
 test('where only its ledger died so soon, a call is lost, too, if its worker tells it in vain until it gives up', () => {
   const died = { kills: [{ from: 40_000, to: 40_300 }], ledger_losses: [{ user_id: 'ada', from: 5_100, to: 5_150 }] }
-  const lost = (took_ms: number) => faults({ events: [], ...died }, { broken_off: [{ ...CALL, took_ms }] })
-  expect(lost(7_700)).toBe('')
-  expect(lost(7_000)).toContain('was lost')
+  for (const fate of ['broken_off', 'ended_badly', 'failed'] as const) {
+    const lost = (took_ms: number, more: Partial<Evidence> = died) =>
+      faults({ events: [], ...more }, { [fate]: [{ ...CALL, status: 503, took_ms }] })
+    expect(lost(7_700)).toBe('')
+    expect(lost(7_700, { ...died, ledger_losses: [] })).toContain('was lost')
+    expect(lost(7_000)).toMatch(/was lost|has no event/)
+  }
 })
 
 test("what failed has an error that says so: a 500 is the provider's, or a fault", () => {

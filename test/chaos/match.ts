@@ -44,6 +44,7 @@ export const CLASSES = [
   'refused, no event',
   'failed, one event',
   'failed before they were held, no event',
+  'given up, no event',
   'broke off, one event',
   'broke off, no event',
   'unanswered, one event',
@@ -152,9 +153,11 @@ export function matchCalls(evidence: Evidence): Matched {
     else if (event.outcome !== 'settled' || event.usage_source !== 'reported') say('is not charged as reported')
     return event ? 'answered whole, one event' : null
   })
-  each(seen.ended_badly, 'ended in an error event', ({ event, say }) => {
-    if (!event) say('has no event')
-    return event ? 'ended in an error event, one event' : null
+  each(seen.ended_badly, 'ended in an error event', ({ call, event, sent, say }) => {
+    if (event) return 'ended in an error event, one event'
+    if (sent && isGivenUp(call)) return 'given up, no event'
+    say('has no event')
+    return null
   })
   each(seen.refused, 'was refused', ({ event, sent, say }) => {
     if (event) say('has an event')
@@ -165,6 +168,7 @@ export function matchCalls(evidence: Evidence): Matched {
     if (sent?.is_billed !== false && !FAILURES.has(call.status)) say(`has a ${call.status}, which nobody sent`)
     if (event) return 'failed, one event'
     if (!sent && call.status === LEDGER_UNAVAILABLE) return 'failed before they were held, no event'
+    if (sent && isGivenUp(call)) return 'given up, no event'
     say('has no event')
     return null
   })
@@ -220,13 +224,12 @@ function amountFaults(event: EventRow, sent: Forwarded, isWhole: boolean): strin
   return faults
 }
 
+const isGivenUp = ({ took_ms }: Call) => took_ms >= GIVES_UP_AFTER_MS
+
 /** Was it forwarded just before everything died, or its ledger died, and then everything or its worker gave up? */
-function mayBeLost({ at, user_id }: Forwarded, { took_ms }: Call, kills: Kill[], losses: LedgerLoss[]): boolean {
+function mayBeLost({ at, user_id }: Forwarded, call: Call, kills: Kill[], losses: LedgerLoss[]): boolean {
   const wasYoung = ({ from, to }: Kill) => from - WRITTEN_WITHIN_MS <= at && at <= to + LATE_ARRIVAL_MS
   const diedThen = (loss: Kill) => kills.some(({ from, to }) => loss.from <= to && from <= loss.to + BACK_WITHIN_MS)
-  const isGivenUp = took_ms >= GIVES_UP_AFTER_MS
-  return (
-    kills.some(wasYoung) ||
-    losses.some((loss) => loss.user_id === user_id && wasYoung(loss) && (isGivenUp || diedThen(loss)))
-  )
+  const isLostWith = (loss: LedgerLoss) => wasYoung(loss) && (isGivenUp(call) || diedThen(loss))
+  return kills.some(wasYoung) || losses.some((loss) => loss.user_id === user_id && isLostWith(loss))
 }
