@@ -21,7 +21,7 @@ export const continuedId = (provider: string, provider_id: string): string =>
 /**
  * What the ledger is told. Without a price, what the hold costs is charged: unknown never means free.
  * @throws where prices cannot be read: the call stays held until its end is asked for again.
- * @param request_model what the call is priced by, as any is; where it is not known (null), the model that answered is.
+ * @param request_model whose price applies; null where it is not known: then the price of the model that answered.
  */
 export async function toConclusion(
   { id, usage, longest_input_tokens, model, service_tier, error_class }: Concluded,
