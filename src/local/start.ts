@@ -59,13 +59,12 @@ async function start(): Promise<WranglerDev> {
   await writePrivate(envFile, formatEnvFile(vars))
   const wrangler = startWrangler({ port: ports.worker, envFile, folder: FOLDER })
   running.push(() => wrangler.stop())
-  await untilAnswers(wrangler)
+  const url = await untilAnswers(wrangler)
 
   const adminToken = vars.ADMIN_TOKEN ?? ''
   const demoFile = serverUrl ? `demo-${databaseFingerprint(serverUrl)}.json` : 'demo.json'
-  const demo = await keepDemoUser(join(FOLDER, demoFile), wrangler.url, adminToken)
+  const demo = await keepDemoUser(join(FOLDER, demoFile), url, adminToken)
 
-  const { url } = wrangler
   const databaseUrl = serverUrl || neon.databaseUrl
   const devJson = { url, adminToken, demoKey: demo.key, databaseUrl, databaseHttpUrl: neon.url, fakeProviderUrl }
   await writePrivate(DEV_JSON, `${JSON.stringify(devJson, null, 2)}\n`)

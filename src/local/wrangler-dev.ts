@@ -9,10 +9,12 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { stripVTControlCharacters } from 'node:util'
+import { isObject, parseJsonOrUndefined } from '../providers/answer.ts'
 import { StartFault } from './start-fault.ts'
 
 export interface WranglerDev {
-  url: string
+  /** Null until it listens. */
+  url: () => string | null
   /** Settles when wrangler has ended, wanted or not. */
   exited: Promise<void>
   /** Ends wrangler, at last by force. */
@@ -24,6 +26,7 @@ export interface WranglerDev {
 const READY_WITHIN_MS = 60_000
 const STOP_WITHIN_MS = 5_000
 
+/** Port 0 takes a free one. */
 export function startWrangler(options: { port: number; envFile: string; folder: string }): WranglerDev {
   const { port, envFile, folder } = options
   const logFile = join(folder, 'wrangler.log')
@@ -52,8 +55,13 @@ export function startWrangler(options: { port: number; envFile: string; folder: 
   )
   if (existsSync(logFile)) renameSync(logFile, `${logFile}.1`)
   const exited = keepLog(child, logFile)
+  let url: string | null = null
+  child.on('message', (message) => {
+    const told = parseJsonOrUndefined(String(message))
+    if (isObject(told) && told.event === 'DEV_SERVER_READY') url = `http://127.0.0.1:${told.port}`
+  })
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: () => url,
     exited,
     stop: async () => {
       child.kill('SIGTERM')
@@ -101,17 +109,23 @@ function killGroup(leader: ChildProcess): void {
 }
 
 /**
+ * Where it answers.
  * @throws with wrangler's output where it ends first, cannot build the worker, or never answers; with the worker's own
  *   words where a variable is wrong.
  */
-export async function untilAnswers(wrangler: WranglerDev): Promise<void> {
+export async function untilAnswers(wrangler: WranglerDev): Promise<string> {
   let ended = false
   void wrangler.exited.then(() => {
     ended = true
   })
   const deadline = Date.now() + READY_WITHIN_MS
-  let response = await ask(wrangler.url)
-  while (!response) {
+  for (;;) {
+    const url = wrangler.url()
+    const response = url && (await ask(url))
+    if (response) {
+      await requireConfigured(response)
+      return url
+    }
     if (ended) throw new StartFault(`wrangler dev ended:\n${await wrangler.lastOutput()}`)
     // After a failed build, wrangler waits for the source to change.
     const failed = (await wrangler.lastOutput()).includes('Build failed')
@@ -119,8 +133,10 @@ export async function untilAnswers(wrangler: WranglerDev): Promise<void> {
     if (failed || Date.now() > deadline) {
       throw new StartFault(`wrangler dev does not answer:\n${await wrangler.lastOutput()}`)
     }
-    response = await ask(wrangler.url)
   }
+}
+
+async function requireConfigured(response: Response): Promise<void> {
   if (response.status !== 503 || response.headers.get('content-type') !== 'application/problem+json') return
   const { code, detail } = (await response.json()) as { code: string; detail: string }
   if (code === 'not_configured') throw new StartFault(detail)
