@@ -21,9 +21,9 @@ export interface NeonHttpServer {
   /** A connection string that the driver accepts; it names this server. */
   databaseUrl: string
   hooks: NeonHttpHooks
-  /** An outage: drops every connection and refuses new ones, until `resume` listens again on the same port. */
-  pause(): Promise<void>
-  resume(): Promise<void>
+  /** An outage: drops every connection, each new one, too, until `resume`. It keeps its port meanwhile. */
+  pause(): void
+  resume(): void
   /** Does not close the database. */
   close(): Promise<void>
 }
@@ -53,23 +53,28 @@ export async function serveNeonHttp(
       request.socket.destroy()
     })
   })
-  const listen = async (at: number) => {
-    await once(server.listen(at, LOOPBACK), 'listening')
-  }
-  const stop = () =>
-    new Promise<void>((resolve) => {
-      server.close(() => resolve())
-      server.closeAllConnections()
-    })
-  await listen(port)
+  let isPaused = false
+  server.on('connection', (socket) => {
+    if (isPaused) socket.destroy()
+  })
+  await once(server.listen(port, LOOPBACK), 'listening')
   const bound = (server.address() as AddressInfo).port
   return {
     url: `http://${LOOPBACK}:${bound}/sql`,
     databaseUrl: `postgresql://tollgate@${LOOPBACK}:${bound}/tollgate`,
     hooks,
-    pause: stop,
-    resume: () => listen(bound),
-    close: stop,
+    pause: () => {
+      isPaused = true
+      server.closeAllConnections()
+    },
+    resume: () => {
+      isPaused = false
+    },
+    close: () =>
+      new Promise<void>((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
   }
 }
 

@@ -80,9 +80,9 @@ test('50 SDK clients on 5 users with Postgres gone for a while leave one event a
       (many) => many >= count,
     )
   await reached(100)
-  await gateway.postgres.server.pause()
+  gateway.postgres.server.pause()
   await reached(300)
-  await gateway.postgres.server.resume()
+  gateway.postgres.server.resume()
   await whole
 
   const admitted = ended.flatMap((end) => ('admitted' in end ? end.admitted : []))

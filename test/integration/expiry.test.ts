@@ -104,7 +104,7 @@ test.each([
 
 test('a late call whose first event still waits for Postgres arrives corrected', async () => {
   const { id, key } = await gateway.admin.user([{ cap_type: 'total', limits: { tokens: 1e6 } }])
-  await gateway.postgres.server.pause()
+  gateway.postgres.server.pause()
   const gate = holdAnswers(gateway.provider)
   const running = read(chat(gateway, key))
   await eventually(
@@ -117,7 +117,7 @@ test('a late call whose first event still waits for Postgres arrives corrected',
     () => statusOf(gateway, id),
     ({ outbox }) => outbox.waiting === 2,
   )
-  await gateway.postgres.server.resume()
+  gateway.postgres.server.resume()
 
   const { events } = await checkBooks(gateway, [id], [request_id])
   expect(events).toMatchObject([{ outcome: 'settled', usage_source: 'reported', revision: 1 }])

@@ -224,7 +224,7 @@ describe('a JWT', () => {
 describe('a ledger that knows nothing', () => {
   test('refuses in the dialect while Postgres is down, forwards nothing, and goes on when it is back', async () => {
     const token = await jwtOf('during-an-outage')
-    await gateway.postgres.server.pause()
+    gateway.postgres.server.pause()
     const forwardedBefore = gateway.provider.requests.length
     const [openai, anthropic] = await Promise.all([read(chat(gateway, token)), read(message(gateway, token))])
     expect([openai.status, anthropic.status]).toEqual([503, 503])
@@ -236,7 +236,7 @@ describe('a ledger that knows nothing', () => {
     })
     expect(gateway.provider.requests).toHaveLength(forwardedBefore)
 
-    await gateway.postgres.server.resume()
+    gateway.postgres.server.resume()
     expect((await read(chat(gateway, token))).status).toBe(200)
     await checkBooks(gateway, [await userOfSubject('during-an-outage')])
   })

@@ -58,11 +58,11 @@ describe('while Postgres is down', () => {
   test('calls go on and caps hold; all events arrive in order when it is back', async () => {
     const { id, key } = await userWithCap(20)
     const arrivals = watchArrivals(id)
-    await gateway.postgres.server.pause()
+    gateway.postgres.server.pause()
     const answers = await oneAfterAnother(21, () => chat(gateway, key))
     expect(answers.map(({ status }) => status)).toEqual([...times(20, () => 200), 429])
     expect((await statusOf(gateway, id)).outbox).toEqual({ waiting: 20, rejected: 0 })
-    await gateway.postgres.server.resume()
+    gateway.postgres.server.resume()
 
     await untilArrived(id, 20)
     const admitted = idsOf(answers.slice(0, 20))
@@ -72,7 +72,7 @@ describe('while Postgres is down', () => {
 
   test('a restart loses no event that waits', async () => {
     const { id, key } = await userWithCap(10)
-    await gateway.postgres.server.pause()
+    gateway.postgres.server.pause()
     const answers = await oneAfterAnother(5, () => message(gateway, key))
     await eventually(
       () => statusOf(gateway, id),
@@ -81,7 +81,7 @@ describe('while Postgres is down', () => {
     await gateway.restart()
     const more = await oneAfterAnother(6, () => chat(gateway, key))
     expect(more.map(({ status }) => status)).toEqual([...times(5, () => 200), 429])
-    await gateway.postgres.server.resume()
+    gateway.postgres.server.resume()
 
     await untilArrived(id, 10)
     await checkBooks(gateway, [id], idsOf([...answers, ...more.slice(0, 5)]))
@@ -96,7 +96,7 @@ describe('while Postgres is down', () => {
         ...(body && { body: JSON.stringify(body) }),
       })
     const create = (path: string) => ask('POST', path, ADMIN_TOKEN, { name: 'somebody' })
-    await gateway.postgres.server.pause()
+    gateway.postgres.server.pause()
     try {
       const refusals = await Promise.all([
         ask('GET', '/admin/users'),
@@ -121,7 +121,7 @@ describe('while Postgres is down', () => {
       expect(told.map(({ status }) => status)).toEqual([200, 200])
       expect((await read(chat(gateway, key))).status).toBe(200)
     } finally {
-      await gateway.postgres.server.resume()
+      gateway.postgres.server.resume()
     }
     await checkBooks(gateway, [id])
   })
@@ -207,14 +207,14 @@ describe('while Postgres misbehaves', () => {
   test('refuses one event: it is set aside where the operator sees it, and blocks nothing', async () => {
     const { id, key } = await userWithCap(100)
     await sql('alter table usage_events alter column session_id type varchar(8)')
-    await gateway.postgres.server.pause()
+    gateway.postgres.server.pause()
     const answers: Answered[] = []
     for (const index of times(12, (at) => at)) {
       const session = [3, 7].includes(index) ? 'too-long-for-it' : 'fits'
       answers.push(await read(chat(gateway, key, { headers: { 'x-tollgate-session-id': session } })))
     }
     const arrivals = watchArrivals(id)
-    await gateway.postgres.server.resume()
+    gateway.postgres.server.resume()
 
     const { outbox, data } = await eventually(
       () => statusOf(gateway, id),

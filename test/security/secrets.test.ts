@@ -76,14 +76,14 @@ describe('secrets', () => {
     for (const path of ['/admin/users', '/admin/usage/events', '/admin/default-caps', `/admin/users/${user.id}/keys`])
       await keep(fetch(gateway.url + path, as(ADMIN_TOKEN)))
 
-    await gateway.postgres.server.pause()
+    gateway.postgres.server.pause()
     const statuses = [
       await keep(fetch(`${gateway.url}/admin/users`, as(ADMIN_TOKEN))),
       await keep(fetch(`${gateway.url}/admin/users/${user.id}/suspend`, { method: 'POST', ...as(ADMIN_TOKEN) })),
       await keep(fetch(`${gateway.url}/usage/events`, as(user.key))),
       await keep(post(gateway, 'openai', user.key, bodyOf('openai'))),
     ]
-    await gateway.postgres.server.resume()
+    gateway.postgres.server.resume()
 
     expect(statuses).toEqual([503, 503, 503, 200])
     expect(seen.length).toBeGreaterThan(60)
@@ -96,7 +96,7 @@ describe('secrets', () => {
 
   test('are not in the worker’s logs, nor are keys, prompts or the values of statements', async () => {
     const marker = 'marker-in-what-people-say'
-    await gateway.postgres.server.pause()
+    gateway.postgres.server.pause()
     await post(gateway, 'openai', user.key, bodyOf('openai', { messages: [{ role: 'user', content: marker }] }), {
       headers: { 'x-tollgate-session-id': marker, 'x-tollgate-metadata': JSON.stringify({ marker }) },
     })
@@ -104,7 +104,7 @@ describe('secrets', () => {
       async () => logs.some((line) => line.includes('usage events wait for Postgres')),
       (isWarned) => isWarned,
     )
-    await gateway.postgres.server.resume()
+    gateway.postgres.server.resume()
 
     for (const line of logs) {
       for (const secret of [...SECRETS, user.key, marker]) expect(line).not.toContain(secret)

@@ -38,7 +38,7 @@ export async function manyWaiting(tell: (part: string, counted: Counted) => void
     const waiting = async () => (await statusOf(stage, user.id)).outbox.waiting
     await eventually(waiting, (count) => count === 0)
     const empty = await lookAtMemory(stage)
-    await stage.postgres.server.pause()
+    stage.postgres.server.pause()
     const filling = Date.now()
     const usage = amount({ requests: 1, input_tokens: 3, output_tokens: 2, cost_nano_usd: 1_234 })
     const call = settlement('', 0, { draft: { ...DRAFT, user_id: user.id }, usage, hold: usage })
@@ -51,7 +51,7 @@ export async function manyWaiting(tell: (part: string, counted: Counted) => void
     await stage.restart()
     const load = startLoad(sendTo(stage), [user], { pause_ms: PAUSE_MS })
     const draining = Date.now()
-    await stage.postgres.server.resume()
+    stage.postgres.server.resume()
     const memory: MemorySample[] = []
     await eventually(
       async () => {

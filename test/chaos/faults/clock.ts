@@ -35,12 +35,12 @@ export async function clockJumps(tell: (part: string, counted: Counted) => void)
     for (const ahead_ms of JUMPS) {
       await stage.moveClock(ahead_ms)
       if (ahead_ms === DOWN_AT) {
-        await stage.postgres.server.pause()
+        stage.postgres.server.pause()
         await sleep(DOWN_MS)
       }
       await load.more(CALLS_BETWEEN)
     }
-    await stage.postgres.server.resume()
+    stage.postgres.server.resume()
     const seen = await load.stop()
     // Events leave, whatever the clock was when Postgres failed.
     await eventually(

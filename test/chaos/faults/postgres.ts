@@ -61,8 +61,8 @@ const dropping = (when: 'beforeQuery' | 'afterQuery'): Trouble => {
 
 export const TROUBLES: Record<string, Trouble> = {
   stopped: {
-    begin: ({ postgres }) => postgres.server.pause(),
-    end: ({ postgres }) => postgres.server.resume(),
+    begin: async ({ postgres }) => postgres.server.pause(),
+    end: async ({ postgres }) => postgres.server.resume(),
     blocks: true,
   },
   'slow, 2 s a query': {

@@ -47,11 +47,11 @@ export async function staleSnapshot(tell: (part: string, counted: Counted) => vo
     await revokeKey(stage, revoked)
     must(!(await call(revoked)), 'repeating the change brings it into force before the answer is there')
 
-    await stage.postgres.server.pause()
+    stage.postgres.server.pause()
     await stage.moveClock(FRESH_MS + 1_000)
     for (let made = 0; made < 3; made++) must(await call(lowered), 'while Postgres is down the ledger goes on')
     must((await limit()) === OLD_LIMIT, 'with what it has', await limit())
-    await stage.postgres.server.resume()
+    stage.postgres.server.resume()
     await stage.moveClock(2 * (FRESH_MS + 1_000))
     await call(lowered)
     // A stale snapshot is fetched with the next call.

@@ -197,7 +197,7 @@ test('another method than a path has is a 405 that names those it has', async ()
 
 test('a database that is down is a 503, and nothing is half done', async () => {
   const id = await newUser()
-  await server.pause()
+  server.pause()
   try {
     for (const [method, path, body] of [
       ['POST', '/admin/users', { name: 'B' }],
@@ -208,7 +208,7 @@ test('a database that is down is a 503, and nothing is half done', async () => {
     ] as const)
       expect(await send(method, path, body)).toMatchObject({ status: 503, body: { code: 'database_unavailable' } })
   } finally {
-    await server.resume()
+    server.resume()
   }
   expect((await send('GET', `/admin/users/${id}`)).body).toMatchObject({ name: 'Ada', status: 'active' })
 })
@@ -233,9 +233,9 @@ test('what is not the client’s fault is logged with its cause, and not with wh
 
   faults.configure = 3
   await send('POST', `/admin/users/${id}/suspend`)
-  await server.pause()
+  server.pause()
   await send('POST', '/admin/users', { name: 'a-name-of-nobody' })
-  await server.resume()
+  server.resume()
   const logged = error.mock.calls.map(([line]) => JSON.parse(String(line)))
   expect(logged).toMatchObject([
     { code: 'not_yet_in_force', cause: 'Error: the ledger is away' },
