@@ -21,10 +21,35 @@ export function concatBytes(parts: Uint8Array[]): Uint8Array {
   return whole
 }
 
-/** A copy of the bytes that pass: what a typed array's own `filter` does, many times faster. */
-export function keepBytes(bytes: Uint8Array, passes: (byte: number) => boolean): Uint8Array {
-  const kept = new Uint8Array(bytes.length)
-  let length = 0
-  for (const byte of bytes) if (passes(byte)) kept[length++] = byte
-  return kept.subarray(0, length)
+/** A set of bytes, as a table. */
+export function setOfBytes(...members: number[]): Uint8Array {
+  const table = new Uint8Array(256)
+  for (const member of members) table[member] = 1
+  return table
+}
+
+/** Where the first byte of the set is, from `from` on; the length where there is none. */
+export function indexOfAny(bytes: Uint8Array, set: Uint8Array, from: number): number {
+  let at = from
+  while (at < bytes.length && set[bytes[at] as number] === 0) at += 1
+  return at
+}
+
+export interface Cuts {
+  /** One after the other, from front to back. */
+  leaveOut(from: number, to: number): void
+  /** What is left: the bytes themselves where that is all. */
+  rest(): Uint8Array
+}
+
+export function cutsOf(bytes: Uint8Array): Cuts {
+  const kept: Uint8Array[] = []
+  let since = 0
+  return {
+    leaveOut(from, to) {
+      if (from > since) kept.push(bytes.subarray(since, from))
+      since = to
+    },
+    rest: () => (since === 0 ? bytes : concatBytes([...kept, bytes.subarray(since)])),
+  }
 }

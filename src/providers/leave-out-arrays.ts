@@ -8,14 +8,18 @@ import {
   CLOSE_BRACKET,
   COLON,
   CR,
-  keepBytes,
+  cutsOf,
+  indexOfAny,
   LF,
   OPEN_BRACE,
   OPEN_BRACKET,
   QUOTE,
+  setOfBytes,
 } from './bytes.ts'
 
 const SPACE = 0x20
+/** All other bytes change nothing, but where a name may be told or an array may follow it. */
+const TELLING = setOfBytes(LF, CR, QUOTE, BACKSLASH, OPEN_BRACKET, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE)
 
 /**
  * Returns what is left of each chunk: the arrays are empty.
@@ -56,5 +60,16 @@ export function leaveOutArrays(of: string, in_events = false): (chunk: Uint8Arra
     } else if (byte !== COLON && byte > SPACE) isNamed = false
     return depth === 0
   }
-  return (chunk) => keepBytes(chunk, keeps)
+  const isIndifferent = () => (inString ? matched < 0 && !isEscaped : depth > 0 || !isNamed)
+
+  return (chunk) => {
+    const cuts = cutsOf(chunk)
+    for (let at = 0; at < chunk.length; ) {
+      const from = at
+      if (isIndifferent()) at = indexOfAny(chunk, TELLING, at)
+      const isKept = at > from ? depth === 0 : keeps(chunk[at++] as number)
+      if (!isKept) cuts.leaveOut(from, at)
+    }
+    return cuts.rest()
+  }
 }

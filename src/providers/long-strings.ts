@@ -1,7 +1,7 @@
 // Shortens the long strings of an answer (images and documents as base64) before it is parsed: usage stands after
 // megabytes of them. Works on the bytes of JSON, alone or inside server-sent events, in any chunking. Pure.
 
-import { BACKSLASH, CR, keepBytes, LF, QUOTE } from './bytes.ts'
+import { BACKSLASH, CR, cutsOf, indexOfAny, LF, QUOTE, setOfBytes } from './bytes.ts'
 
 /** No string that tells of usage is longer. */
 const MAX_STRING_BYTES = 262_144
@@ -9,6 +9,8 @@ const MAX_STRING_BYTES = 262_144
 const ESCAPE_BYTES = 6
 
 const NOTHING = new Uint8Array()
+/** All other bytes of a string only make it longer. */
+const TELLING = setOfBytes(QUOTE, BACKSLASH, LF, CR)
 
 export interface LongStrings {
   /** What is left of the chunk. */
@@ -27,8 +29,17 @@ export function shortenStrings(most: number = MAX_STRING_BYTES): LongStrings {
   /** The last line of a chunk, read only once more bytes come: for most answers they never do. */
   let unread = NOTHING
 
-  /** False for a byte that is left out. */
-  const keeps = (byte: number): boolean => {
+  /** How many bytes are kept of a run of so many that tell nothing. */
+  const keptOfRun = (bytes: number): number => {
+    if (!inString) return bytes
+    const kept = Math.min(bytes, most - length)
+    length += kept
+    shortened ||= kept < bytes
+    return kept
+  }
+
+  /** 1, or 0 for a byte that is left out. */
+  const keptOf = (byte: number): number => {
     const wasEscaped = isEscaped
     isEscaped = false
     // No string of JSON has a line's end in it: a stray quote does no harm beyond its line.
@@ -39,20 +50,27 @@ export function shortenStrings(most: number = MAX_STRING_BYTES): LongStrings {
       inString = false
     } else {
       isEscaped = byte === BACKSLASH && !wasEscaped
-      length += 1
       // A backslash near the limit goes with all after it, so that no escape is cut in two.
-      if (length > most || (isEscaped && length > most - ESCAPE_BYTES)) {
-        length = most
-        shortened = true
-        return false
-      }
+      if (isEscaped && length >= most - ESCAPE_BYTES) length = most
+      return keptOfRun(1)
     }
-    return true
+    return 1
+  }
+
+  const cut = (chunk: Uint8Array): Uint8Array => {
+    const cuts = cutsOf(chunk)
+    for (let at = 0; at < chunk.length; ) {
+      const from = at
+      if (!isEscaped) at = indexOfAny(chunk, TELLING, at)
+      const kept = at > from ? keptOfRun(at - from) : keptOf(chunk[at++] as number)
+      if (from + kept < at) cuts.leaveOut(from + kept, at)
+    }
+    return cuts.rest()
   }
 
   return {
     push(chunk) {
-      for (const byte of unread) keeps(byte)
+      cut(unread)
       unread = NOTHING
       if (length + chunk.length <= most - ESCAPE_BYTES) {
         // No string gets too long in here: it only matters where the last line leaves off, and most chunks end with a line.
@@ -65,7 +83,7 @@ export function shortenStrings(most: number = MAX_STRING_BYTES): LongStrings {
         if (line < chunk.length) unread = chunk.slice(line)
         return chunk
       }
-      return keepBytes(chunk, keeps)
+      return cut(chunk)
     },
     get shortened() {
       return shortened
