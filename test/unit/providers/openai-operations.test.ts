@@ -466,8 +466,8 @@ test('lists that would show others’ files and batches, and realtime, are refus
 })
 
 describe('long strings', () => {
-  const shorten = (text: string, size = text.length) => {
-    const strings = shortenStrings()
+  const shorten = (text: string, size: number, most?: number) => {
+    const strings = shortenStrings(most)
     const bytes = new TextEncoder().encode(text)
     const parts: number[] = []
     for (let at = 0; at < bytes.length; at += size) parts.push(...strings.push(bytes.subarray(at, at + size)))
@@ -482,11 +482,13 @@ describe('long strings', () => {
   test('what is left of longer ones is JSON, whatever is cut', () => {
     for (const filler of ['A', '\\n', '\\u00fc', '\\\\', '\\"', 'A\\\\\\"']) {
       for (let offset = 0; offset < 8; offset++) {
-        const long = `{"x":"${'A'.repeat(offset)}${filler.repeat(300_000 / filler.length)}","usage":{"n":"1"}}`
-        const { text, shortened } = shorten(long, 65_537)
-        expect(shortened).toBe(true)
-        expect(text.length).toBeLessThan(262_144 + 100)
-        expect(JSON.parse(text).usage).toEqual({ n: '1' })
+        const long = `{"x":"${'A'.repeat(offset)}${filler.repeat(300 / filler.length)}","usage":{"n":"1"}}`
+        for (const size of [1, 7, 64, long.length]) {
+          const { text, shortened } = shorten(long, size, 200)
+          expect(shortened).toBe(true)
+          expect(text.length).toBeLessThanOrEqual(long.length - (300 - 200))
+          expect(JSON.parse(text).usage).toEqual({ n: '1' })
+        }
       }
     }
   })
