@@ -44,6 +44,8 @@ export function startWrangler(options: { port: number; envFile: string; folder: 
         ...process.env,
         NO_COLOR: '1',
         FORCE_COLOR: '0',
+        // Compiling wrangler takes a second, each time.
+        NODE_COMPILE_CACHE: join(folder, 'compile-cache'),
         WRANGLER_SEND_METRICS: 'false',
         WRANGLER_HIDE_BANNER: 'true',
         // It would keep a file for each run.
