@@ -30,8 +30,15 @@ neonConfig.fetchFunction = async (
   url: string,
   { endpoint, timeout_ms = TIMEOUT_MS, via = fetch, ...init }: RequestInit & Partial<FetchOptions>,
 ) => {
-  const response = await via(endpoint ?? url, { ...init, signal: AbortSignal.timeout(timeout_ms) })
-  return new Response(await response.text(), { status: response.status })
+  // Not `AbortSignal.timeout`: its timer runs on after the answer, and with one a ledger cannot hibernate, which costs.
+  const timeout = new AbortController()
+  const timer = setTimeout(() => timeout.abort(new DOMException('no answer in time', 'TimeoutError')), timeout_ms)
+  try {
+    const response = await via(endpoint ?? url, { ...init, signal: timeout.signal })
+    return new Response(await response.text(), { status: response.status })
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 /** The bare driver: tagged templates, `query` and `transaction([...])`. */

@@ -204,6 +204,19 @@ test('a statement that takes too long is told from a database that is away, and 
   })
 })
 
+test('a timeout ends with its statement: while its timer ran on, a ledger at rest could not leave memory', async () => {
+  const timeout_ms = 500
+  const signals: (AbortSignal | null | undefined)[] = []
+  const sql = openSql({ DATABASE_URL: databaseUrl, DATABASE_HTTP_URL: databaseHttpUrl }, timeout_ms, (url, init) => {
+    signals.push(init.signal)
+    return fetch(url, init)
+  })
+  await sql`select 1`
+  // Any timer of the statement's would ring before this one.
+  await new Promise((resolve) => AbortSignal.timeout(timeout_ms).addEventListener('abort', resolve))
+  expect(signals.map((signal) => signal?.aborted)).toEqual([false])
+})
+
 test('errors tell a refused value from a database that is away', async () => {
   const away = openDatabase({ DATABASE_URL: databaseUrl, DATABASE_HTTP_URL: 'http://127.0.0.1:1/sql' })
   const unreachable = await loadSnapshot(away, crypto.randomUUID()).catch((error) => error)
