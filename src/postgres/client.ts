@@ -13,7 +13,7 @@ export interface DatabaseConfig {
 }
 
 /** How long a statement may take, its way there and back included. */
-export const TIMEOUT_MS = 10_000
+const TIMEOUT_MS = 10_000
 
 /** Makes a request, as `fetch` does. */
 export type Via = (url: string, init: RequestInit) => Promise<Response>
@@ -86,8 +86,12 @@ export function isDatabaseDown(error: unknown): boolean {
   return false
 }
 
+/** What Postgres says at the end of its own `statement_timeout`. */
+const QUERY_CANCELED = '57014'
+
 /** Whether the statement ran out of time: the database is away, or has too much to look at. */
 export function isTimeout(error: unknown): boolean {
+  if (sqlState(error) === QUERY_CANCELED) return true
   for (const cause of causes(error)) {
     if ('sourceError' in cause && cause.sourceError instanceof Error) return cause.sourceError.name === 'TimeoutError'
   }

@@ -3,19 +3,20 @@
 import { HTTPException } from 'hono/http-exception'
 import type { GatewayError } from '../errors.ts'
 import { GatewayFault } from '../fault.ts'
-import { isDatabaseDown, isTimeout, TIMEOUT_MS } from '../postgres/client.ts'
+import { isDatabaseDown, isTimeout, sqlState } from '../postgres/client.ts'
 
-const TOO_SLOW =
-  `The database took more than ${TIMEOUT_MS / 1000} seconds. ` +
-  'Try again; a list or a sum of usage events may need a narrower filter.'
+const TOO_SLOW = 'The database took too long. Try again; a list or a sum of usage events may need a narrower filter.'
 
 /** Faults say what they are, a broken database is a 503, all else a bug. */
 export function gatewayErrorOf(thrown: unknown): GatewayError {
   if (thrown instanceof GatewayFault) return thrown.error
   if (thrown instanceof HTTPException && thrown.status < 500) return ofHttpException(thrown)
   if (isTimeout(thrown)) return { code: 'database_unavailable', message: TOO_SLOW }
-  if (isDatabaseDown(thrown))
-    return { code: 'database_unavailable', message: 'The database does not answer. Try again.' }
+  if (isDatabaseDown(thrown)) {
+    const state = sqlState(thrown)
+    const fault = state ? `answers with an error (SQLSTATE ${state})` : 'does not answer'
+    return { code: 'database_unavailable', message: `The database ${fault}. Try again.` }
+  }
   return { code: 'internal_error', message: 'Something went wrong inside Tollgate.' }
 }
 

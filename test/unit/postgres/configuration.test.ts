@@ -194,13 +194,27 @@ test('racing provisions of one subject make one user with the default caps, and 
   expect((await loadSnapshot(db, identity.id))?.caps).toEqual([])
 })
 
+/** What a statement that ends with this SQLSTATE throws. */
+const endedBy = (state: string) =>
+  db.execute(sql.raw(`do $$ begin raise exception 'no' using errcode = '${state}'; end $$`)).catch((error) => error)
+
 test('a statement that takes too long is told from a database that is away, and so is its answer', async () => {
   const inAMillisecond = openSql({ DATABASE_URL: databaseUrl, DATABASE_HTTP_URL: databaseHttpUrl }, 1)
   const slow = await inAMillisecond`select pg_sleep(0.1)`.catch((error) => error)
   expect([isTimeout(slow), isDatabaseDown(slow)]).toEqual([true, true])
-  expect(gatewayErrorOf(slow)).toMatchObject({
+  // What Postgres says at the end of a `statement_timeout` that the operator set.
+  for (const thrown of [slow, await endedBy('57014')]) {
+    expect(gatewayErrorOf(thrown)).toMatchObject({
+      code: 'database_unavailable',
+      message: expect.stringContaining('too long'),
+    })
+  }
+})
+
+test('a database that answers with an error is not said not to answer', async () => {
+  expect(gatewayErrorOf(await endedBy('25006'))).toEqual({
     code: 'database_unavailable',
-    message: expect.stringContaining('more than 10 seconds'),
+    message: 'The database answers with an error (SQLSTATE 25006). Try again.',
   })
 })
 
