@@ -203,9 +203,13 @@ function createLineReader(onLine: (line: string) => void): { push(chunk: Uint8Ar
   return {
     push(chunk) {
       if (broken) return
-      const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
-      rest = lines.pop() ?? ''
-      for (const line of lines) if (line.trim() !== '') onLine(line)
+      // Only what is new is searched: a line may have thousands of chunks.
+      const [end = '', ...next] = decoder.decode(chunk, { stream: true }).split('\n')
+      rest += end
+      for (const line of next) {
+        if (rest.trim() !== '') onLine(rest)
+        rest = line
+      }
       broken = rest.length > MAX_LINE_LENGTH
     },
     end() {

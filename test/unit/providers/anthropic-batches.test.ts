@@ -178,6 +178,16 @@ describe('the results of a batch', () => {
     expect(meterOf('results', line, line.length - 100).concluded).toMatchObject([{ usage: { output_tokens: 5 } }])
   })
 
+  // Else it would take minutes.
+  test('of a long line in many small chunks cost no quadratic time', () => {
+    const content = Array.from({ length: 2_600 }, () => ({ type: 'text', text: 'a'.repeat(3_000) }))
+    const message = { content, usage: { input_tokens: 3, output_tokens: 5 } }
+    const line = new TextEncoder().encode(JSON.stringify({ custom_id: 'x', result: { type: 'succeeded', message } }))
+    const meter = operation('results').meter(askedWith({}, { params: { id: 'a' } }))(headOf('other'))
+    for (let at = 0; at < line.length; at += 64) meter.push(line.subarray(at, at + 64))
+    expect(meter.end().concluded).toMatchObject([{ usage: { output_tokens: 5 } }])
+  })
+
   test('with a line that cannot be read are of unknown usage; of errors alone, of none', () => {
     const usageOf = (text: string) => meterOf('results', text).concluded[0]?.usage
     expect(usageOf(`${FILE}{"custom_id":"e","result":{"type":"succeeded","message":{}}}\n`)).toBeNull()
