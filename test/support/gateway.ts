@@ -165,7 +165,7 @@ export function adminOf(url: () => string): Admin {
  *
  * @throws {Error} where it never is, with the last one
  */
-export async function eventually<T>(ask: () => Promise<T>, wanted: (answer: T) => boolean, ms = 15_000): Promise<T> {
+export async function eventually<T>(ask: () => Promise<T>, wanted: (answer: T) => boolean, ms = 30_000): Promise<T> {
   const deadline = Date.now() + ms
   for (;;) {
     const answer = await ask()
