@@ -120,7 +120,7 @@ const remove = createRoute({
   path: '/users/{id}',
   operationId: 'deleteUser',
   tags: ['users'],
-  summary: 'Delete a user: keys end, usage events stay',
+  summary: 'Delete a user: keys end; name, email and usage events stay',
   request: { params, query: noQuery },
   responses: { 204: { description: 'Deleted, or deleted before' }, ...problems(404) },
 })
