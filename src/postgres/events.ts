@@ -8,6 +8,7 @@ import { apiKeys, type UsageEventRow, usageEvents } from './schema.ts'
 
 /** All that are set must hold. */
 export interface EventFilter {
+  id?: string | undefined
   user_id?: string | undefined
   key_id?: string | undefined
   provider?: string | undefined
@@ -37,6 +38,7 @@ export interface EventFilter {
 }
 
 const SAME = [
+  'id',
   'user_id',
   'key_id',
   'provider',

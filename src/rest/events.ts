@@ -46,6 +46,7 @@ const metadata = z
 
 /** What narrows events down, by query parameter. */
 export const eventFilters = {
+  id: id.optional().openapi({ description: "A call's `x-tollgate-request-id`." }),
   key_id: id.optional(),
   provider: label,
   operation: label,

@@ -72,6 +72,7 @@ test('an event is shown whole, newest first, its cost in three units', async () 
 
 describe('each filter finds its events', () => {
   test.each([
+    [`id=${adasEvents[2]?.id}`, [2]],
     ['key_id=KEY', [0]],
     ['provider=anthropic', [1]],
     ['operation=messages', [1]],
@@ -114,6 +115,7 @@ describe('each filter finds its events', () => {
 })
 
 test.each([
+  ['id=req-1', 'id'],
   ['user_id=1', 'user_id'],
   ['outcome=lost', 'outcome'],
   ['usage_source=x', 'usage_source'],
