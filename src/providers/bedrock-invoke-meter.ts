@@ -67,7 +67,9 @@ export function chunkOf({ headers, body }: Frame): unknown {
   const event = parseJsonOrUndefined(new TextDecoder().decode(body))
   if (!isObject(event) || typeof event.bytes !== 'string') return undefined
   try {
-    const bytes = Uint8Array.from(atob(event.bytes), (character) => character.charCodeAt(0))
+    const text = atob(event.bytes)
+    const bytes = new Uint8Array(text.length)
+    for (let at = 0; at < text.length; at++) bytes[at] = text.charCodeAt(at)
     return parseJsonOrUndefined(new TextDecoder().decode(bytes))
   } catch {
     // No base64.
