@@ -28,6 +28,8 @@ export function setOfBytes(...members: number[]): Uint8Array {
   return table
 }
 
+export const LINE_ENDS = setOfBytes(LF, CR)
+
 /** Where the first byte of the set is, from `from` on; the length where there is none. */
 export function indexOfAny(bytes: Uint8Array, set: Uint8Array, from: number): number {
   let at = from

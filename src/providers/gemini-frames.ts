@@ -1,9 +1,23 @@
 // Finds the objects of a JSON array that grows, as Gemini streams, in any chunking. What marks them is ASCII, so nothing
 // is decoded to find them. Pure, and never throws.
 
-import { BACKSLASH, CLOSE_BRACE, CLOSE_BRACKET, concatBytes, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './bytes.ts'
+import {
+  BACKSLASH,
+  CLOSE_BRACE,
+  CLOSE_BRACKET,
+  concatBytes,
+  indexOfAny,
+  OPEN_BRACE,
+  OPEN_BRACKET,
+  QUOTE,
+  setOfBytes,
+} from './bytes.ts'
 import type { StreamFilter } from './dialect.ts'
 import { MAX_FRAME_BYTES, passWholeFrames } from './whole-frames.ts'
+
+/** All other bytes change nothing. */
+const TELLING = setOfBytes(OPEN_BRACE, OPEN_BRACKET, CLOSE_BRACE, CLOSE_BRACKET, QUOTE)
+const TELLING_IN_STRING = setOfBytes(BACKSLASH, QUOTE)
 
 interface ArrayScan {
   /** A `Scan` that counts whatever follows the array to its last frame. `onEnd` is called with each object's end. */
@@ -21,6 +35,7 @@ function scanArray(): ArrayScan {
   const scan: ArrayScan['scan'] = (chunk, onEnd) => {
     let end = 0
     for (let at = 0; at < chunk.length; at++) {
+      if (!escaped) at = indexOfAny(chunk, inString ? TELLING_IN_STRING : TELLING, at)
       const byte = chunk[at]
       if (inString) {
         if (escaped) escaped = false
@@ -34,9 +49,8 @@ function scanArray(): ArrayScan {
         end = at + 1
         onEnd?.(end)
       } else if (byte === CLOSE_BRACKET) closed = true
-      if (closed) end = at + 1
     }
-    return end
+    return closed ? chunk.length : end
   }
   return {
     scan,

@@ -2,7 +2,7 @@
 // nothing else: all other bytes pass as they came, each event as soon as its blank line is there. Pure.
 
 import { isObject, parseJsonOrUndefined } from './answer.ts'
-import { CR, concatBytes, LF } from './bytes.ts'
+import { CR, concatBytes, indexOfAny, LF, LINE_ENDS } from './bytes.ts'
 import type { StreamFilter } from './dialect.ts'
 
 /** An event larger than this is not a usage chunk; it passes without being held. */
@@ -34,6 +34,13 @@ export function createUsageChunkFilter(): StreamFilter {
       const passed: Uint8Array[] = []
       let start = 0
       for (let at = 0; at < chunk.length; at++) {
+        const lineEnd = indexOfAny(chunk, LINE_ENDS, at)
+        if (lineEnd > at) {
+          lastWasCr = lineIsEmpty = false
+          fateOfLf = null
+          at = lineEnd
+        }
+        if (at === chunk.length) break
         const byte = chunk[at]
         const completesCrLf = lastWasCr && byte === LF
         lastWasCr = byte === CR
@@ -44,9 +51,7 @@ export function createUsageChunkFilter(): StreamFilter {
           continue
         }
         fateOfLf = null
-        if (byte !== LF && byte !== CR) {
-          lineIsEmpty = false
-        } else if (lineIsEmpty) {
+        if (lineIsEmpty) {
           passed.push(...endEvent(chunk.subarray(start, at + 1)))
           start = at + 1
         } else {

@@ -1,7 +1,7 @@
 // Passes a stream on in whole frames only, in any chunking: events, or what another scan finds. What marks them is ASCII,
 // so nothing is decoded. Pure, and never throws.
 
-import { CR, concatBytes, LF } from './bytes.ts'
+import { CR, concatBytes, indexOfAny, LF, LINE_ENDS } from './bytes.ts'
 import type { StreamFilter } from './dialect.ts'
 
 /** One frame may hold an image; what is longer is not kept. */
@@ -12,31 +12,31 @@ export type Scan = (chunk: Uint8Array) => number
 
 /** An event ends with an empty line: LF, CR or CRLF. */
 function scanEvents(): Scan {
-  let lineLength = 0
+  let isLineEmpty = true
   let afterCr = false
   let afterEnd = false
   return (chunk) => {
     let end = 0
     if (chunk.at(-1) === LF && chunk.at(-2) === LF) {
       // Most chunks end with an event: nothing before that matters.
-      lineLength = 0
+      isLineEmpty = true
       afterCr = false
       afterEnd = true
       return chunk.length
     }
     for (let at = 0; at < chunk.length; at++) {
+      const lineEnd = indexOfAny(chunk, LINE_ENDS, at)
+      if (lineEnd > at) isLineEmpty = afterCr = afterEnd = false
+      at = lineEnd
       const byte = chunk[at]
       if (byte === LF && afterCr) {
         afterCr = false
         if (afterEnd) end = at + 1
       } else if (byte === LF || byte === CR) {
-        afterEnd = lineLength === 0
+        afterEnd = isLineEmpty
         if (afterEnd) end = at + 1
-        lineLength = 0
+        isLineEmpty = true
         afterCr = byte === CR
-      } else {
-        lineLength++
-        afterCr = afterEnd = false
       }
     }
     return end
