@@ -5,9 +5,9 @@
 // other calls too: so nobody hears of a hold in memory before its ceiling is there.
 
 import { DurableObject } from 'cloudflare:workers'
-import { parseConfig } from '../src/config.ts'
+import { type Config, ConfigError, DEFAULT_HOLD_TTL_SECONDS, parseConfig } from '../src/config.ts'
 import { rootCause } from '../src/errors.ts'
-import { openDatabase } from '../src/postgres/client.ts'
+import { type Database, openDatabase } from '../src/postgres/client.ts'
 import { insertsInto } from '../src/postgres/shared-inserts.ts'
 import { bringIntoForce } from '../src/postgres/snapshots.ts'
 import { MOST_EVENTS } from '../src/postgres/usage-writer.ts'
@@ -57,7 +57,8 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
   readonly #ledger: Ledger
   readonly #outbox: Outbox
   readonly #alarm: Alarm
-  readonly #database
+  /** Null where the Worker is not configured: then nobody is admitted, and events wait. */
+  readonly #database: Database | null
   readonly #hold_ttl_ms
   #refreshAt = 0
   #settling: Settling[] = []
@@ -71,10 +72,10 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
-    const config = parseConfig(env)
+    const config = configIn(env)
     const sql = durableSql(ctx.storage)
-    this.#database = openDatabase(config)
-    const insert = insertsInto(config)
+    this.#database = config && openDatabase(config)
+    const insert = config ? insertsInto(config) : refuse
     this.#outbox = new Outbox(sql, {
       write: async (events) => {
         await ctx.storage.sync()
@@ -83,7 +84,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
       now: Date.now,
       random: Math.random,
     })
-    this.#hold_ttl_ms = config.HOLD_TTL_SECONDS * 1_000
+    this.#hold_ttl_ms = (config?.HOLD_TTL_SECONDS ?? DEFAULT_HOLD_TTL_SECONDS) * 1_000
     const emit = (event: UsageEvent) => this.#outbox.append(event)
     this.#ledger = new Ledger(sql, { hold_ttl_ms: this.#hold_ttl_ms, emit }, Date.now())
     this.#scheduleRefresh(this.#ledger.configuredAt ?? Date.now())
@@ -92,10 +93,11 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
   }
 
   async reserve(ask: Ask): Promise<Decision> {
+    const database = this.#database ?? refuse()
     const decision = this.#ledger.reserve(ask, Date.now())
     if (decision.admitted) this.#admitted(decision)
     else if (!this.#ledger.areRefusalsWritten) this.#writeRefusalsSoon()
-    if (this.#isStale) this.ctx.waitUntil(this.#refresh(ask.draft.user_id))
+    if (this.#isStale) this.ctx.waitUntil(this.#refresh(database, ask.draft.user_id))
     return decision
   }
 
@@ -249,10 +251,10 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
   }
 
   /** Postgres down: the ledger goes on with what it has and asks again later. */
-  async #refresh(userId: string): Promise<void> {
+  async #refresh(database: Database, userId: string): Promise<void> {
     this.#scheduleRefresh(Date.now())
     try {
-      await bringIntoForce(this.#database, userId, this)
+      await bringIntoForce(database, userId, this)
     } catch (error) {
       const message = 'a ledger could not refresh its snapshot'
       console.warn(JSON.stringify({ message, user_id: userId, error: String(rootCause(error)) }))
@@ -268,6 +270,24 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
   #scheduleRefresh(from: number): void {
     this.#refreshAt = from + SNAPSHOT_FRESH_MS * (0.5 + Math.random() / 2)
   }
+}
+
+/**
+ * Null where a variable is wrong. Not thrown: calls under way could not be settled, and the alarm of an object that cannot be
+ * made rings ever more rarely.
+ */
+function configIn(env: Env): Config | null {
+  try {
+    return parseConfig(env)
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    console.error(error.message)
+    return null
+  }
+}
+
+function refuse(): never {
+  throw new Error('Tollgate is not configured.')
 }
 
 /** For work that nobody waits for and that is tried again: logs a failure. False where it failed. */

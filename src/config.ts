@@ -39,6 +39,8 @@ const modelsSchema = z
   .array(modelId)
   .refine((models) => new Set(models).size === models.length, 'must not name a model twice')
 
+export const DEFAULT_HOLD_TTL_SECONDS = 1_200
+
 const capStatusFault = 'must be 402, 403 or 429'
 
 const configSchema = z
@@ -111,7 +113,7 @@ const configSchema = z
       )
       .optional(),
     /** After this long a call that never came back is charged its hold. */
-    HOLD_TTL_SECONDS: integer(1, 86_400).default(1_200),
+    HOLD_TTL_SECONDS: integer(1, 86_400).default(DEFAULT_HOLD_TTL_SECONDS),
     /** How long a provider may take to begin its answer. */
     FIRST_BYTE_TIMEOUT_SECONDS: integer(1, 3_600).default(600),
     /** How long it may be silent within its answer. */

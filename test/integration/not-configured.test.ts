@@ -1,7 +1,9 @@
 // A worker whose variables are wrong opens to nobody, and says which one it is.
 
 import { expect, onTestFinished, test } from 'vitest'
-import { ADMIN_TOKEN, startGateway } from '../support/gateway.ts'
+import { checkBooks, eventRowsOf } from '../support/books.ts'
+import { ADMIN_TOKEN, eventually, startGateway } from '../support/gateway.ts'
+import { amount, ask, settlement } from '../support/ledger-fixtures.ts'
 
 test('every request is answered with a 503 that names the variable, never its value, and so is the log', async () => {
   const logs: string[] = []
@@ -27,4 +29,26 @@ test('every request is answered with a 503 that names the variable, never its va
   expect(gateway.provider.requests).toHaveLength(0)
   expect(logs.join()).toContain('CAP_STATUS: must be 402, 403 or 429')
   expect(logs.join()).not.toContain('S3CRET')
+})
+
+test('a wrong variable loses no call that is under way: its ledger admits nobody, takes what has ended and keeps it', async () => {
+  const gateway = await startGateway({ onLog: () => undefined })
+  onTestFinished(() => gateway.close())
+  const { id } = await gateway.admin.user([{ cap_type: 'total', limits: { requests: 100 } }])
+  const draft = { ...ask('').draft, user_id: id }
+  const hold = amount({ requests: 1, input_tokens: 7 })
+  await gateway.restart({ DATABASE_URL: 'postgresql://nothing' })
+  const ledger = await gateway.ledgerOf(id)
+  const ended = settlement(crypto.randomUUID(), Date.now(), { draft, hold, usage: hold })
+  await ledger.settle(ended)
+  await expect(ledger.reserve(ask(crypto.randomUUID(), { draft }))).rejects.toThrow()
+
+  // Nobody asks the ledger: its alarm alone brings the event.
+  await gateway.restart()
+  const events = await eventually(
+    () => eventRowsOf(gateway, [id]),
+    ({ length }) => length === 1,
+  )
+  expect(events).toMatchObject([{ id: ended.request_id, outcome: 'settled', ...hold }])
+  await checkBooks(gateway, [id])
 })

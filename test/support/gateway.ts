@@ -20,8 +20,8 @@ export interface Gateway {
   admin: Admin
   /** The folder of the ledgers. */
   storage: string
-  /** Ends workerd at once, as kill -9 would, and starts it again on the same storage. */
-  restart(): Promise<void>
+  /** Ends workerd at once, as kill -9 would, and starts it again on the same storage, with these variables on top. */
+  restart(changed?: Record<string, string>): Promise<void>
   /** A user's ledger itself, as the worker calls it. */
   ledgerOf(userId: string): Promise<LedgerRpc>
   /** The KV namespace of the prices. */
@@ -66,45 +66,47 @@ export async function startGateway({
 }: GatewayOptions = {}): Promise<Gateway> {
   const [postgres, provider] = await Promise.all([openTestDatabase(), startFakeProvider(reply ? { reply } : {})])
   const storage = temporaryFolder('tollgate-')
-  const options = convertV4MiniflareOptions({
-    name: 'tollgate',
-    modules: true,
-    scriptPath: worker,
-    compatibilityDate: '2026-10-01',
-    durableObjects: { USAGE_LEDGER: { className: 'UsageLedger', useSQLite: true } },
-    kvNamespaces: ['PRICES'],
-    resourcePersistencePath: storage,
-    unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
-    ...(inspect && { inspectorPort: 0 }),
-    ...(onLog && { handleStructuredLogs: ({ message }: { message: string }) => onLog(message) }),
-    bindings: {
-      DATABASE_URL: postgres.databaseUrl,
-      DATABASE_HTTP_URL: postgres.databaseHttpUrl,
-      KEY_SIGNING_SECRETS: KEY_SIGNING_SECRET,
-      ADMIN_TOKEN,
-      OPENAI_API_KEY: 'sk-fake',
-      OPENAI_BASE_URL: provider.url,
-      ANTHROPIC_API_KEY: 'sk-ant-fake',
-      ANTHROPIC_BASE_URL: provider.url,
-      GEMINI_API_KEY: 'goog-fake',
-      GEMINI_BASE_URL: provider.url,
-      GOOGLE_PLACES_API_KEY: 'goog-fake',
-      GOOGLE_PLACES_BASE_URL: provider.url,
-      BEDROCK_API_KEY: 'bedrock-api-key-fake',
-      BEDROCK_BASE_URL: provider.url,
-      ...(typeof vars === 'function' ? vars(provider.url) : vars),
-    },
-  })
-  let miniflare = new Miniflare(options)
+  const optionsWith = (changed: Record<string, string>) =>
+    convertV4MiniflareOptions({
+      name: 'tollgate',
+      modules: true,
+      scriptPath: worker,
+      compatibilityDate: '2026-10-01',
+      durableObjects: { USAGE_LEDGER: { className: 'UsageLedger', useSQLite: true } },
+      kvNamespaces: ['PRICES'],
+      resourcePersistencePath: storage,
+      unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
+      ...(inspect && { inspectorPort: 0 }),
+      ...(onLog && { handleStructuredLogs: ({ message }: { message: string }) => onLog(message) }),
+      bindings: {
+        DATABASE_URL: postgres.databaseUrl,
+        DATABASE_HTTP_URL: postgres.databaseHttpUrl,
+        KEY_SIGNING_SECRETS: KEY_SIGNING_SECRET,
+        ADMIN_TOKEN,
+        OPENAI_API_KEY: 'sk-fake',
+        OPENAI_BASE_URL: provider.url,
+        ANTHROPIC_API_KEY: 'sk-ant-fake',
+        ANTHROPIC_BASE_URL: provider.url,
+        GEMINI_API_KEY: 'goog-fake',
+        GEMINI_BASE_URL: provider.url,
+        GOOGLE_PLACES_API_KEY: 'goog-fake',
+        GOOGLE_PLACES_BASE_URL: provider.url,
+        BEDROCK_API_KEY: 'bedrock-api-key-fake',
+        BEDROCK_BASE_URL: provider.url,
+        ...(typeof vars === 'function' ? vars(provider.url) : vars),
+        ...changed,
+      },
+    })
+  let miniflare = new Miniflare(optionsWith({}))
   const gateway: Gateway = {
     url: await directUrl(miniflare),
     provider,
     postgres,
     admin: adminOf(() => gateway.url),
     storage,
-    async restart() {
+    async restart(changed = {}) {
       await miniflare.dispose()
-      miniflare = new Miniflare(options)
+      miniflare = new Miniflare(optionsWith(changed))
       gateway.url = await directUrl(miniflare)
     },
     async ledgerOf(userId) {
