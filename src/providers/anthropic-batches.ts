@@ -8,7 +8,7 @@ import { answeredTier, readMessageUsage } from './anthropic-meter.ts'
 import type { Bound, Concluded, JsonObject, Meter, Metered, Operation, TokenUsage } from './dialect.ts'
 import { invalidField, unknownField } from './fields.ts'
 import { shortenStrings } from './long-strings.ts'
-import { unmetered } from './refusals.ts'
+import { refusedList, unmetered } from './refusals.ts'
 
 const KNOWN_FIELDS = new Set(['requests'])
 
@@ -53,6 +53,7 @@ const results: Operation = {
 
 export const messageBatches: Operation[] = [
   create,
+  refusedList('message_batches_list', '/v1/messages/batches', 'Batches'),
   get,
   results,
   unmetered('message_batches_cancel', '/v1/messages/batches/:id/cancel', 'POST'),

@@ -4,7 +4,7 @@
 import { errorClass, isObject, meterAnswer, NO_USAGE, PLAIN_BOUND, stringOrNull, UNREAD } from './answer.ts'
 import type { Concluded, JsonObject, Meter, Operation } from './dialect.ts'
 import { readTotals } from './openai-responses-meter.ts'
-import { refused, unmetered } from './refusals.ts'
+import { refusedList, unmetered } from './refusals.ts'
 
 /** A batch has 24 hours to run, and as many again until someone has asked for it. */
 const BATCH_HELD_MS = 48 * 3_600_000
@@ -14,11 +14,9 @@ const MAX_REQUESTS = 50_000
 
 const ENDED = new Set<unknown>(['completed', 'failed', 'expired', 'cancelled'])
 
-const OTHERS = 'It would show what other callers of this account have.'
-
 export const fileOperations: Operation[] = [
   { ...unmetered('files_create', '/v1/files', 'POST'), takes: 'form' },
-  refused('files_list', '/v1/files', `Files cannot be listed through Tollgate. ${OTHERS}`),
+  refusedList('files_list', '/v1/files', 'Files'),
   unmetered('files_get', '/v1/files/:id'),
   unmetered('files_content', '/v1/files/:id/content'),
   unmetered('files_delete', '/v1/files/:id', 'DELETE'),
@@ -41,7 +39,7 @@ export const batchOperations: Operation[] = [
     meter: () => () => meterBatch(true),
     continues_for_ms: BATCH_HELD_MS,
   },
-  refused('batches_list', '/v1/batches', `Batches cannot be listed through Tollgate. ${OTHERS}`),
+  refusedList('batches_list', '/v1/batches', 'Batches'),
   { ...unmetered('batches_get', '/v1/batches/:id'), meter: () => () => meterBatch(false) },
   { ...unmetered('batches_cancel', '/v1/batches/:id/cancel', 'POST'), meter: () => () => meterBatch(false) },
 ]

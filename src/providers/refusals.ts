@@ -54,6 +54,12 @@ export function refused(name: string, path: string, message: string): Operation 
   return { ...unmetered(name, path), readBound: () => ({ code: 'not_found', message }) }
 }
 
+/** A list of what is in the provider's account, which all callers share. */
+export function refusedList(name: string, path: string, what: string): Operation {
+  const message = `${what} cannot be listed through Tollgate. It would show what other callers of this account have.`
+  return refused(name, path, message)
+}
+
 /** An operation that uses no tokens and costs nothing; it counts as a request. */
 export function unmetered(name: string, path: string, method: Operation['method'] = 'GET'): Operation {
   const metered: Metered = { ...UNREAD, complete: true, may_hide_output: false }

@@ -143,7 +143,9 @@ describe('a message batch', () => {
       status: 400,
       error: { error: { field: 'requests[2].params.model' } },
     })
-    expect(await failure(client.messages.batches.list())).toBeInstanceOf(NotFoundError)
+    const listed = await failure(client.messages.batches.list())
+    expect(listed).toBeInstanceOf(NotFoundError)
+    expect(listed).toMatchObject({ message: expect.stringContaining('other callers') })
     expect(gateway.provider.requests).toHaveLength(0)
   })
 })

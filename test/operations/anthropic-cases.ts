@@ -1,6 +1,6 @@
 // How each operation of Anthropic's and of Bedrock's is called, and what it costs by their list prices.
 
-import { alsoStreamed, type Case, free, type Paid } from './case.ts'
+import { alsoStreamed, type Case, free, type Paid, refused } from './case.ts'
 
 const CONTENT = [{ type: 'text', text: 'Hello', cache_control: { type: 'ephemeral', ttl: '1h' } }]
 const MESSAGE = {
@@ -73,6 +73,7 @@ export const ANTHROPIC_CASES: Case[] = [
       goes_on_until: '/v1/messages/batches/:id/results',
     },
   },
+  refused('message_batches_list', '/v1/messages/batches', /other callers/),
   free('message_batches_get', { method: 'GET', path: '/v1/messages/batches/:id' }, BATCH),
   free('message_batches_results', { method: 'GET', path: '/v1/messages/batches/:id/results' }, BATCH),
   free('message_batches_cancel', { method: 'POST', path: '/v1/messages/batches/:id/cancel' }, BATCH),

@@ -72,6 +72,13 @@ export const free = (operation: string, send: Case['send'], before?: Case['send'
   ...(before && { before }),
 })
 
+/** One that is known and refused, with its reason. */
+export const refused = (operation: string, path: string, reason: RegExp): Case => ({
+  operation,
+  send: { method: 'GET', path },
+  is: { refused: reason },
+})
+
 /** The same, as JSON and as a stream. */
 export const alsoStreamed = (
   one: Case,

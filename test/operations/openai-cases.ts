@@ -1,6 +1,6 @@
 // How each operation of OpenAI's is called, and what it costs by OpenAI's list prices.
 
-import { alsoStreamed, type Case, free, type UnderCap } from './case.ts'
+import { alsoStreamed, type Case, free, refused, type UnderCap } from './case.ts'
 
 const CHAT = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Hello' }], max_completion_tokens: 50 }
 const RESPONSE = { model: 'gpt-4.1-mini', input: 'Hello', max_output_tokens: 50 }
@@ -21,11 +21,6 @@ const RESPONSE_SAYS = {
 }
 const USED = { input_tokens: 40, cached_input_tokens: 16, output_tokens: 30, reasoning_tokens: 12 }
 
-const refused = (operation: string, path: string, reason: RegExp): Case => ({
-  operation,
-  send: { method: 'GET', path },
-  is: { refused: reason },
-})
 const unbounded = (field: string): UnderCap => ({ code: 'unbounded_request', field })
 const unpriced: UnderCap = { code: 'unpriced_model', field: 'model' }
 
