@@ -47,7 +47,8 @@ export function parseForm(bytes: Buffer, content_type: string): Map<string, stri
   const form = new Map<string, string | FakeFile>()
   // Latin-1 keeps every byte a character.
   for (const part of bytes.toString('latin1').split(`--${boundary}`).slice(1, -1)) {
-    const [head = '', ...rest] = part.replace(/^\r\n/, '').split('\r\n\r\n')
+    const [raw = '', ...rest] = part.replace(/^\r\n/, '').split('\r\n\r\n')
+    const head = Buffer.from(raw, 'latin1').toString()
     const content = Buffer.from(rest.join('\r\n\r\n').replace(/\r\n$/, ''), 'latin1')
     const name = /name="([^"]*)"/.exec(head)?.[1] ?? ''
     const filename = /filename="([^"]*)"/.exec(head)?.[1]

@@ -261,8 +261,11 @@ describe('audio', () => {
 describe('files and batches', () => {
   test('a file is uploaded, read and deleted, each at the cost of a request', async () => {
     const { id, client } = await caller()
-    const file = await client.files.create({ file: await toFile(Buffer.from('{}\n'), 'a.jsonl'), purpose: 'batch' })
-    expect((await client.files.retrieve(file.id)).bytes).toBe(3)
+    const file = await client.files.create({
+      file: await toFile(Buffer.from('{}\n'), 'Übung 1.jsonl'),
+      purpose: 'batch',
+    })
+    expect(await client.files.retrieve(file.id)).toMatchObject({ bytes: 3, filename: 'Übung 1.jsonl' })
     expect(await (await client.files.content(file.id)).text()).toBe('{}\n')
     expect((await client.files.delete(file.id)).deleted).toBe(true)
     await checkBooks(gateway, [id])
