@@ -14,6 +14,7 @@ afterAll(close)
 
 const AT = Date.now()
 const RARE = {
+  id: crypto.randomUUID(),
   job_id: 'j',
   batch_id: 'b',
   session_id: 's',
