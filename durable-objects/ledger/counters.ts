@@ -40,6 +40,7 @@ const ADD_TO_BUCKET = `
     input_tokens = input_tokens + excluded.input_tokens, output_tokens = output_tokens + excluded.output_tokens,
     cost_nano_usd = cost_nano_usd + excluded.cost_nano_usd, refused = refused + excluded.refused`
 
+const NEWEST = 'select max(bucket) as bucket from usage_buckets'
 const OLDEST_KEPT = 'select bucket from usage_buckets order by bucket desc limit 1 offset ?'
 const DELETE_BUCKETS = 'delete from usage_buckets where bucket > ? and bucket < ?'
 
@@ -55,6 +56,11 @@ export class Counters {
   constructor(sql: Sql, holds: Holds) {
     this.#sql = sql
     this.#holds = holds
+  }
+
+  /** The one with the latest usage or refusal; the folded one where there is none. */
+  get newestBucket(): number {
+    return this.#sql.all<{ bucket: number | null }>(NEWEST)[0]?.bucket ?? FOLDED_BUCKET
   }
 
   /** Usage of the window that `now` is in. The record is live: read it, do not keep it. */

@@ -37,7 +37,8 @@ import type {
 
 /** A call that comes so soon after another is one of many: a ceiling pays. */
 const BUSY_MS = 1_000
-const PRUNE_EVERY_MS = 3_600_000
+const HOUR_MS = 3_600_000
+const hourOf = (instant: number) => Math.floor(instant / HOUR_MS)
 
 export interface LedgerOptions {
   /** A call that has not come back after so long is charged its hold. */
@@ -56,7 +57,7 @@ export class Ledger {
   readonly #endings: Endings
   readonly #config: Config
   #reservedAt = Number.NEGATIVE_INFINITY
-  #prunedAt = Number.NEGATIVE_INFINITY
+  #prunedHour: number
 
   constructor(sql: Sql, options: LedgerOptions, now: number) {
     createSchema(sql)
@@ -73,6 +74,8 @@ export class Ledger {
       emit: options.emit,
     })
     this.#config = new Config(sql)
+    // The hour of the last call: an earlier life has pruned in it. Many live for seconds, and to prune in each reads thousands of rows.
+    this.#prunedHour = hourOf(this.#counters.newestBucket)
   }
 
   /** When the snapshot was last confirmed; null where there is none. */
@@ -223,8 +226,8 @@ export class Ledger {
 
   /** Forgets what no answer depends on any more. Once an hour: it reads a day's calls, and alarms ring each few seconds. */
   prune(now: number): void {
-    if (Math.abs(now - this.#prunedAt) < PRUNE_EVERY_MS) return
-    this.#prunedAt = now
+    if (hourOf(now) === this.#prunedHour) return
+    this.#prunedHour = hourOf(now)
     this.#transaction(() => {
       this.#reservations.forgetEnded(now)
       this.#counters.fold()

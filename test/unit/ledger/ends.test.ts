@@ -173,19 +173,35 @@ describe('how calls end', () => {
   })
 })
 
-test('what is forgotten is looked for once an hour, since a busy day has a million calls and an alarm each 15 seconds', () => {
+const countingLooks = () => {
   let looks = 0
-  const counting = {
+  const counting: NodeSql = {
     ...sql,
     all: (statement: string, ...rest: never[]) => {
       if (/delete from reservations/.test(statement)) looks += 1
       return sql.all(statement, ...rest)
     },
-  } as NodeSql
-  const busy = new Ledger(counting, { hold_ttl_ms: TTL, emit: () => {} }, NOON)
+  }
+  const live = (now: number) => new Ledger(counting, { hold_ttl_ms: TTL, emit: () => {} }, now)
+  return { live, looks: () => looks }
+}
+
+test('what is forgotten is looked for once an hour, since a busy day has a million calls and an alarm each 15 seconds', () => {
+  const { live, looks } = countingLooks()
+  const busy = live(NOON)
   for (let at = NOON; at < NOON + 2 * HOUR; at += 15_000) busy.prune(at)
-  expect(looks).toBe(2)
+  expect(looks()).toBe(2)
   // The clock was set back.
   busy.prune(NOON - 2 * HOUR)
-  expect(looks).toBe(3)
+  expect(looks()).toBe(3)
+})
+
+test('it is once an hour, too, where each call finds its ledger out of memory', () => {
+  const { live, looks } = countingLooks()
+  for (let at = NOON; at < NOON + 2 * HOUR; at += 60_000) {
+    const one = live(at)
+    one.settle([settlement(`${at}`, at, { usage: amount({ requests: 1 }) })], at)
+    one.prune(at + 8_000)
+  }
+  expect(looks()).toBe(2)
 })
