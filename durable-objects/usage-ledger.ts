@@ -67,6 +67,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
   #admittedThisBeat = false
   #drainedAt = Number.NEGATIVE_INFINITY
   #isWritingRefusals = false
+  #refusalsWrittenAt = Number.NEGATIVE_INFINITY
   /** Events since the last drain. */
   #undrained = 0
 
@@ -115,14 +116,22 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
     else this.#wakeBy(reserved_at + (this.#ledger.isAtRest ? this.#hold_ttl_ms : GUARD_MS))
   }
 
-  /** Soon, because an object without calls leaves memory after seconds, and its refusals with it. */
+  /**
+   * Soon, because an object without calls leaves memory after seconds, and its refusals with it: a lone one once its answer is
+   * out, as a timer of a second costs more than the row, many once a beat.
+   */
   #writeRefusalsSoon(): void {
     if (this.#isWritingRefusals) return
     this.#isWritingRefusals = true
-    setTimeout(() => {
-      this.#isWritingRefusals = false
-      attempt('could not write its refusals', () => this.#ledger.writeRefusals())
-    }, BEAT_MS)
+    const isLone = Math.abs(Date.now() - this.#refusalsWrittenAt) >= BEAT_MS
+    setTimeout(
+      () => {
+        this.#isWritingRefusals = false
+        this.#refusalsWrittenAt = Date.now()
+        attempt('could not write its refusals', () => this.#ledger.writeRefusals())
+      },
+      isLone ? 0 : BEAT_MS,
+    )
   }
 
   #writeHoldsSoon(after_ms = WRITE_HOLDS_MS): void {

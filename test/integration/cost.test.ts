@@ -55,3 +55,19 @@ test('a call by itself leaves no timer, those that come soon after another have 
   expect(await timersOf(1)).toEqual([])
   expect(await timersOf(10)).toContain(1_000)
 })
+
+test('a refusal by itself leaves no timer, those that come soon after another are written together', async () => {
+  const { id, key } = await gateway.admin.user([{ cap_type: 'daily', limits: { requests: 0 } }])
+  const costOf = async (calls: number) => {
+    const before = (await statusOf(gateway, id)).data[0]?.refused ?? 0
+    await costSoFar()
+    for (let call = 0; call < calls; call++) expect((await read(chat(gateway, key))).status).toBe(429)
+    let cost = await costSoFar()
+    const timers = [...cost.timers]
+    for (; cost.rows_written === 0; cost = await costSoFar()) timers.push(...cost.timers)
+    expect((await statusOf(gateway, id)).data[0]?.refused).toBe(before + calls)
+    return timers
+  }
+  expect(await costOf(1)).toEqual([0])
+  expect(await costOf(10)).toContain(1_000)
+})
