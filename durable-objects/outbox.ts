@@ -26,6 +26,10 @@ const REJECTED_AT_ONCE = 10
 const DDL = 'create table if not exists waiting_events (seq integer primary key, event text not null)'
 const DDL_REJECTED = `
   create table if not exists rejected_events (seq integer primary key, event text not null, rejection text not null)`
+// When those that were set aside are tried again, at the latest: most objects live for seconds, and to try in each life would
+// make each call write all of them once more, here and to Postgres.
+const DDL_RETRY =
+  'create table if not exists rejected_retry (id integer primary key check (id = 1), at integer not null)'
 // Earlier versions had one table for both, with indexes.
 const IS_EARLIER = "select 1 from sqlite_master where type = 'table' and name = 'outbox'"
 const MOVE_EARLIER = [
@@ -45,6 +49,8 @@ const COUNTS = `
     (select count(*) from waiting_events where seq > ?) as waiting,
     (select count(*) from rejected_events) as rejected`
 const ANY_WAITING = 'select seq from waiting_events where seq > ? limit 1'
+const RETRY_AT = 'select at from rejected_retry'
+const SAVE_RETRY = 'insert or replace into rejected_retry (id, at) values (1, ?)'
 const ANY_REJECTED = 'select seq from rejected_events limit 1'
 
 interface Row {
@@ -68,9 +74,9 @@ export class Outbox {
   #retryAt = 0
   /** How far ahead `#retryAt` was set. */
   #wait_ms = 0
-  #retryRejectedAt = 0
-  /** Whether Postgres has refused an event since rejected ones were last tried again. */
-  #hasRefused = false
+  #retryRejectedAt: number
+  /** Whether Postgres has refused an event since rejected ones were last tried again, as far as this life knows. */
+  #hasRefused: boolean
   /** A drain was asked for while one runs: that one must look once more for what has come since. */
   #isAskedAgain = false
   #isBehind = false
@@ -80,6 +86,7 @@ export class Outbox {
   constructor(sql: Sql, options: OutboxOptions) {
     sql.all(DDL)
     sql.all(DDL_REJECTED)
+    sql.all(DDL_RETRY)
     if (sql.all(IS_EARLIER).length > 0) {
       sql.transaction(() => {
         for (const statement of MOVE_EARLIER) sql.all(statement)
@@ -87,6 +94,9 @@ export class Outbox {
     }
     this.#sql = sql
     this.#options = options
+    const [retry] = sql.all<{ at: number }>(RETRY_AT)
+    this.#retryRejectedAt = retry?.at ?? 0
+    this.#hasRefused = retry !== undefined
   }
 
   /** Inside the transaction of the caller. */
@@ -206,6 +216,7 @@ export class Outbox {
 
   #waitWithRejected(): void {
     this.#retryRejectedAt = this.#options.now() + REJECTED_RETRY_MS
+    this.#sql.all(SAVE_RETRY, this.#retryRejectedAt)
   }
 
   #setAside({ seq }: Row, rejection: EventRejected): void {

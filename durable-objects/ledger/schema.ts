@@ -28,7 +28,8 @@
 // hold is a moment old is written, expires and is charged like any other; so is one that a crash took before that, once
 // its worker asks whether it may go on, as it does after half a minute. What never comes back at all is dropped.
 //
-// `config` is the snapshot that the ledger decides by. `waiting_events` and `rejected_events` are in ../outbox.ts.
+// `config` is the snapshot that the ledger decides by. `waiting_events`, `rejected_events` and `rejected_retry` are in
+// ../outbox.ts.
 
 import type { Sql } from './sql.ts'
 import type { Amount, Outcome } from './types.ts'

@@ -220,7 +220,7 @@ test('while a failure asks for patience nobody is asked', async () => {
   expect(asked).toBe(1)
 })
 
-test('an event that Postgres refuses is set aside alone, and tried again after an hour and after a restart', async () => {
+test('an event that Postgres refuses is set aside alone, and tried again after an hour', async () => {
   let bad = new Set(['e3', 'e77'])
   write = async (events) => {
     if (events.some(({ id }) => bad.has(id))) throw new EventRejected('22003', 'out of range')
@@ -245,6 +245,7 @@ test('an event that Postgres refuses is set aside alone, and tried again after a
   expect(written.at(-1)).toBe('e3')
   bad = new Set()
   outbox = open()
+  now += HOUR
   await outbox.drain()
   // What was delivered since the last write is sent once more.
   expect(new Set(written)).toEqual(new Set(many(120)))
@@ -280,6 +281,32 @@ test('events that stay refused hold up none behind them, and all follow at once 
   }
   expect(outbox.counts()).toEqual({ waiting: 0, rejected: 0 })
   expect(written.filter((id) => id.startsWith('bad')).toSorted()).toEqual(bad.toSorted())
+})
+
+test('what was set aside is tried again once an hour, however often its ledger leaves memory meanwhile', async () => {
+  write = () => Promise.reject(new EventRejected('22003', 'out of range'))
+  append('bad')
+  await outbox.drain()
+  let tries = 0
+  write = async (events) => {
+    if (events.some(({ id }) => id === 'bad')) {
+      tries += 1
+      throw new EventRejected('22003', 'out of range')
+    }
+    await deliver(events)
+  }
+  const until = now + 2 * HOUR
+  for (let call = 0; now < until; call++) {
+    now += HOUR / 60
+    outbox = open()
+    append(`good${call}`)
+    await outbox.drain()
+    expect(written.at(-1)).toBe(`good${call}`)
+    outbox.forgetDelivered()
+  }
+  // Each hour once with the new event of that moment, and once alone.
+  expect(tries).toBe(4)
+  expect(outbox.counts().rejected).toBe(1)
 })
 
 test('events that stay refused are tried again in turn, so that none waits behind them for ever', async () => {
