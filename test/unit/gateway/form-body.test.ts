@@ -141,6 +141,16 @@ test('a form of delimiters alone, or of many parts, is refused after a look at i
   expect(await read(form)).toMatchObject({ message: 'The request body must have at most 1000 parts.' })
 })
 
+test('long heads of many parts, which take long to read, are refused', async () => {
+  const longPart = (at: number) =>
+    `--b\r\nContent-Disposition: form-data; name="n${at}"\r\nX: ${'y'.repeat(8_000)}\r\n\r\nv\r\n`
+  const form = (parts: number) => `${Array.from({ length: parts }, (_, at) => longPart(at)).join('')}--b--`
+  expect(await read(form(16))).toMatchObject({ fields: { n15: 'v' } })
+  expect(await read(form(100))).toMatchObject({
+    message: 'The heads of all parts must have at most 262144 characters.',
+  })
+})
+
 test('files of any bytes are read as long as they hold no delimiter', async () => {
   const file = String.fromCharCode(...Array.from({ length: 128 }, (_, code) => code)).repeat(3)
   const head = '--0123xyz\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
