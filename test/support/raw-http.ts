@@ -20,7 +20,7 @@ export function sendRaw(url: string, text: string): Promise<RawAnswer[]> {
       socket.destroy()
       resolve(answersIn(received))
     }
-    socket.setTimeout(1_000, done)
+    socket.setTimeout(30_000, done)
     socket.on('data', (chunk) => {
       received += chunk.toString('latin1')
       socket.setTimeout(150, done)

@@ -195,7 +195,7 @@ describe('an answer that tells how another call ended', () => {
   test('has its end only when the ledger knows', async () => {
     headers = { 'content-type': 'text/event-stream' }
     const text = (await send(true)).text()
-    const first = await Promise.race([text, vi.waitUntil(() => conclude.mock.calls.length > 0)])
+    const first = await Promise.race([text, vi.waitUntil(() => conclude.mock.calls.length > 0, 30_000)])
     expect(first).toBe(true)
     expect(await soon(text)).toBe('nothing yet')
     concluding.resolve()
