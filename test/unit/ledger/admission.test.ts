@@ -1,6 +1,7 @@
 // Who may call and go on, and how much of an answer fits: the rules one by one, where the model test only meets them by chance.
 
 import { beforeEach, describe, expect, test } from 'vitest'
+import type { SqlValue } from '../../../durable-objects/ledger/sql.ts'
 import type { Ask, Cap, Snapshot } from '../../../durable-objects/ledger/types.ts'
 import { admitted, amount, ask, cap, output, refusalOf, settlement, snapshot } from '../../support/ledger-fixtures.ts'
 import { begin, configure, HOUR, ledger, NOON, open, sql } from './one-ledger.ts'
@@ -92,6 +93,21 @@ describe('who may go on', () => {
     configure(cap('total', { cost: 0 }), cap('daily', { requests: 1 }))
     expect(ledger.mayGoOn({ ...ask('a', asked), ...admission }, NOON)).toBe(expected)
     expect(ledger.reserve(ask('b', { ...asked, requests: 0 }), NOON).admitted).toBe(expected)
+  })
+
+  test('is answered without a look at usage, which a ledger that left memory meanwhile would have to sum up', () => {
+    configure(cap('monthly', { requests: 10 }), cap('total', { tokens: 1_000 }))
+    const asked = ask('a', { input_tokens: 100 })
+    const admission = admitted(ledger.reserve(asked, NOON))
+    const anew = open()
+    const { all } = sql
+    const statements: string[] = []
+    sql.all = (statement: string, ...bindings: SqlValue[]) => {
+      statements.push(statement)
+      return all(statement, ...bindings)
+    }
+    expect(anew.mayGoOn({ ...asked, ...admission }, NOON)).toBe(true)
+    expect(statements.filter((statement) => statement.includes('usage_buckets'))).toEqual([])
   })
 
   test('nobody whom the ledger was told to forget', () => {
