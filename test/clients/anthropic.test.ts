@@ -269,10 +269,11 @@ describe('errors are typed and raised once', () => {
 
   test('a key that is mistyped, expired or foreign is an AuthenticationError', async () => {
     const { id } = await gateway.admin.user()
-    const { key: short } = await gateway.admin.call<{ key: string }>('POST', `/admin/users/${id}/keys`, {
+    const keys = `/admin/users/${id}/keys`
+    const { id: keyId, key: short } = await gateway.admin.call<{ id: string; key: string }>('POST', keys, {
       name: 'short',
-      expires_at: new Date(Date.now() + 500).toISOString(),
     })
+    await gateway.admin.call('POST', `${keys}/${keyId}/rotate`, { grace_seconds: 1 })
     for (const bad of [`${user.key.slice(0, -1)}x`, 'sk-ant-something-else']) {
       const error = await raised(bad)
       expect(error).toBeInstanceOf(AuthenticationError)

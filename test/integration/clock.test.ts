@@ -1,4 +1,5 @@
-// A clock that was set back: what was due by it is due no later than it was meant to be.
+// What comes with time: a key ends when it was told to, and what was due by a clock that was set back is due no later than
+// it was meant to be.
 
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { buildStage, openStage, type Stage } from '../chaos/stage.ts'
@@ -18,6 +19,31 @@ afterEach(() => {
 })
 afterAll(() => stage.close())
 
+const status = async (key: string) => (await read(chat(stage, key))).status
+const newKey = (path: string, body: object) => stage.admin.call<{ id: string; key: string }>('POST', path, body)
+
+test('a rotated key with grace: both until it is over, then the new one alone', async () => {
+  await stage.moveClock(0)
+  const { id } = await stage.admin.user()
+  const keys = `/admin/users/${id}/keys`
+  const old = await newKey(keys, { name: 'old' })
+  const rotated = await newKey(`${keys}/${old.id}/rotate`, { grace_seconds: 3_600 })
+  expect([await status(old.key), await status(rotated.key)]).toEqual([200, 200])
+  await stage.moveClock(60 * MINUTE)
+  expect([await status(old.key), await status(rotated.key)]).toEqual([401, 200])
+})
+
+test('a key that expires, without anybody doing anything', async () => {
+  await stage.moveClock(0)
+  const { id } = await stage.admin.user()
+  const expires_at = new Date(Date.now() + 60 * MINUTE).toISOString()
+  const { key } = await newKey(`/admin/users/${id}/keys`, { name: 'short', expires_at })
+  expect(await status(key)).toBe(200)
+  await stage.moveClock(60 * MINUTE)
+  const last = await read(chat(stage, key))
+  expect([last.status, JSON.parse(last.body).error.message]).toEqual([401, expect.stringContaining(expires_at)])
+})
+
 test.each([
   ['lives on', async () => {}],
   ['restarts', () => stage.restart()],
@@ -36,7 +62,7 @@ test.each([
   await stage.moveClock(5 * MINUTE + 1_000)
   expect((await read(chat(stage, key))).status).toBe(200)
   const limit = async () => (await statusOf(stage, id)).data[0]?.limits.requests
-  expect(await eventually(limit, (now) => now === 5, 5_000)).toBe(5)
+  expect(await eventually(limit, (now) => now === 5)).toBe(5)
 })
 
 test.each([

@@ -103,32 +103,6 @@ describe('in force when the admin call returns', () => {
     expect([await status(key), await status(rotated.key)]).toEqual([401, 200])
   })
 
-  test('a rotated key with grace: both until it is over, then the new one alone', async () => {
-    const { path, key_id, key } = await caller()
-    const rotated = await call<Created>('POST', `${path}/keys/${key_id}/rotate`, { grace_seconds: 1 })
-    expect([await status(key), await status(rotated.key)]).toEqual([200, 200])
-    expect(
-      await eventually(
-        () => status(key),
-        (answer) => answer !== 200,
-      ),
-    ).toBe(401)
-    expect(await status(rotated.key)).toBe(200)
-  })
-
-  test('a key that expires, without anybody doing anything', async () => {
-    const { path } = await caller()
-    const expires_at = new Date(Date.now() + 700).toISOString()
-    const { key } = await call<Created>('POST', `${path}/keys`, { name: 'short', expires_at })
-    expect(await status(key)).toBe(200)
-    const last = await eventually(
-      () => read(chat(gateway, key)),
-      (answer) => answer.status !== 200,
-    )
-    expect([last.status, JSON.parse(last.body).error.message]).toEqual([401, expect.stringContaining(expires_at)])
-    expect(Date.now()).toBeGreaterThanOrEqual(Date.parse(expires_at))
-  })
-
   test('a key without the scope to call, which may still read its usage', async () => {
     const { path } = await caller()
     const { key } = await call<Created>('POST', `${path}/keys`, { name: 'reader', scopes: ['usage'] })
