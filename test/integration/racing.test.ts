@@ -40,7 +40,9 @@ describe.each(DIMENSIONS)('100 racing calls against a %s cap of 99 calls', (dime
   ] as const)('admit exactly 99: %s', async (_, call, options) => {
     const hold = await holdOf(options, call)
     const limit = 99 * hold[dimension]
-    const { id, key } = await gateway.admin.user([{ cap_type: 'monthly', limits: { [dimension]: limit } }])
+    const { id, key } = await gateway.admin.user([{ cap_type: 'monthly', limits: { [dimension]: limit } }], {
+      time_zone: 'UTC',
+    })
 
     const { admitted, refused } = await race(
       gateway,

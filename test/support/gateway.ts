@@ -153,13 +153,21 @@ export function adminOf(url: () => string): Admin {
       return text === '' ? null : JSON.parse(text)
     },
     async user(caps = [], more = {}) {
-      const { id } = await admin.call<{ id: string }>('POST', '/admin/users', { name: 'test', ...more })
+      const user = { name: 'test', time_zone: quietTimeZone(new Date()), ...more }
+      const { id } = await admin.call<{ id: string }>('POST', '/admin/users', user)
       for (const cap of caps) await admin.call('POST', `/admin/users/${id}/caps`, cap)
       const { key } = await admin.call<{ key: string }>('POST', `/admin/users/${id}/keys`, { name: 'test' })
       return { id, key }
     },
   }
   return admin
+}
+
+/** Where no hour, day, week or month ends within the next 15 minutes: a test would find the usage it looks for gone. */
+function quietTimeZone(now: Date): string {
+  const isNearHalfPast = Math.abs(now.getUTCMinutes() - 30) < 15
+  if (now.getUTCHours() < 12) return isNearHalfPast ? 'Asia/Tashkent' : 'Asia/Kolkata'
+  return isNearHalfPast ? 'Pacific/Honolulu' : 'Pacific/Marquesas'
 }
 
 /**
