@@ -3,9 +3,10 @@
 
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, existsSync, openSync, renameSync, writeSync } from 'node:fs'
+import { accessSync, closeSync, constants, existsSync, openSync, renameSync, writeSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
+import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { stripVTControlCharacters } from 'node:util'
@@ -41,6 +42,7 @@ export function startWrangler(options: { port: number; envFile: string; folder: 
       // A process group of its own, to be ended as a whole.
       detached: process.platform !== 'win32',
       env: {
+        ...withoutHome(folder),
         ...process.env,
         NO_COLOR: '1',
         FORCE_COLOR: '0',
@@ -50,6 +52,8 @@ export function startWrangler(options: { port: number; envFile: string; folder: 
         WRANGLER_HIDE_BANNER: 'true',
         // It would keep a file for each run.
         WRANGLER_WRITE_LOGS: 'false',
+        // It would ask Cloudflare what `request.cf` looks like, and wait where a proxy or firewall does not answer.
+        CLOUDFLARE_CF_FETCH_ENABLED: 'false',
         CLOUDFLARE_LOAD_DEV_VARS_FROM_DOT_ENV: 'true',
         CLOUDFLARE_INCLUDE_PROCESS_ENV: 'false',
       },
@@ -77,6 +81,16 @@ export function startWrangler(options: { port: number; envFile: string; folder: 
         .split('\n')
         .slice(-30)
         .join('\n'),
+  }
+}
+
+/** Wrangler writes into the user's home, and ends where it cannot: many a user of a container has none. */
+function withoutHome(folder: string): { XDG_CONFIG_HOME?: string } {
+  try {
+    accessSync(homedir(), constants.W_OK)
+    return {}
+  } catch {
+    return { XDG_CONFIG_HOME: folder }
   }
 }
 

@@ -211,6 +211,21 @@ PER_CALL_SERVICES='${things}'
     expect(await stop(second)).toBe(0)
   })
 
+  it('needs neither a home folder nor the internet', async () => {
+    let asked = 0
+    const proxy = createServer(() => asked++).listen(0, '127.0.0.1')
+    onTestFinished(() => void proxy.close())
+    await once(proxy, 'listening')
+    const address = proxy.address()
+    const HTTPS_PROXY = `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`
+    const names = ['https_proxy', 'HTTP_PROXY', 'http_proxy'].map((name) => [name, HTTPS_PROXY])
+    // Without NODE_ENV, which vitest sets to "test": then wrangler asks for less.
+    const one = start({ HOME: '/dev/null/home', HTTPS_PROXY, ...Object.fromEntries(names), NO_PROXY: '', NODE_ENV: '' })
+    await started(one)
+    expect(asked).toBe(0)
+    expect(await stop(one)).toBe(0)
+  })
+
   it.each(['TOLLGATE_PORT', 'TOLLGATE_DATABASE_PORT', 'TOLLGATE_PROVIDER_PORT'])(
     'says in one line that the port of %s is in use',
     async (variable) => {
