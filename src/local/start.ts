@@ -1,7 +1,7 @@
 // `npm start`: a whole Tollgate on this machine. Database, migrations, fake provider, worker, demo user; then it says
 // how to call it. Its state is in `.tollgate/`. Ctrl-C stops everything.
 
-import { mkdir, rm } from 'node:fs/promises'
+import { access, constants, mkdir, rm } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseEnv } from 'node:util'
@@ -29,12 +29,19 @@ const DEV_JSON = join(FOLDER, 'dev.json')
 const running: (() => Promise<void>)[] = []
 
 async function start(): Promise<WranglerDev> {
-  await mkdir(FOLDER, { recursive: true, mode: 0o700 })
+  try {
+    await mkdir(FOLDER, { recursive: true, mode: 0o700 })
+    await access(FOLDER, constants.R_OK | constants.W_OK)
+  } catch (cause) {
+    throw new StartFault(`This user must be able to write to the folder .tollgate: ${(cause as Error).message}`, {
+      cause,
+    })
+  }
   // Before the ports: a Tollgate that already runs here has taken them, but the lock says why.
   running.push(await lockFolder(FOLDER))
   const ports = await choosePorts(process.env)
   await rm(DEV_JSON, { force: true })
-  const written = textOfDevVars((await readIfThere(join(ROOT, '.dev.vars'))) ?? '')
+  const written = textOfDevVars((await readIfThere(join(ROOT, '.dev.vars')).catch(refuseDevVars)) ?? '')
   const devVars = parseEnv(written) as Vars
   const tomlVars = await readTomlVars(join(ROOT, 'wrangler.toml'))
   for (const warning of withoutEffect(written, devVars, tomlVars)) console.warn(warning)
@@ -78,6 +85,10 @@ async function start(): Promise<WranglerDev> {
     logFile: relative(ROOT, join(FOLDER, 'wrangler.log')),
   })
   return wrangler
+}
+
+function refuseDevVars(cause: Error): never {
+  throw new StartFault(`.dev.vars must be a file that this user can read: ${cause.message}`, { cause })
 }
 
 /**
