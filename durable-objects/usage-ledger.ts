@@ -128,7 +128,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
       () => {
         this.#isWritingRefusals = false
         this.#refusalsWrittenAt = Date.now()
-        attempt('could not write its refusals', () => this.#ledger.writeRefusals())
+        attempt('could not write its refusals', () => this.#ledger.writeRefusals(Date.now()))
       },
       isLone ? 0 : BEAT_MS,
     )

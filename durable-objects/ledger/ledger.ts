@@ -74,7 +74,7 @@ export class Ledger {
       emit: options.emit,
     })
     this.#config = new Config(sql)
-    // The hour of the last call: an earlier life has pruned in it. Many live for seconds, and to prune in each reads thousands of rows.
+    // Whichever life wrote that bucket has pruned. Most live for seconds, and to prune in each reads thousands of rows.
     this.#prunedHour = hourOf(this.#counters.newestBucket)
   }
 
@@ -275,9 +275,10 @@ export class Ledger {
     return !this.#counters.hasUnwrittenRefusals
   }
 
-  /** For a user who is only refused: otherwise every transaction writes the refusals so far. */
-  writeRefusals(): void {
+  /** For a user who is only refused: otherwise every transaction writes the refusals so far. Prunes, as no alarm rings for them. */
+  writeRefusals(now: number): void {
     this.#transaction(() => {})
+    this.prune(now)
   }
 
   /** What memory has counted is only true if the transaction commits. */

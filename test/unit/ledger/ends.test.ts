@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { Ledger } from '../../../durable-objects/ledger/ledger.ts'
 import { ENDED_CALLS_KEPT_MS } from '../../../durable-objects/ledger/reservations.ts'
 import { QUARTER_HOUR_MS } from '../../../durable-objects/ledger/windows.ts'
-import { admitted, amount, ask, cap, output, settlement } from '../../support/ledger-fixtures.ts'
+import { admitted, amount, ask, cap, output, settlement, snapshot } from '../../support/ledger-fixtures.ts'
 import type { NodeSql } from '../../support/node-sql.ts'
 import { begin, configure, events, HOUR, ledger, NOON, open, sql, TTL } from './one-ledger.ts'
 
@@ -204,4 +204,18 @@ test('it is once an hour, too, where each call finds its ledger out of memory', 
     one.prune(at + 8_000)
   }
   expect(looks()).toBe(2)
+})
+
+test('it is looked for, too, where each hour begins with a refusal, after which no alarm rings', () => {
+  const { live, looks } = countingLooks()
+  for (let at = NOON; at < NOON + 3 * HOUR; at += 30 * 60_000) {
+    const refused = live(at)
+    refused.configure(snapshot([cap('daily', { requests: 100 })]), at)
+    expect(refused.reserve(ask(`r${at}`, { requests: 1_000 }), at).admitted).toBe(false)
+    refused.writeRefusals(at)
+    const one = live(at + 60_000)
+    one.settle([settlement(`${at}`, at + 60_000, { usage: amount({ requests: 1 }) })], at + 60_000)
+    one.prune(at + 68_000)
+  }
+  expect(looks()).toBe(3)
 })

@@ -198,7 +198,7 @@ test('a user who is only refused has it written, once', () => {
   configure(cap('daily', { requests: 0 }))
   ledger.reserve(ask('a'), NOON)
   expect(ledger.areRefusalsWritten).toBe(false)
-  for (let i = 0; i < 2; i++) ledger.writeRefusals()
+  for (let i = 0; i < 2; i++) ledger.writeRefusals(NOON)
   expect(ledger.areRefusalsWritten).toBe(true)
   expect(ledger.status(NOON)?.caps[0]?.refused).toBe(1)
   expect(open().status(NOON)?.caps[0]?.refused).toBe(1)
