@@ -80,7 +80,7 @@ function faultOfParts(bytes: Uint8Array, boundary: string): string | null {
     const head = headAt(bytes, end + 2)
     heads_length += head.length
     if (heads_length > MOST_HEADS_LENGTH)
-      return `The heads of all parts must have at most ${MOST_HEADS_LENGTH} characters.`
+      return `The heads of all parts together must have at most ${MOST_HEADS_LENGTH} characters.`
     if (!isPlainHead(head)) return `Part ${parts} of the request body must have ${PLAIN}.`
   }
   return NOT_WHOLE

@@ -147,7 +147,7 @@ test('long heads of many parts, which take long to read, are refused', async () 
   const form = (parts: number) => `${Array.from({ length: parts }, (_, at) => longPart(at)).join('')}--b--`
   expect(await read(form(16))).toMatchObject({ fields: { n15: 'v' } })
   expect(await read(form(100))).toMatchObject({
-    message: 'The heads of all parts must have at most 262144 characters.',
+    message: 'The heads of all parts together must have at most 262144 characters.',
   })
 })
 
