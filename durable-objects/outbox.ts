@@ -75,7 +75,7 @@ export class Outbox {
   /** How far ahead `#retryAt` was set. */
   #wait_ms = 0
   #retryRejectedAt: number
-  /** Whether Postgres has refused an event since rejected ones were last tried again, as far as this life knows. */
+  /** Whether Postgres has refused an event since rejected ones were last tried again; a new life assumes so. */
   #hasRefused: boolean
   /** A drain was asked for while one runs: that one must look once more for what has come since. */
   #isAskedAgain = false

@@ -117,8 +117,8 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
   }
 
   /**
-   * Soon, because an object without calls leaves memory after seconds, and its refusals with it: a lone one once its answer is
-   * out, as a timer of a second costs more than the row, many once a beat.
+   * Soon, because an object without calls leaves memory after seconds, and its refusals with it. A lone one is written once its
+   * answer is out: a timer of a second would cost more than the row. Many are written together, once a beat.
    */
   #writeRefusalsSoon(): void {
     if (this.#isWritingRefusals) return

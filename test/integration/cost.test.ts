@@ -56,7 +56,7 @@ test('a call by itself leaves no timer, those that come soon after another have 
   expect(await timersOf(10)).toContain(1_000)
 })
 
-test('a refusal by itself leaves no timer, those that come soon after another are written together', async () => {
+test('a refusal by itself is written at once, those that come soon after another together, after a second', async () => {
   const { id, key } = await gateway.admin.user([{ cap_type: 'daily', limits: { requests: 0 } }])
   const costOf = async (calls: number) => {
     const before = (await statusOf(gateway, id)).data[0]?.refused ?? 0
