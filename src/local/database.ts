@@ -62,10 +62,21 @@ function refuseTransactionControl({ query }: Query): void {
   throw Object.assign(new Error(message), { severity: 'ERROR', code: '25001' })
 }
 
+async function openFolder(dataDir: string): Promise<PGlite> {
+  try {
+    await mkdir(dataDir, { recursive: true })
+    return await PGlite.create({ dataDir })
+  } catch (cause) {
+    const { message } = cause as Error
+    const why = `Is it damaged, or are files in it another user's, after a start with sudo? (${message})`
+    throw new StartFault(`The Postgres in ${dataDir} does not open. ${why}`, { cause })
+  }
+}
+
 /** One connection; PGlite itself queues what is concurrent. */
 async function openPGlite({ dataDir, dump }: { dataDir?: string; dump?: Blob }): Promise<LocalDatabase> {
-  if (dataDir !== undefined) await mkdir(dataDir, { recursive: true })
-  const database = await PGlite.create({ ...(dataDir && { dataDir }), ...(dump && { loadDataDir: dump }) })
+  const database =
+    dataDir === undefined ? await PGlite.create(dump && { loadDataDir: dump }) : await openFolder(dataDir)
   database.parsers = new Proxy({}, { get: () => (text: string) => text })
   database.serializers = {}
   const run = async (session: Pick<PGlite, 'query'>, query: Query): Promise<QueryResult> => {
