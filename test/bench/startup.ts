@@ -10,7 +10,7 @@ import { stripVTControlCharacters } from 'node:util'
 
 const STARTUP_LIMIT_MS = 60
 /** A slow machine has longer: so many times what Node takes, in the same run, to load zod. */
-const MOST_LOADS_OF_ZOD = 1.5
+const MOST_LOADS_OF_ZOD = 2
 export const GZIP_LIMIT_KIB = 1024
 /** Above the limit a start is measured again, up to so often. */
 const MOST_STARTUPS = 9
