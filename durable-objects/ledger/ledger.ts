@@ -149,8 +149,10 @@ export class Ledger {
       this.#transaction(() => this.#endings.holdAgain(call, call.reserved_at + this.#options.hold_ttl_ms))
     }
     // By limits of 0 alone, and as if nothing were used: a cap that is merely full ends no call.
-    const isClosed = ({ limits }: Cap) => Object.values(limits).includes(0)
-    const closed = this.#limits(now, isClosed).filter(({ limit }) => limit === 0)
+    // Of no other cap is it asked how full it is: a new life would read thousands of rows for that.
+    const { snapshot } = this.#config
+    const caps = snapshot?.caps.filter(({ limits }) => Object.values(limits).includes(0)) ?? []
+    const closed = this.#limits(now, snapshot && { ...snapshot, caps }).filter(({ limit }) => limit === 0)
     const unused = closed.map((limit) => ({ ...limit, current_usage: 0, held: 0 }))
     return this.refusalOf(call.caller, now) === null && decide(unused, call, now).fits
   }
@@ -263,12 +265,8 @@ export class Ledger {
     return { version, status, time_zone, caps: caps.map(statusOf) }
   }
 
-  /** Only of some caps where not all are asked for: a new life reads thousands of rows to know how full they are. */
-  #limits(now: number, isAskedFor: (cap: Cap) => boolean = () => true): Limit[] {
-    const { snapshot } = this.#config
-    if (!snapshot) return []
-    const asked = { ...snapshot, caps: snapshot.caps.filter(isAskedFor) }
-    return limitsOf(this.#counters, this.#epochs.remnantsAt(now), asked, now)
+  #limits(now: number, snapshot = this.#config.snapshot): Limit[] {
+    return snapshot ? limitsOf(this.#counters, this.#epochs.remnantsAt(now), snapshot, now) : []
   }
 
   get areRefusalsWritten(): boolean {
