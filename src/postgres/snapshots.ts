@@ -1,29 +1,20 @@
 // What a ledger must know of its user, read in one statement and so of one moment, and how it comes to know it.
 
 import { sql } from 'drizzle-orm'
-import type { ActiveKey, Cap, LedgerRpc, Snapshot } from '../../durable-objects/ledger/types.ts'
+import type { LedgerRpc, Snapshot } from '../../durable-objects/ledger/types.ts'
 import type { Database } from './client.ts'
 import { isActive } from './keys.ts'
 
-interface CapJson extends Pick<Cap, 'id' | 'cap_type' | 'on_exceed'> {
-  requests: number | null
-  tokens: number | null
-  cost: number | null
-}
-
-interface SnapshotRow extends Record<string, unknown> {
+interface SnapshotRow extends Record<string, unknown>, Omit<Snapshot, 'version'> {
+  /** The driver reads a bigint as text. */
   version: string
-  status: Snapshot['status']
-  time_zone: string
-  caps: CapJson[]
-  keys: ActiveKey[]
 }
 
 const selectSnapshot = (userId: string) => sql`
   select version, status, time_zone,
     coalesce((
-      select json_agg(json_build_object('id', id, 'cap_type', cap_type, 'on_exceed', on_exceed, 'requests', limit_requests,
-        'tokens', limit_tokens, 'cost', limit_cost_nano_usd) order by cap_type)
+      select json_agg(json_build_object('id', id, 'cap_type', cap_type, 'on_exceed', on_exceed, 'limits', json_strip_nulls(
+        json_build_object('requests', limit_requests, 'tokens', limit_tokens, 'cost', limit_cost_nano_usd))) order by cap_type)
       from caps where user_id = users.id and is_active
     ), '[]') as caps,
     coalesce((
@@ -38,23 +29,7 @@ const selectSnapshot = (userId: string) => sql`
 export async function loadSnapshot(db: Database, userId: string): Promise<Snapshot | null> {
   const { rows } = await db.execute<SnapshotRow>(selectSnapshot(userId))
   const [row] = rows
-  if (!row) return null
-  return {
-    version: Number(row.version),
-    status: row.status,
-    time_zone: row.time_zone,
-    caps: row.caps.map(({ id, cap_type, on_exceed, requests, tokens, cost }) => ({
-      id,
-      cap_type,
-      on_exceed,
-      limits: {
-        ...(requests !== null && { requests }),
-        ...(tokens !== null && { tokens }),
-        ...(cost !== null && { cost }),
-      },
-    })),
-    keys: row.keys,
-  }
+  return row ? { ...row, version: Number(row.version) } : null
 }
 
 /**
