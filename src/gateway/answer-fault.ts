@@ -15,7 +15,7 @@ interface Failed {
  *
  * @example
  * ```ts
- * app.onError(answerFault((error, requestId) => anthropic.errorResponse(error, requestId, { cap_status: null })))
+ * app.onError(answerFault(anthropic.errorResponse))
  * ```
  */
 export function answerFault(errorAnswer: (error: GatewayError, requestId: string) => Response) {

@@ -66,7 +66,7 @@ export function anthropicOnBedrock(options: AnthropicOnBedrockOptions): Hono<Cal
 
   const app = new Hono<CallerEnv>()
   // Caps refuse in Bedrock's own gateway.
-  app.onError(answerFault((error, requestId) => anthropic.errorResponse(error, requestId, { cap_status: null })))
+  app.onError(answerFault(anthropic.errorResponse))
   app.post('/v1/messages', authenticate, async function anthropicOnBedrock(c, next) {
     const request = c.var.caller.brings_own_key ? null : await readForBedrock(c)
     return request ? toAnthropic(await callBedrock(request, c)) : next()

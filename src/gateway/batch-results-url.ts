@@ -30,7 +30,7 @@ export function batchResultsUrl(): MiddlewareHandler<{ Variables: { request_id: 
     if (c.req.path.endsWith('/results') || c.res.status !== 200 || type !== 'application/json') return
     const text = await readText(c.res)
     if (typeof text !== 'string') {
-      const answer = anthropic.errorResponse(text, c.var.request_id, { cap_status: null })
+      const answer = anthropic.errorResponse(text, c.var.request_id)
       for (const [name, value] of c.res.headers) if (OURS.test(name)) answer.headers.set(name, value)
       // Else Hono puts the headers of the answer that it replaces over those of the new one.
       c.res = undefined

@@ -39,7 +39,7 @@ const MAX_FIELD_LENGTH = 200
 export function gateway(options: GatewayOptions): Hono<GatewayEnv> {
   const { config, dialect, upstream, ledgerOf, db, keys, jwt, prices } = options
   const errorAnswer = (error: GatewayError, requestId: string) =>
-    dialect.errorResponse(error, requestId, { cap_status: config.CAP_STATUS ?? null })
+    dialect.errorResponse(error, requestId, config.CAP_STATUS)
 
   const app = new Hono<GatewayEnv>()
   const authenticated = authenticate({ keys, jwt, readCredential: dialect.readCredential })

@@ -6,7 +6,6 @@ import { type Context, Hono } from 'hono'
 import type { LedgerOf } from '../../durable-objects/ledger/types.ts'
 import type { JwtVerifier } from '../auth/jwt.ts'
 import type { KeyRing } from '../auth/keys.ts'
-import type { GatewayError } from '../errors.ts'
 import { GatewayFault } from '../fault.ts'
 import { authenticate } from '../middleware/authenticate.ts'
 import { callerRefusal } from '../middleware/ledger-calls.ts'
@@ -47,8 +46,6 @@ export interface ListedProvider {
  */
 export function listedModels(options: ListedModelsOptions): Hono<CallerEnv> {
   const { keys, jwt, ledgerOf, db, models, providers } = options
-  const errorAnswer = (error: GatewayError, requestId: string) =>
-    openai.errorResponse(error, requestId, { cap_status: null })
   const own_lists = [...providers.values()].flatMap(({ own_list }) => own_list ?? [])
 
   /** What the caller could call. */
@@ -75,7 +72,7 @@ export function listedModels(options: ListedModelsOptions): Hono<CallerEnv> {
     if ((await listFor(c)).includes(id)) return c.json(viewOf(id))
     throw notFound(`${JSON.stringify(id.slice(0, 200))} is not listed here, which does not keep it from being called.`)
   })
-  app.onError(answerFault(errorAnswer))
+  app.onError(answerFault(openai.errorResponse))
   return app
 }
 

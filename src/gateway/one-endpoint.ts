@@ -9,7 +9,6 @@
 import { Hono } from 'hono'
 import type { JwtVerifier } from '../auth/jwt.ts'
 import type { KeyRing } from '../auth/keys.ts'
-import type { GatewayError } from '../errors.ts'
 import { accepted, GatewayFault } from '../fault.ts'
 import { authenticate } from '../middleware/authenticate.ts'
 import { readModel } from '../providers/fields.ts'
@@ -56,10 +55,6 @@ const OPERATIONS = ['/chat/completions', '/responses', '/embeddings']
  */
 export function oneEndpoint(options: OneEndpointOptions): Hono<CallerEnv> {
   const { keys, jwt } = options
-  // Caps refuse in the provider's own gateway.
-  const errorAnswer = (error: GatewayError, requestId: string) =>
-    openai.errorResponse(error, requestId, { cap_status: null })
-
   const app = new Hono<CallerEnv>()
   for (const path of OPERATIONS) {
     // Before a body is read: strangers must not have 20 MiB parsed.
@@ -76,9 +71,10 @@ export function oneEndpoint(options: OneEndpointOptions): Hono<CallerEnv> {
     const ours = OPERATIONS.map((path) => `POST /v1${path}`).join(', ')
     // Strangers are not told which providers are switched on.
     const message = `There is no ${c.req.method} ${c.req.path} here. There are GET /v1/models, ${ours}. All else is under its provider's own path: /openai, say.`
-    return errorAnswer(noRoute(c.req.raw, message), c.var.request_id)
+    return openai.errorResponse(noRoute(c.req.raw, message), c.var.request_id)
   })
-  app.onError(answerFault(errorAnswer))
+  // Caps refuse in the provider's own gateway.
+  app.onError(answerFault(openai.errorResponse))
   return app
 }
 

@@ -2,7 +2,6 @@
 // of every provider that speaks OpenAI's API.
 
 import { Hono } from 'hono'
-import type { GatewayError } from '../errors.ts'
 import { authenticate } from '../middleware/authenticate.ts'
 import { anthropic } from '../providers/anthropic.ts'
 import { variableOf } from '../providers/compatible/configured.ts'
@@ -66,13 +65,12 @@ export function gatewayRoutes(services: Services) {
 function notConfigured(name: string, variable: string, { keys, jwt }: Services) {
   const row = KNOWN_PROVIDERS.find((known) => known.name === name)
   const { readCredential, errorResponse } = openAICompatible(providerSchema.parse({ base_url: NOWHERE, ...row }))
-  const errorAnswer = (error: GatewayError, requestId: string) => errorResponse(error, requestId, { cap_status: null })
   const message = `The provider ${name} is not configured here: ${variable} is not set.`
   const app = new Hono<CallerEnv>()
   app.all('*', authenticate({ keys, jwt, readCredential }), (c) =>
-    errorAnswer({ code: 'not_configured', message }, c.var.request_id),
+    errorResponse({ code: 'not_configured', message }, c.var.request_id),
   )
-  app.onError(answerFault(errorAnswer))
+  app.onError(answerFault(errorResponse))
   return app
 }
 

@@ -46,9 +46,9 @@ export const anthropic: Dialect = {
     if (credential.startsWith('sk-ant-oat')) headers.set('authorization', `Bearer ${credential}`)
     else headers.set('x-api-key', credential)
   },
-  errorResponse(error, request_id, options) {
+  errorResponse(error, request_id, cap_status) {
     // 402 is Anthropic's own billing_error; the SDK raises PaymentRequiredError, once.
-    const status = statusOf(error, options, 402)
+    const status = statusOf(error, cap_status, 402)
     return refusal(error, status, wireError(error, status, request_id), { 'request-id': request_id })
   },
   streamError(error, request_id) {

@@ -11,7 +11,7 @@ import { meterInvoke } from './bedrock-invoke-meter.ts'
 import { meterConverse } from './bedrock-meter.ts'
 import { type BedrockModel, readModelId } from './bedrock-model.ts'
 import { dearestTier, isUnpriced, LATENCY_HEADER, TIER_HEADER, tierOfHeaders } from './bedrock-tier.ts'
-import type { Asked, Bound, Dialect, ErrorRendering, Metered, OpenMeter, Operation, Upstream } from './dialect.ts'
+import type { Asked, Bound, Dialect, Metered, OpenMeter, Operation, Upstream } from './dialect.ts'
 import { exceptionFrame, wholeFrames } from './eventstream.ts'
 import { factsOf, isRetryable, refusal, unmetered } from './refusals.ts'
 
@@ -132,8 +132,8 @@ export function createBedrock({ region }: BedrockOptions): Dialect {
       else headers.set('authorization', `Bearer ${credential}`)
     },
     sign: (request, credential) => sign(request, credential, region),
-    errorResponse(error, request_id, options) {
-      const { type, status } = refusalOf(error, options)
+    errorResponse(error, request_id, cap_status = 400) {
+      const { type, status } = refusalOf(error, cap_status)
       const body = { message: error.message, code: error.code, ...factsOf(error) }
       return refusal(error, status, body, { 'x-amzn-requestid': request_id, 'x-amzn-errortype': type })
     },
@@ -210,11 +210,11 @@ async function sign(request: Request, credential: string, region: string): Promi
 const NOT_RETRIED = 501
 
 /** Modeled errors of the runtime API, which its SDKs throw typed. */
-function refusalOf(error: GatewayError, options: ErrorRendering): { type: string; status: number } {
+function refusalOf(error: GatewayError, cap_status: number): { type: string; status: number } {
   const status = ERROR_STATUS[error.code]
   switch (error.code) {
     case 'cap_exceeded':
-      return { type: 'ServiceQuotaExceededException', status: options.cap_status ?? 400 }
+      return { type: 'ServiceQuotaExceededException', status: cap_status }
     case 'cap_busy':
       return { type: 'ThrottlingException', status }
     case 'unauthenticated':

@@ -198,8 +198,11 @@ export interface Dialect {
   setCredential(headers: Headers, credential: string): void
   /** Signs the finished upstream request, where the credential is not simply a header (AWS SigV4). */
   sign?: (request: Request, credential: string) => Promise<Request>
-  /** A refusal as this provider's SDK understands it: its typed error, one attempt. */
-  errorResponse(error: GatewayError, request_id: string, options: ErrorRendering): Response
+  /**
+   * A refusal as this provider's SDK understands it: its typed error, one attempt.
+   * @param cap_status the operator's choice of status for an exceeded cap, in place of the dialect's own.
+   */
+  errorResponse(error: GatewayError, request_id: string, cap_status?: number): Response
   /**
    * The provider's own error event, for a stream that ends badly after it has begun. It must not become a part of the event
    * before it, which may have been cut off. `asked` tells which kind of stream it is where there are several.
@@ -217,8 +220,3 @@ export interface Upstream {
 
 /** A dialect's way to its own credential; null where the request has none. */
 export type ReadCredential = (headers: Headers, url: string) => string | null
-
-export interface ErrorRendering {
-  /** The operator's choice of status for an exceeded cap; null for the dialect's own. */
-  cap_status: number | null
-}

@@ -2,7 +2,7 @@
 // https://google.aip.dev/193 Pure.
 
 import { type CapFacts, ERROR_STATUS, type GatewayError } from '../errors.ts'
-import type { ErrorRendering, JsonObject } from './dialect.ts'
+import type { JsonObject } from './dialect.ts'
 import { factsOf, refusal, statusOf } from './refusals.ts'
 
 /** Google's own word for an HTTP status. */
@@ -44,8 +44,8 @@ export function googleError(error: GatewayError, code: number = ERROR_STATUS[err
   }
 }
 
-export function googleErrorResponse(error: GatewayError, request_id: string, options: ErrorRendering): Response {
-  const status = statusOf(error, options)
+export function googleErrorResponse(error: GatewayError, request_id: string, cap_status?: number): Response {
+  const status = statusOf(error, cap_status)
   return refusal(error, status, googleError(error, status), { 'x-request-id': request_id })
 }
 

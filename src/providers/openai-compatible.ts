@@ -49,18 +49,18 @@ export function openAICompatible(provider: CompatibleProvider): Dialect {
   }
 }
 
-const statusErrorResponse: Dialect['errorResponse'] = (error, request_id, options) => {
-  const usual = statusOf(error, options)
+const statusErrorResponse: Dialect['errorResponse'] = (error, request_id, cap_status) => {
+  const usual = statusOf(error, cap_status)
   const status = usual >= 500 && !isRetryable(error) ? 424 : usual
   const { code, ...wire } = wireError(error)
   const body = { error: { ...wire, code: status, metadata: { code } } }
   return refusal(error, status, body, { 'x-request-id': request_id })
 }
 
-const flatErrorResponse: Dialect['errorResponse'] = (error, request_id, options) => {
+const flatErrorResponse: Dialect['errorResponse'] = (error, request_id, cap_status) => {
   const wire = wireError(error)
   const body = { object: 'error', ...wire, error: wire }
-  return refusal(error, statusOf(error, options), body, { 'x-request-id': request_id })
+  return refusal(error, statusOf(error, cap_status), body, { 'x-request-id': request_id })
 }
 
 const ERROR_RESPONSES: Record<Quirks['error_shape'], Dialect['errorResponse']> = {

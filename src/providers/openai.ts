@@ -76,9 +76,9 @@ export const openai: Dialect = {
   setCredential(headers, credential) {
     headers.set('authorization', `Bearer ${credential}`)
   },
-  errorResponse(error, request_id, options) {
+  errorResponse(error, request_id, cap_status) {
     // 429 as OpenAI's own insufficient_quota; the SDK raises RateLimitError, once because of x-should-retry.
-    return refusal(error, statusOf(error, options), { error: wireError(error) }, { 'x-request-id': request_id })
+    return refusal(error, statusOf(error, cap_status), { error: wireError(error) }, { 'x-request-id': request_id })
   },
   streamError: (error) => sseError({ error: wireError(error) }),
   maxOutputTokens: (model) => MAX_OUTPUT_TOKENS.find(([family]) => family.test(model))?.[1] ?? null,

@@ -91,8 +91,8 @@ export function perCallDialect(service: PerCallService): Dialect {
       headers.delete('authorization')
       headers.set(credential_header, credential_scheme ? `${credential_scheme} ${credential}` : credential)
     },
-    errorResponse: (error, request_id, options) =>
-      refusal(error, statusOf(error, options), wireError(error), { 'x-request-id': request_id }),
+    errorResponse: (error, request_id, cap_status) =>
+      refusal(error, statusOf(error, cap_status), wireError(error), { 'x-request-id': request_id }),
     streamError: (error) => sseError(wireError(error)),
     maxOutputTokens: () => null,
   }

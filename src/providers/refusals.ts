@@ -2,7 +2,7 @@
 
 import { ERROR_STATUS, type ErrorCode, type GatewayError } from '../errors.ts'
 import { UNREAD } from './answer.ts'
-import type { ErrorRendering, Metered, Operation } from './dialect.ts'
+import type { Metered, Operation } from './dialect.ts'
 
 /** Nothing was forwarded, and a moment later it may work. All else might be billed twice, or would fail again. */
 const RETRYABLE: ReadonlySet<ErrorCode> = new Set([
@@ -19,10 +19,10 @@ const MAX_RETRY_AFTER_SECONDS = 60
 
 export const isRetryable = ({ code }: GatewayError): boolean => RETRYABLE.has(code)
 
-/** @param of_cap the dialect's own status for an exceeded cap, where the operator chose none. */
+/** @param of_cap the dialect's own status for an exceeded cap, where the operator chose none (`cap_status`). */
 export function statusOf(
   { code }: GatewayError,
-  { cap_status }: ErrorRendering,
+  cap_status: number | undefined,
   of_cap: number = ERROR_STATUS.cap_exceeded,
 ): number {
   return code === 'cap_exceeded' ? (cap_status ?? of_cap) : ERROR_STATUS[code]

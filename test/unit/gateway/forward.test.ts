@@ -109,7 +109,7 @@ function send(isRecorded: boolean, dialect: Dialect = openai): Promise<Response>
       upstream: { base_url, credential: undefined },
       ledgerOf,
       prices: { find: async () => PRICE },
-      errorAnswer: (error, requestId) => dialect.errorResponse(error, requestId, { cap_status: null }),
+      errorAnswer: dialect.errorResponse,
     }),
   )
   return Promise.resolve(app.request('/v1/chat/completions', { method: 'POST', body: '{}' }))

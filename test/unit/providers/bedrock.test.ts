@@ -5,8 +5,7 @@ import { bedrockUpstream } from '../../../src/providers/bedrock.ts'
 import { createFrameReader, type Frame } from '../../../src/providers/eventstream.ts'
 import { bedrock } from './bedrock-vectors.ts'
 
-const render = (error: GatewayError, cap_status: number | null = null) =>
-  bedrock.errorResponse(error, 'req_1', { cap_status })
+const render = (error: GatewayError, cap_status?: number) => bedrock.errorResponse(error, 'req_1', cap_status)
 const KEYS = { id: 'AKIAEXAMPLE', secret: 'se/cret+of' }
 
 describe('refusals', () => {

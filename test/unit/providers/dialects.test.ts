@@ -79,8 +79,8 @@ const ODD_ANSWERS = [
   'data: {"type":{"toString":1},"response":{}}\n\n',
   'data: {"type":"content_block_start","content_block":{"type":{"toString":1}}}\n\n',
 ].map((text) => new TextEncoder().encode(text))
-const render = (dialect: Dialect, error: GatewayError, cap_status: number | null = null) =>
-  dialect.errorResponse(error, 'req_1', { cap_status })
+const render = (dialect: Dialect, error: GatewayError, cap_status?: number) =>
+  dialect.errorResponse(error, 'req_1', cap_status)
 
 describe('openai', () => {
   test('refuses an exceeded cap as insufficient_quota, once, with the facts of the cap', async () => {
@@ -273,7 +273,7 @@ describe.each([
     expect(dialect.provider === 'bedrock' ? body : body.error).toMatchObject({ cap: CAP.cap })
   })
 
-  test.each([null, 402])(
+  test.each([undefined, 402])(
     'asks to try a busy cap again soon, whatever status exceeded ones have: %s',
     async (status) => {
       const busy: GatewayError = {

@@ -112,7 +112,7 @@ describe('the dialect', () => {
   })
 
   test('refuses an exceeded cap with the facts of the cap', async () => {
-    const answer = dialect.errorResponse({ code: 'cap_exceeded', message: 'No.' }, 'r', { cap_status: null })
+    const answer = dialect.errorResponse({ code: 'cap_exceeded', message: 'No.' }, 'r')
     expect(answer.status).toBe(429)
     expect(await answer.json()).toEqual({ error: { code: 'cap_exceeded', message: 'No.' } })
   })

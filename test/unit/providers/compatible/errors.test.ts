@@ -5,10 +5,10 @@ import { ERROR_STATUS, type ErrorCode } from '../../../../src/errors.ts'
 import { compatibleProviders } from '../../../../src/providers/compatible/configured.ts'
 import { openAICompatible } from '../../../../src/providers/openai-compatible.ts'
 
-async function refused(name: string, code: ErrorCode, cap_status: number | null = null) {
+async function refused(name: string, code: ErrorCode, cap_status?: number) {
   const [provider] = compatibleProviders.parse({ [`${name.toUpperCase()}_API_KEY`]: 'sk' })
   const dialect = openAICompatible(provider ?? expect.unreachable(name))
-  const answer = dialect.errorResponse({ code, message: 'No.', field: 'f' }, 'req_1', { cap_status })
+  const answer = dialect.errorResponse({ code, message: 'No.', field: 'f' }, 'req_1', cap_status)
   return { status: answer.status, ...((await answer.json()) as { message?: string; error: Record<string, unknown> }) }
 }
 
