@@ -31,7 +31,7 @@ export function gatewayRoutes(services: Services) {
   const { config, keys, jwt } = services
   const providers = providersOf(config).map((provider) => ({
     ...provider,
-    gateway: gateway({ ...services, dialect: provider.dialect, upstream: provider.upstream }),
+    gateway: gateway({ ...services, ...provider }),
   }))
 
   const app = new Hono<{ Variables: { request_id: string } }>()
