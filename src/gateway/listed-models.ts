@@ -8,13 +8,12 @@ import type { JwtVerifier } from '../auth/jwt.ts'
 import type { KeyRing } from '../auth/keys.ts'
 import { GatewayFault } from '../fault.ts'
 import { authenticate } from '../middleware/authenticate.ts'
-import { callerRefusal } from '../middleware/ledger-calls.ts'
 import { refusalError } from '../middleware/refusal-error.ts'
 import type { Database } from '../postgres/client.ts'
 import { openai } from '../providers/openai.ts'
 import { answerFault } from './answer-fault.ts'
 import type { CallerEnv } from './call.ts'
-import { provision } from './provision.ts'
+import { callerRefusal } from './provision.ts'
 
 export interface ListedModelsOptions {
   keys: KeyRing
@@ -45,13 +44,13 @@ export interface ListedProvider {
  * ```
  */
 export function listedModels(options: ListedModelsOptions): Hono<CallerEnv> {
-  const { keys, jwt, ledgerOf, db, models, providers } = options
+  const { keys, jwt, models, providers } = options
   const own_lists = [...providers.values()].flatMap(({ own_list }) => own_list ?? [])
 
   /** What the caller could call. */
   async function listFor(c: Context<CallerEnv>): Promise<string[]> {
     const { caller, request_id } = c.var
-    const refusal = await callerRefusal(ledgerOf, caller, () => provision({ db, ledgerOf }, caller, request_id))
+    const refusal = await callerRefusal(options, caller, request_id)
     if (refusal) throw new GatewayFault(refusalError(refusal))
     if (models.length === 0)
       throw notFound(`MODELS is not set, so none are listed here. Providers' own lists: ${own_lists.join(', ')}.`)

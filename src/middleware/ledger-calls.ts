@@ -7,7 +7,6 @@ import type {
   Conclusion,
   Decision,
   LedgerOf,
-  Refusal,
   Settlement,
 } from '../../durable-objects/ledger/types.ts'
 import { GatewayFault } from '../fault.ts'
@@ -51,26 +50,6 @@ export async function askLedger<T>(rpc: () => Promise<T>): Promise<T> {
   } catch (cause) {
     throw new GatewayFault({ code: 'ledger_unavailable', message: 'The ledger does not answer. Try again.' }, { cause })
   }
-}
-
-/**
- * Why a caller may not call, whatever its caps say; null where it may, as may a JWT's subject who is not a user yet. A key's
- * user must be known: `provision` is asked where the ledger does not know it.
- * @throws {GatewayFault} `ledger_unavailable`, and what `provision` throws.
- */
-export async function callerRefusal(
-  ledgerOf: LedgerOf,
-  { user_id, key_id }: { user_id: string; key_id: string | null },
-  provision: () => Promise<boolean>,
-): Promise<Refusal | null> {
-  const refusal = async () => {
-    const answer = await askLedger(() => ledgerOf(user_id).status({ key_id, scope: 'call' }))
-    return 'refusal' in answer ? answer.refusal : null
-  }
-  const first = await refusal()
-  if (first?.reason !== 'no_config') return first
-  if (key_id === null) return null
-  return (await provision()) ? refusal() : first
 }
 
 /** As `Ledger.mayGoOn`; null where the ledger does not answer. Never throws. */

@@ -2,8 +2,7 @@
 
 import { createRoute, z } from '@hono/zod-openapi'
 import { GatewayFault } from '../fault.ts'
-import { provision } from '../gateway/provision.ts'
-import { callerRefusal } from '../middleware/ledger-calls.ts'
+import { callerRefusal } from '../gateway/provision.ts'
 import { refusalError } from '../middleware/refusal-error.ts'
 import { IN_FORCE_AFTER_MS } from '../pricing/overrides.ts'
 import type { Explanation, PriceBook } from '../pricing/price-book.ts'
@@ -82,8 +81,7 @@ export function appliedPriceRoutes({ prices, providers, ...deps }: PriceRouteDep
 
 /** Any valid key may ask, whatever its scope; so may a subject that is not a user yet. */
 async function refuseInvalid(deps: Deps, caller: UsageCaller, request_id: string | undefined): Promise<void> {
-  const { user_id } = caller
-  const refusal = await callerRefusal(deps.ledgerOf, caller, () => provision(deps, { user_id, jwt: null }, request_id))
+  const refusal = await callerRefusal(deps, caller, request_id)
   if (refusal && refusal.reason !== 'missing_scope') throw new GatewayFault(refusalError(refusal))
 }
 
