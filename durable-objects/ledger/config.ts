@@ -1,8 +1,7 @@
 // The snapshot that a ledger decides by: one row, kept in memory.
 
 import type { Sql } from './sql.ts'
-import { refuseCaller } from './standing.ts'
-import type { Caller, Refusal, Snapshot } from './types.ts'
+import type { Snapshot } from './types.ts'
 
 const SELECT = 'select snapshot, fetched_at from config'
 const SAVE = `
@@ -47,11 +46,5 @@ export class Config {
     this.#snapshot = snapshot
     this.#fetchedAt = snapshot && now
     return snapshot?.version ?? 0
-  }
-
-  /** Why this caller may not act, or null; a null caller is the operator. */
-  refusalOf(caller: Caller | null, now: number): Refusal | null {
-    if (!this.#snapshot) return { reason: 'no_config' }
-    return caller ? refuseCaller(this.#snapshot, caller, now) : null
   }
 }

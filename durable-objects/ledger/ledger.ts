@@ -18,7 +18,7 @@ import { type Hold, Holds } from './holds.ts'
 import { Reservations } from './reservations.ts'
 import { createSchema } from './schema.ts'
 import type { Sql } from './sql.ts'
-import { capStatus, limitsOf, partOf, tightestOf, withLasting } from './standing.ts'
+import { capStatus, limitsOf, partOf, refuseCaller, tightestOf, withLasting } from './standing.ts'
 import type {
   Admission,
   Amount,
@@ -244,7 +244,9 @@ export class Ledger {
 
   /** Why this caller may not act, or null; a null caller is the operator. */
   refusalOf(caller: Caller | null, now: number): Refusal | null {
-    return this.#config.refusalOf(caller, now)
+    const { snapshot } = this.#config
+    if (!snapshot) return { reason: 'no_config' }
+    return caller && refuseCaller(snapshot, caller, now)
   }
 
   /** A hold that lasts for days (a batch's) makes a cap full, not busy: nobody is told to come back in seconds for its sake. */
