@@ -2,7 +2,7 @@
 //
 //   unmeasurable? -> the whole ask fits? -> a useful part fits? (worth more than a wait?) -> else which cap stays shut longest
 //
-// A call is `fixed` (its request, its input) plus an output that may be granted smaller than asked. Money is multiplied
+// A call is what is fixed (its request, its input) and an output that may be granted smaller than asked. Money is multiplied
 // as BigInt: a million tokens at the dearest price pass 2^53.
 
 import type { Amount, Ask, Cap, LimitState, OutputAsk, Refusal } from './types.ts'
