@@ -11,9 +11,6 @@ import { floorToQuarter, isWithin, type Window, windowOf } from './windows.ts'
 /** A calendar window is 2,984 buckets at most (a month of 31 days and two hours of daylight saving). */
 const BUCKETS_KEPT = 3_072
 
-/** Refusals are counted in memory and written with the next write, a beat later, or after so many: hammering must stay cheap. */
-const REFUSALS_PER_WRITE = 100
-
 export interface WindowUsage extends Window {
   settled: Amount
   held: Amount
@@ -50,8 +47,9 @@ export class Counters {
   readonly #windows = new Map<CapType, WindowUsage>()
   /** Charges of this transaction by bucket: many settlements of one bucket are one statement. */
   readonly #charges = new Map<number, Amount>()
+  /** Refusals by bucket, which wait for the next write, whatever it is for, or a beat: hammering must stay cheap. */
+  readonly #refusals = new Map<number, number>()
   #timeZone = 'UTC'
-  #refusals = { bucket: FOLDED_BUCKET, count: 0 }
 
   constructor(sql: Sql, holds: Holds) {
     this.#sql = sql
@@ -89,12 +87,13 @@ export class Counters {
     const until = end ?? Number.MAX_SAFE_INTEGER
     const [settled] = this.#sql.all<Amount & { refused: number }>(SUM_BUCKETS, start, until)
     const [held] = this.#sql.all<Amount>(SUM_HOLDS, start, until)
-    const unwritten = isWithin(window, this.#refusals.bucket) ? this.#refusals.count : 0
+    let refused = settled?.refused ?? 0
+    for (const [bucket, count] of this.#refusals) if (isWithin(window, bucket)) refused += count
     return {
       ...window,
       settled: amountOf(settled ?? NOTHING),
       held: plus(this.#holds.unwrittenBetween(start, until), held ?? NOTHING),
-      refused: (settled?.refused ?? 0) + unwritten,
+      refused,
     }
   }
 
@@ -114,39 +113,28 @@ export class Counters {
 
   refuse(now: number): void {
     const bucket = floorToQuarter(now)
-    if (bucket !== this.#refusals.bucket) this.#flushRefusals()
-    this.#refusals.bucket = bucket
-    this.#refusals.count += 1
+    this.#refusals.set(bucket, (this.#refusals.get(bucket) ?? 0) + 1)
     for (const usage of this.#around(now)) usage.refused += 1
-    if (this.#refusals.count >= REFUSALS_PER_WRITE) this.#flushRefusals()
   }
 
-  get hasUnwrittenRefusals(): boolean {
-    return this.#refusals.count > 0
+  get areRefusalsWritten(): boolean {
+    return this.#refusals.size === 0
   }
 
   /** At the end of every transaction: what memory has counted and SQL has not. */
   write(): void {
-    const { bucket, count } = this.#refusals
-    if (count > 0) this.#addToBucket(bucket, NOTHING, count)
+    for (const [bucket, count] of this.#refusals) this.#addToBucket(bucket, NOTHING, count)
     for (const [bucket, amount] of this.#charges) this.#addToBucket(bucket, amount, 0)
   }
 
   committed(): void {
-    this.#refusals.count = 0
+    this.#refusals.clear()
     this.#charges.clear()
   }
 
   rolledBack(): void {
     this.#charges.clear()
     this.#windows.clear()
-  }
-
-  #flushRefusals(): void {
-    const { bucket, count } = this.#refusals
-    if (count === 0) return
-    this.#addToBucket(bucket, NOTHING, count)
-    this.#refusals.count = 0
   }
 
   /** Moves what no window asks for any more into row 0. By count and not by the clock, which may jump. */

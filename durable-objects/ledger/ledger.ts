@@ -272,7 +272,7 @@ export class Ledger {
   }
 
   get areRefusalsWritten(): boolean {
-    return !this.#counters.hasUnwrittenRefusals
+    return this.#counters.areRefusalsWritten
   }
 
   /** For a user who is only refused: otherwise every transaction writes the refusals so far. Prunes, as no alarm rings for them. */
