@@ -45,12 +45,10 @@ export interface EntryFacts {
 export const CACHE_WRITE_5M_PERCENT = 125
 export const CACHE_WRITE_1H_PERCENT = 200
 
-const NO_TIERS: ReadonlyMap<string, number> = new Map()
-
 /** The dearest rules of any provider: for one that is not known here, and where a known one says nothing else. */
 export const PLAIN_TRAITS: Traits = {
   names_cache_writes: false,
-  tier_percent: NO_TIERS,
+  tier_percent: new Map(),
   model_tiers: [],
   batches_without_cache: null,
   web_search_usd_per_thousand: 35,
