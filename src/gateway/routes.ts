@@ -15,7 +15,7 @@ import type { CallerEnv } from './call.ts'
 import { type GatewayOptions, gateway } from './gateway.ts'
 import { innerGateway } from './inner-gateway.ts'
 import { type ListedProvider, listedModels } from './listed-models.ts'
-import { type OneEndpointOptions, oneEndpoint, type Target } from './one-endpoint.ts'
+import { oneEndpoint, type Target } from './one-endpoint.ts'
 import { type Provider, providersOf } from './upstreams.ts'
 
 /** Of a provider that is never called. */
@@ -53,8 +53,9 @@ export function gatewayRoutes(services: Services) {
   }
   const unconfigured = switchedOff(providers)
   for (const [name, variable] of unconfigured) app.route(`/${name}`, notConfigured(name, variable, services))
-  app.route('/v1/models', listedModels({ ...services, models: config.MODELS, providers: listedBy(providers) }))
-  app.route('/v1', oneEndpoint({ keys, jwt, ...routesByModel(providers), unconfigured }))
+  const { targets, elsewhere } = routesByModel(providers)
+  app.route('/v1/models', listedModels({ ...services, models: config.MODELS, providers: targets }))
+  app.route('/v1', oneEndpoint({ keys, jwt, targets, elsewhere, unconfigured }))
   return app
 }
 
@@ -74,29 +75,24 @@ function notConfigured(name: string, variable: string, { keys, jwt }: Services) 
   return app
 }
 
-/** What `/v1` knows of each provider. */
-function routesByModel(providers: Routed[]): Pick<OneEndpointOptions, 'targets' | 'elsewhere'> {
-  const targets = new Map<string, Target>()
+/** What `/v1` and `/v1/models` know of each provider. */
+function routesByModel(providers: Routed[]) {
+  const targets = new Map<string, Target & ListedProvider>()
   const elsewhere = new Map<string, string>()
-  for (const { dialect, gateway, one_endpoint } of providers) {
+  for (const { dialect, upstream, gateway, one_endpoint } of providers) {
+    const { provider, operations } = dialect
+    const list = operations.find(({ name }) => name === 'models_list')
     if (one_endpoint === null) continue
-    const name = dialect.provider
-    if ('use' in one_endpoint) elsewhere.set(name, one_endpoint.use)
-    else targets.set(name, { prefix: `/${name}${one_endpoint.version}`, call: innerGateway(`/${name}`, gateway) })
+    if ('use' in one_endpoint) elsewhere.set(provider, one_endpoint.use)
+    else
+      targets.set(provider, {
+        prefix: `/${provider}${one_endpoint.version}`,
+        call: innerGateway(`/${provider}`, gateway),
+        has_key: upstream.credential !== undefined,
+        own_list: list ? `/${provider}${list.path}` : null,
+      })
   }
   return { targets, elsewhere }
-}
-
-/** What `/v1/models` knows of each provider of `/v1`. */
-function listedBy(providers: Provider[]): ReadonlyMap<string, ListedProvider> {
-  const listed = new Map<string, ListedProvider>()
-  for (const { dialect, upstream, one_endpoint } of providers) {
-    if (one_endpoint === null || 'use' in one_endpoint) continue
-    const list = dialect.operations.find(({ name }) => name === 'models_list')
-    const own_list = list ? `/${dialect.provider}${list.path}` : null
-    listed.set(dialect.provider, { has_key: upstream.credential !== undefined, own_list })
-  }
-  return listed
 }
 
 /** Known providers that this deployment has not, and the variable that switches each on. */
