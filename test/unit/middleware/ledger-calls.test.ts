@@ -1,23 +1,12 @@
 import { afterEach, expect, test, vi } from 'vitest'
 import type { LedgerOf, LedgerRpc } from '../../../durable-objects/ledger/types.ts'
 import { conclude, mayGoOn, requestModels, reserve, settle } from '../../../src/middleware/ledger-calls.ts'
-import { amount, ask, DRAFT, settlement } from '../../support/ledger-fixtures.ts'
-
-const gone = () => Promise.reject(new Error('the object was reset'))
-const BROKEN: LedgerRpc = {
-  reserve: gone,
-  mayGoOn: gone,
-  settle: gone,
-  requestModels: gone,
-  conclude: gone,
-  configure: gone,
-  status: gone,
-}
+import { amount, ask, DRAFT, ledgerOfOnly, settlement } from '../../support/ledger-fixtures.ts'
 
 /** Stubs that stay broken, as a Durable Object's do; each asking gives the next one. */
 function stubs(...list: Partial<LedgerRpc>[]): { ledgerOf: LedgerOf; asked: () => number } {
   let asked = 0
-  const ledgerOf: LedgerOf = () => ({ ...BROKEN, ...list[Math.min(asked++, list.length - 1)] })
+  const ledgerOf: LedgerOf = () => ledgerOfOnly(list[Math.min(asked++, list.length - 1)] ?? {})
   return { ledgerOf, asked: () => asked }
 }
 
