@@ -9,10 +9,11 @@ import {
   type Snapshot,
 } from '../../durable-objects/ledger/types.ts'
 import { GatewayFault } from '../fault.ts'
+import type { CallerIdentity } from '../middleware/authenticate.ts'
 import { askLedger } from '../middleware/ledger-calls.ts'
 import { refusalError } from '../middleware/refusal-error.ts'
 import { loadSnapshot } from '../postgres/snapshots.ts'
-import { type Identity, provisionUser } from '../postgres/users.ts'
+import { provisionUser } from '../postgres/users.ts'
 import { amountsSchema, amountsView, limitsSchema, limitsView } from './amounts.ts'
 import { found } from './app.ts'
 import { capType } from './caps.ts'
@@ -70,13 +71,8 @@ function percentageOf(usage: number, limit: number | null): number | null {
   return limit === 0 ? 100 : Math.floor((usage * 10_000) / limit) / 100
 }
 
-/** Who asks, as authentication knows them. */
-export interface UsageCaller {
-  user_id: string
-  key_id: string | null
-  /** Whom the JWT names; a new subject becomes a user. */
-  jwt?: Omit<Identity, 'id'> | null
-}
+/** Who asks, as `authenticate` knows them. */
+export type UsageCaller = Pick<CallerIdentity, 'user_id' | 'key_id'> & Partial<Pick<CallerIdentity, 'jwt'>>
 
 /**
  * What the user's ledger knows, as far as the caller may see it.
