@@ -93,6 +93,6 @@ test('no cap is exceeded, and nothing is lost or counted twice, whatever happens
       }
       life.sql.close()
     }),
-    { numRuns: 500 },
+    { numRuns: 1_000 },
   )
 }, 120_000)
