@@ -98,23 +98,45 @@ describe('any migrations', () => {
   })
 })
 
+function insertData(): Promise<unknown> {
+  return database.transaction([
+    { text: `insert into users (id, name) values ('00000000-0000-0000-0000-000000000001', 'Ada')` },
+    { text: `insert into caps (user_id, cap_type, limit_requests) select id, 'daily', 1 from users` },
+    {
+      text: `insert into api_keys (id, user_id, name, last_four, scopes) select id, id, 'k', 'abcd', '{call}' from users`,
+    },
+    { text: `insert into default_caps (cap_type, limit_tokens) values ('total', 5)` },
+    {
+      text: 'insert into usage_events select * from json_populate_record(null::usage_events, $1)',
+      params: [JSON.stringify(bareEvent)],
+    },
+  ])
+}
+
+/** Everything that migrations make, a line each. Columns by name: one that is added again comes last. */
+async function schema(): Promise<string[]> {
+  const rows = await database.query({
+    text: `with ours as (
+        select oid, relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p'))
+      select concat_ws(' ', relname, attname, format_type(atttypid, atttypmod), attnotnull,
+        pg_get_expr(adbin, adrelid)) as line
+      from ours join pg_attribute on attrelid = ours.oid and attnum > 0 and not attisdropped
+        left join pg_attrdef on adrelid = attrelid and adnum = attnum
+      union all select pg_get_indexdef(indexrelid) from ours join pg_index on indrelid = ours.oid
+      union all select concat_ws(' ', relname, conname, pg_get_constraintdef(pg_constraint.oid))
+      from ours join pg_constraint on conrelid = ours.oid
+      union all select pg_get_functiondef(oid) from pg_proc where pronamespace = 'public'::regnamespace
+      order by 1`,
+  })
+  return rows.map(({ line }) => String(line))
+}
+
 const NAMES = (await readMigrations()).map(({ name }) => name)
 
 describe("Tollgate's own migrations", () => {
   test('go up, down and up again with data in place', async () => {
     expect(await migrateUp(config)).toEqual(NAMES)
-    await database.transaction([
-      { text: `insert into users (id, name) values ('00000000-0000-0000-0000-000000000001', 'Ada')` },
-      { text: `insert into caps (user_id, cap_type, limit_requests) select id, 'daily', 1 from users` },
-      {
-        text: `insert into api_keys (id, user_id, name, last_four, scopes) select id, id, 'k', 'abcd', '{call}' from users`,
-      },
-      { text: `insert into default_caps (cap_type, limit_tokens) values ('total', 5)` },
-      {
-        text: 'insert into usage_events select * from json_populate_record(null::usage_events, $1)',
-        params: [JSON.stringify(bareEvent)],
-      },
-    ])
+    await insertData()
     expect(await migrateUp(config)).toEqual([])
     expect(await database.query({ text: 'select name from users' })).toEqual([{ name: 'Ada' }])
 
@@ -125,6 +147,26 @@ describe("Tollgate's own migrations", () => {
 
     expect(await migrateUp(config)).toEqual(NAMES)
     expect(await database.query({ text: 'select count(*)::int as count from users' })).toEqual([{ count: 0 }])
+  })
+
+  test('taken back one by one, each leaves what was there before it, data and all', async () => {
+    const [first, ...rest] = await readMigrations()
+    const applied = first ? [first] : []
+    await up(database, applied)
+    await insertData()
+    const counts = { text: 'select (select count(*)::int from users), (select count(*)::int from usage_events) events' }
+    for (const migration of rest) {
+      const before = await schema()
+      applied.push(migration)
+      await up(database, applied)
+      const after = await schema()
+
+      await down(database, applied, 1)
+      expect(await schema(), migration.name).toEqual(before)
+      await up(database, applied)
+      expect(await schema(), migration.name).toEqual(after)
+      expect(await database.query(counts)).toEqual([{ count: 1, events: 1 }])
+    }
   })
 
   test('the command says which one failed, and why', async () => {
