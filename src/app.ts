@@ -39,10 +39,8 @@ export function createApp({ config, ledgerOf, priceStore = null }: AppOptions) {
   const db = openDatabase(config)
   const keys = createKeyRing(config.KEY_SIGNING_SECRETS)
   const jwt = createJwtVerifier(config)
-  const prices = createPriceBook({
-    configured: configuredPrices(config),
-    ...(priceStore && { overrides: createOverrides(priceStore) }),
-  })
+  const overrides = priceStore && createOverrides(priceStore)
+  const prices = createPriceBook({ configured: configuredPrices(config), ...(overrides && { overrides }) })
 
   // Hono's default would first try for 30 ms to compile all routes into one expression, and give up on Gemini's.
   const app = new Hono<{ Variables: { request_id: string } }>({ router: new TrieRouter() })
@@ -55,7 +53,7 @@ export function createApp({ config, ledgerOf, priceStore = null }: AppOptions) {
   if (origin) app.use(cors({ origin, exposeHeaders: ['*'], maxAge: CORS_MAX_AGE_SECONDS }))
   app.route('/', gatewayRoutes({ config, ledgerOf, db, keys, jwt, prices }))
   const providers = providerNames(config)
-  const admin = adminRoutes({ db, ledgerOf, keys, now: Date.now, newId, providers, priceStore })
+  const admin = adminRoutes({ db, ledgerOf, keys, now: Date.now, newId, providers, priceStore: overrides })
   const usage = usageRoutes({ db, ledgerOf })
   // Else a cache may keep an answer, and give it to anybody where the key came in another header than `Authorization`.
   for (const path of ['/admin/*', '/usage/*', '/prices/*'])

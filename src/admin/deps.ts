@@ -13,5 +13,5 @@ export interface AdminDeps extends Deps {
   /** Names of the providers that a price may be of. */
   providers: readonly string[]
   /** Where the workers read the prices that are set here; null: none can be set. */
-  priceStore: PriceStore | null
+  priceStore: Pick<PriceStore, 'put'> | null
 }

@@ -21,7 +21,7 @@ export async function saveAndPublish<T>(deps: PriceDeps, change: () => Promise<T
   return changeInForce(change, refusalOf, () => publish(deps, store))
 }
 
-function storeOf({ priceStore }: PriceDeps): PriceStore {
+function storeOf({ priceStore }: PriceDeps): Pick<PriceStore, 'put'> {
   if (priceStore) return priceStore
   const message = 'Prices cannot be set here: no KV namespace is bound as PRICES, so no worker would learn of them.'
   throw new GatewayFault({ code: 'not_configured', message })
@@ -31,7 +31,7 @@ function storeOf({ priceStore }: PriceDeps): PriceStore {
  * Writes the whole state, and again until nobody has changed it in the meantime: of racing writers the one that writes
  * last sees what all have saved.
  */
-async function publish(deps: PriceDeps, store: PriceStore): Promise<void> {
+async function publish(deps: PriceDeps, store: Pick<PriceStore, 'put'>): Promise<void> {
   await untilInForce(WAITS_MS, async () => {
     const state = await loadState(deps)
     await store.put(state)

@@ -19,7 +19,7 @@ export interface FoundOverride {
   price: Price
 }
 
-export interface Overrides {
+export interface Overrides extends Pick<PriceStore, 'put'> {
   /** Brings the memory up to date where it is too old. False where nothing is known: the store never answered. */
   refresh(): Promise<boolean>
   /** What applies now; no I/O. */
@@ -62,7 +62,7 @@ function decodeOverrides(text: string): Override[] | null {
  * While the store does not answer, what was read last goes on to apply: nothing can have been set in the meantime that
  * its writer was told is in force.
  */
-export function createOverrides(store: Pick<PriceStore, 'get'>, now: () => number = Date.now): Overrides {
+export function createOverrides(store: PriceStore, now: () => number = Date.now): Overrides {
   let known: Map<string, FoundOverride[]> | null = null
   let text: string | null | undefined
   let read_at = Number.NEGATIVE_INFINITY
@@ -76,21 +76,29 @@ export function createOverrides(store: Pick<PriceStore, 'get'>, now: () => numbe
     const started = now()
     asked_at = started
     try {
-      const value = await within(READ_TIMEOUT_MS, store.get())
-      if (value !== text) {
-        const overrides = value === null ? [] : decodeOverrides(value)
-        if (!overrides) throw new Error('what the store has is no list of overrides')
-        known = indexOf(overrides)
-        text = value
-      }
-      read_at = started
+      learn(await within(READ_TIMEOUT_MS, store.get()), started)
     } catch (error) {
       console.error(JSON.stringify({ message: 'the price overrides cannot be read', cause: String(error) }))
       failed_at = now()
     }
   }
 
+  function learn(value: string | null, as_of: number): void {
+    if (value !== text) {
+      const overrides = value === null ? [] : decodeOverrides(value)
+      if (!overrides) throw new Error('what the store has is no list of overrides')
+      known = indexOf(overrides)
+      text = value
+    }
+    read_at = as_of
+  }
+
   return {
+    /** The isolate that has written it need not wait for its memory to be too old. */
+    async put(value) {
+      await store.put(value)
+      learn(value, now())
+    },
     async refresh() {
       const age = since(read_at)
       const isBeingRead = since(asked_at) < READ_TIMEOUT_MS

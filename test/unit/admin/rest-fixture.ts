@@ -74,7 +74,7 @@ export async function openRest() {
     now: () => clock.now(),
     newId: () => crypto.randomUUID(),
     providers: PROVIDERS,
-    priceStore: { get: async () => null, put: async () => {} },
+    priceStore: { put: async () => {} },
   })
   const appliedPrices = appliedPriceRoutes({ prices: createPriceBook(), providers: PROVIDERS, db, ledgerOf })
   const ownUsage = usageRoutes({ db, ledgerOf })

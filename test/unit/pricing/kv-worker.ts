@@ -14,7 +14,8 @@ const get = async () => {
   if (state.delay_ms > 0) await new Promise((resolve) => setTimeout(resolve, state.delay_ms))
   return kv.get('overrides', { cacheTtl: 30 })
 }
-const book = createPriceBook({ overrides: createOverrides({ get }, now), now })
+const put = (value: string) => kv.put('overrides', value)
+const book = createPriceBook({ overrides: createOverrides({ get, put }, now), now })
 
 export default {
   async fetch(request: Request, env: { PRICES: KVNamespace }): Promise<Response> {

@@ -32,10 +32,15 @@ function stored(...list: Override[]) {
       if (store.broken) throw new Error('KV is away')
       return store.value
     },
+    put: async (value: string) => {
+      if (store.broken) throw new Error('KV is away')
+      store.value = value
+    },
   }
   const now = () => clock.now
-  const book = createPriceBook({ overrides: createOverrides(store, now), ...counting(), now })
-  return { book, store, clock }
+  const overrides = createOverrides(store, now)
+  const book = createPriceBook({ overrides, ...counting(), now })
+  return { book, overrides, store, clock }
 }
 
 test('an override of the exact id comes first, in whatever case the caller writes it', async () => {
@@ -172,6 +177,16 @@ test('a change is seen after half a minute, and at once by an isolate that has s
   expect(all.map(({ source }) => source)).toEqual(['override', 'override', 'override'])
 })
 
+test('a change is seen at once by the isolate that wrote it, and not at all where it could not be written', async () => {
+  const { book, overrides, store } = stored(override('a'))
+  await book.find('openai', 'a')
+  await overrides.put(encodeOverrides([]))
+  expect((await book.explain('openai', 'a')).source).toBe('catalogue')
+  store.broken = true
+  await expect(overrides.put(encodeOverrides([override('a')]))).rejects.toThrow('away')
+  expect((await book.explain('openai', 'a')).source).toBe('catalogue')
+})
+
 test('a change is seen after half a minute also where the clock was set back', async () => {
   const { book, store, clock } = stored(override('a'))
   clock.now += 3_600_000
@@ -257,7 +272,8 @@ test('prices that come with configuration are below overrides and above the cata
   const fixed = { ...PRICE, request_nano_usd: 5, price_source: 'configuration' as const }
   const configured = (provider: string, model: string) =>
     provider === 'places' && model === 'search' ? fixed : undefined
-  const store = { get: async () => encodeOverrides([{ ...override('details'), provider: 'places' }]) }
+  const list = encodeOverrides([{ ...override('details'), provider: 'places' }])
+  const store = { get: async () => list, put: async () => {} }
   const book = createPriceBook({ configured, overrides: createOverrides(store), ...counting() })
   expect(await book.explain('places', 'search')).toMatchObject({ price: fixed, source: 'configuration' })
   expect((await book.explain('places', 'details')).source).toBe('override')
