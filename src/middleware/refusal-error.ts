@@ -2,7 +2,7 @@
 
 import type { Refusal } from '../../durable-objects/ledger/types.ts'
 import type { CapFacts, GatewayError } from '../errors.ts'
-import { centsOfNanoUsd, usdOfNanoUsd } from '../pricing/money.ts'
+import { centsOfNanoUsd, decimalOfNanoUsd } from '../pricing/money.ts'
 
 /**
  * When to try again where only calls in flight are in the way: most take seconds, and SDKs retry twice. Random, because
@@ -79,7 +79,7 @@ function busySeconds(random: () => number): number {
 
 function capMessage({ exceeded, asked, is_busy }: CapExceeded, cap: CapFacts): string {
   const { cap_type, limit_type, current_usage, held, limit } = exceeded
-  const show = (amount: number) => (limit_type === 'cost' ? `$${usdOfNanoUsd(amount)}` : String(amount))
+  const show = (amount: number) => (limit_type === 'cost' ? `$${decimalOfNanoUsd(amount)}` : String(amount))
   const unit = limit_type === 'cost' ? '' : ` ${limit_type}`
   const used = `${show(current_usage)} of ${show(limit)}${unit} are used or in flight, and it needs room for ${show(asked)}`
   if (is_busy) {

@@ -21,6 +21,9 @@ test('a cost is told in cents to programs and in dollars to people', () => {
     message: expect.stringContaining('$1.5 of $2 are used or in flight, and it needs room for $0.75'),
     cap: { unit: 'cents', current_usage: 150, limit: 200, requested: 75 },
   })
+  expect(refused({ ...cost, current_usage: 720, limit: 1_000 }, 300).message).toContain(
+    '$0.00000072 of $0.000001 are used or in flight, and it needs room for $0.0000003',
+  )
 })
 
 test('a busy cap says what is in flight, and is worth another try soon, whenever it resets', () => {
