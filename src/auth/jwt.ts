@@ -13,6 +13,7 @@ import {
 } from 'jose'
 import { v5 as uuidv5 } from 'uuid'
 import type { Config } from '../config.ts'
+import { sharedFetch } from './shared-fetch.ts'
 
 /** Changing it would give every JWT user a new id. */
 const USER_NAMESPACE = 'ac0da73e-375d-4674-80d7-f0d3ec9965f2'
@@ -122,8 +123,9 @@ function readPublicKeys(url: string, fetchKeys: typeof fetch = fetch): JWTVerify
   let fault: unknown
   let failed_at = Number.NEGATIVE_INFINITY
   const isRemembered = () => Math.abs(Date.now() - failed_at) < FAULT_REMEMBERED_MS
+  const fetchShared = sharedFetch(fetchKeys)
   const keys = createRemoteJWKSet(new URL(url), {
-    [customFetch]: (...request) => (isRemembered() ? Promise.reject(fault) : fetchKeys(...request)),
+    [customFetch]: (...request) => (isRemembered() ? Promise.reject(fault) : fetchShared(...request)),
   })
   return async (header, token) => {
     try {
