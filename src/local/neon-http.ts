@@ -4,6 +4,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { isObject, parseJsonOrUndefined } from '../providers/answer.ts'
 import type { LocalDatabase, Query, QueryResult } from './database.ts'
@@ -53,6 +54,7 @@ export async function serveNeonHttp(
       request.socket.destroy()
     })
   })
+  server.on('clientError', refuseWireProtocol)
   let isPaused = false
   server.on('connection', (socket) => {
     if (isPaused) socket.destroy()
@@ -76,6 +78,20 @@ export async function serveNeonHttp(
         server.closeAllConnections()
       }),
   }
+}
+
+/** The first message of a client of Postgres's own protocol that would rather encrypt. */
+const SSL_REQUEST = Buffer.from('0000000804d2162f', 'hex')
+const WHY_NOT =
+  "This Postgres speaks Neon's HTTP protocol alone. For psql and the like, use one of your own: DATABASE_URL."
+
+/** `databaseUrl` looks as if psql could connect to it, so psql is told why it cannot. What else is no HTTP is dropped. */
+function refuseWireProtocol({ rawPacket }: Error & { rawPacket?: Buffer }, socket: Duplex): void {
+  if (rawPacket?.equals(SSL_REQUEST)) return void socket.write('N')
+  if (rawPacket?.[0] !== 0) return void socket.destroy()
+  const error = Buffer.from(`E____SFATAL\0C08004\0M${WHY_NOT}\0\0`)
+  error.writeInt32BE(error.length - 1, 1)
+  socket.end(error)
 }
 
 async function answer(

@@ -4,6 +4,7 @@ import { NeonDbError, type NeonQueryFunction, neon, neonConfig } from '@neondata
 import { sql as raw } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/neon-http'
 import { bigint, boolean, jsonb, numeric, pgTable, text, timestamp, uuid } from 'drizzle-orm/pg-core'
+import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { type LocalDatabase, openDatabase } from '../../../src/local/database.ts'
 import { type NeonHttpServer, serveNeonHttp } from '../../../src/local/neon-http.ts'
@@ -52,6 +53,20 @@ describe.each(databases)('Neon over HTTP on %s', (_, open) => {
     await sql`drop table neon_http_things`
     await server.close()
     await database.close()
+  })
+
+  it("tells clients of Postgres's own protocol that it speaks another, with and without a wish to encrypt", async () => {
+    const refusal = "This Postgres speaks Neon's HTTP protocol alone"
+    const client = new pg.Client({ connectionString: server.databaseUrl })
+    await expect(client.connect()).rejects.toThrow(refusal)
+
+    const { hostname, port } = new URL(server.url)
+    const psql = connect(Number(port), hostname)
+    psql.write(Buffer.from('0000000804d2162f', 'hex'))
+    expect(String((await once(psql, 'data'))[0])).toBe('N')
+    psql.write(Buffer.from('0000000800030000', 'hex'))
+    expect(String((await once(psql, 'data'))[0])).toContain(refusal)
+    await once(psql, 'close')
   })
 
   it('takes a client that hangs up in the middle of a query for no fault of its own', async () => {
