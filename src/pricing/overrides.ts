@@ -74,9 +74,12 @@ export function createOverrides(store: PriceStore, now: () => number = Date.now)
 
   async function read(): Promise<void> {
     const started = now()
+    const known_before = known
     asked_at = started
     try {
-      learn(await within(READ_TIMEOUT_MS, store.get()), started)
+      const value = await within(READ_TIMEOUT_MS, store.get())
+      // What `put` has written meanwhile is newer.
+      if (known === known_before) learn(value, started)
     } catch (error) {
       console.error(JSON.stringify({ message: 'the price overrides cannot be read', cause: String(error) }))
       failed_at = now()

@@ -187,6 +187,17 @@ test('a change is seen at once by the isolate that wrote it, and not at all wher
   expect((await book.explain('openai', 'a')).source).toBe('catalogue')
 })
 
+test('a change that is written while the store is read stays', async () => {
+  const { book, overrides, store } = stored(override('a'))
+  const before = Promise.withResolvers<string>()
+  store.get = () => before.promise
+  const asked = book.explain('openai', 'a')
+  await overrides.put(encodeOverrides([]))
+  before.resolve(encodeOverrides([override('a')]))
+  expect((await asked).source).toBe('catalogue')
+  expect((await book.explain('openai', 'a')).source).toBe('catalogue')
+})
+
 test('a change is seen after half a minute also where the clock was set back', async () => {
   const { book, store, clock } = stored(override('a'))
   clock.now += 3_600_000
