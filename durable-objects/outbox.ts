@@ -105,7 +105,7 @@ export class Outbox {
     this.#sql.all(APPEND, JSON.stringify(event))
   }
 
-  /** Where a restart comes first, the events are sent once more, which changes nothing. */
+  /** Where a restart comes first, the events are sent once more, which does no harm. */
   forgetDelivered(): void {
     if (this.#delivered === 0) return
     this.#sql.all(DELETE, this.#delivered)

@@ -126,7 +126,7 @@ export const usageEvents = pgTable(
     id: uuid('id').notNull(),
     occurred_at: instant('occurred_at').notNull(),
     settled_at: instant('settled_at').notNull(),
-    /** When Postgres got the event, or its last revision, by its own clock. */
+    /** When Postgres last got the event, by its own clock. */
     recorded_at: instant('recorded_at').notNull().defaultNow(),
     user_id: uuid('user_id').notNull(),
     key_id: uuid('key_id'),

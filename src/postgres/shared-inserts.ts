@@ -1,6 +1,6 @@
 // Ledgers of one isolate write to Postgres together: with many users most inserts would hold a single event, and each is a
 // whole request. Nobody depends on another for more than a delay: where the ledger that writes for all dies, or Postgres
-// refuses the data of one of them, each writes its own. An event that is written twice changes nothing.
+// refuses the data of one of them, each writes its own. An event that is written twice does no harm.
 
 import type { UsageEvent } from '../../durable-objects/ledger/types.ts'
 import { type DatabaseConfig, openDatabase } from './client.ts'

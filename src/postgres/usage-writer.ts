@@ -1,4 +1,5 @@
-// Writes usage events to Postgres, at least once: repeating an event changes nothing, a higher revision replaces a lower.
+// Writes usage events to Postgres, at least once: a higher revision replaces a lower, and repeating an event changes nothing but
+// when it was recorded.
 
 import { getTableColumns, sql } from 'drizzle-orm'
 import { NO_FACTS } from '../../durable-objects/ledger/no-facts.ts'
@@ -30,16 +31,16 @@ const { recorded_at: _, ...written } = getTableColumns(usageEvents)
 const columns = Object.values(written).map(({ name }) => name)
 // The events go as one JSON parameter, so that the statement's text never changes and costs no time to build.
 // Exports read on by `recorded_at`, so no row may appear behind what they have read. Hence not `now()`, which is when the
-// statement began, before it waited for a lock (an index is made, say). A row also falls behind while a later one of its
-// statement waits (each month has its own lock), even after the client gave up: hence the limit.
+// statement began, before it waited for a lock (an index is made, say). A row still appears late where its commit waits, for a
+// standby say. The client has given up by then and repeats it: that records it once more.
 const INSERT_EVENTS = sql.raw(`insert into usage_events (${columns.join(', ')}, recorded_at)
 select ${columns.join(', ')}, clock_timestamp()
 from set_config('lock_timeout', '${LOCK_TIMEOUT_MS}', true), json_populate_recordset(null::usage_events, `)
 // In one order: two statements that share rows (a client gave up on one of them) would else wait for each other.
-const REPLACE_LOWER_REVISION = sql.raw(`)
+const KEEP_HIGHER_REVISION = sql.raw(`)
 order by id, occurred_at
 on conflict (id, occurred_at) do update set ${columns.map((name) => `${name} = excluded.${name}`).join(', ')}, recorded_at = clock_timestamp()
-where usage_events.revision < excluded.revision`)
+where usage_events.revision <= excluded.revision`)
 
 /**
  * One insert of at most 100 events: all of them or none.
@@ -61,7 +62,7 @@ export async function writeEvents(db: Database, events: UsageEvent[]): Promise<v
 }
 
 async function insert(db: Database, rows: EventRow[]): Promise<void> {
-  await db.execute(sql`${INSERT_EVENTS}${toJson(rows)}::json${REPLACE_LOWER_REVISION}`)
+  await db.execute(sql`${INSERT_EVENTS}${toJson(rows)}::json${KEEP_HIGHER_REVISION}`)
 }
 
 async function ensurePartitions(db: Database, rows: EventRow[]): Promise<void> {

@@ -103,9 +103,7 @@ export const eventSchema = z
     id: z.guid(),
     occurred_at: z.iso.datetime(),
     settled_at: z.iso.datetime(),
-    recorded_at: z.iso
-      .datetime()
-      .openapi({ description: 'When Postgres got the event, or its last revision: what an export goes by.' }),
+    recorded_at: z.iso.datetime().openapi({ description: 'When Postgres last got the event: what an export goes by.' }),
     user_id: z.guid(),
     key_id: z.guid().nullable(),
     provider: z.string(),
