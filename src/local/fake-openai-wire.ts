@@ -52,7 +52,9 @@ export function parseForm(bytes: Buffer, content_type: string): Map<string, stri
     const content = Buffer.from(rest.join('\r\n\r\n').replace(/\r\n$/, ''), 'latin1')
     const name = /name="([^"]*)"/.exec(head)?.[1] ?? ''
     const filename = /filename="([^"]*)"/.exec(head)?.[1]
-    form.set(name, filename === undefined ? content.toString() : { filename, bytes: content })
+    // Files of a list (`image[]`) all have one name.
+    const key = form.has(name) ? `${name} ${form.size}` : name
+    form.set(key, filename === undefined ? content.toString() : { filename, bytes: content })
   }
   return form
 }
