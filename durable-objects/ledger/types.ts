@@ -176,8 +176,10 @@ export interface EventFacts {
   cache_write_5m_tokens: number
   cache_write_1h_tokens: number
   audio_input_tokens: number
+  image_input_tokens: number
   reasoning_tokens: number
   audio_output_tokens: number
+  image_output_tokens: number
   web_search_requests: number
   service_tier: string | null
   priced_as: string | null

@@ -31,9 +31,11 @@ export const SUMS = [
   'cache_write_5m_tokens',
   'cache_write_1h_tokens',
   'audio_input_tokens',
+  'image_input_tokens',
   'output_tokens',
   'reasoning_tokens',
   'audio_output_tokens',
+  'image_output_tokens',
   'web_search_requests',
   'cost_nano_usd',
 ] as const

@@ -82,17 +82,20 @@ const UNDERSTOOD = new Set(
   `input_mtok output_mtok cache_read_mtok cache_write_mtok cache_write_1h_mtok input_audio_mtok output_audio_mtok
   cache_audio_read_mtok web_searches_kcount storage_searches_kcount requests_kcount`.split(/\s+/),
 )
+const OF_IMAGES = /^(input_image|cache_image_read|output_image)_mtok$/
 
 export function priceOfEntry(
   provider: string,
   model: string,
   entry: string,
-  found: ModelPrice,
+  prices: ModelPrice,
   context_window: number | null,
 ): Price | null {
   const traits = PROVIDERS.get(provider)
-  const prices = provider === 'openai' && entry.startsWith('gpt-image-') ? atImageRates(found) : found
-  if (!traits || Object.keys(prices).some((key) => !UNDERSTOOD.has(key))) return null
+  if (!traits) return null
+  const understands = (key: string) =>
+    UNDERSTOOD.has(key) || (OF_IMAGES.test(key) && traits.images_apart?.test(entry) === true)
+  if (!Object.keys(prices).every(understands)) return null
   const starts = new Set<number>()
   for (const price of Object.values(prices)) {
     if (typeof price === 'object') for (const tier of price.tiers) starts.add(tier.start)
@@ -133,7 +136,7 @@ function raise(rates: Rates, { raised }: ProviderTraits, names: string[]): Rates
   return found ? scaled(rates, found[1], found[2]) : rates
 }
 
-/** All rates but those of audio. */
+/** All rates but those of audio and images. */
 function scaled(rates: Rates, input_percent: number, output_percent: number): Rates {
   return {
     ...rates,
@@ -142,19 +145,6 @@ function scaled(rates: Rates, input_percent: number, output_percent: number): Ra
     cache_write_5m: atPercent(rates.cache_write_5m, input_percent),
     cache_write_1h: atPercent(rates.cache_write_1h, input_percent),
     output: atPercent(rates.output, output_percent),
-  }
-}
-
-/** An image model reads and writes little else than images: all its tokens are charged at image rates. */
-function atImageRates(prices: ModelPrice): ModelPrice {
-  const { input_image_mtok, cache_image_read_mtok, output_image_mtok, ...text } = prices
-  const dearer = (one: ModelPrice[string], two: ModelPrice[string]) =>
-    typeof one === 'number' && typeof two === 'number' ? Math.max(one, two) : (one ?? two)
-  return {
-    ...text,
-    input_mtok: dearer(text.input_mtok, input_image_mtok),
-    cache_read_mtok: dearer(text.cache_read_mtok, cache_image_read_mtok),
-    output_mtok: dearer(text.output_mtok, output_image_mtok),
   }
 }
 
@@ -176,17 +166,24 @@ function ratesAt(prices: ModelPrice, inputTokens: number, traits: ProviderTraits
   // Audio at text rates is ten times too cheap; searches on every call are in no answer.
   if (/audio|realtime|sonic/.test(model) && (audio_input === null || audio_output === null)) return null
   if (/(^|-)(re)?search(-|$)/.test(model)) return null
+  const image_input = rate('input_image_mtok') ?? null
   const usualWrite = (percent: number) => (traits.names_cache_writes ? input : atPercent(input, percent))
   // At least the input's: some entries have only the fee for storing, which comes on top.
   const cache_write_5m = Math.max(rate('cache_write_mtok') ?? usualWrite(CACHE_WRITE_5M_PERCENT), input)
   return {
     input,
-    cached_input: rate('cache_read_mtok') ?? input,
+    // No usage tells which kind was cached: the dearer one.
+    cached_input: Math.max(
+      rate('cache_read_mtok') ?? input,
+      rate('cache_image_read_mtok') ?? (image_input === null ? 0 : input),
+    ),
     cache_write_5m,
     cache_write_1h: rate('cache_write_1h_mtok') ?? Math.max(cache_write_5m, usualWrite(CACHE_WRITE_1H_PERCENT)),
     output,
     audio_input,
     audio_output,
+    image_input,
+    image_output: rate('output_image_mtok') ?? null,
   }
 }
 

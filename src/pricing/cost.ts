@@ -25,9 +25,11 @@ export function costOf(
     { count: usage.cache_write_5m_tokens, nano_usd_per_million: rates.cache_write_5m },
     { count: usage.cache_write_1h_tokens, nano_usd_per_million: rates.cache_write_1h },
     { count: usage.audio_input_tokens, nano_usd_per_million: rates.audio_input ?? rates.input },
+    ...imagesAt(rates.image_input, usage.image_input_tokens),
   ])
   const output = split(usage.output_tokens, rates.output, [
     { count: usage.audio_output_tokens, nano_usd_per_million: rates.audio_output ?? rates.output },
+    ...imagesAt(rates.image_output, usage.image_output_tokens),
   ])
   const tokens = [...input, ...output].map(({ count, nano_usd_per_million }) => ({
     count,
@@ -35,6 +37,10 @@ export function costOf(
   }))
   return priceOf([...tokens, ...feesOf(price, usage)])
 }
+
+/** Without a rate of their own they are text, of which some may have been cached. */
+const imagesAt = (rate: number | null, count: number): Charge[] =>
+  rate === null ? [] : [{ count, nano_usd_per_million: rate }]
 
 /** The parts of a bound that have a price of their own. */
 export type PricedBound = Pick<
@@ -68,8 +74,9 @@ export function worstCase(price: Price, bound: PricedBound, input_tokens: number
       bound.cache_write === 'none' ? 0 : rates.cache_write_5m,
       bound.cache_write === '1h' ? rates.cache_write_1h : 0,
       bound.audio_input ? (rates.audio_input ?? 0) : 0,
+      rates.image_input ?? 0,
     )
-    output = Math.max(output, rates.output, bound.audio_output ? (rates.audio_output ?? 0) : 0)
+    output = Math.max(output, rates.output, bound.audio_output ? (rates.audio_output ?? 0) : 0, rates.image_output ?? 0)
   }
   const input_charge = { count: input_tokens, nano_usd_per_million: atPercent(input, percent) }
   return {

@@ -73,5 +73,7 @@ function ratesOf(given: GivenRates): Rates {
     output,
     audio_input: given.audio_input ?? null,
     audio_output: given.audio_output ?? null,
+    image_input: given.image_input ?? null,
+    image_output: given.image_output ?? null,
   }
 }

@@ -10,6 +10,9 @@ export interface Rates {
   /** Null where no price of audio is known: such a call is unpriced. */
   audio_input: number | null
   audio_output: number | null
+  /** Null where they cost as much as text. */
+  image_input: number | null
+  image_output: number | null
 }
 
 /** Rates of the whole request once its input is longer than this many tokens. */
@@ -48,6 +51,8 @@ const FREE_TOKENS: Rates = {
   output: 0,
   audio_input: null,
   audio_output: null,
+  image_input: null,
+  image_output: null,
 }
 
 /** The price of something that is billed by the call or by the piece. */

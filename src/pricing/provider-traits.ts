@@ -43,6 +43,7 @@ export const PROVIDERS: ReadonlyMap<string, ProviderTraits> = new Map<string, Pr
       tier_percent: OPENAI_TIERS,
       model_tiers: OPENAI_MODEL_TIERS,
       batches_without_cache: /^(?!gpt-[5-9])/,
+      images_apart: /^(chat)?gpt-image-/,
       web_search_usd_per_thousand: 10,
       tokens_of_search: [/^gpt-4(o|\.1)-mini(-\d{4}-\d{2}-\d{2})?$/, 8_000],
       raised: [[GPT_5_6_SOL, 125, 150]],

@@ -14,6 +14,8 @@ export interface ProviderTraits {
   model_tiers: readonly ModelTiers[]
   /** Models whose cached input has no discount in batches. */
   batches_without_cache: RegExp | null
+  /** Models whose usage tells the tokens of images apart: no others can be charged a rate of their own for them. */
+  images_apart: RegExp | null
   /** Fee of a search where no price is named. */
   web_search_usd_per_thousand: number
   /** Input tokens that each search is billed for what it finds, where no usage is known to count them. */
@@ -51,6 +53,7 @@ export const PLAIN_TRAITS: Traits = {
   tier_percent: new Map(),
   model_tiers: [],
   batches_without_cache: null,
+  images_apart: null,
   web_search_usd_per_thousand: 35,
   tokens_of_search: null,
   raised: [],

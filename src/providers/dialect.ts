@@ -25,9 +25,11 @@ export interface TokenUsage {
   cache_write_5m_tokens: number
   cache_write_1h_tokens: number
   audio_input_tokens: number
+  image_input_tokens: number
   output_tokens: number
   reasoning_tokens: number
   audio_output_tokens: number
+  image_output_tokens: number
   web_search_requests: number
   /** What is billed by the piece and is no token: seconds of audio, characters, images. The operation says which. */
   units: number

@@ -2,7 +2,8 @@
 // known once it has ended, whoever asks for it then. Pure.
 
 import { errorClass, isObject, meterAnswer, NO_USAGE, PLAIN_BOUND, stringOrNull, UNREAD } from './answer.ts'
-import type { Concluded, JsonObject, Meter, Operation } from './dialect.ts'
+import type { Concluded, JsonObject, Meter, Operation, TokenUsage } from './dialect.ts'
+import { imagesAmong } from './openai-images-meter.ts'
 import { readTotals } from './openai-responses-meter.ts'
 import { refusedList, unmetered } from './refusals.ts'
 
@@ -67,10 +68,20 @@ function concludeBatch(id: string, batch: JsonObject): Concluded {
   const neverRan = batch.status === 'failed' && !(isObject(batch.request_counts) && batch.request_counts.completed)
   return {
     id,
-    usage: readTotals(batch.usage, MAX_REQUESTS) ?? (neverRan ? NO_USAGE : null),
+    usage: readUsage(batch) ?? (neverRan ? NO_USAGE : null),
     longest_input_tokens: null,
     model: stringOrNull(batch.model),
     service_tier: 'batch',
     error_class: batch.status === 'failed' ? 'upstream_invalid_request' : null,
+  }
+}
+
+function readUsage({ usage, model }: JsonObject): TokenUsage | null {
+  const read = readTotals(usage, MAX_REQUESTS)
+  if (read === null || !isObject(usage) || !/image/.test(String(model))) return read
+  return {
+    ...read,
+    image_input_tokens: imagesAmong(read.input_tokens, usage.input_tokens_details, MAX_REQUESTS),
+    image_output_tokens: imagesAmong(read.output_tokens, usage.output_tokens_details, MAX_REQUESTS),
   }
 }

@@ -17,20 +17,34 @@ export function meterImages(asked: AskedImages, { format }: AnswerHead): Meter {
 
 /**
  * Null where a number is missing or is no count.
- * @param svg_usage of the model that writes an SVG: its tokens are charged as if the image model had used them.
+ * @param svg_usage of the model that writes an SVG: its tokens are charged as if they were images.
  */
 function readImageUsage(usage: unknown, svg_usage: unknown = null): TokenUsage | null {
   if (!isObject(usage)) return null
   if (typeof usage.input_tokens !== 'number' || typeof usage.output_tokens !== 'number') return null
   const details = isObject(usage.input_tokens_details) ? usage.input_tokens_details : {}
   const author = isObject(svg_usage) ? svg_usage : {}
+  const [input, output] = [tokenCount(usage.input_tokens), tokenCount(usage.output_tokens)]
+  const [author_input, author_output] = [tokenCount(author.input_tokens), tokenCount(author.output_tokens)]
   const read = {
     ...NO_USAGE,
-    input_tokens: tokenCount(usage.input_tokens) + tokenCount(author.input_tokens),
+    input_tokens: input + author_input,
     cached_input_tokens: tokenCount(details.cached_tokens),
-    output_tokens: tokenCount(usage.output_tokens) + tokenCount(author.output_tokens),
+    image_input_tokens: imagesAmong(input, details) + author_input,
+    output_tokens: output + author_output,
+    image_output_tokens: imagesAmong(output, usage.output_tokens_details) + author_output,
   }
   return isWhole(read) && read.cached_input_tokens <= read.input_tokens ? read : null
+}
+
+/**
+ * How many of these tokens are images: all, which costs the most, unless the kinds are told and add up.
+ * @param answers the most answers that they may be the sum of
+ */
+export function imagesAmong(tokens: number, details: unknown, answers = 1): number {
+  const { image_tokens, text_tokens } = isObject(details) ? details : {}
+  const images = tokenCount(image_tokens, answers)
+  return images + tokenCount(text_tokens, answers) === tokens ? images : tokens
 }
 
 /** The tokens of an image do not show as text. */

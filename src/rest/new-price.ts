@@ -5,6 +5,7 @@ import { modelKey } from '../pricing/model-id.ts'
 import { nanoUsdOfDecimal } from '../pricing/money.ts'
 import type { GivenPrice, GivenRates } from '../pricing/override.ts'
 import type { Rates } from '../pricing/price.ts'
+import { PROVIDERS } from '../pricing/provider-traits.ts'
 import { instant, text, withoutNulls } from './fields.ts'
 
 /** The most that any amount of a price may be. Keeps what a call can cost exact. */
@@ -23,6 +24,8 @@ const KINDS = {
   output: true,
   audio_input: true,
   audio_output: true,
+  image_input: true,
+  image_output: true,
 } satisfies Record<keyof Rates, true>
 export const RATE_KINDS = Object.keys(KINDS) as (keyof Rates)[]
 
@@ -47,6 +50,8 @@ const given = z.strictObject({
   output: usd,
   audio_input: usd.nullish(),
   audio_output: usd.nullish(),
+  image_input: usd.nullish(),
+  image_output: usd.nullish(),
 })
 
 const whole = (least: number, most: number) => {
@@ -85,7 +90,7 @@ const wirePrice = z.strictObject({
     .openapi({ type: ['string', 'null'], format: 'date-time', description: 'Default: now.' }),
   usd_per_mtok: given.nullish().openapi({
     description:
-      'Per million tokens. Left out kinds cost what is usual at the provider, audio has no price. Left out whole: tokens cost nothing.',
+      'Per million tokens. Left out kinds cost what is usual at the provider, images as much as text, audio has no price. Left out whole: tokens cost nothing.',
   }),
   usd_per_request: usd.nullish(),
   usd_per_unit: usd.nullish().openapi({ description: 'Of what is billed by the second, the character or the image.' }),
@@ -106,6 +111,11 @@ export const newPriceSchema = wirePrice
   .refine(({ provider, model }) => modelKey(provider, model) === model.toLowerCase(), {
     path: ['model'],
     message: 'must be the id at the end of the ARN: prices are found by that',
+  })
+  // They would apply to nothing: images would cost as much as text.
+  .refine((price) => tellsImages(price) || !ratesIn(price).some(hasImages), {
+    path: ['usd_per_mtok'],
+    message: 'must not have image_input or image_output: what this model uses does not tell images apart',
   })
   .transform((wire) => ({
     provider: wire.provider,
@@ -131,7 +141,17 @@ export const priceChangeSchema = z
   .partial()
   .openapi({ description: 'What is named changes, null takes it away; usd_per_mtok and tier_percent merge.' })
 
-function toGiven(wire: z.output<typeof wirePrice>): GivenPrice {
+type WirePrice = z.output<typeof wirePrice>
+
+const tellsImages = ({ provider, model }: WirePrice) =>
+  PROVIDERS.get(provider)?.images_apart?.test(modelKey(provider, model)) === true
+const ratesIn = ({ usd_per_mtok, long_context }: WirePrice) => [
+  ...(usd_per_mtok ? [usd_per_mtok] : []),
+  ...(long_context ?? []).map((beyond) => beyond.usd_per_mtok),
+]
+const hasImages = ({ image_input, image_output }: z.output<typeof given>) => image_input != null || image_output != null
+
+function toGiven(wire: WirePrice): GivenPrice {
   const long_context = wire.long_context?.map(({ above_input_tokens, usd_per_mtok }) => ({
     above_input_tokens,
     rates: ratesOf(usd_per_mtok),

@@ -17,6 +17,8 @@ const ratesSchema = z
     output: decimal,
     audio_input: optionalDecimal,
     audio_output: optionalDecimal,
+    image_input: optionalDecimal,
+    image_output: optionalDecimal,
   })
   .openapi('Rates', { description: 'US dollars per million tokens.' })
 
@@ -100,5 +102,7 @@ function ratesView(rates: GivenRates | Rates) {
     output: decimalOfNanoUsd(rates.output),
     audio_input: usdOf(rates.audio_input),
     audio_output: usdOf(rates.audio_output),
+    image_input: usdOf(rates.image_input),
+    image_output: usdOf(rates.image_output),
   }
 }

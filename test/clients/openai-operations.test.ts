@@ -146,7 +146,11 @@ describe('images', () => {
     expect(lastRequest(gateway).body.toString()).toContain('a png')
     expect(await onlyEvent(gateway, id)).toMatchObject({
       operation: 'images_edits',
+      input_tokens: 14_681,
+      image_input_tokens: 14_680,
       output_tokens: 1_584,
+      image_output_tokens: 1_584,
+      cost_nano_usd: 1 * 5_000 + 14_680 * 10_000 + 1_584 * 40_000,
       overrun: false,
     })
   })

@@ -88,6 +88,8 @@ const UNKNOWN: Price = {
     output: 5_000_000_000,
     audio_input: 6_000_000_000,
     audio_output: 9_000_000_000,
+    image_input: 7_000_000_000,
+    image_output: 8_000_000_000,
   },
   long_context: [],
   tier_percent: new Map([['priority', 250]]),

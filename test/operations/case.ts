@@ -22,8 +22,10 @@ export type Used = Partial<
     | 'cache_write_5m_tokens'
     | 'cache_write_1h_tokens'
     | 'audio_input_tokens'
+    | 'image_input_tokens'
     | 'reasoning_tokens'
     | 'audio_output_tokens'
+    | 'image_output_tokens'
     | 'web_search_requests'
   >
 > & { input_tokens?: number; output_tokens?: number }

@@ -29,12 +29,12 @@ const MADE_FILE = { path: '/v1/files', form: { purpose: 'batch', file: null } }
 const BATCH = { input_file_id: 'file-1', endpoint: '/v1/chat/completions', completion_window: '24h' }
 const MADE_BATCH = { path: '/v1/batches', json: BATCH }
 
-const IMAGE = { model: 'gpt-image-1', prompt: 'a cat', quality: 'low' }
+const IMAGE = { model: 'gpt-image-1', prompt: 'a cat', quality: 'medium' }
 const IMAGE_PAID = {
-  says: { input_tokens: 5, input_tokens_details: { text_tokens: 5, image_tokens: 0 }, output_tokens: 272 },
-  used: { input_tokens: 5, output_tokens: 272 },
-  // $10 and $40 a million tokens of images; those of text, which cost less, are charged as such.
-  cost: 5 * 10_000 + 272 * 40_000,
+  says: { input_tokens: 100, input_tokens_details: { text_tokens: 60, image_tokens: 40 }, output_tokens: 1_000 },
+  used: { input_tokens: 100, image_input_tokens: 40, output_tokens: 1_000, image_output_tokens: 1_000 },
+  // $5 (text), $10 (images) and $40 a million.
+  cost: 60 * 5_000 + 40 * 10_000 + 1_000 * 40_000,
   priced_as: 'gpt-image-1',
 }
 /** Paid by the image, at a price that nobody has set. */

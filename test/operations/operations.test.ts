@@ -92,9 +92,11 @@ const NOTHING = {
   cache_write_5m_tokens: 0,
   cache_write_1h_tokens: 0,
   audio_input_tokens: 0,
+  image_input_tokens: 0,
   output_tokens: 0,
   reasoning_tokens: 0,
   audio_output_tokens: 0,
+  image_output_tokens: 0,
   web_search_requests: 0,
 }
 

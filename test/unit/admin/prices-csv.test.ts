@@ -288,6 +288,15 @@ test('the download is a file that no browser and no spreadsheet runs', async () 
   expect((await upload(answer.body)).body).toEqual({ created: 0, replaced: 0, unchanged: 1 })
 })
 
+test('rates of images have columns of their own', async () => {
+  const csv =
+    'provider,model,usd_per_mtok.input,usd_per_mtok.output,usd_per_mtok.image_input,usd_per_mtok.image_output\n'
+  expect((await upload(`${csv}openai,gpt-image-9,5,10,8,32\n`)).status).toBe(200)
+  const kept = { rates: { input: 5e9, output: 10e9, image_input: 8e9, image_output: 32e9 } }
+  expect(published()[0]?.price).toEqual(kept)
+  expect((await upload(await download())).body).toMatchObject({ created: 0, replaced: 0, unchanged: 1 })
+})
+
 test('an apostrophe that guards nothing is part of its cell', async () => {
   expect((await upload("provider,model,usd_per_request,note\nopenai,quoted,1,'tis dear\n")).status).toBe(200)
   expect((await send('GET', '/admin/prices?model=quoted')).body.data).toMatchObject([{ note: "'tis dear" }])

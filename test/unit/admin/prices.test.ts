@@ -236,6 +236,24 @@ test('also where it says all that a price can say, whatever order the database k
   expect(changed).toMatchObject({ status: 200, body })
 })
 
+test('images have a rate of their own where the usage tells them apart, and no others', async () => {
+  const usd_per_mtok = { input: '5', output: '10', image_input: '8', image_output: '32' }
+  for (const model of ['gpt-image-9', 'GPT-Image-1.5', 'chatgpt-image-latest']) {
+    const { status, body } = await newPrice({ model, usd_per_mtok })
+    expect({ status, rates: body.usd_per_mtok }).toMatchObject({ status: 201, rates: usd_per_mtok })
+  }
+  const long_context = [{ above_input_tokens: 5, usd_per_mtok: { input: '1', output: '2', image_input: '3' } }]
+  for (const refused of [
+    { model: 'gpt-5', usd_per_mtok },
+    { provider: 'azure', model: 'gpt-image-1', usd_per_mtok },
+    { model: 'gpt-5', long_context },
+  ]) {
+    const { status, body } = await newPrice(refused)
+    expect(status).toBe(400)
+    expect(body.detail).toContain('must not have image_input or image_output')
+  }
+})
+
 test.each(['usd_per_request', 'usd_per_unit'])('a price may be nothing but its %s', async (kind) => {
   const { status, body } = await newPrice({ usd_per_mtok: null, [kind]: '0.5' })
   expect([status, body.usd_per_mtok, body[kind]]).toEqual([201, null, '0.5'])

@@ -25,8 +25,12 @@ describe('npm run migrate -- down', () => {
   afterAll(() => postgres.close())
 
   it('drops nothing without --force, and says what each migration would lose, and only that', async () => {
-    const refused = await migrate(['down', '3'], env)
+    const refused = await migrate(['down', '4'], env)
     expect(refused).toMatchObject({ code: 1, stdout: '' })
+    expect(refused.stderr).toContain(`
+  ALTER TABLE "usage_events" DROP COLUMN "image_input_tokens";
+  ALTER TABLE "usage_events" DROP COLUMN "image_output_tokens";
+`)
     expect(refused.stderr).toContain(`
   DROP INDEX "usage_events_held";
   DROP INDEX "usage_events_unpriced";
@@ -34,7 +38,7 @@ describe('npm run migrate -- down', () => {
   DROP INDEX "usage_events_recorded";
   ALTER TABLE "usage_events" DROP COLUMN "brings_own_key";
   ALTER TABLE "usage_events" DROP COLUMN "recorded_at";
-Nothing has changed yet; if you mean it: npm run migrate -- down 3 --force
+Nothing has changed yet; if you mean it: npm run migrate -- down 4 --force
 `)
     const all = (await migrate(['down', String(NAMES.length)], env)).stderr
     expect(all.startsWith(`Taking back ${NEWEST_FIRST.join(', ')} `)).toBe(true)

@@ -39,9 +39,11 @@ test('an event comes back as it was written, every field of it', async () => {
     cache_write_5m_tokens: 3,
     cache_write_1h_tokens: 4,
     audio_input_tokens: 5,
+    image_input_tokens: 12,
     output_tokens: 6,
     reasoning_tokens: 7,
     audio_output_tokens: 8,
+    image_output_tokens: 13,
     web_search_requests: 9,
     service_tier: 'default',
     cost_nano_usd: Number.MAX_SAFE_INTEGER,
@@ -343,7 +345,7 @@ test('no events need no query, and too many are a bug', async () => {
 })
 
 test('an event that an older version left in an outbox, without what came since, is written', async () => {
-  const { web_search_requests: _, service_tier: __, ...older } = usageEvent({})
+  const { web_search_requests: _, service_tier: __, image_input_tokens: ___, ...older } = usageEvent({})
   await writeEvents(db, [older as UsageEvent])
-  expect(await stored(older.id)).toMatchObject([{ web_search_requests: 0, service_tier: null }])
+  expect(await stored(older.id)).toMatchObject([{ web_search_requests: 0, service_tier: null, image_input_tokens: 0 }])
 })

@@ -1,4 +1,5 @@
 import { calcPrice } from '@pydantic/genai-prices'
+import fc from 'fast-check'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { type Catalogue, catalogueOf, loadCatalogue, priceOfEntry } from '../../../src/pricing/catalogue.ts'
 import { costOf } from '../../../src/pricing/cost.ts'
@@ -358,13 +359,57 @@ describe('OpenAI-compatible providers', () => {
   })
 })
 
-test('image models read and write at the rates of images', () => {
-  expect(catalogue('openai', 'gpt-image-1')?.rates).toMatchObject({
-    input: usd(10),
-    cached_input: usd(2.5),
+test('image models have rates of images beside those of text; of what was cached, which no usage tells apart, the dearer', () => {
+  const rates = (model: string) => catalogue('openai', model)?.rates
+  const [text, image] = [
+    { input: usd(5), output: usd(10) },
+    { image_input: usd(8), image_output: usd(32) },
+  ]
+  expect(rates('gpt-image-1.5')).toMatchObject({ ...text, ...image, cached_input: usd(2) })
+  expect(rates('gpt-image-1')).toMatchObject({
+    input: usd(5),
+    image_input: usd(10),
     output: usd(40),
+    image_output: null,
   })
-  expect(catalogue('openai', 'gpt-image-1.5')?.rates).toMatchObject({ input: usd(8), output: usd(32) })
+  const prices = { input_mtok: 5, cache_read_mtok: 1, output_mtok: 40, input_image_mtok: 10 }
+  expect(priceOfEntry('openai', 'gpt-image-x', 'gpt-image-x', prices, null)?.rates.cached_input).toBe(usd(5))
+})
+
+test('elsewhere no usage tells images apart: an entry with a rate of theirs is unpriced', () => {
+  const prices = { input_mtok: 1, output_mtok: 2, output_image_mtok: 30 }
+  expect(priceOfEntry('gemini', 'gemini-x-image', 'gemini-x-image', prices, null)).toBeNull()
+  expect(priceOfEntry('openai', 'gpt-x', 'gpt-x', prices, null)).toBeNull()
+})
+
+test('text and images of one call cost what its provider bills', () => {
+  const cost = (model: string, usage: object) =>
+    costOf(catalogue('openai', model) ?? expect.unreachable(), { ...NO_USAGE, ...usage }, null)
+  const usage = { input_tokens: 100, image_input_tokens: 40, output_tokens: 1_000, image_output_tokens: 1_000 }
+  expect(cost('gpt-image-1', usage)).toBe(60 * 5_000 + 40 * 10_000 + 1_000 * 40_000)
+  const mixed = { ...usage, image_output_tokens: 700 }
+  expect(cost('gpt-image-1.5', mixed)).toBe(60 * 5_000 + 40 * 8_000 + 300 * 10_000 + 700 * 32_000)
+})
+
+const IMAGE_MODELS = ['gpt-image-1', 'gpt-image-1-mini', 'gpt-image-1.5', 'gpt-image-2']
+
+test.each(IMAGE_MODELS)('%s: cached tokens are never charged too little, whichever kind they were', (model) => {
+  const found = calcPrice({ input_tokens: 0 }, model, { providerId: 'openai' })?.model_price
+  const usdOf = (key: string) => Number(found?.[key] ?? Number.NaN)
+  const price = catalogue('openai', model) ?? expect.unreachable()
+  fc.assert(
+    fc.property(fc.nat(1_000), fc.nat(1_000), fc.nat(1_000), fc.nat(1_000), (text, image, cachedText, cachedImage) => {
+      const usage = {
+        ...NO_USAGE,
+        input_tokens: text + image + cachedText + cachedImage,
+        image_input_tokens: image + cachedImage,
+        cached_input_tokens: cachedText + cachedImage,
+      }
+      const billed = text * usdOf('input_mtok') + image * usdOf('input_image_mtok')
+      const cached = cachedText * usdOf('cache_read_mtok') + cachedImage * usdOf('cache_image_read_mtok')
+      expect(costOf(price, usage, null)).toBeGreaterThanOrEqual(Math.floor((billed + cached) * 1_000))
+    }),
+  )
 })
 
 test('seconds and characters have the published prices', () => {

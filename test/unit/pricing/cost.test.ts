@@ -14,14 +14,18 @@ describe('hand-computed costs', () => {
       cache_write_5m_tokens: 200,
       cache_write_1h_tokens: 300,
       audio_input_tokens: 50,
+      image_input_tokens: 150,
       output_tokens: 100,
       reasoning_tokens: 80,
       audio_output_tokens: 10,
+      image_output_tokens: 20,
     }
-    // 350*2000 + 100*500 + 200*2500 + 300*4000 + 50*30000 = 3,950,000; 90*10000 + 10*60000 = 1,500,000
-    expect(costOf(PRICE, usage, null)).toBe(5_450_000)
-    expect(costOf(PRICE, { ...usage, web_search_requests: 2 }, null)).toBe(5_450_000 + 20_000_000)
-    expect(costOf({ ...PRICE, request_nano_usd: 7 }, usage, null)).toBe(5_450_007)
+    // 200*2000 + 100*500 + 200*2500 + 300*4000 + 50*30000 + 150*20000 = 6,650,000
+    // 70*10000 + 10*60000 + 20*40000 = 2,100,000
+    const price = { ...PRICE, rates: { ...RATES, image_input: 20_000_000_000, image_output: 40_000_000_000 } }
+    expect(costOf(price, usage, null)).toBe(8_750_000)
+    expect(costOf(price, { ...usage, web_search_requests: 2 }, null)).toBe(8_750_000 + 20_000_000)
+    expect(costOf({ ...price, request_nano_usd: 7 }, usage, null)).toBe(8_750_007)
   })
 
   test('a fraction of a nano-dollar is charged whole, once', () => {
@@ -65,6 +69,12 @@ describe('hand-computed costs', () => {
     const price = { ...PRICE, rates: { ...RATES, audio_input: null, audio_output: null } }
     const usage = { ...NO_USAGE, input_tokens: 10, audio_input_tokens: 10, output_tokens: 10, audio_output_tokens: 10 }
     expect(costOf(price, usage, null)).toBe(10 * 2_000 + 10 * 10_000)
+  })
+
+  test('images without a rate of their own cost as much as text, those that were cached as well', () => {
+    const text = { ...NO_USAGE, input_tokens: 100, cached_input_tokens: 80, output_tokens: 10 }
+    const images = { ...text, image_input_tokens: 100, image_output_tokens: 10 }
+    expect(costOf(PRICE, images, null)).toBe(costOf(PRICE, text, null))
   })
 
   test('what was cached costs as much as all other input in a tier that has no discount for it', () => {
@@ -139,10 +149,16 @@ test.each([
   ['cache_write_5m', { cache_write: '1h' }],
   ['cache_write_1h', { cache_write: '1h' }],
   ['audio_input', { audio_input: true }],
+  ['image_input', {}],
 ] as const)('input is held at the rate of %s where that is the dearest that it can be: %j', (kind, more) => {
   const flat = { ...RATES, cached_input: 0, cache_write_5m: 1e9, cache_write_1h: 1e9, audio_input: 1e9, input: 1e9 }
   const price = { ...PRICE, rates: { ...flat, [kind]: 50e9 }, long_context: [] }
   expect(worstCase(price, { ...PLAIN_BOUND, ...more }, 1_000)?.input_cost_nano_usd).toBe(50_000_000)
+})
+
+test('output is held at the rate of images where that is the dearest', () => {
+  const price = { ...PRICE, rates: { ...RATES, image_output: 50e9 } }
+  expect(worstCase(price, PLAIN_BOUND, 10)?.output_nano_usd_per_mtok).toBe(50e9)
 })
 
 test('rates of long inputs that are cheaper lower no worst case: the input may turn out short', () => {

@@ -1,4 +1,4 @@
-// A price with every kind told apart, and arbitrary prices and usages within a bound.
+// A price with every kind but images told apart, and arbitrary prices and usages within a bound.
 
 import fc from 'fast-check'
 import type { PricedBound } from '../../../src/pricing/cost.ts'
@@ -13,6 +13,8 @@ export const RATES: Rates = {
   output: 10_000_000_000,
   audio_input: 30_000_000_000,
   audio_output: 60_000_000_000,
+  image_input: null,
+  image_output: null,
 }
 
 export const PRICE: Price = {
@@ -40,6 +42,8 @@ const anyRates: fc.Arbitrary<Rates> = fc.record({
   output: rate,
   audio_input: fc.option(rate),
   audio_output: fc.option(rate),
+  image_input: fc.option(rate),
+  image_output: fc.option(rate),
 })
 
 export const anyPrice: fc.Arbitrary<Price> = fc.record({
@@ -79,9 +83,11 @@ export function usageWithin(kinds: PricedBound, input_tokens: number, output_tok
       cache_write_5m_tokens: fc.nat(kinds.cache_write === 'none' ? 0 : input),
       cache_write_1h_tokens: fc.nat(kinds.cache_write === '1h' ? input : 0),
       audio_input_tokens: fc.nat(kinds.audio_input ? input : 0),
+      image_input_tokens: fc.nat(input),
       output_tokens: fc.constantFrom(output, output_tokens),
       reasoning_tokens: fc.nat(output),
       audio_output_tokens: fc.nat(kinds.audio_output ? output : 0),
+      image_output_tokens: fc.nat(output),
       web_search_requests: fc.nat(kinds.web_search_requests),
       units: fc.nat(kinds.units),
     }),

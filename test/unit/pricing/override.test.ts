@@ -11,9 +11,11 @@ const FILLED = {
   cache_write_1h: 2_000,
   audio_input: null,
   audio_output: null,
+  image_input: null,
+  image_output: null,
 }
 
-test('kinds of tokens that an override leaves out cost the dearest that is usual; audio has no price then', () => {
+test('kinds of tokens that an override leaves out cost the dearest that is usual, images as much as text; audio has no price then', () => {
   const { rates, long_context } = priceOf({
     rates: PLAIN,
     long_context: [{ above_input_tokens: 5, rates: { ...PLAIN, cached_input: 100 } }],
@@ -23,6 +25,14 @@ test('kinds of tokens that an override leaves out cost the dearest that is usual
 })
 
 test('what an override gives is taken as it is, nothing too', () => {
-  const given = { cached_input: 0, cache_write_5m: 0, cache_write_1h: 0, audio_input: 7, audio_output: 0 }
+  const given = {
+    cached_input: 0,
+    cache_write_5m: 0,
+    cache_write_1h: 0,
+    audio_input: 7,
+    audio_output: 0,
+    image_input: 0,
+    image_output: 9,
+  }
   expect(priceOf({ rates: { ...PLAIN, ...given } }).rates).toEqual({ ...PLAIN, ...given })
 })

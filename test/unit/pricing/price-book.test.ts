@@ -121,15 +121,23 @@ test('an override leaves the rules of its model as they are', async () => {
   expect(await book.find('openai', 'gpt-5-mini')).not.toHaveProperty('uncached_tiers')
 })
 
-test('what an override says is what applies: fees, pieces, audio and long inputs, and an hour of cache is never cheaper', async () => {
+test('what an override says is what applies: fees, pieces, audio, images and long inputs, and an hour of cache is never cheaper', async () => {
   const long = { above_input_tokens: 1_000, rates: { input: 14, output: 16 } }
-  const rates = { input: 100, output: 8, cache_write_5m: 900, audio_input: 30, audio_output: 60 }
+  const rates = {
+    input: 100,
+    output: 8,
+    cache_write_5m: 900,
+    audio_input: 30,
+    audio_output: 60,
+    image_input: 150,
+    image_output: 9,
+  }
   const { book } = stored(override('rates', 0, { rates, long_context: [long] }), {
     ...override('pieces'),
     price: { request_nano_usd: 5, unit_nano_usd: 6 },
   })
   expect(await book.find('openai', 'rates')).toMatchObject({
-    rates: { cache_write_5m: 900, cache_write_1h: 900, audio_input: 30, audio_output: 60 },
+    rates: { ...rates, cache_write_1h: 900 },
     long_context: [{ above_input_tokens: 1_000, rates: { input: 14, cached_input: 14, output: 16 } }],
     unit_nano_usd: null,
   })

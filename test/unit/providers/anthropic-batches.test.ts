@@ -48,6 +48,8 @@ describe('the bound of a batch', () => {
       output: 1,
       audio_input: null,
       audio_output: null,
+      image_input: null,
+      image_output: null,
     },
     long_context: [],
     tier_percent: new Map(),

@@ -21,6 +21,8 @@ const rates = {
   output: 15_000,
   audio_input: 6_000,
   audio_output: 30_000,
+  image_input: 5_000,
+  image_output: 20_000,
 }
 const PRICE: Price = {
   rates,

@@ -170,6 +170,7 @@ describe('embeddings', () => {
 describe('images', () => {
   const BODY = { model: 'gpt-image-1', prompt: 'A cat' }
   const USAGE = { input_tokens: 5, output_tokens: 100, input_tokens_details: { text_tokens: 5, image_tokens: 0 } }
+  const usageOf = (usage: object) => json('images_generations', BODY, { data: [{}], usage }).usage
 
   test.each([
     ['gpt-image-1', {}, 7_300],
@@ -197,9 +198,45 @@ describe('images', () => {
     })
   })
 
+  test('images and text are told apart, as far as the usage does so', () => {
+    const input_tokens_details = { text_tokens: 60, image_tokens: 40 }
+    const usage = { input_tokens: 100, input_tokens_details, output_tokens: 1_000 }
+    const read = { ...NO_USAGE, input_tokens: 100, image_input_tokens: 40, output_tokens: 1_000 }
+    expect(usageOf(usage)).toEqual({ ...read, image_output_tokens: 1_000 })
+    const output_tokens_details = { text_tokens: 300, image_tokens: 700 }
+    expect(usageOf({ ...usage, output_tokens_details })).toEqual({ ...read, image_output_tokens: 700 })
+  })
+
+  test.each([
+    undefined,
+    null,
+    {},
+    { text_tokens: 60 },
+    { image_tokens: 40 },
+    { text_tokens: 60, image_tokens: 39 },
+    { text_tokens: 60, image_tokens: 41 },
+    { text_tokens: '60', image_tokens: 40 },
+    { text_tokens: 140, image_tokens: -40 },
+    [60, 40],
+  ])('kinds of 100 tokens that do not add up make all of them images: %j', (details) => {
+    const usage = {
+      input_tokens: 100,
+      output_tokens: 100,
+      input_tokens_details: details,
+      output_tokens_details: details,
+    }
+    expect(usageOf(usage)).toMatchObject({ image_input_tokens: 100, image_output_tokens: 100 })
+  })
+
   test('the tokens of a model that writes an SVG are charged, too', () => {
     const svg_usage = { model: 'gpt-6-sol', input_tokens: 30, output_tokens: 400, reasoning_tokens: 100 }
-    const usage = { ...NO_USAGE, input_tokens: 35, output_tokens: 500 }
+    const usage = {
+      ...NO_USAGE,
+      input_tokens: 35,
+      image_input_tokens: 30,
+      output_tokens: 500,
+      image_output_tokens: 500,
+    }
     expect(json('images_generations', BODY, { data: [{}], usage: USAGE, svg_usage }).usage).toEqual(usage)
     const odd = { ...svg_usage, output_tokens: 'many' }
     expect(json('images_generations', BODY, { data: [{}], usage: USAGE, svg_usage: odd }).usage).toBeNull()
@@ -254,7 +291,7 @@ describe('images', () => {
       [
         {
           ...UNREAD,
-          usage: { ...NO_USAGE, input_tokens: 26, output_tokens: 4_260 },
+          usage: { ...NO_USAGE, input_tokens: 26, output_tokens: 4_260, image_output_tokens: 4_260 },
           complete: true,
           may_hide_output: true,
         },
@@ -271,7 +308,7 @@ describe('images', () => {
     })
     expect(meterOnce(operation('images_generations'), body, true, bytes, bytes)).toMatchObject({
       complete: true,
-      usage: { input_tokens: 52, output_tokens: 8_520 },
+      usage: { input_tokens: 52, image_input_tokens: 0, output_tokens: 8_520, image_output_tokens: 8_520 },
     })
   })
 
@@ -430,6 +467,18 @@ describe('batches', () => {
     })
     expect(json('batches_create', {}, BATCH)).toMatchObject({ complete: true, usage: null, continues_as: 'batch_1' })
     expect(operation('batches_create').continues_for_ms).toBe(48 * 3_600_000)
+  })
+
+  test('of an image model are images, as far as the usage does not tell text apart', () => {
+    const read = (batch: object) =>
+      json('batches_get', {}, { ...BATCH, status: 'completed', ...batch }).concluded[0]?.usage
+    const usage = { input_tokens: 3_000_000_000, output_tokens: 2_000_000_000 }
+    const all = { image_input_tokens: 3_000_000_000, image_output_tokens: 2_000_000_000 }
+    expect(read({ model: 'gpt-image-1.5', usage })).toMatchObject(all)
+    const input_tokens_details = { text_tokens: 2_900_000_000, image_tokens: 100_000_000 }
+    const told = read({ model: 'gpt-image-1.5', usage: { ...usage, input_tokens_details } })
+    expect(told).toMatchObject({ ...all, image_input_tokens: 100_000_000 })
+    expect(read({ usage })).toMatchObject({ image_input_tokens: 0, image_output_tokens: 0 })
   })
 
   test('a batch is thousands of answers, which together use more than any model takes', () => {
