@@ -1,6 +1,6 @@
-// Before `npm start` and `npm test`: runs `npm ci` unless all that package-lock.json names is installed. npm writes
-// node_modules/.package-lock.json as the last step of an install, so an interrupted one has none. Uses nothing but Node
-// 20's own modules: nothing else may be there yet.
+// Before `npm start`, the tests and the bench: runs `npm ci` unless all that package-lock.json names is installed. npm
+// writes node_modules/.package-lock.json as the last step of an install, so an interrupted one has none. Uses nothing but
+// Node 20's own modules: nothing else may be there yet.
 
 const { spawnSync } = require('node:child_process')
 const { existsSync, readFileSync } = require('node:fs')

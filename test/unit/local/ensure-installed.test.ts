@@ -1,7 +1,7 @@
-// The script before `npm start` and `npm test`, in a folder of its own, with an `npm` that only says how it was called.
+// The script before `npm start`, the tests and the bench, in a folder of its own, with an `npm` that only says how it was called.
 
 import { execFile } from 'node:child_process'
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -52,7 +52,15 @@ function ensureInstalled(path = bin): Promise<{ code: unknown; output: string }>
   )
 }
 
-describe.skipIf(process.platform === 'win32')('before npm start and npm test', () => {
+it.each(['start', 'test', 'test:matrix', 'test:chaos', 'test:fuzz', 'bench'])(
+  'on a fresh clone npm run %s is one command: it installs first',
+  async (name) => {
+    const { scripts } = JSON.parse(await readFile('package.json', 'utf8'))
+    expect(scripts[`pre${name}`]).toBe('node src/local/ensure-installed.cjs')
+  },
+)
+
+describe.skipIf(process.platform === 'win32')('before npm start, the tests and the bench', () => {
   it('says and does nothing where everything is installed', async () => {
     expect(await ensureInstalled()).toEqual({ code: 0, output: '' })
   })
