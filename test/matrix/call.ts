@@ -17,10 +17,11 @@ const TOKENS_PER_UNIT = 250
 const NANO_USD_PER_UNIT = 250 * OUTPUT_NANO_USD
 
 /** The cap's limit, as the API takes it. */
-export function limitsOf({ dimension, budget }: Pick<Cell, 'dimension' | 'budget'>): object {
-  if (dimension === 'requests') return { requests: budget }
-  if (dimension === 'tokens') return { tokens: budget * TOKENS_PER_UNIT }
-  return { cost_usd: (budget * NANO_USD_PER_UNIT) / 1e9 }
+export function limitsOf({ dimension, budget, is_short }: Pick<Cell, 'dimension' | 'budget' | 'is_short'>): object {
+  const short = is_short ? 1 : 0
+  if (dimension === 'requests') return { requests: budget - short }
+  if (dimension === 'tokens') return { tokens: budget * TOKENS_PER_UNIT - short }
+  return { cost_usd: (budget * NANO_USD_PER_UNIT - short) / 1e9 }
 }
 
 export interface Usage {

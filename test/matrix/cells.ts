@@ -15,6 +15,8 @@ export interface Cell {
   dimension: Dimension
   stream: boolean
   budget: number
+  /** The limit is a token, or a nano-dollar, less than the budget: nothing else finds a limit that admits so little too much. */
+  is_short: boolean
   cost: number
   /** Calls that are made, one by one, before the race. */
   spent: number
@@ -50,7 +52,7 @@ function productOf(nodes: number): Cell[] {
           // Rounded up, so that even a budget below the cost of one call is tried.
           const offered = Math.ceil((load_percent * budget) / (100 * cost))
           const label = `load ${load_percent / 100}`
-          cells.push(cellOf(label, { nodes, stream, dimension, budget, cost, spent: 0, offered }))
+          cells.push(cellOf(label, { nodes, stream, dimension, budget, is_short: false, cost, spent: 0, offered }))
         }
       }
     }
@@ -61,12 +63,17 @@ function productOf(nodes: number): Cell[] {
 function edgesOf(nodes: number): Cell[] {
   const cells: Cell[] = []
   for (const stream of [false, true]) {
-    const edge = (label: string, of: Pick<Cell, 'dimension' | 'budget' | 'cost'>, spent = 0) =>
-      cells.push(cellOf(label, { nodes, stream, ...of, spent, offered: 100 }))
-    for (const dimension of DIMENSIONS) edge('one unit left', { dimension, budget: 10, cost: 1 }, 9)
+    const edge = (
+      label: string,
+      of: Pick<Cell, 'dimension' | 'budget' | 'cost'>,
+      { spent = 0, is_short = false } = {},
+    ) => cells.push(cellOf(label, { nodes, stream, ...of, is_short, spent, offered: 100 }))
+    for (const dimension of DIMENSIONS) edge('one unit left', { dimension, budget: 10, cost: 1 }, { spent: 9 })
     for (const dimension of DIMENSIONS.slice(0, 2)) {
       edge('a call larger than the budget', { dimension, budget: 10, cost: 11 })
-      edge('a call larger than what is left', { dimension, budget: 20, cost: 11 }, 1)
+      edge('a call larger than what is left', { dimension, budget: 20, cost: 11 }, { spent: 1 })
+      const least = dimension === 'tokens' ? 'token' : 'nano-dollar'
+      edge(`one ${least} short`, { dimension, budget: 10, cost: 1 }, { is_short: true })
       edge('not divisible', { dimension, budget: 10, cost: 3 })
       edge('not divisible', { dimension, budget: 100, cost: 7 })
       edge('not divisible', { dimension, budget: 1000, cost: 13 })
@@ -77,8 +84,9 @@ function edgesOf(nodes: number): Cell[] {
 }
 
 function cellOf(label: string, cell: Omit<Cell, 'name' | 'admitted'>): Cell {
-  const { nodes, dimension, stream, budget, cost, spent, offered } = cell
+  const { nodes, dimension, stream, budget, is_short, cost, spent, offered } = cell
   const of = `a ${dimension} budget of ${budget}, ${cost} a call`
   const name = `${nodes} nodes, ${of}, ${label}, ${stream ? 'streaming' : 'JSON'} (${spent} spent, ${offered} racing)`
-  return { name, ...cell, admitted: Math.min(spent + offered, Math.floor(budget / cost)) }
+  const fit = is_short ? Math.ceil(budget / cost) - 1 : Math.floor(budget / cost)
+  return { name, ...cell, admitted: Math.min(spent + offered, fit) }
 }
