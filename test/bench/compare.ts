@@ -10,7 +10,7 @@ export const MOST_FALL = 0.2
 export type Machine = Record<string, string | number>
 export type Ratio = Pick<Line, 'mode' | 'concurrency' | 'target' | 'throughput_ratio'>
 
-/** What `--save-baseline` writes; what `--out` writes is one too. */
+/** What `--save-baseline` writes; what each run writes is one too. */
 export interface Stored {
   machine: Machine
   lines: Ratio[]

@@ -33,6 +33,7 @@ const PLANS = {
   quick: { rounds: 3, concurrencies: [1, 16], duration_ms: 350, most_calls: 5_000, startups: 3, ledger_calls: 5_000 },
 }
 const BASELINE = `${import.meta.dirname}/baseline.json`
+const LAST_RUN = 'dist/bench.json'
 
 const USAGE =
   'Usage: npm run bench -- [--quick] [--memory] [--out FILE] [--compare FILE] [--runs N] [--save-baseline], ' +
@@ -107,7 +108,9 @@ async function bench(): Promise<boolean> {
   console.log(
     `The books balance: ${events} measured calls through Tollgate, one event each in Postgres, sums as the ledgers'.`,
   )
-  if (options.out) writeFileSync(options.out, `${JSON.stringify({ machine, worker, commit, lines, cells }, null, 2)}\n`)
+  const out = options.out ?? LAST_RUN
+  writeFileSync(out, `${JSON.stringify({ machine, worker, commit, lines, cells }, null, 2)}\n`)
+  console.log(`Every round is in ${out}.`)
   if (options['save-baseline']) {
     // One call at a time makes too few calls for a ratio: it moves by a third between runs.
     const steady = ratiosOf(lines).filter(({ concurrency }) => concurrency > 1)
