@@ -2,7 +2,7 @@
 // many. Every part is a process of its own, and no proxy stands before a worker. Behind each stands Miniflare's outbound
 // worker.
 
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { convertV4MiniflareOptions, Miniflare, type V4MiniflareOptions } from 'miniflare'
 import buildWorker, { BUILT_WORKER } from '../support/build.ts'
 import { removeFolder, temporaryFolder } from '../support/temporary.ts'
@@ -41,12 +41,12 @@ export interface Stage {
   close(): Promise<void>
 }
 
-/** @param memory keeps the ledgers in /dev/shm instead of a temporary folder on disk. */
+/** @param memory keeps the ledgers in /dev/shm, and not beside the build. Temporary folders are in memory on some systems. */
 export async function openStage({ memory }: { memory: boolean }): Promise<Stage> {
   buildWorker()
   const upstream = await startChild<{ url: string }>('upstream.ts')
   const postgres = await startChild<{ databaseUrl: string; databaseHttpUrl: string; version: string }>('postgres.ts')
-  const storage = temporaryFolder('tollgate-bench-', memory ? '/dev/shm' : undefined)
+  const storage = temporaryFolder('tollgate-bench-', memory ? '/dev/shm' : dirname(dirname(BUILT_WORKER)))
 
   const passThrough = await startWorker({
     name: 'pass-through',
