@@ -67,9 +67,11 @@ async function openFolder(dataDir: string): Promise<PGlite> {
     await mkdir(dataDir, { recursive: true })
     return await PGlite.create({ dataDir })
   } catch (cause) {
-    const { message } = cause as Error
-    const why = `Is it damaged, or are files in it another user's, after a start with sudo? (${message})`
-    throw new StartFault(`The Postgres in ${dataDir} does not open. ${why}`, { cause })
+    // An error of its file system, as on a full disk, has no message.
+    const { message, errno } = cause as { message?: string; errno?: number }
+    const why = `Is the disk full, is it damaged, or are files in it another user's, after a start with sudo?`
+    const words = message ?? `error ${errno}`
+    throw new StartFault(`The Postgres in ${dataDir} does not open. ${why} (${words})`, { cause })
   }
 }
 

@@ -114,9 +114,16 @@ async function stopAll(): Promise<void> {
 async function fail(error: unknown): Promise<void> {
   if (stopping_since !== null) return
   stopping_since = Date.now()
-  console.error(error instanceof StartFault ? error.message : error)
+  console.error(error instanceof StartFault ? error.message : isFullDisk(error) ? `The disk is full: ${error}` : error)
   await stopAll()
   process.exit(1)
+}
+
+const SQLITE_FULL = 13
+
+function isFullDisk(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  return ('code' in error && error.code === 'ENOSPC') || ('errcode' in error && error.errcode === SQLITE_FULL)
 }
 
 async function stopWell(): Promise<void> {

@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { rmSync } from 'node:fs'
-import { appendFile, copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { appendFile, copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -238,10 +238,20 @@ PER_CALL_SERVICES='${things}'
       const damaged = startElsewhere()
       expect(await damaged.code).toBe(1)
       expect(await damaged.output).toMatch(
-        /^The Postgres in .*\.tollgate.postgres does not open\. Is it damaged, .*\n$/,
+        /^The Postgres in .*\.tollgate.postgres does not open\. Is the disk full, is it damaged, .*\n$/,
       )
     },
   )
+
+  it.skipIf(process.platform !== 'linux')('says in one line that the disk is full', async () => {
+    const elsewhere = await mkdtemp(join(tmpdir(), 'tollgate-start-'))
+    onTestFinished(() => rm(elsewhere, { recursive: true }))
+    await mkdir(join(elsewhere, '.tollgate'))
+    await symlink('/dev/full', join(elsewhere, '.tollgate/running.pid'))
+    const refused = start({}, ['sh', '-c', `cd "${elsewhere}" && exec "${process.execPath}" "${SCRIPT}"`])
+    expect(await refused.code).toBe(1)
+    expect(await refused.output).toMatch(/^The disk is full: Error: ENOSPC: .*\n$/)
+  })
 
   it('needs neither a home folder nor the internet', async () => {
     let asked = 0
