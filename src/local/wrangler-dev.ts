@@ -33,6 +33,8 @@ export function startWrangler(options: { port: number; envFile: string; folder: 
   const logFile = join(folder, 'wrangler.log')
   const args = ['dev', '--ip', '127.0.0.1', '--port', String(port), '--env-file', envFile]
   args.push('--persist-to', join(folder, 'wrangler'), '--show-interactive-dev-session=false')
+  // The default is a free one from 9229 on, which another Tollgate that starts just now finds, too.
+  args.push('--inspector-port', '0')
   const child = fork(
     join(dirname(createRequire(import.meta.url).resolve('wrangler/package.json')), 'bin/wrangler.js'),
     args,
