@@ -56,6 +56,8 @@ export function startWrangler(options: { port: number; envFile: string; folder: 
         WRANGLER_WRITE_LOGS: 'false',
         // It would ask Cloudflare what `request.cf` looks like, and wait where a proxy or firewall does not answer.
         CLOUDFLARE_CF_FETCH_ENABLED: 'false',
+        // It would keep the URL of every call, with what is in `?key=`, in a file that only grows.
+        X_LOCAL_OBSERVABILITY: 'false',
         CLOUDFLARE_LOAD_DEV_VARS_FROM_DOT_ENV: 'true',
         CLOUDFLARE_INCLUDE_PROCESS_ENV: 'false',
       },

@@ -72,6 +72,14 @@ async function stop({ child, code }: Started): Promise<number | null> {
   child.kill('SIGINT')
   return code
 }
+/** Of those that a start left. */
+async function filesWith(text: string): Promise<string[]> {
+  const folder = join(project, '.tollgate')
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  const files = entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name))
+  const contents = await Promise.all(files.map((file) => readFile(file, 'latin1')))
+  return files.filter((_, index) => contents[index]?.includes(text))
+}
 const isOpen = (url = '') =>
   fetch(url).then(
     () => true,
@@ -105,7 +113,7 @@ PER_CALL_SERVICES='${things}'
     )
     const first = start()
     const dev = await started(first)
-    const vars = (await (await fetch(`${dev.url}/vars`)).json()) as Record<string, string>
+    const vars = (await (await fetch(`${dev.url}/vars?key=in-the-query`)).json()) as Record<string, string>
     expect(vars).toMatchObject({
       ADMIN_TOKEN: dev.adminToken,
       ANTHROPIC_API_KEY: 'sk-ant-$real"',
@@ -134,6 +142,8 @@ PER_CALL_SERVICES='${things}'
     expect(output).toContain(`${dev.demoKey} (50 requests an hour; 100 requests, 200,000 tokens, $1 a day)\n`)
     expect(output.trim().split('\n').length).toBeLessThan(15)
     for (const url of [dev.url, dev.databaseHttpUrl, dev.fakeProviderUrl]) expect(await isOpen(url)).toBe(false)
+
+    expect(await filesWith('in-the-query')).toEqual([])
 
     const log = join(project, '.tollgate/wrangler.log')
     const logged = await readFile(log, 'utf8')
