@@ -2,7 +2,7 @@
 // request that began it: there each token with an unknown `kid`, which anybody can make, was one more call of the identity
 // provider, which then refuses all.
 
-/** Whoever fetches may be gone before its answer is there. After so long another fetches in its place. */
+/** Whoever fetches may be gone before its answer is there. After so long another fetches, too. */
 const PATIENCE_MS = 1_000
 /** Whoever has waited so often fetches in any case. */
 const MOST_WAITS = 3
@@ -12,32 +12,44 @@ interface Answer {
   text: string
 }
 
-/** For one address: whoever asks while another does has its answer. */
+/** For one address: whoever asks while another does has the first answer that comes, whoever's it is. */
 export function sharedFetch(fetchOne: typeof fetch): typeof fetch {
-  let latest: { began_at: number; answer: Promise<Answer> } | null = null
-
-  async function begin(...request: Parameters<typeof fetch>): Promise<Answer> {
-    const response = await fetchOne(...request)
-    return { status: response.status, text: await response.text() }
-  }
+  let began_at = Number.NEGATIVE_INFINITY
+  /** Each has a promise of its own, so that the runtime goes on in its request's context, though another's I/O settled it. */
+  const waiting: PromiseWithResolvers<Answer | null>[] = []
 
   return async (...request) => {
-    for (let waits = 0; latest && waits < MOST_WAITS; waits++) {
-      const age_ms = Math.abs(Date.now() - latest.began_at)
-      if (age_ms >= PATIENCE_MS) break
-      const answer = await Promise.race([latest.answer, pause(PATIENCE_MS - age_ms)])
+    for (let waits = 0; waits < MOST_WAITS; waits++) {
+      const left_ms = PATIENCE_MS - Math.abs(Date.now() - began_at)
+      if (left_ms <= 0) break
+      const answer = await answerWithin(left_ms)
       if (answer) return responseOf(answer)
     }
-    const mine = { began_at: Date.now(), answer: begin(...request) }
-    latest = mine
+    began_at = Date.now()
     try {
-      return responseOf(await mine.answer)
+      const response = await fetchOne(...request)
+      const answer = { status: response.status, text: await response.text() }
+      for (const { resolve } of waiting.splice(0)) resolve(answer)
+      return responseOf(answer)
+    } catch (error) {
+      for (const { reject } of waiting.splice(0)) reject(error)
+      throw error
     } finally {
-      if (latest === mine) latest = null
+      began_at = Number.NEGATIVE_INFINITY
+    }
+  }
+
+  /** Null where none came. */
+  async function answerWithin(ms: number): Promise<Answer | null> {
+    const waiter = Promise.withResolvers<Answer | null>()
+    waiting.push(waiter)
+    const timer = setTimeout(() => waiter.resolve(null), ms)
+    try {
+      return await waiter.promise
+    } finally {
+      clearTimeout(timer)
     }
   }
 }
 
 const responseOf = ({ status, text }: Answer) => new Response(text, { status })
-
-const pause = (ms: number) => new Promise<null>((resolve) => setTimeout(() => resolve(null), ms))

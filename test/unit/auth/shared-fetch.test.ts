@@ -1,0 +1,46 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { sharedFetch } from '../../../src/auth/shared-fetch.ts'
+import { times } from '../../support/held-calls.ts'
+
+beforeEach(() => void vi.useFakeTimers())
+afterEach(() => void vi.useRealTimers())
+
+/** 100 who ask at once. Each fetch takes as long as `answer` does. */
+async function ask100(answer: (nth: number) => Promise<Response>) {
+  let asked = 0
+  const fetchShared = sharedFetch(async () => answer(asked++))
+  const results = Promise.allSettled(times(100, async () => (await fetchShared('https://idp.test/jwks')).text()))
+  await vi.advanceTimersByTimeAsync(10_000)
+  return { asked, results: new Set((await results).map((one) => ('value' in one ? one.value : one.reason.message))) }
+}
+
+const after = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+
+test('one answer serves all', async () => {
+  expect(await ask100(async () => new Response('keys'))).toEqual({ asked: 1, results: new Set(['keys']) })
+})
+
+test('so does one that takes long: others who began to fetch meanwhile do not keep it from whoever waits', async () => {
+  const slow = async () => {
+    await after(1_500)
+    return new Response('keys')
+  }
+  expect(await ask100(slow)).toEqual({ asked: 2, results: new Set(['keys']) })
+})
+
+test('who fetches and never comes back is followed by one other', async () => {
+  let asked = 0
+  const fetchShared = sharedFetch(() => (asked++ === 0 ? new Promise(() => {}) : Promise.resolve(new Response('keys'))))
+  void fetchShared('https://idp.test/jwks')
+  const answers = Promise.all(times(100, async () => (await fetchShared('https://idp.test/jwks')).text()))
+  await vi.advanceTimersByTimeAsync(1_000)
+  expect([asked, new Set(await answers)]).toEqual([2, new Set(['keys'])])
+})
+
+test('a fault is that of all', async () => {
+  const broken = async () => {
+    await after(10)
+    throw new Error('away')
+  }
+  expect(await ask100(broken)).toEqual({ asked: 1, results: new Set(['away']) })
+})
