@@ -173,10 +173,7 @@ function ratesAt(prices: ModelPrice, inputTokens: number, traits: ProviderTraits
   return {
     input,
     // No usage tells which kind was cached: the dearer one.
-    cached_input: Math.max(
-      rate('cache_read_mtok') ?? input,
-      rate('cache_image_read_mtok') ?? (image_input === null ? 0 : input),
-    ),
+    cached_input: Math.max(rate('cache_read_mtok') ?? input, rate('cache_image_read_mtok') ?? image_input ?? 0),
     cache_write_5m,
     cache_write_1h: rate('cache_write_1h_mtok') ?? Math.max(cache_write_5m, usualWrite(CACHE_WRITE_1H_PERCENT)),
     output,

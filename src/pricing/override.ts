@@ -67,7 +67,7 @@ function ratesOf(given: GivenRates): Rates {
   const cache_write_5m = given.cache_write_5m ?? atPercent(input, CACHE_WRITE_5M_PERCENT)
   return {
     input,
-    cached_input: given.cached_input ?? input,
+    cached_input: given.cached_input ?? Math.max(input, given.image_input ?? 0),
     cache_write_5m,
     cache_write_1h: given.cache_write_1h ?? Math.max(cache_write_5m, atPercent(input, CACHE_WRITE_1H_PERCENT)),
     output,

@@ -373,7 +373,7 @@ test('image models have rates of images beside those of text; of what was cached
     image_output: null,
   })
   const prices = { input_mtok: 5, cache_read_mtok: 1, output_mtok: 40, input_image_mtok: 10 }
-  expect(priceOfEntry('openai', 'gpt-image-x', 'gpt-image-x', prices, null)?.rates.cached_input).toBe(usd(5))
+  expect(priceOfEntry('openai', 'gpt-image-x', 'gpt-image-x', prices, null)?.rates.cached_input).toBe(usd(10))
 })
 
 test('elsewhere no usage tells images apart: an entry with a rate of theirs is unpriced', () => {
@@ -393,7 +393,7 @@ test('text and images of one call cost what its provider bills', () => {
 
 const IMAGE_MODELS = ['gpt-image-1', 'gpt-image-1-mini', 'gpt-image-1.5', 'gpt-image-2']
 
-test.each(IMAGE_MODELS)('%s: cached tokens are never charged too little, whichever kind they were', (model) => {
+test.each(IMAGE_MODELS)('%s: cached tokens never cost too little, nor more than if all were images', (model) => {
   const found = calcPrice({ input_tokens: 0 }, model, { providerId: 'openai' })?.model_price
   const usdOf = (key: string) => Number(found?.[key] ?? Number.NaN)
   const price = catalogue('openai', model) ?? expect.unreachable()
@@ -407,7 +407,11 @@ test.each(IMAGE_MODELS)('%s: cached tokens are never charged too little, whichev
       }
       const billed = text * usdOf('input_mtok') + image * usdOf('input_image_mtok')
       const cached = cachedText * usdOf('cache_read_mtok') + cachedImage * usdOf('cache_image_read_mtok')
-      expect(costOf(price, usage, null)).toBeGreaterThanOrEqual(Math.floor((billed + cached) * 1_000))
+      const cost = costOf(price, usage, null)
+      expect(cost).toBeGreaterThanOrEqual(Math.floor((billed + cached) * 1_000))
+      const images = (text + image) * usdOf('input_image_mtok')
+      const cachedImages = (cachedText + cachedImage) * usdOf('cache_image_read_mtok')
+      expect(cost).toBeLessThanOrEqual(Math.ceil((images + cachedImages) * 1_000))
     }),
   )
 })

@@ -77,6 +77,14 @@ describe('hand-computed costs', () => {
     expect(costOf(PRICE, images, null)).toBe(costOf(PRICE, text, null))
   })
 
+  test('images that were cached are charged as such, once; in a tier without a discount for it as all images', () => {
+    const rates = { ...RATES, image_input: 20_000_000_000 }
+    const price = { ...PRICE, rates, uncached_tiers: new Set(['flex']) }
+    const usage = { ...NO_USAGE, input_tokens: 100, image_input_tokens: 90, cached_input_tokens: 80 }
+    expect(costOf(price, usage, null)).toBe(20 * 20_000 + 80 * 500)
+    expect(costOf(price, usage, 'flex')).toBe((90 * 20_000 + 10 * 2_000) / 2)
+  })
+
   test('what was cached costs as much as all other input in a tier that has no discount for it', () => {
     const price = { ...PRICE, uncached_tiers: new Set(['flex']) }
     const usage = { ...NO_USAGE, input_tokens: 10, cached_input_tokens: 10 }

@@ -24,6 +24,11 @@ test('kinds of tokens that an override leaves out cost the dearest that is usual
   expect(long_context).toEqual([{ above_input_tokens: 5, rates: { ...FILLED, cached_input: 100 } }])
 })
 
+test('what was cached may have been images', () => {
+  expect(priceOf({ rates: { ...PLAIN, image_input: 9_000 } }).rates.cached_input).toBe(9_000)
+  expect(priceOf({ rates: { ...PLAIN, image_input: 0 } }).rates.cached_input).toBe(PLAIN.input)
+})
+
 test('what an override gives is taken as it is, nothing too', () => {
   const given = {
     cached_input: 0,
