@@ -58,8 +58,8 @@ export function charge(
 }
 
 /** What can be seen was not made of nothing: some servers tell zeros where they did not count. */
-function isBlank(usage: TokenUsage, { seen_output_bytes }: Metered): boolean {
-  return seen_output_bytes > 0 && Object.values(usage).every((count) => count === 0)
+function isBlank({ input_tokens, units }: TokenUsage, { seen_output_bytes }: Metered): boolean {
+  return seen_output_bytes > 0 && input_tokens === 0 && units === 0
 }
 
 /** What the provider says it was, by the tier that answered. */

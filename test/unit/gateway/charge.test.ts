@@ -35,13 +35,15 @@ test('reported usage is charged exactly, by the tier that answered', () => {
   expect(charged.kinds).toMatchObject({ cached_input_tokens: 4, reasoning_tokens: 3 })
 })
 
-// https://github.com/mudler/LocalAI/issues/9927
-test('a usage of nothing at all, beside an answer that can be seen, is no usage', () => {
+// https://github.com/mudler/LocalAI/issues/9927, https://github.com/BerriAI/litellm/issues/1354
+test('a usage without input, beside an answer that can be seen, is no usage', () => {
   expect(charge({ ...METERED, may_hide_output: true, usage: NO_USAGE }, CALL, 100)).toMatchObject({
     usage: null,
     usage_source: 'hold',
   })
   expect(charge({ ...METERED, usage: NO_USAGE }, CALL, 100)).toMatchObject({ usage_source: 'estimated' })
+  const withoutInput = { ...NO_USAGE, output_tokens: 10 }
+  expect(charge({ ...METERED, usage: withoutInput }, CALL, 100)).toMatchObject({ usage_source: 'estimated' })
   const spoken = { ...NO_USAGE, units: 40 }
   expect(charge({ ...METERED, usage: spoken }, CALL, 100)).toMatchObject({ usage_source: 'reported' })
   const images = { ...METERED, seen_output_bytes: 0, usage: NO_USAGE }
