@@ -83,7 +83,7 @@ function meterJson(expected: Expected): Meter {
     readCommon(answer, metered)
     metered.may_hide_output ||= shortened
     metered.complete = metered.error_class === null && Array.isArray(answer.choices)
-    metered.usage = readChatUsage(answer.usage)
+    metered.usage = unlessUncounted(readChatUsage(answer.usage), bytesOfChoices(answer.choices))
     metered.seen_output_bytes = bytesOfStrings(answer.choices)
     return metered
   })
@@ -91,6 +91,20 @@ function meterJson(expected: Expected): Meter {
   const leaveOut = leaveOutArrays(ALTERNATIVES)
   return { ...meter, push: (bytes) => meter.push(leaveOut(bytes)) }
 }
+
+const bytesOfChoices = (choices: unknown) =>
+  Array.isArray(choices) ? choices.reduce((sum, choice) => sum + bytesGenerated(choice), 0) : 0
+
+/** Bytes of what a choice says. A role alone is nothing generated. */
+function bytesGenerated(choice: unknown): number {
+  if (!isObject(choice)) return 0
+  const said = choice.delta ?? choice.message ?? choice.text
+  return bytesOfStrings(isObject(said) ? { ...said, role: null } : said)
+}
+
+/** Null for text without output tokens: they were not counted. */
+const unlessUncounted = (usage: TokenUsage | null, generated_bytes: number) =>
+  usage?.output_tokens === 0 && generated_bytes > 0 ? null : usage
 
 function readCommon(chunk: JsonObject, metered: Metered): void {
   metered.response_model = stringOrNull(chunk.model) ?? metered.response_model
@@ -113,11 +127,9 @@ function meterStream(expected: Expected): Meter {
     const parts = Array.isArray(chunk.choices) ? chunk.choices : []
     for (const part of parts) {
       if (!isObject(part)) continue
-      const bytes = bytesOfStrings(part.delta ?? part.text)
+      const bytes = bytesGenerated(part)
       metered.seen_output_bytes += bytes
-      // A role alone is nothing generated.
-      if (usage !== null)
-        wentOn ||= bytesOfStrings(isObject(part.delta) ? { ...part.delta, role: null } : part.text) > 0
+      if (usage !== null) wentOn ||= bytes > 0
       if (typeof part.finish_reason === 'string') finished.add(part.index)
       if (parts.length === 1 && isObject(part.delta)) repeats.learn(json, bytes)
     }
@@ -151,7 +163,7 @@ function meterStream(expected: Expected): Meter {
       const ended = events.done || areAllFinished()
       metered.complete = ended && whole && metered.error_class === null
       metered.may_hide_output ||= events.shortened
-      metered.usage = usageIsFinal || (ended && !wentOn) ? usage : null
+      metered.usage = usageIsFinal || (ended && !wentOn) ? unlessUncounted(usage, metered.seen_output_bytes) : null
       return metered
     },
   }

@@ -33,7 +33,7 @@ describe('recorded streams read alike at every chunk boundary', () => {
           units: 0,
         },
         complete: true,
-        seen_output_bytes: 'assistant'.length + 12,
+        seen_output_bytes: 12,
         may_hide_output: false,
         response_model: 'gpt-4o-mini-2024-07-18',
         service_tier: 'default',
@@ -102,6 +102,16 @@ describe('a stream', () => {
       const empty = chunk({ choices: [{ index: 0, delta: { role: 'assistant', content: '' }, finish_reason: 'stop' }] })
       expect(streamed({}, delta('a'), told, empty)).toMatchObject({ complete: true, usage: { output_tokens: 7 } })
     }
+  })
+
+  test('with text and no output tokens has no usage: they were not counted', () => {
+    const none = { prompt_tokens: 5, completion_tokens: 0, total_tokens: 5 }
+    const told = chunk({ choices: [], usage: none })
+    const role = chunk({ choices: [{ index: 0, delta: { role: 'assistant', content: '' }, finish_reason: null }] })
+    const withRole = chunk({ choices: [{ index: 0, delta: { role: 'assistant', content: 'a' }, finish_reason: null }] })
+    expect(streamed({}, role, delta('a'), finish(), told)).toMatchObject({ complete: true, usage: null })
+    expect(streamed({}, role, withRole, finish(), told)).toMatchObject({ complete: true, usage: null })
+    expect(streamed({}, role, finish(), told).usage).toMatchObject({ input_tokens: 5, output_tokens: 0 })
   })
 
   test('counts the bytes of all that was generated', () => {
@@ -231,6 +241,17 @@ describe('a JSON answer', () => {
     // One tier by two names: an admin's price of the one is that of the other.
     expect(answered({ choices, service_tier: 'fast' }).service_tier).toBe('priority')
   })
+})
+
+test('an answer with text and no output tokens has no usage: they were not counted', () => {
+  const usage = { prompt_tokens: 5, completion_tokens: 0, total_tokens: 5 }
+  const answered = (choice: object) =>
+    meterOnce(chat, { model: 'gpt-4o-mini' }, false, JSON.stringify({ choices: [choice], usage }))
+  const said = { finish_reason: 'stop', message: { role: 'assistant', content: 'a' } }
+  expect(answered(said)).toMatchObject({ complete: true, usage: null })
+  expect(answered({ finish_reason: 'stop', text: 'a' })).toMatchObject({ complete: true, usage: null })
+  const filtered = { finish_reason: 'content_filter', message: { role: 'assistant', content: '' } }
+  expect(answered(filtered).usage).toMatchObject({ input_tokens: 5, output_tokens: 0 })
 })
 
 describe('usage', () => {
