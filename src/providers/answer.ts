@@ -94,6 +94,11 @@ export function tokenCount(value: unknown, answers = 1): number {
     : Number.NaN
 }
 
+/** Output with its reasoning, which is inside it, unless it is more: then it was counted apart. */
+export function withReasoning(output_tokens: number, reasoning_tokens: number): number {
+  return reasoning_tokens > output_tokens ? output_tokens + reasoning_tokens : output_tokens
+}
+
 /** True where every number of a usage is a count. */
 export function isWhole(usage: object): boolean {
   return Object.values(usage).every((count) => Number.isSafeInteger(count))

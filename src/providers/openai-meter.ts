@@ -10,6 +10,7 @@ import {
   stringOrNull,
   tokenCount,
   UNREAD,
+  withReasoning,
 } from './answer.ts'
 import type { JsonObject, Meter, Metered, OpenMeter, TokenUsage } from './dialect.ts'
 import { leaveOutArrays } from './leave-out-arrays.ts'
@@ -61,6 +62,7 @@ export function readChatUsage(usage: unknown): TokenUsage | null {
   const input = isObject(usage.prompt_tokens_details) ? usage.prompt_tokens_details : {}
   const output = isObject(usage.completion_tokens_details) ? usage.completion_tokens_details : {}
   const input_tokens = tokenCount(usage.prompt_tokens)
+  const reasoning_tokens = tokenCount(output.reasoning_tokens)
   const read: TokenUsage = {
     ...NO_USAGE,
     input_tokens,
@@ -68,8 +70,11 @@ export function readChatUsage(usage: unknown): TokenUsage | null {
     cache_write_5m_tokens: tokenCount(input.cache_write_tokens),
     audio_input_tokens: tokenCount(input.audio_tokens),
     // xAI counts reasoning in the total alone.
-    output_tokens: Math.max(tokenCount(usage.completion_tokens), tokenCount(usage.total_tokens) - input_tokens),
-    reasoning_tokens: tokenCount(output.reasoning_tokens),
+    output_tokens: Math.max(
+      withReasoning(tokenCount(usage.completion_tokens), reasoning_tokens),
+      tokenCount(usage.total_tokens) - input_tokens,
+    ),
+    reasoning_tokens,
     audio_output_tokens: tokenCount(output.audio_tokens),
   }
   return isWhole(read) && read.cached_input_tokens + read.cache_write_5m_tokens <= input_tokens ? read : null

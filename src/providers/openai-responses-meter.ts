@@ -12,6 +12,7 @@ import {
   stringOrNull,
   tokenCount,
   UNREAD,
+  withReasoning,
 } from './answer.ts'
 import type { Concluded, JsonObject, Meter, Metered, OpenMeter, TokenUsage } from './dialect.ts'
 import { textOrNone } from './fields.ts'
@@ -134,13 +135,14 @@ export function readTotals(usage: unknown, answers = 1): TokenUsage | null {
   const input = isObject(usage.input_tokens_details) ? usage.input_tokens_details : {}
   const output = isObject(usage.output_tokens_details) ? usage.output_tokens_details : {}
   const count = (value: unknown) => tokenCount(value, answers)
+  const reasoning_tokens = count(output.reasoning_tokens)
   const read: TokenUsage = {
     ...NO_USAGE,
     input_tokens: count(usage.input_tokens),
     cached_input_tokens: count(input.cached_tokens),
     cache_write_5m_tokens: count(input.cache_write_tokens),
-    output_tokens: count(usage.output_tokens),
-    reasoning_tokens: count(output.reasoning_tokens),
+    output_tokens: withReasoning(count(usage.output_tokens), reasoning_tokens),
+    reasoning_tokens,
   }
   return isWhole(read) && read.cached_input_tokens + read.cache_write_5m_tokens <= read.input_tokens ? read : null
 }

@@ -298,6 +298,14 @@ describe('usage', () => {
     expect(readChatUsage({ prompt_tokens: 10, completion_tokens: 5, total_tokens: 45 })?.output_tokens).toBe(35)
   })
 
+  test('with more reasoning than completion adds it: it is not inside', () => {
+    const details = { completion_tokens_details: { reasoning_tokens: 300 } }
+    for (const told of [{}, { total_tokens: 15 }, { total_tokens: 315 }]) {
+      const usage = { prompt_tokens: 10, completion_tokens: 5, ...told, ...details }
+      expect(readChatUsage(usage)).toMatchObject({ output_tokens: 305, reasoning_tokens: 300 })
+    }
+  })
+
   test.each([
     [null],
     [[]],

@@ -180,6 +180,11 @@ describe('a JSON answer', () => {
     expect(once({}, { ...RESPONSE, usage }).usage).toMatchObject({ cached_input_tokens: 3, cache_write_5m_tokens: 2 })
   })
 
+  test('with more reasoning than output adds it: it is not inside', () => {
+    const usage = { ...USAGE, output_tokens_details: { reasoning_tokens: 300 } }
+    expect(once({}, { ...RESPONSE, usage }).usage).toMatchObject({ output_tokens: 307, reasoning_tokens: 300 })
+  })
+
   test('without usage counts what it shows', () => {
     const output = [{ type: 'message', content: [{ type: 'output_text', text: 'ü' }] }]
     const shown = once({}, { ...RESPONSE, usage: null, output })
