@@ -36,7 +36,7 @@ export function charge(
   { quote, price, bound }: Quoted,
   granted_output_tokens: number | null,
 ): CallCharge {
-  if (metered.usage && !isBlank(metered.usage, metered))
+  if (metered.usage && !isBlank(metered.usage, metered, bound))
     return chargeReported(metered.usage, price, metered.service_tier)
   // Operations that use nothing.
   if (bound === null) return chargeReported(NO_USAGE, null, null)
@@ -58,8 +58,10 @@ export function charge(
 }
 
 /** What can be seen was not made of nothing: some servers tell zeros where they did not count. */
-function isBlank({ input_tokens, units }: TokenUsage, { seen_output_bytes }: Metered): boolean {
-  return seen_output_bytes > 0 && input_tokens === 0 && units === 0
+function isBlank(usage: TokenUsage, { seen_output_bytes }: Metered, bound: Bound | null): boolean {
+  const { input_tokens, output_tokens, units } = usage
+  const lacks = input_tokens === 0 || (output_tokens === 0 && Boolean(bound?.output))
+  return seen_output_bytes > 0 && lacks && units === 0
 }
 
 /** What the provider says it was, by the tier that answered. */

@@ -44,7 +44,9 @@ function meterExpected({ cache_write, tier }: Expected, head: AnswerHead): Meter
   if (head.format !== 'eventstream') {
     return meterJson(head, (answer, metered) => {
       metered.complete = isObject(answer.output)
-      metered.seen_output_bytes = bytesOfStrings(answer.output)
+      // A role alone is nothing generated.
+      const message = isObject(answer.output) ? answer.output.message : null
+      metered.seen_output_bytes = bytesOfStrings(isObject(message) ? message.content : answer.output)
       readEnd(answer, metered)
     })
   }

@@ -88,8 +88,8 @@ function meterJson(expected: Expected): Meter {
     readCommon(answer, metered)
     metered.may_hide_output ||= shortened
     metered.complete = metered.error_class === null && Array.isArray(answer.choices)
-    metered.usage = unlessUncounted(readChatUsage(answer.usage), bytesOfChoices(answer.choices))
-    metered.seen_output_bytes = bytesOfStrings(answer.choices)
+    metered.usage = readChatUsage(answer.usage)
+    metered.seen_output_bytes = bytesOfChoices(answer.choices)
     return metered
   })
   if (!expected.alternatives) return meter
@@ -106,10 +106,6 @@ function bytesGenerated(choice: unknown): number {
   const said = choice.delta ?? choice.message ?? choice.text
   return bytesOfStrings(isObject(said) ? { ...said, role: null } : said)
 }
-
-/** Null for text without output tokens: they were not counted. */
-const unlessUncounted = (usage: TokenUsage | null, generated_bytes: number) =>
-  usage?.output_tokens === 0 && generated_bytes > 0 ? null : usage
 
 function readCommon(chunk: JsonObject, metered: Metered): void {
   metered.response_model = stringOrNull(chunk.model) ?? metered.response_model
@@ -168,7 +164,7 @@ function meterStream(expected: Expected): Meter {
       const ended = events.done || areAllFinished()
       metered.complete = ended && whole && metered.error_class === null
       metered.may_hide_output ||= events.shortened
-      metered.usage = usageIsFinal || (ended && !wentOn) ? unlessUncounted(usage, metered.seen_output_bytes) : null
+      metered.usage = usageIsFinal || (ended && !wentOn) ? usage : null
       return metered
     },
   }

@@ -36,7 +36,7 @@ test('reported usage is charged exactly, by the tier that answered', () => {
 })
 
 // https://github.com/mudler/LocalAI/issues/9927, https://github.com/BerriAI/litellm/issues/1354
-test('a usage without input, beside an answer that can be seen, is no usage', () => {
+test('a usage without input or output, beside an answer that can be seen, is no usage', () => {
   expect(charge({ ...METERED, may_hide_output: true, usage: NO_USAGE }, CALL, 100)).toMatchObject({
     usage: null,
     usage_source: 'hold',
@@ -44,6 +44,12 @@ test('a usage without input, beside an answer that can be seen, is no usage', ()
   expect(charge({ ...METERED, usage: NO_USAGE }, CALL, 100)).toMatchObject({ usage_source: 'estimated' })
   const withoutInput = { ...NO_USAGE, output_tokens: 10 }
   expect(charge({ ...METERED, usage: withoutInput }, CALL, 100)).toMatchObject({ usage_source: 'estimated' })
+  const withoutOutput = { ...NO_USAGE, input_tokens: 10 }
+  expect(charge({ ...METERED, usage: withoutOutput }, CALL, 100)).toMatchObject({ usage_source: 'estimated' })
+  const unseen = { ...METERED, seen_output_bytes: 0, usage: withoutOutput }
+  expect(charge(unseen, CALL, 100)).toMatchObject({ usage_source: 'reported' })
+  const embedding = { ...CALL, bound: { ...BOUND, output: null } }
+  expect(charge({ ...METERED, usage: withoutOutput }, embedding, null)).toMatchObject({ usage_source: 'reported' })
   const spoken = { ...NO_USAGE, units: 40 }
   expect(charge({ ...METERED, usage: spoken }, CALL, 100)).toMatchObject({ usage_source: 'reported' })
   const images = { ...METERED, seen_output_bytes: 0, usage: NO_USAGE }

@@ -104,17 +104,9 @@ describe('a stream', () => {
     }
   })
 
-  test('with text and no output tokens has no usage: they were not counted', () => {
-    const none = { prompt_tokens: 5, completion_tokens: 0, total_tokens: 5 }
-    const told = chunk({ choices: [], usage: none })
-    const role = chunk({ choices: [{ index: 0, delta: { role: 'assistant', content: '' }, finish_reason: null }] })
-    const withRole = chunk({ choices: [{ index: 0, delta: { role: 'assistant', content: 'a' }, finish_reason: null }] })
-    expect(streamed({}, role, delta('a'), finish(), told)).toMatchObject({ complete: true, usage: null })
-    expect(streamed({}, role, withRole, finish(), told)).toMatchObject({ complete: true, usage: null })
-    expect(streamed({}, role, finish(), told).usage).toMatchObject({ input_tokens: 5, output_tokens: 0 })
-  })
-
-  test('counts the bytes of all that was generated', () => {
+  test('counts the bytes of all that was generated, roles are not', () => {
+    const said = (content: string) => chunk({ choices: [{ index: 0, delta: { role: 'assistant', content } }] })
+    expect(streamed({}, said(''), said('ü'), said('a')).seen_output_bytes).toBe(3)
     const calls = chunk({
       choices: [{ index: 0, delta: { tool_calls: [{ id: 'c1', function: { name: 'f', arguments: 'ü' } }] } }],
     })
@@ -243,15 +235,11 @@ describe('a JSON answer', () => {
   })
 })
 
-test('an answer with text and no output tokens has no usage: they were not counted', () => {
-  const usage = { prompt_tokens: 5, completion_tokens: 0, total_tokens: 5 }
-  const answered = (choice: object) =>
-    meterOnce(chat, { model: 'gpt-4o-mini' }, false, JSON.stringify({ choices: [choice], usage }))
-  const said = { finish_reason: 'stop', message: { role: 'assistant', content: 'a' } }
-  expect(answered(said)).toMatchObject({ complete: true, usage: null })
-  expect(answered({ finish_reason: 'stop', text: 'a' })).toMatchObject({ complete: true, usage: null })
-  const filtered = { finish_reason: 'content_filter', message: { role: 'assistant', content: '' } }
-  expect(answered(filtered).usage).toMatchObject({ input_tokens: 5, output_tokens: 0 })
+test('of an answer what it says is seen, not its role or why it ended', () => {
+  const seen = (choice: object) => meterOnce(chat, {}, false, JSON.stringify({ choices: [choice] })).seen_output_bytes
+  expect(seen({ finish_reason: 'stop', message: { role: 'assistant', content: 'ü' } })).toBe(2)
+  expect(seen({ finish_reason: 'stop', text: 'ü' })).toBe(2)
+  expect(seen({ finish_reason: 'content_filter', message: { role: 'assistant', content: '' } })).toBe(0)
 })
 
 describe('usage', () => {
