@@ -5,6 +5,7 @@ import { GATEWAY_KEY_HEADER } from '../auth/credential.ts'
 import type { GatewayError } from '../errors.ts'
 import { isStorableText } from '../postgres/storable-text.ts'
 import { isObject, parseJsonOrUndefined } from '../providers/answer.ts'
+import { repeatedName } from '../providers/json-text.ts'
 
 const PREFIX = 'x-tollgate-'
 const JOB_ID_HEADER = 'x-tollgate-job-id'
@@ -60,6 +61,8 @@ function readMetadata(text: string | null): Record<string, MetadataValue> | null
   if (text.length > MAX_METADATA_BYTES) return `must have at most ${MAX_METADATA_BYTES} bytes`
   const parsed = parseJsonOrUndefined(text)
   if (!isObject(parsed)) return 'must be a JSON object, sent once'
+  const repeated = repeatedName(text)
+  if (repeated !== '') return `must not have ${JSON.stringify(repeated)} more than once`
   const entries = Object.entries(parsed)
   if (entries.length > MAX_METADATA_KEYS) return `must have at most ${MAX_METADATA_KEYS} keys`
   const metadata: Record<string, MetadataValue> = {}

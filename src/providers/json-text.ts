@@ -79,7 +79,7 @@ function skipString(text: string, from: number): number {
   }
 }
 
-/** The path of the first name that an object of valid JSON has twice: `messages[0].role`. */
+/** The path of the first name that an object of valid JSON has twice: `messages[0].role`. Empty where none is. */
 export function repeatedName(text: string): string {
   const open: { names: Set<string> | null; here: string | number }[] = []
   for (let at = 0; at < text.length; at++) {

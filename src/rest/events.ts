@@ -7,6 +7,7 @@ import type { UsageEventRow } from '../postgres/schema.ts'
 import { isStorableText } from '../postgres/storable-text.ts'
 import { FIXED_PRICE_SOURCES } from '../pricing/price.ts'
 import { parseJsonOrUndefined } from '../providers/answer.ts'
+import { repeatedName } from '../providers/json-text.ts'
 import { costView } from './amounts.ts'
 import { id, pageQuery, pageSchema, pageView, queryInstant, text, truth } from './fields.ts'
 
@@ -36,7 +37,12 @@ const metadataValue = z.union(
 const metadata = z
   .string()
   .max(2_048)
-  .transform(parseJsonOrUndefined)
+  .transform((text, context) => {
+    const given = parseJsonOrUndefined(text)
+    const repeated = given === undefined ? '' : repeatedName(text)
+    if (repeated !== '') context.addIssue({ code: 'custom', path: [repeated], message: 'occurs more than once' })
+    return given
+  })
   // A record would leave this name out, and the filter match more than it says. No event has it.
   .refine((given) => !Object.hasOwn(Object(given), '__proto__'), {
     path: ['__proto__'],

@@ -135,6 +135,7 @@ test.each([
   ['metadata={"team":{"name":"a"}}', 'metadata.team'],
   ['metadata={"team":"\\u0000"}', 'metadata.team'],
   ['metadata={"__proto__":"a"}', 'metadata.__proto__'],
+  ['metadata={"team":"a","team":"b"}', 'metadata.team'],
   ['brings_own_key=yes', 'brings_own_key'],
   ['price_source=nnoe', 'price_source'],
   ['price_source=None', 'price_source'],

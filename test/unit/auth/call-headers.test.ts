@@ -51,6 +51,8 @@ describe('readCallHeaders', () => {
     ['a lone surrogate in a key', '{"\\ud83d":1}'],
     ['an infinite number', '{"a":1e999}'],
     ['an integer that JSON cannot hold exactly', '{"a":12345678901234567890}'],
+    ['a name twice', '{"team":"a","team":"b"}'],
+    ['a name twice, once escaped', '{"team":"a","t\\u0065am":"b"}'],
     ['__proto__', '{"__proto__":"x"}'],
     ['constructor', '{"constructor":1}'],
     ['prototype', '{"prototype":1}'],
