@@ -59,7 +59,7 @@ function toColumns({ requests, tokens, cost_cents, cost_usd }: Limits, context: 
 /** Null where the amount is no whole number of nano-dollars, rounding errors of its float aside. */
 function exactNanoUsd(amount: number, unit: number): number | null {
   const nanoUsd = Math.round(amount * unit)
-  return Math.abs(amount * unit - nanoUsd) <= 4 * Number.EPSILON * Math.max(nanoUsd, 1) ? nanoUsd : null
+  return Math.abs(amount * unit - nanoUsd) <= 4 * Number.EPSILON * nanoUsd ? nanoUsd : null
 }
 
 export const limitsSchema = z.object({

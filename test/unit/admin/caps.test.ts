@@ -174,6 +174,7 @@ describe('what is not valid names its field', () => {
     [{ limits: { cost_cents: 1, cost_usd: 1 } }, 'limits.cost_usd'],
     [{ limits: { cost_cents: 0.000_000_01 } }, 'limits.cost_cents'],
     [{ limits: { cost_usd: 1e-10 } }, 'limits.cost_usd'],
+    [{ limits: { cost_usd: 1e-25 } }, 'limits.cost_usd'],
     [{ limits: { cost_usd: 1_234.000_000_000_5 } }, 'limits.cost_usd'],
     [{ limits: { cost_usd: -0.01 } }, 'limits.cost_usd'],
     [{ limits: { cost_cents: -1 } }, 'limits.cost_cents'],
