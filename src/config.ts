@@ -8,6 +8,7 @@ import { parseJsonOrUndefined } from './providers/answer.ts'
 import { type ConfiguredProvider, compatibleProviders, textOf, variableOf } from './providers/compatible/configured.ts'
 import { KNOWN_PROVIDERS } from './providers/compatible/table.ts'
 import { baseUrl, CREDENTIAL, CREDENTIAL_FAULT } from './providers/configured-fields.ts'
+import { repeatedName } from './providers/json-text.ts'
 import { type PerCallService, perCallServicesSchema } from './providers/per-call.ts'
 
 const secret = (least: number) => z.string().min(least, `must have at least ${least} characters`)
@@ -17,7 +18,9 @@ const json = <T extends z.ZodType>(schema: T, unset: unknown) =>
   z.preprocess((value, context) => {
     if (typeof value !== 'string') return value ?? unset
     const parsed = parseJsonOrUndefined(value)
+    const repeated = parsed === undefined ? '' : repeatedName(value)
     if (parsed === undefined) context.addIssue('is not valid JSON')
+    else if (repeated !== '') context.addIssue(`has ${repeated} more than once`)
     return parsed
   }, schema)
 const integer = (least: number, most: number) => z.coerce.number().int().min(least).max(most)

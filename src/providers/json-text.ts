@@ -79,7 +79,7 @@ function skipString(text: string, from: number): number {
   }
 }
 
-/** The path of the first name that an object of valid JSON has twice: `messages[0].role`. Empty where none is. */
+/** The path of the first name that an object has twice in valid JSON: `messages[0].role`. Empty where none has. */
 export function repeatedName(text: string): string {
   const open: { names: Set<string> | null; here: string | number }[] = []
   for (let at = 0; at < text.length; at++) {
@@ -103,7 +103,7 @@ export function repeatedName(text: string): string {
   return open
     .map(({ here }) => (typeof here === 'number' ? `[${here}]` : `.${here}`))
     .join('')
-    .slice(1)
+    .replace(/^\./, '')
 }
 
 /** The place after the value at `from`; null where it is nested too deep. Counts the names inside. */

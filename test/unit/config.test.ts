@@ -128,6 +128,12 @@ describe('JSON', () => {
     [services({ ...FINDER, provider: 'google-places' }), 'PER_CALL_SERVICES.0.provider: is the name of another route'],
     [services(FINDER, FINDER), 'PER_CALL_SERVICES.1.provider: is there twice'],
     [{ PROVIDERS: '[{"sk-secret' }, 'PROVIDERS: must be a JSON array of objects'],
+    [{ BEDROCK_MODELS: '{"a":"b","a":"c"}' }, 'BEDROCK_MODELS: has a more than once'],
+    [{ PER_CALL_SERVICES: '[{"routes":[{"name":"a","name":"b"}]}]' }, 'PER_CALL_SERVICES: has [0].routes[0].name more'],
+    [
+      { PROVIDERS: '[{"name":"acme","base_url":"https://a.example","base_url":"https://b.example"}]' },
+      'PROVIDERS: has [0].base_url more than once',
+    ],
   ])('that is wrong is named, and not repeated: %j', (more, said) => {
     const message = fault({ ...ENV, ...more })
     expect(message).toContain(`Tollgate is not configured. ${said}`)

@@ -9,6 +9,7 @@ import { z } from 'zod'
 import { wordsOf } from '../../issue-words.ts'
 import { isObject, parseJsonOrUndefined } from '../answer.ts'
 import { CREDENTIAL, CREDENTIAL_FAULT } from '../configured-fields.ts'
+import { repeatedName } from '../json-text.ts'
 import { type CompatibleProvider, type ProviderRow, providerSchema } from './provider.ts'
 import { KNOWN_PROVIDERS } from './table.ts'
 
@@ -55,6 +56,8 @@ export const compatibleProviders = z
     const { PROVIDERS } = env
     const entries = readEntries(PROVIDERS)
     if (entries === null) fault(['PROVIDERS'], 'must be a JSON array of objects')
+    const repeated = entries === null || typeof PROVIDERS !== 'string' ? '' : repeatedName(PROVIDERS)
+    if (repeated !== '') fault(['PROVIDERS'], `has ${repeated} more than once`)
     const names = new Set<string>()
     for (const [index, raw] of (entries ?? []).entries()) {
       const at = (path: PropertyKey[]) => ['PROVIDERS', index, ...path]
