@@ -44,3 +44,11 @@ test('a fault is that of all', async () => {
   }
   expect(await ask100(broken)).toEqual({ asked: 1, results: new Set(['away']) })
 })
+
+test('nobody waits an hour for a fetch that never ends because the clock was set back an hour', async () => {
+  let asked = 0
+  const fetchShared = sharedFetch(() => (asked++ === 0 ? new Promise(() => {}) : Promise.resolve(new Response('keys'))))
+  void fetchShared('https://idp.test/jwks')
+  vi.setSystemTime(Date.now() - 3_600_000)
+  expect(await (await fetchShared('https://idp.test/jwks')).text()).toBe('keys')
+})
