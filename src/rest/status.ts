@@ -72,7 +72,7 @@ function percentageOf(usage: number, limit: number | null): number | null {
 }
 
 /** Who asks, as `authenticate` knows them. */
-export type UsageCaller = Pick<CallerIdentity, 'user_id' | 'key_id'> & Partial<Pick<CallerIdentity, 'jwt'>>
+export type UsageCaller = Pick<CallerIdentity, 'user_id' | 'key_id' | 'jwt'>
 
 /**
  * What the user's ledger knows, as far as the caller may see it.

@@ -56,7 +56,7 @@ export async function openPrices() {
   const app = new Hono<{ Variables: { caller: UsageCaller; request_id: string } }>()
   app.use(async (c, next) => {
     c.set('request_id', 'req-1')
-    c.set('caller', { user_id: NOBODY, key_id: standing.key_id })
+    c.set('caller', { user_id: NOBODY, key_id: standing.key_id, jwt: null })
     await next()
   })
   app.route('/admin', adminRoutes({ ...deps, priceStore: store }))
