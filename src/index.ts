@@ -6,7 +6,7 @@ import { createApp } from './app.ts'
 import { type Config, ConfigError, parseConfig } from './config.ts'
 import { ledgersIn } from './ledgers.ts'
 import { requestId } from './middleware/request-id.ts'
-import type { PriceStore } from './pricing/overrides.ts'
+import { pricesIn } from './pricing/price-store.ts'
 import { problemResponse } from './problem.ts'
 
 export { UsageLedger }
@@ -16,7 +16,11 @@ let app: ReturnType<typeof createApp> | undefined
 export default {
   async fetch(request, env, ctx) {
     try {
-      app ??= createApp({ config: parseConfig(env), ledgerOf: ledgersIn(env.USAGE_LEDGER), priceStore: pricesIn(env) })
+      app ??= createApp({
+        config: parseConfig(env),
+        ledgerOf: ledgersIn(env.USAGE_LEDGER),
+        priceStore: pricesIn(env.PRICES),
+      })
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error
       console.error(error.message)
@@ -30,11 +34,6 @@ const notConfigured = (message: string) =>
   new Hono<{ Variables: { request_id: string } }>()
     .use(requestId())
     .all('*', (c) => problemResponse({ code: 'not_configured', message }, c.var.request_id))
-
-/** Workers that read this key know a new value within a minute. */
-const PRICES_KEY = 'overrides'
-const pricesIn = ({ PRICES }: Env): PriceStore | null =>
-  PRICES ? { get: () => PRICES.get(PRICES_KEY, { cacheTtl: 30 }), put: (value) => PRICES.put(PRICES_KEY, value) } : null
 
 declare global {
   interface Env extends Record<Exclude<keyof Config, 'COMPATIBLE_PROVIDERS'>, string> {
