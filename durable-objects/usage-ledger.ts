@@ -7,10 +7,12 @@
 import { DurableObject } from 'cloudflare:workers'
 import { type Config, ConfigError, DEFAULT_HOLD_TTL_SECONDS, parseConfig } from '../src/config.ts'
 import { rootCause } from '../src/errors.ts'
+import { conclusionOf } from '../src/gateway/overdue.ts'
 import { type Database, openDatabase } from '../src/postgres/client.ts'
 import { insertsInto } from '../src/postgres/shared-inserts.ts'
 import { bringIntoForce } from '../src/postgres/snapshots.ts'
 import { MOST_EVENTS } from '../src/postgres/usage-writer.ts'
+import { pricesIn } from '../src/pricing/price-store.ts'
 import { Alarm } from './alarm.ts'
 import { Ledger } from './ledger/ledger.ts'
 import type { Sql, SqlValue } from './ledger/sql.ts'
@@ -23,6 +25,7 @@ import type {
   Decision,
   LedgerRpc,
   LedgerStatus,
+  OverdueCall,
   Refusal,
   Settlement,
   Snapshot,
@@ -58,6 +61,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
   readonly #outbox: Outbox
   readonly #alarm: Alarm
   /** Null where the Worker is not configured: then nobody is admitted, and events wait. */
+  readonly #config
   readonly #database: Database | null
   readonly #hold_ttl_ms
   #refreshAt = 0
@@ -74,6 +78,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
     const config = configIn(env)
+    this.#config = config
     const sql = durableSql(ctx.storage)
     this.#database = config && openDatabase(config)
     const insert = config ? insertsInto(config) : refuse
@@ -237,8 +242,10 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
 
   override async alarm(): Promise<void> {
     this.#alarm.rang()
+    let overdue: OverdueCall | undefined
     const isTidy = attempt('could not tidy up', () => {
       this.#ledger.expire(Date.now())
+      overdue = this.#ledger.takeOverdue(Date.now()) ?? undefined
       this.#ledger.prune(Date.now())
       this.#outbox.forgetDelivered()
       // In the past, and so at once, where more were due than one `expire` ends.
@@ -246,8 +253,21 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
       if (!this.#ledger.isAtRest) this.#wakeBy(Date.now() + GUARD_MS)
     })
     if (!isTidy) this.#wakeBy(Date.now() + TIDY_RETRY_MS)
-    await this.#drain()
+    await Promise.all([this.#drain(), overdue && this.#askForEnd(overdue)])
     this.#outbox.forgetDelivered()
+  }
+
+  /** One at a time, as alarms ring one at a time. What its provider does not tell changes nothing: the call expires. */
+  async #askForEnd(overdue: OverdueCall): Promise<void> {
+    if (!this.#config) return
+    try {
+      const conclusion = await conclusionOf(overdue, this.#config, pricesIn(this.env.PRICES))
+      if (conclusion) await this.conclude([conclusion])
+    } catch (error) {
+      const message = 'a ledger could not learn how a call ended'
+      const { provider_id, draft } = overdue
+      console.warn(JSON.stringify({ message, user_id: draft.user_id, provider_id, error: String(rootCause(error)) }))
+    }
   }
 
   async #drain(): Promise<void> {

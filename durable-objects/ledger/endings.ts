@@ -80,10 +80,15 @@ export class Endings {
   }
 
   /** With a row at once: what goes on at a provider outlives this life of the ledger. */
-  #continue({ request_id, for_ms }: Continuation, { reserved_at, hold, draft }: Settlement, now: number): void {
+  #continue(
+    { request_id, for_ms, provider_id }: Continuation,
+    { reserved_at, hold, draft }: Settlement,
+    now: number,
+  ): void {
     const { reservations, counters } = this.#parts
     const unasked = { granted_output_tokens: null, clamped: false }
-    reservations.hold({ request_id, reserved_at, expires_at: now + for_ms, amount: hold, draft, ...unasked })
+    const expires_at = now + for_ms
+    reservations.hold({ request_id, reserved_at, expires_at, amount: hold, draft, provider_id, ...unasked })
     counters.hold(reserved_at, hold, 1)
   }
 

@@ -29,6 +29,7 @@ import type {
   Conclusion,
   Decision,
   LedgerStatus,
+  OverdueCall,
   Refusal,
   Settlement,
   Snapshot,
@@ -38,6 +39,8 @@ import type {
 /** A call that comes so soon after another is one of many: a ceiling pays. */
 const BUSY_MS = 1_000
 const HOUR_MS = 3_600_000
+/** How long the provider of an overdue call has to say how it ended. */
+const OVERDUE_MS = 60_000
 const hourOf = (instant: number) => Math.floor(instant / HOUR_MS)
 
 export interface LedgerOptions {
@@ -215,6 +218,18 @@ export class Ledger {
     this.settle(settlements, now)
   }
 
+  /**
+   * The call that has been overdue for longest, or null. Its provider is to be asked how it ended. It is handed out once, so
+   * that a crash makes nobody ask twice: unless it is concluded, it expires a minute from now.
+   */
+  takeOverdue(now: number): OverdueCall | null {
+    let overdue: OverdueCall | null = null
+    this.#transaction(() => {
+      overdue = this.#reservations.takeOverdue(now, now + OVERDUE_MS)
+    })
+    return overdue
+  }
+
   /** Charges the hold of calls that never came back, each on its own. Returns how many; more may be due. */
   expire(now: number): number {
     this.writeHolds('all')
@@ -237,7 +252,7 @@ export class Ledger {
     })
   }
 
-  /** When the next hold that is written expires; null where none is. */
+  /** When the next hold that is written expires or is overdue; null where none is. */
   nextExpiry(): number | null {
     return this.#reservations.nextExpiry()
   }

@@ -4,7 +4,7 @@ import { amountOf, columnsOf } from './amounts.ts'
 import type { Hold } from './holds.ts'
 import type { ReservationRow } from './schema.ts'
 import type { Sql } from './sql.ts'
-import type { Amount, EventDraft, Outcome } from './types.ts'
+import type { Amount, EventDraft, Outcome, OverdueCall } from './types.ts'
 
 /** Ended calls that are remembered whatever the clock says, so that a clock that jumps cannot make a repeat count. */
 const ENDED_CALLS_KEPT = 1_000
@@ -16,8 +16,8 @@ const EXPIRED_AT_ONCE = 100
 const FIND = 'select * from reservations where request_id = ?'
 const HOLD = `
   insert into reservations (request_id, reserved_at, expires_at, requests, input_tokens, output_tokens, cost_nano_usd,
-    granted_output_tokens, clamped, draft)
-  values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+    granted_output_tokens, clamped, draft, provider_id)
+  values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 // An upsert, because a call whose hold was lost still has to be remembered as ended. An expired call keeps its draft:
 // whoever corrects it may not have that draft.
 const END = `
@@ -27,7 +27,10 @@ const END = `
   on conflict (request_id) do update set requests = excluded.requests, input_tokens = excluded.input_tokens,
     output_tokens = excluded.output_tokens, cost_nano_usd = excluded.cost_nano_usd, outcome = excluded.outcome,
     ended_at = excluded.ended_at, draft = case when excluded.outcome = 'expired' then draft end`
-const EXPIRED = 'select * from reservations where outcome is null and expires_at <= ? order by expires_at limit ?'
+const DUE = 'select * from reservations where outcome is null and expires_at <= ?'
+const EXPIRED = `${DUE} and provider_id is null order by expires_at limit ?`
+const OVERDUE = `${DUE} and provider_id is not null order by expires_at limit 1`
+const PUT_OFF = 'update reservations set provider_id = null, expires_at = ? where request_id = ?'
 const NEXT_EXPIRY = 'select min(expires_at) as expires_at from reservations where outcome is null'
 const FORGET = `
   delete from reservations
@@ -64,9 +67,10 @@ export class Reservations {
     granted_output_tokens,
     clamped,
     draft,
-  }: Omit<Hold, 'epoch'>): void {
+    provider_id = null,
+  }: Omit<Hold, 'epoch'> & { provider_id?: string | null | undefined }): void {
     const row = [request_id, reserved_at, expires_at, ...columnsOf(amount), granted_output_tokens, clamped ? 1 : 0]
-    this.#sql.all(HOLD, ...row, JSON.stringify(draft))
+    this.#sql.all(HOLD, ...row, JSON.stringify(draft), provider_id)
   }
 
   /** `charged` replaces the hold in the row: what a later correction starts from. */
@@ -74,12 +78,20 @@ export class Reservations {
     this.#sql.all(END, requestId, reservedAt, now, ...columnsOf(charged), outcome, now)
   }
 
-  /** Holds whose time is up, the oldest first; not all of them where there are many. */
+  /** Holds whose time is up and that are not overdue, the oldest first; not all of them where there are many. */
   expired(now: number): ReservationRow[] {
     return this.#sql.all<ReservationRow>(EXPIRED, now, EXPIRED_AT_ONCE)
   }
 
-  /** When the next hold expires; null where nothing is in flight. */
+  /** The hold that has been overdue for longest: from now on it is none any more, and expires at `until`. */
+  takeOverdue(now: number, until: number): OverdueCall | null {
+    const [row] = this.#sql.all<ReservationRow>(OVERDUE, now)
+    if (!row?.provider_id || row.draft === null) return null
+    this.#sql.all(PUT_OFF, until, row.request_id)
+    return { provider_id: row.provider_id, draft: JSON.parse(row.draft) }
+  }
+
+  /** When the next hold expires or is overdue; null where nothing is in flight. */
   nextExpiry(): number | null {
     return this.#sql.all<{ expires_at: number | null }>(NEXT_EXPIRY)[0]?.expires_at ?? null
   }

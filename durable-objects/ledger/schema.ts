@@ -11,7 +11,8 @@
 // A call that goes on at its provider after its answer (a background response, a batch) has a second row from then
 // on: the rest of its hold, under an id made of the provider's own, admitted when the first was, and for hours or
 // days. It ends like any other: an answer that is asked for later concludes it, or it expires. Each of the two rows
-// has its own event.
+// has its own event. Where it has a `provider_id` it does not expire when its time is up, but is *overdue*: that takes
+// the id away and puts its end off by a minute, in which the provider is asked, once, how it ended.
 //
 // `epochs` lets most holds live and end in memory, without a row of their own. Its promise: the sum of the holds that
 // are in memory alone is never above a *ceiling* that is on disk, in no component. An epoch is the time from the
@@ -49,6 +50,8 @@ export interface ReservationRow extends Amount {
   ended_at: number | null
   /** The event's draft as JSON; null once the call has ended for good: settled or released. */
   draft: string | null
+  /** Of a call that goes on, until its provider is asked how it ended; null: nobody will ask. */
+  provider_id: string | null
 }
 
 export interface EpochRow extends Amount {
@@ -85,7 +88,8 @@ const DDL = [
     clamped integer not null,
     outcome text,
     ended_at integer,
-    draft text
+    draft text,
+    provider_id text
   )`,
   // The amounts are the ceiling, then what remains of it. Numbers are never used twice, which `autoincrement` promises.
   `create table if not exists epochs (
@@ -100,6 +104,12 @@ const DDL = [
   `create index if not exists holds_by_expiry on reservations (expires_at) where outcome is null`,
 ]
 
+// Earlier versions had no provider ids.
+const IS_EARLIER =
+  "select 1 from sqlite_master where type = 'table' and name = 'reservations' and sql not like '%provider_id%'"
+const ADD_PROVIDER_ID = 'alter table reservations add column provider_id text'
+
 export function createSchema(sql: Sql): void {
   for (const statement of DDL) sql.all(statement)
+  if (sql.all(IS_EARLIER).length > 0) sql.all(ADD_PROVIDER_ID)
 }

@@ -218,6 +218,18 @@ export interface Continuation {
   request_id: string
   /** How long it is held; then it expires. */
   for_ms: number
+  /**
+   * The provider's own id of it: before it expires, the provider is asked how it ended. Left out, as by older Workers:
+   * nobody asks. Ledgers of the version before take no notice of it.
+   */
+  provider_id?: string | undefined
+}
+
+/** A call that went on at its provider until its time was up, and that nobody asked for again. */
+export interface OverdueCall {
+  provider_id: string
+  /** Of the call that began it. */
+  draft: EventDraft
 }
 
 /**

@@ -5,7 +5,7 @@
 //   an error that is billed all the same                      -> its input, or the hold
 //   anything else                                             -> the hold
 
-import type { Admission, EventFacts } from '../../durable-objects/ledger/types.ts'
+import type { Admission, Continuation, EventDraft, EventFacts } from '../../durable-objects/ledger/types.ts'
 import type { CallEnd } from '../middleware/hold.ts'
 import { NO_PRICE } from '../pricing/price.ts'
 import { MAYBE_BILLED, NO_USAGE } from '../providers/answer.ts'
@@ -38,8 +38,7 @@ export function endOfAnswer(
     outcome: isBilled ? 'settled' : 'released',
     usage,
     usage_source: isBilled ? usage_source : 'reported',
-    continues:
-      goesOnAs === null ? null : { request_id: continuedId(call.draft.provider, goesOnAs), for_ms: continues_for_ms },
+    continues: goesOnAs === null ? null : continuation(call.draft, goesOnAs, continues_for_ms),
     facts: {
       ...commonFacts(call, admission, now),
       ...kinds,
@@ -51,6 +50,12 @@ export function endOfAnswer(
       error_class: errorClassOf(status) ?? metered.error_class ?? cut ?? (end.client_gone ? 'client_gone' : null),
     },
   }
+}
+
+/** Only the gateway's own credential is there later, to ask how the call ended. */
+function continuation({ provider, brings_own_key }: EventDraft, provider_id: string, for_ms: number): Continuation {
+  const request_id = continuedId(provider, provider_id)
+  return brings_own_key ? { request_id, for_ms } : { request_id, for_ms, provider_id }
 }
 
 /** No answer came. Only a connection that was never made is known to cost nothing. */

@@ -134,11 +134,11 @@ function toSettlement(
 }
 
 /** @throws {TypeError} for a time that no ledger can keep, or an id that no event can have. */
-function toContinuation({ request_id, for_ms }: Continuation): Continuation {
+function toContinuation({ request_id, for_ms, provider_id }: Continuation): Continuation {
   checkUuid('continues.request_id', request_id)
   const whole_ms = Math.ceil(for_ms)
   if (!isCount(whole_ms)) throw new TypeError(`usageCaps: continues.for_ms must be a number of ms, not ${for_ms}`)
-  return { request_id, for_ms: whole_ms }
+  return { request_id, for_ms: whole_ms, provider_id }
 }
 
 /** Null, which charges the hold, for what is no amount: a negative one would refund. */

@@ -31,6 +31,7 @@ const create: Operation = {
   meter: () => () =>
     meterBatch({ complete: false, may_hide_output: true }, (answer) => ({ continues_as: stringOrNull(answer.id) })),
   continues_for_ms: CONTINUES_FOR_MS,
+  ended_told_by: 'message_batches_results',
 }
 
 const get: Operation = {

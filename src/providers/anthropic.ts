@@ -37,6 +37,7 @@ export const anthropic: Dialect = {
     'anthropic-dangerous-direct-browser-access',
     'x-stainless-*',
   ],
+  demanded_headers: [['anthropic-version', '2023-06-01']],
   own_key_headers: ['anthropic-user-profile-id', 'anthropic-workspace-id'],
   readCredential: (headers) => headers.get('x-api-key')?.trim() || readBearer(headers),
   setCredential(headers, credential) {

@@ -176,6 +176,8 @@ export interface Operation {
   streams?: boolean
   /** How long a call that goes on at the provider (`continues_as`) is held at most. */
   continues_for_ms?: number
+  /** Name of the operation, a GET of the provider's id, that tells how such a call ended. Left out: it expires unasked. */
+  ended_told_by?: string
 }
 
 export interface Dialect {
@@ -188,6 +190,8 @@ export interface Dialect {
   request_id_header: string
   /** Headers of the client that reach the provider (lower case; a trailing `*` matches a prefix). */
   forwarded_headers: string[]
+  /** Headers that the API demands and its clients send, for what Tollgate asks by itself. */
+  demanded_headers?: [name: string, value: string][]
   /** Headers that choose an account; they reach the provider only beside a credential that the caller brought. */
   own_key_headers: string[]
   /** The provider's own credential, as the client's SDK sends it; null where it sends none. */

@@ -39,6 +39,7 @@ export const batchOperations: Operation[] = [
     }),
     meter: () => () => meterBatch(true),
     continues_for_ms: BATCH_HELD_MS,
+    ended_told_by: 'batches_get',
   },
   refusedList('batches_list', '/v1/batches', 'Batches'),
   { ...unmetered('batches_get', '/v1/batches/:id'), meter: () => () => meterBatch(false) },

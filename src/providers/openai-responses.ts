@@ -49,6 +49,7 @@ export const responseOperations: Operation[] = [
     edits: ({ body }, granted_output_tokens) => editResponses(body, granted_output_tokens),
     meter: ({ body }) => meterResponse(body),
     continues_for_ms: BACKGROUND_HELD_MS,
+    ended_told_by: 'responses_get',
   },
   unmetered('responses_input_tokens', '/v1/responses/input_tokens', 'POST'),
   {

@@ -121,8 +121,13 @@ describe('a refusal', () => {
 test('a call that goes on is charged its request, and the rest is kept for as long as it may take', () => {
   expect(ended({ continues_as: 'resp_1' })).toMatchObject({
     usage: { requests: 1, input_tokens: 0, output_tokens: 0, cost_nano_usd: 0 },
-    continues: { request_id: continuedId('openai', 'resp_1'), for_ms: 7_000 },
+    continues: { request_id: continuedId('openai', 'resp_1'), for_ms: 7_000, provider_id: 'resp_1' },
   })
+})
+
+test('of a call that goes on in the caller’s own account nobody can ask with the gateway’s credential', () => {
+  const own = ended({ continues_as: 'resp_1' }, {}, {}, { draft: { ...DRAFT, brings_own_key: true } })
+  expect(own.continues).toEqual({ request_id: continuedId('openai', 'resp_1'), for_ms: 7_000 })
 })
 
 test.each<[string, Partial<Metered>, Partial<AnswerEnd>, number, string]>([

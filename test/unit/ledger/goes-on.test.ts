@@ -163,6 +163,68 @@ describe('a call that goes on', () => {
   })
 })
 
+describe('a call that goes on under an id that its provider knows', () => {
+  const continues = { request_id: 'goes-on', for_ms: DAY, provider_id: 'batch_1' }
+  const MINUTE = 60_000
+
+  test('is overdue when its time is up: it is handed out once, and expires a minute later', () => {
+    goOn('call', 'goes-on', { continues })
+    expect(ledger.takeOverdue(NOON + DAY - 1)).toBeNull()
+    expect(ledger.nextExpiry()).toBe(NOON + DAY)
+    expect(ledger.expire(NOON + DAY)).toBe(0)
+    expect(ledger.takeOverdue(NOON + DAY)).toEqual({ provider_id: 'batch_1', draft: DRAFT })
+    expect(usage()).toEqual(ALL_HELD)
+    restart()
+    expect(ledger.takeOverdue(NOON + DAY)).toBeNull()
+    expect(ledger.nextExpiry()).toBe(NOON + DAY + MINUTE)
+    expect([ledger.expire(NOON + DAY + MINUTE - 1), ledger.expire(NOON + DAY + MINUTE)]).toEqual([0, 1])
+    expect(ledger.takeOverdue(NOON + 2 * DAY)).toBeNull()
+    expect(eventsOf('goes-on')).toMatchObject([{ ...DRAFT, outcome: 'expired', usage_source: 'hold' }])
+  })
+
+  test.each([
+    ['within the minute', MINUTE - 1, ['settled']],
+    ['after it', MINUTE, ['expired', 'settled']],
+  ])('is charged what is learnt of it %s, once', (_, after, outcomes) => {
+    goOn('call', 'goes-on', { continues })
+    ledger.takeOverdue(NOON + DAY)
+    ledger.expire(NOON + DAY + after)
+    conclude(NOON + DAY + after, 'goes-on')
+    conclude(NOON + DAY + after, 'goes-on')
+    ledger.expire(NOON + 2 * DAY)
+    expect(usage()).toEqual(CONCLUDED)
+    expect(eventsOf('goes-on').map(({ outcome }) => outcome)).toEqual(outcomes)
+  })
+
+  test('is never overdue where somebody has asked for it', () => {
+    goOn('call', 'goes-on', { continues })
+    conclude(NOON + HOUR, 'goes-on')
+    expect(ledger.takeOverdue(NOON + 2 * DAY)).toBeNull()
+  })
+
+  test('is handed out in its turn: the one that is overdue for longest first', () => {
+    goOn('b', 'later', { continues: { ...continues, request_id: 'later', for_ms: DAY + 1, provider_id: 'batch_2' } })
+    goOn('a', 'goes-on', { continues })
+    const taken = [1, 2, 3].map(() => ledger.takeOverdue(NOON + 2 * DAY)?.provider_id)
+    expect(taken).toEqual(['batch_1', 'batch_2', undefined])
+  })
+
+  test('where the ledger is of a version that knew no such ids: what is in it expires, what comes is overdue', () => {
+    sql.all('alter table reservations drop column provider_id')
+    const columns = 'request_id, reserved_at, expires_at, requests, input_tokens, output_tokens, cost_nano_usd, clamped'
+    sql.all(
+      `insert into reservations (${columns}, draft) values ('old', ?, ?, 0, 5, 0, 0, 0, ?)`,
+      ...[NOON, NOON + DAY, JSON.stringify(DRAFT)],
+    )
+    restart()
+    restart()
+    goOn('call', 'goes-on', { continues })
+    expect(ledger.expire(NOON + DAY)).toBe(1)
+    expect(eventsOf('old')).toMatchObject([{ outcome: 'expired', input_tokens: 5 }])
+    expect(ledger.takeOverdue(NOON + DAY)?.provider_id).toBe('batch_1')
+  })
+})
+
 describe('a conclusion', () => {
   test('of a call that this ledger does not know changes nothing', () => {
     goOn('call', 'goes-on')

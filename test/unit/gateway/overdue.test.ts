@@ -1,0 +1,65 @@
+// Whom Tollgate asks by itself how a call ended, and how: only what is configured, by ids that stay within their path.
+
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { type Config, parseConfig } from '../../../src/config.ts'
+import { conclusionOf } from '../../../src/gateway/overdue.ts'
+import { providersOf } from '../../../src/gateway/upstreams.ts'
+import { type FakeProvider, startFakeProvider } from '../../../src/local/fake-provider.ts'
+import { json } from '../../../src/local/fake-script.ts'
+import { DRAFT } from '../../support/ledger-fixtures.ts'
+
+const MADE = { ...DRAFT, operation: 'batches_create', path: '/openai/v1/batches', request_model: null }
+
+let provider: FakeProvider
+let config: Config
+beforeAll(async () => {
+  const reply = ({ path = '' }) => json({ id: path.split('/').at(-1), object: 'batch', status: 'failed' })
+  provider = await startFakeProvider({ reply })
+  config = parseConfig({
+    DATABASE_URL: 'postgresql://user:password@db.example/tollgate',
+    KEY_SIGNING_SECRETS: 'a-signing-secret-for-tests-only-0123456789',
+    ADMIN_TOKEN: 'admin-token-for-tests-only',
+    OPENAI_API_KEY: 'sk-fake',
+    OPENAI_BASE_URL: provider.url,
+    ANTHROPIC_BASE_URL: provider.url,
+  })
+})
+beforeEach(() => {
+  provider.requests.length = 0
+})
+afterAll(() => provider.close())
+
+test('the provider is asked by GET, for this id alone', async () => {
+  expect(await conclusionOf({ provider_id: 'batch_1', draft: MADE }, config, null)).toMatchObject({
+    usage: { requests: 0, input_tokens: 0, cost_nano_usd: 0 },
+    draft: MADE,
+  })
+  expect(provider.requests).toMatchObject([{ method: 'GET', path: '/v1/batches/batch_1' }])
+})
+
+test.each([
+  ['an id that would leave its path', '../files', MADE],
+  ['an id with a query', 'batch_1?x=1', MADE],
+  ['an id that would become another host', '@evil.example', MADE],
+  ['no id', '', MADE],
+  ['a provider that is not here', 'batch_1', { ...MADE, provider: 'azure' }],
+  [
+    'a provider without a credential here',
+    'batch_1',
+    { ...MADE, provider: 'anthropic', operation: 'message_batches_create' },
+  ],
+  ['an operation that does not go on', 'batch_1', { ...MADE, operation: 'chat_completions' }],
+])('nobody is asked for %s', async (_, provider_id, draft) => {
+  expect(await conclusionOf({ provider_id, draft }, config, null)).toBeNull()
+  expect(provider.requests).toEqual([])
+})
+
+test('each operation whose calls go on for hours says which one tells of their end, by a GET of one id', () => {
+  for (const { dialect } of providersOf(config)) {
+    for (const { name, continues_for_ms, ended_told_by } of dialect.operations) {
+      if (continues_for_ms === undefined) continue
+      const told = dialect.operations.find((operation) => operation.name === ended_told_by)
+      expect([name, told]).toMatchObject([name, { method: 'GET', path: expect.stringMatching(/^[^:]*:id[^:]*$/) }])
+    }
+  }
+})
