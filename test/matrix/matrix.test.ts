@@ -7,7 +7,7 @@ import { playMatrix } from './matrix.ts'
 test('calls that race over nodes spend a budget exactly, and Postgres has what the ledgers have', async () => {
   const { failures } = await playMatrix(sampleOf(allCells()))
   expect(failures).toEqual([])
-}, 120_000)
+}, 300_000)
 
 test('the matrix is whole', () => {
   const cells = allCells()
