@@ -1,7 +1,7 @@
 // OpenAI's legacy completions: what one can use at most, and its edits. Usage is read as a chat's is. Pure.
 
 import { type GatewayError, isRefusal } from '../errors.ts'
-import { PLAIN_BOUND } from './answer.ts'
+import { changeEnd, PLAIN_BOUND } from './answer.ts'
 import type { Bound, JsonObject, Operation } from './dialect.ts'
 import { editBound, readBoolean, readModel, readPositiveInteger, unknownField } from './fields.ts'
 import { askForUsage, isStreamWithoutUsage, MAX_CHOICES, readUsageFlag } from './openai-chat.ts'
@@ -25,7 +25,10 @@ export const completions: Operation = {
   meter({ body }) {
     const { n, best_of, prompts } = readCounts(body)
     // What lost among `best_of` is billed and never seen.
-    return meterChat(body, n * prompts, best_of > n)
+    const open = meterChat(body, n * prompts, best_of > n)
+    if (body.max_tokens !== 0) return open
+    // What it shows is the prompt.
+    return (head) => changeEnd(open(head), (metered) => ({ ...metered, seen_output_bytes: 0 }))
   },
 }
 

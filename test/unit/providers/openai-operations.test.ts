@@ -91,6 +91,13 @@ describe('legacy completions', () => {
     expect([complete(0, 1, 2), complete(0, 1, 2, 3)]).toEqual([false, true])
   })
 
+  test('what scores a prompt shows the prompt alone, which is no output that was not counted', () => {
+    const answer = { choices: [{ index: 0, text: 'Hello', finish_reason: 'length' }] }
+    const scored = json('completions', { ...BODY, echo: true, logprobs: 1, max_tokens: 0 }, answer)
+    expect(scored).toMatchObject({ complete: true, seen_output_bytes: 0 })
+    expect(json('completions', { ...BODY, echo: true }, answer).seen_output_bytes).toBe(5)
+  })
+
   test('what lost among best_of is hidden', () => {
     expect(json('completions', { ...BODY, best_of: 3 }, { choices: [] }).may_hide_output).toBe(true)
     expect(json('completions', { ...BODY, best_of: 1 }, { choices: [] }).may_hide_output).toBe(false)
