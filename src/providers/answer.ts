@@ -148,6 +148,21 @@ export function bytesOfStrings(value: unknown): number {
   return bytes
 }
 
+/** Strings that say what a part of an answer is, who said it and why it ended. */
+const FRAME = new Set(
+  `completionReason finish_reason id model object role service_tier status stopReason stop_reason system_fingerprint
+  type`.split(/\s+/),
+)
+
+/** The same of an answer or a part of one: 0 where there is only the frame, in which nothing was generated. */
+export function bytesShown(value: unknown): number {
+  let isShown = false
+  visit(value, (one, key) => {
+    isShown ||= typeof one === 'string' && one !== '' && !FRAME.has(key ?? '')
+  })
+  return isShown ? bytesOfStrings(value) : 0
+}
+
 /** The provider's own word for an error as one of our stable classes. */
 export function errorClass(error: unknown): string {
   const { type, code } = isObject(error) ? error : {}

@@ -3,6 +3,7 @@
 import {
   addUsage,
   bytesOfStrings,
+  bytesShown,
   errorClass,
   isObject,
   meterLongAnswer,
@@ -120,7 +121,7 @@ export function meterWhole(expected: Expected): Meter {
     if (answer.type === 'error') metered.error_class = errorClass(answer.error)
     metered.complete = answer.type === 'message'
     metered.response_model = stringOrNull(answer.model)
-    metered.seen_output_bytes = bytesOfStrings(answer.content)
+    metered.seen_output_bytes = bytesShown(answer.content)
     if (isObject(answer.usage)) readUsage(answer.usage, expected, metered)
     return metered
   })
@@ -161,7 +162,7 @@ export function readMessageEvents(expected: Expected): MessageEvents {
       overwrite(event.message.usage)
     } else if (event.type === 'content_block_start' || event.type === 'content_block_delta') {
       const block = event.content_block ?? event.delta
-      const bytes = bytesOfStrings(block)
+      const bytes = event.type === 'content_block_start' ? bytesShown(block) : bytesOfStrings(block)
       metered.seen_output_bytes += bytes
       if (isObject(block) && /thinking/.test(textOrNone(block.type))) metered.may_hide_output = true
       if (json !== null && isObject(block) && block === event.delta) repeats.learn(json, bytes)

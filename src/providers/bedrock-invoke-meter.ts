@@ -1,7 +1,7 @@
 // Reads what an InvokeModel call used: in the words of its model's family, else in Bedrock's own. Pure; unreadable usage is
 // unknown usage.
 
-import { bytesOfStrings, changeEnd, isObject, parseJsonOrUndefined, tokenCount, usageOf } from './answer.ts'
+import { bytesShown, changeEnd, isObject, parseJsonOrUndefined, tokenCount, usageOf } from './answer.ts'
 import { type Expected as ExpectedMessage, expectedOf, meterWhole, readMessageEvents } from './anthropic-meter.ts'
 import { meterFrames, meterJson, readConverseUsage } from './bedrock-meter.ts'
 import { type BedrockModel, claudeName, type Family } from './bedrock-model.ts'
@@ -43,7 +43,7 @@ function meterExpected({ family, cache_write, tier, message }: Expected, head: A
   if (head.format !== 'eventstream') {
     const meter = meterJson(head, (answer, metered) => {
       metered.complete = true
-      metered.seen_output_bytes = bytesOfStrings(answer)
+      metered.seen_output_bytes = bytesShown(answer)
       metered.usage = readUsage(answer, family, cache_write)
     })
     return changeEnd(meter, (metered) => (head.status < 400 ? finish(metered) : metered))
@@ -53,7 +53,7 @@ function meterExpected({ family, cache_write, tier, message }: Expected, head: A
     (frame, metered) => {
       const chunk = chunkOf(frame)
       if (!isObject(chunk)) return
-      metered.seen_output_bytes += bytesOfStrings(chunk)
+      metered.seen_output_bytes += bytesShown(chunk)
       metrics = chunk[METRICS] ?? metrics
     },
     () => metrics !== null,

@@ -2,7 +2,7 @@
 // how one ended that ran in the background. Pure; unreadable usage is unknown usage.
 
 import {
-  bytesOfStrings,
+  bytesShown,
   errorClass,
   isObject,
   isWhole,
@@ -71,7 +71,7 @@ function meterMade(expected: Expected, stream: boolean): Meter {
       complete: (isOver || (goesOn && !stream)) && read.readable && error === null,
       may_hide_output: expected.may_hide_output || shortened,
       usage: isOver ? readResponsesUsage(response) : null,
-      seen_output_bytes: isOver ? bytesOfStrings(response.output) : read.delta_bytes,
+      seen_output_bytes: isOver ? bytesShown(response.output) : read.delta_bytes,
       response_model: stringOrNull(response.model),
       service_tier: namedOpenAITier(response) ?? expected.service_tier,
       error_class: error === null ? null : errorClass(error),

@@ -35,7 +35,7 @@ describe('recorded streams read alike at every chunk boundary', () => {
           units: 0,
         },
         complete: true,
-        seen_output_bytes: 'text'.length + 'text_delta'.length + 7,
+        seen_output_bytes: 'text_delta'.length + 7,
         may_hide_output: false,
         response_model: 'claude-sonnet-4-5-20250929',
         service_tier: 'standard',
@@ -57,6 +57,11 @@ describe('a stream', () => {
       complete: false,
       usage: null,
     })
+  })
+
+  test('whose only block is empty shows nothing: an output of 0 is believed', () => {
+    const block = event({ type: 'content_block_start', index: 0, content_block: { type: 'text', text: '' } })
+    expect(streamed(START, block, finish({ output_tokens: 0 }), STOP).seen_output_bytes).toBe(0)
   })
 
   test('that is cut before its last event has usage and is not complete', () => {
@@ -190,6 +195,11 @@ describe('a JSON answer', () => {
         response_model: ANSWER.model,
       }),
     ])
+  })
+
+  test('whose only block is empty shows nothing', () => {
+    expect(answered({ content: [{ type: 'text', text: '' }] }).seen_output_bytes).toBe(0)
+    expect(answered({ content: [{ type: 'tool_use', id: 'i', name: 'f', input: {} }] }).seen_output_bytes).toBe(10)
   })
 
   test('with more megabytes of fetched documents than are kept is charged its usage', () => {

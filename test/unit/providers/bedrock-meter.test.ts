@@ -140,6 +140,24 @@ describe('a JSON answer of InvokeModel', () => {
     expect(usageOf(model, answer)).toEqual({ ...NO_USAGE, input_tokens: 9, output_tokens: 3 })
   })
 
+  test.each([
+    ['amazon.nova-lite-v1:0', { output: { message: { role: 'assistant', content: [] } }, stopReason: 'end_turn' }],
+    [LLAMA, { generation: '', stop_reason: 'stop' }],
+    ['amazon.titan-text-express-v1', { results: [{ outputText: '', completionReason: 'CONTENT_FILTERED' }] }],
+    [
+      'openai.gpt-oss-20b-1:0',
+      {
+        object: 'chat.completion',
+        choices: [{ finish_reason: 'content_filter', message: { role: 'assistant', content: '' } }],
+      },
+    ],
+  ])('of %s without text shows nothing: an output of 0 is believed', (model, answer) => {
+    const seen = (of: object) =>
+      meterOnce(operationOf('invoke_model'), askedOf(model, {}), headOf('json'), text(of)).seen_output_bytes
+    expect(seen(answer)).toBe(0)
+    expect(seen({ ...answer, generation: 'ü' })).toBeGreaterThanOrEqual(2)
+  })
+
   test('the headers tell where the body does not', () => {
     const model = 'mistral.mistral-7b-instruct-v0:2'
     expect(usageOf(model, { outputs: [] }, COUNTS)).toEqual({ ...NO_USAGE, input_tokens: 9, output_tokens: 3 })

@@ -192,6 +192,14 @@ describe('a JSON answer', () => {
     expect(shown.seen_output_bytes).toBeGreaterThanOrEqual(2)
   })
 
+  test('whose items are empty shows nothing: an output of 0 is believed', () => {
+    const item = { id: 'msg_1', type: 'message', status: 'incomplete', role: 'assistant' }
+    const seen = (content: object[]) => once({}, { ...RESPONSE, output: [{ ...item, content }] }).seen_output_bytes
+    expect(seen([])).toBe(0)
+    expect(seen([{ type: 'output_text', text: '' }])).toBe(0)
+    expect(seen([{ type: 'output_text', text: 'ü' }])).toBeGreaterThanOrEqual(2)
+  })
+
   test('of hosted tools or a reasoning model may hide output', () => {
     expect(once({}, RESPONSE).may_hide_output).toBe(false)
     expect(once({ tools: [{ type: 'web_search' }] }, RESPONSE).may_hide_output).toBe(true)
