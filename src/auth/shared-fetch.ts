@@ -25,17 +25,19 @@ export function sharedFetch(fetchOne: typeof fetch): typeof fetch {
       const answer = await answerWithin(left_ms)
       if (answer) return responseOf(answer)
     }
-    began_at = Date.now()
+    const mine = Date.now()
+    began_at = mine
     try {
       const response = await fetchOne(...request)
       const answer = { status: response.status, text: await response.text() }
       for (const { resolve } of waiting.splice(0)) resolve(answer)
       return responseOf(answer)
     } catch (error) {
-      for (const { reject } of waiting.splice(0)) reject(error)
+      // Whoever waits now waits for the latest.
+      if (began_at === mine) for (const { reject } of waiting.splice(0)) reject(error)
       throw error
     } finally {
-      began_at = Number.NEGATIVE_INFINITY
+      if (began_at === mine) began_at = Number.NEGATIVE_INFINITY
     }
   }
 

@@ -37,6 +37,23 @@ test('who fetches and never comes back is followed by one other', async () => {
   expect([asked, new Set(await answers)]).toEqual([2, new Set(['keys'])])
 })
 
+test('the fault of an earlier fetch is not that of whoever waits for a later one', async () => {
+  const first = async () => {
+    await after(1_500)
+    throw new Error('away')
+  }
+  const second = async () => {
+    await after(900)
+    return new Response('keys')
+  }
+  let asked = 0
+  const fetchShared = sharedFetch(() => (asked++ === 0 ? first() : second()))
+  const answers = Promise.allSettled(times(100, () => fetchShared('https://idp.test/jwks')))
+  await vi.advanceTimersByTimeAsync(10_000)
+  const failed = (await answers).filter(({ status }) => status === 'rejected')
+  expect([asked, failed.length]).toEqual([2, 1])
+})
+
 test('a fault is that of all', async () => {
   const broken = async () => {
     await after(10)
