@@ -149,8 +149,7 @@ function readAnswer({ model, candidates, service_tier }: Expected, headers: Head
       if (usage === null || !metered.complete) return metered
       metered.service_tier = answeredTier(usage) ?? metered.service_tier
       const read = readGeminiUsage(usage)
-      // Text without output tokens: they were not counted.
-      if (read === null || (read.output_tokens === 0 && metered.seen_output_bytes > 0)) return metered
+      if (read === null) return metered
       const isByPrompt = BILLED_BY_PROMPT.test(metered.response_model ?? model)
       metered.usage = { ...read, web_search_requests: isByPrompt ? Math.min(searches, 1) : searches }
       return metered

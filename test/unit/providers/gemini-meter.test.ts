@@ -229,12 +229,11 @@ describe('a JSON answer', () => {
     })
   })
 
-  test('whose text took no tokens was not counted: unknown, not free', () => {
-    const usageMetadata = { promptTokenCount: 5 }
-    expect(answered({ candidates: [candidate('Hi', 'STOP')], usageMetadata }).usage).toBeNull()
-    expect(answered({ candidates: [{ finishReason: 'SAFETY' }], usageMetadata }).usage).toMatchObject({
-      output_tokens: 0,
-    })
+  test('whose text took no tokens shows it nevertheless: the charge takes its usage for unknown', () => {
+    const told = (one: object) => answered({ candidates: [one], usageMetadata: { promptTokenCount: 5 } })
+    const usage = { output_tokens: 0 }
+    expect(told(candidate('Hi', 'STOP'))).toMatchObject({ usage, seen_output_bytes: 2 })
+    expect(told({ finishReason: 'SAFETY' })).toMatchObject({ usage, seen_output_bytes: 0 })
   })
 
   test.each([
