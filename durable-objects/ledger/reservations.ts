@@ -86,7 +86,7 @@ export class Reservations {
   /** The hold that has been overdue for longest: from now on it is none any more, and expires at `until`. */
   takeOverdue(now: number, until: number): OverdueCall | null {
     const [row] = this.#sql.all<ReservationRow>(OVERDUE, now)
-    if (!row?.provider_id || row.draft === null) return null
+    if (!row || row.provider_id === null || row.draft === null) return null
     this.#sql.all(PUT_OFF, until, row.request_id)
     return { provider_id: row.provider_id, draft: JSON.parse(row.draft) }
   }

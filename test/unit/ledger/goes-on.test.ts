@@ -209,6 +209,14 @@ describe('a call that goes on under an id that its provider knows', () => {
     expect(taken).toEqual(['batch_1', 'batch_2', undefined])
   })
 
+  test('is handed out in its turn under an id of no characters, too: it holds up no other', () => {
+    goOn('a', 'nameless', { continues: { ...continues, request_id: 'nameless', provider_id: '' } })
+    goOn('b', 'goes-on', { continues })
+    const taken = [1, 2, 3].map(() => ledger.takeOverdue(NOON + DAY)?.provider_id)
+    expect(taken).toEqual(['', 'batch_1', undefined])
+    expect(ledger.nextExpiry()).toBe(NOON + DAY + MINUTE)
+  })
+
   test('where the ledger is of a version that knew no such ids: what is in it expires, what comes is overdue', () => {
     sql.all('alter table reservations drop column provider_id')
     const columns = 'request_id, reserved_at, expires_at, requests, input_tokens, output_tokens, cost_nano_usd, clamped'
