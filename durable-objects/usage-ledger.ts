@@ -242,10 +242,10 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
 
   override async alarm(): Promise<void> {
     this.#alarm.rang()
-    let overdue: OverdueCall | undefined
+    let overdue: OverdueCall | null | undefined
     const isTidy = attempt('could not tidy up', () => {
       this.#ledger.expire(Date.now())
-      overdue = this.#ledger.takeOverdue(Date.now()) ?? undefined
+      overdue = this.#ledger.takeOverdue(Date.now())
       this.#ledger.prune(Date.now())
       this.#outbox.forgetDelivered()
       // In the past, and so at once, where more were due than one `expire` ends.

@@ -223,11 +223,7 @@ export class Ledger {
    * that a crash makes nobody ask twice: unless it is concluded, it expires a minute from now.
    */
   takeOverdue(now: number): OverdueCall | null {
-    let overdue: OverdueCall | null = null
-    this.#transaction(() => {
-      overdue = this.#reservations.takeOverdue(now, now + OVERDUE_MS)
-    })
-    return overdue
+    return this.#reservations.takeOverdue(now, now + OVERDUE_MS)
   }
 
   /** Charges the hold of calls that never came back, each on its own. Returns how many; more may be due. */
