@@ -10,11 +10,12 @@ import { DRAFT } from '../../support/ledger-fixtures.ts'
 
 const MADE = { ...DRAFT, operation: 'batches_create', path: '/openai/v1/batches', request_model: null }
 
+const batchThatFailed = (id?: string) => ({ id, object: 'batch', status: 'failed' })
+
 let provider: FakeProvider
 let config: Config
 beforeAll(async () => {
-  const reply = ({ path = '' }) => json({ id: path.split('/').at(-1), object: 'batch', status: 'failed' })
-  provider = await startFakeProvider({ reply })
+  provider = await startFakeProvider()
   config = parseConfig({
     DATABASE_URL: 'postgresql://user:password@db.example/tollgate',
     KEY_SIGNING_SECRETS: 'a-signing-secret-for-tests-only-0123456789',
@@ -26,6 +27,7 @@ beforeAll(async () => {
 })
 beforeEach(() => {
   provider.requests.length = 0
+  provider.reply = ({ path }) => json(batchThatFailed(path.split('/').at(-1)))
 })
 afterAll(() => provider.close())
 
@@ -35,6 +37,16 @@ test('the provider is asked by GET, for this id alone', async () => {
     draft: MADE,
   })
   expect(provider.requests).toMatchObject([{ method: 'GET', path: '/v1/batches/batch_1' }])
+})
+
+test.each([
+  ['of another call', () => json(batchThatFailed('batch_2'))],
+  ['with the status of an error', () => json(batchThatFailed('batch_1'), 500)],
+  ['that redirects', () => json(batchThatFailed('batch_1'), 302, { location: `${provider.url}/v1/batches/batch_1` })],
+])('an answer %s says nothing of this call, and nobody else is asked', async (_, reply) => {
+  provider.reply = reply
+  expect(await conclusionOf({ provider_id: 'batch_1', draft: MADE }, config, null)).toBeNull()
+  expect(provider.requests).toHaveLength(1)
 })
 
 test.each([
