@@ -83,7 +83,7 @@ export class Reservations {
     return this.#sql.all<ReservationRow>(EXPIRED, now, EXPIRED_AT_ONCE)
   }
 
-  /** The hold that has been overdue for longest: from now on it is none any more, and expires at `until`. */
+  /** The call that has been overdue for longest: from now on it is overdue no more, and expires at `until`. */
   takeOverdue(now: number, until: number): OverdueCall | null {
     const [row] = this.#sql.all<ReservationRow>(OVERDUE, now)
     if (!row || row.provider_id === null || row.draft === null) return null

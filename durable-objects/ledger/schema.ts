@@ -11,8 +11,8 @@
 // A call that goes on at its provider after its answer (a background response, a batch) has a second row from then
 // on: the rest of its hold, under an id made of the provider's own, admitted when the first was, and for hours or
 // days. It ends like any other: an answer that is asked for later concludes it, or it expires. Each of the two rows
-// has its own event. Where it has a `provider_id` it does not expire when its time is up, but is *overdue*: that takes
-// the id away and puts its end off by a minute, in which the provider is asked, once, how it ended.
+// has its own event. One with a `provider_id` does not expire when its time is up, but is *overdue*. When its turn
+// comes, the id is taken away and its end put off by a minute, in which the provider is asked, once, how it ended.
 //
 // `epochs` lets most holds live and end in memory, without a row of their own. Its promise: the sum of the holds that
 // are in memory alone is never above a *ceiling* that is on disk, in no component. An epoch is the time from the
