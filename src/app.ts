@@ -40,7 +40,7 @@ export function createApp({ config, ledgerOf, priceStore = null }: AppOptions) {
   const keys = createKeyRing(config.KEY_SIGNING_SECRETS)
   const jwt = createJwtVerifier(config)
   const overrides = priceStore && createOverrides(priceStore)
-  const prices = createPriceBook({ configured: configuredPrices(config), ...(overrides && { overrides }) })
+  const prices = createPriceBook({ configured: configuredPrices(config), overrides })
 
   // Hono's default would first try for 30 ms to compile all routes into one expression, and give up on Gemini's.
   const app = new Hono<{ Variables: { request_id: string } }>({ router: new TrieRouter() })

@@ -4,7 +4,7 @@ import { amountOf, columnsOf } from './amounts.ts'
 import type { Hold } from './holds.ts'
 import type { ReservationRow } from './schema.ts'
 import type { Sql } from './sql.ts'
-import type { Amount, EventDraft, Outcome, OverdueCall } from './types.ts'
+import type { Amount, Continuation, EventDraft, Outcome, OverdueCall } from './types.ts'
 
 /** Ended calls that are remembered whatever the clock says, so that a clock that jumps cannot make a repeat count. */
 const ENDED_CALLS_KEPT = 1_000
@@ -67,10 +67,10 @@ export class Reservations {
     granted_output_tokens,
     clamped,
     draft,
-    provider_id = null,
-  }: Omit<Hold, 'epoch'> & { provider_id?: string | null | undefined }): void {
+    provider_id,
+  }: Omit<Hold, 'epoch'> & Pick<Continuation, 'provider_id'>): void {
     const row = [request_id, reserved_at, expires_at, ...columnsOf(amount), granted_output_tokens, clamped ? 1 : 0]
-    this.#sql.all(HOLD, ...row, JSON.stringify(draft), provider_id)
+    this.#sql.all(HOLD, ...row, JSON.stringify(draft), provider_id ?? null)
   }
 
   /** `charged` replaces the hold in the row: what a later correction starts from. */

@@ -53,6 +53,6 @@ export async function conclusionOf(
   const ended = answer.ok && meter.end().concluded.find(({ id }) => id === provider_id)
   if (!ended) return null
   const overrides = priceStore && createOverrides(priceStore)
-  const prices = createPriceBook({ configured: configuredPrices(config), ...(overrides && { overrides }) })
+  const prices = createPriceBook({ configured: configuredPrices(config), overrides })
   return toConclusion(ended, draft.request_model, draft, prices)
 }

@@ -23,7 +23,7 @@ export interface Explanation {
 
 export interface PriceBookOptions {
   /** Prices that an admin has set. Left out: there are none. */
-  overrides?: Overrides
+  overrides?: Overrides | null
   /** Prices that come with configuration (a fixed price per request, say). */
   configured?: (provider: string, model: string) => Price | undefined
   /** Where all other prices come from. */
