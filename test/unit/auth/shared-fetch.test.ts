@@ -14,6 +14,14 @@ async function ask100(answer: (nth: number) => Promise<Response>) {
   return { asked, results: new Set((await results).map((one) => ('value' in one ? one.value : one.reason.message))) }
 }
 
+/** A first fetch is under way and never ends. All others have the keys at once. */
+function afterOneThatNeverEnds() {
+  let asked = 0
+  const fetchShared = sharedFetch(() => (asked++ === 0 ? new Promise(() => {}) : Promise.resolve(new Response('keys'))))
+  void fetchShared('https://idp.test/jwks')
+  return { fetchShared, asked: () => asked }
+}
+
 const after = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 test('one answer serves all', async () => {
@@ -29,12 +37,10 @@ test('so does one that takes long: others who began to fetch meanwhile do not ke
 })
 
 test('who fetches and never comes back is followed by one other', async () => {
-  let asked = 0
-  const fetchShared = sharedFetch(() => (asked++ === 0 ? new Promise(() => {}) : Promise.resolve(new Response('keys'))))
-  void fetchShared('https://idp.test/jwks')
+  const { fetchShared, asked } = afterOneThatNeverEnds()
   const answers = Promise.all(times(100, async () => (await fetchShared('https://idp.test/jwks')).text()))
   await vi.advanceTimersByTimeAsync(1_000)
-  expect([asked, new Set(await answers)]).toEqual([2, new Set(['keys'])])
+  expect([asked(), new Set(await answers)]).toEqual([2, new Set(['keys'])])
 })
 
 test('the fault of an earlier fetch is not that of whoever waits for a later one', async () => {
@@ -63,9 +69,7 @@ test('a fault is that of all', async () => {
 })
 
 test('nobody waits an hour for a fetch that never ends because the clock was set back an hour', async () => {
-  let asked = 0
-  const fetchShared = sharedFetch(() => (asked++ === 0 ? new Promise(() => {}) : Promise.resolve(new Response('keys'))))
-  void fetchShared('https://idp.test/jwks')
+  const { fetchShared } = afterOneThatNeverEnds()
   vi.setSystemTime(Date.now() - 3_600_000)
   expect(await (await fetchShared('https://idp.test/jwks')).text()).toBe('keys')
 })
