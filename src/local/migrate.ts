@@ -2,8 +2,8 @@
 // (or DATABASE_HTTP_URL is set), else as any Postgres server.
 
 import { env, exit } from 'node:process'
-import type { DatabaseConfig } from '../postgres/client.ts'
 import { MigrationError } from '../postgres/migrate.ts'
+import type { DatabaseConfig } from '../postgres/sql.ts'
 import { readArguments, refuseArguments, wholeNumber } from './arguments.ts'
 import { openAnsweringDatabase } from './database.ts'
 import { isNeonUrl, requirePostgresUrl } from './database-url.ts'

@@ -6,8 +6,8 @@ import * as http from 'node:http'
 import * as https from 'node:https'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
-import { type DatabaseConfig, openSql, type Via } from '../postgres/client.ts'
 import { down, type Migration, type MigrationDatabase, type MigrationStatus, status, up } from '../postgres/migrate.ts'
+import { type DatabaseConfig, openSql, type Via } from '../postgres/sql.ts'
 
 const FOLDER = fileURLToPath(new URL('../../migrations', import.meta.url).href)
 /** An index of many events takes long to make. A migration that times out leaves nothing behind. */

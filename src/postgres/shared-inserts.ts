@@ -3,7 +3,8 @@
 // refuses the data of one of them, each writes its own. An event that is written twice does no harm.
 
 import type { UsageEvent } from '../../durable-objects/ledger/types.ts'
-import { type DatabaseConfig, openDatabase } from './client.ts'
+import { openDatabase } from './client.ts'
+import type { DatabaseConfig } from './sql.ts'
 import { EventRejected, MOST_EVENTS, writeEvents } from './usage-writer.ts'
 
 /** How long the one that writes waits for others first. */

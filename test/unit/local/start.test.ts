@@ -13,7 +13,7 @@ import { startFakeProvider } from '../../../src/local/fake-provider.ts'
 import { lockFolder } from '../../../src/local/folder-lock.ts'
 import { keepSecrets } from '../../../src/local/kept.ts'
 import { choosePorts } from '../../../src/local/ports.ts'
-import { openSql } from '../../../src/postgres/client.ts'
+import { openSql } from '../../../src/postgres/sql.ts'
 import { createDatabase } from '../../support/postgres.ts'
 
 const here = import.meta.dirname

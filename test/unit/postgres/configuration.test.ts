@@ -1,9 +1,10 @@
 import { sql } from 'drizzle-orm'
 import { afterAll, afterEach, expect, test } from 'vitest'
 import { changeCap, createCap, deleteCap, putDefaultCap } from '../../../src/postgres/caps.ts'
-import { isDatabaseDown, isTimeout, openDatabase, openSql, sqlState } from '../../../src/postgres/client.ts'
+import { isDatabaseDown, isTimeout, openDatabase, sqlState } from '../../../src/postgres/client.ts'
 import { createKey, findKey, MOST_ACTIVE_KEYS, revokeKey, rotateKey } from '../../../src/postgres/keys.ts'
 import { loadSnapshot } from '../../../src/postgres/snapshots.ts'
+import { openSql } from '../../../src/postgres/sql.ts'
 import {
   changeUser,
   createUser,
