@@ -18,7 +18,7 @@ import { answers, created, creates, found, problems, restApp, takes } from '../r
 import { id, noQuery, pageQuery, pageRequest, pageSchema, pageView, text, truth } from '../rest/fields.ts'
 import { fieldFault, invalidRequest } from '../rest/invalid-request.ts'
 import { providerFault } from '../rest/known-provider.ts'
-import { newPriceSchema, priceChangeSchema } from '../rest/new-price.ts'
+import { documentedPriceChange, newPriceSchema, priceChangeSchema } from '../rest/new-price.ts'
 import { priceSchema, priceView } from '../rest/prices.ts'
 import type { AdminDeps } from './deps.ts'
 import { authorOf } from './prices-author.ts'
@@ -71,11 +71,16 @@ const change = createRoute({
   operationId: 'changePrice',
   tags: ['prices'],
   summary: 'Put a changed version, with an id of its own, in the place of a price',
-  request: { params, query: noQuery, body: takes(priceChangeSchema) },
+  request: { params, query: noQuery, body: takes(documentedPriceChange) },
   responses: {
     200: { ...answers(priceSchema, 'The version that applies instead'), ...inForceBy },
     ...problems(404, 409, 413, 415),
   },
+})
+const changeAsSent = createRoute({
+  ...change,
+  request: { ...change.request, body: takes(priceChangeSchema) },
+  hide: true,
 })
 const remove = createRoute({
   method: 'delete',
@@ -91,7 +96,9 @@ export function priceRoutes(deps: AdminDeps) {
   const { db, newId, now, providers } = deps
   const saved = <T>(change: () => Promise<T>) => saveAndPublish(deps, change)
 
-  return restApp()
+  const app = restApp()
+  app.openAPIRegistry.registerPath(change)
+  return app
     .openapi(create, async (c) => {
       const { effective_from, ...price } = c.req.valid('json')
       const fault = providerFault(price.provider, providers)
@@ -115,7 +122,7 @@ export function priceRoutes(deps: AdminDeps) {
     .openapi(get, async (c) => {
       return c.json(priceView(found(await findPrice(db, c.req.valid('param').id), 'price')), 200)
     })
-    .openapi(change, async (c) => {
+    .openapi(changeAsSent, async (c) => {
       const old = found(await findPrice(db, c.req.valid('param').id), 'price')
       const id = newId()
       const wanted = merged(old, c.req.valid('json'), now())

@@ -125,7 +125,13 @@ export const newPriceSchema = wirePrice
     price: toGiven(wire),
   }))
 
-/** Any fields of a price; what they may be is checked on the whole price that results. */
+/** A change as the document has it. */
+export const documentedPriceChange = wirePrice
+  .omit({ provider: true, model: true })
+  .extend({ usd_per_mtok: given.partial().nullish() })
+  .openapi({ description: 'What is named changes, null takes it away; usd_per_mtok and tier_percent merge.' })
+
+/** A change as it is read: its fields as they were sent, as they are checked on the whole price that results. */
 export const priceChangeSchema = z
   .strictObject({
     effective_from: z.unknown(),
@@ -139,7 +145,6 @@ export const priceChangeSchema = z
     note: z.unknown(),
   })
   .partial()
-  .openapi({ description: 'What is named changes, null takes it away; usd_per_mtok and tier_percent merge.' })
 
 type WirePrice = z.output<typeof wirePrice>
 

@@ -115,6 +115,18 @@ test('the document names the headers that carry credentials, and what the types 
   }
 })
 
+test('a change of a price has the fields of a new one but whose it is, and needs none, nor all rates', () => {
+  const [created, change] = [document.paths['/admin/prices'].post, document.paths['/admin/prices/{id}'].patch].map(
+    ({ requestBody }) => requestBody.content['application/json'].schema,
+  )
+  const { provider: _, model: _model, usd_per_mtok, ...rest } = created.properties
+  expect(change).toMatchObject({ properties: rest, additionalProperties: false })
+  expect(Object.keys(change.properties).sort()).toEqual([...Object.keys(rest), 'usd_per_mtok'].sort())
+  expect(change.properties.usd_per_mtok).toMatchObject({ type: ['object', 'null'], additionalProperties: false })
+  expect(change.properties.usd_per_mtok.properties).toEqual(usd_per_mtok.properties)
+  for (const { required } of [change, change.properties.usd_per_mtok]) expect(required).toBeUndefined()
+})
+
 test('the rates of a price may be null, and no others: those of its long contexts are always there', () => {
   const { Rates, Price, PriceExplanation } = document.components.schemas
   const reference = { $ref: '#/components/schemas/Rates' }
