@@ -85,7 +85,7 @@ export const takes = <S extends z.ZodType>(schema: S) => ({
 /** Where callers put their credential; the names are those of the document's security schemes. */
 export const callerSecurity = [{ bearer: [] }, { 'x-api-key': [] }, { 'x-tollgate-key': [] }]
 
-const PROBLEMS_OF_EVERY_ROUTE = [400, 401, 403, 503]
+const PROBLEMS_OF_EVERY_ROUTE = [400, 401, 403, 500, 503]
 
 /** Documents the errors of a route, which its handler throws, and those that every route has. */
 export const problems = (...statuses: number[]) =>
