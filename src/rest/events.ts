@@ -27,16 +27,17 @@ const status = z
   .string()
   .regex(/^[1-5]\d\d$/, 'must be an HTTP status')
   .transform(Number)
-  .openapi({ type: 'integer' })
+  .openapi({ type: 'integer', minimum: 100, maximum: 599 })
 
 const plainText = z.string().refine(isStorableText, 'must not contain NUL or lone surrogates')
 const metadataValue = z.union(
   [plainText, z.number(), z.boolean(), z.null()],
   'must be a text, a number, true, false or null',
 )
+const MOST_METADATA = 2_048
 const metadata = z
   .string()
-  .max(2_048)
+  .max(MOST_METADATA)
   .transform((text, context) => {
     const given = parseJsonOrUndefined(text)
     const repeated = given === undefined ? '' : repeatedName(text)
@@ -71,6 +72,7 @@ export const eventFilters = {
   session_id: label,
   metadata: metadata.optional().openapi({
     type: 'string',
+    maxLength: MOST_METADATA,
     description: 'A flat JSON object: events whose `x-tollgate-metadata` has all of it.',
     example: '{"team":"search"}',
   }),

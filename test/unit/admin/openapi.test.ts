@@ -64,9 +64,19 @@ test('the OpenAPI 3.1 document has every route and its schemas', async () => {
   expect(newUserSchema).toMatchObject({ additionalProperties: false, required: ['name'] })
 })
 
-test('a list says how many rows it gives', () => {
-  const limit = document.paths['/admin/users'].get.parameters.find(({ name }: { name: string }) => name === 'limit')
-  expect(limit).toMatchObject({ required: false, schema: { type: 'integer', minimum: 1, maximum: 100, default: 50 } })
+test('a parameter says its limits, and how many rows a list gives without one', () => {
+  const parameters: { name: string }[] = document.paths['/admin/usage/events'].get.parameters
+  expect(parameters).toEqual(
+    expect.arrayContaining(
+      [
+        { name: 'limit', schema: { type: 'integer', minimum: 1, maximum: 100, default: 50 } },
+        { name: 'status', schema: { type: 'integer', minimum: 100, maximum: 599 } },
+        { name: 'metadata', schema: { type: 'string', maxLength: 2_048 } },
+      ].map(({ name, schema }) =>
+        expect.objectContaining({ name, required: false, schema: expect.objectContaining(schema) }),
+      ),
+    ),
+  )
 })
 
 describe('every operation', () => {
