@@ -25,7 +25,9 @@ export const email = z.email().max(320)
 /** In lower case, as Postgres and the names of ledgers have it. */
 export const id = z.uuid('must be a UUID').toLowerCase().openapi({ format: 'uuid' })
 
-export const timeZone = text(64).refine(isTimeZone, 'must be an IANA time zone').openapi({ example: 'Europe/Berlin' })
+export const timeZone = text(64)
+  .refine(isTimeZone, 'must be an IANA time zone')
+  .openapi({ description: 'An IANA time zone.', example: 'Europe/Berlin' })
 
 const INSTANT = 'must be an ISO 8601 date and time with Z or an offset'
 

@@ -64,7 +64,9 @@ export const ownTotalsQuery = inOrder(
   z.strictObject({
     ...query,
     group_by: groupBy(OWN_GROUPS),
-    time_zone: timeZone.optional().openapi({ description: 'Time zone in which windows begin. Default: your own.' }),
+    time_zone: timeZone
+      .optional()
+      .openapi({ description: 'IANA time zone in which windows begin. Default: your own.' }),
   }),
 )
 
@@ -74,7 +76,7 @@ export const totalsQuery = inOrder(
     ...query,
     user_id: id.optional(),
     group_by: groupBy(GROUPS),
-    time_zone: timeZone.default('UTC').openapi({ description: 'Time zone in which windows begin.' }),
+    time_zone: timeZone.default('UTC').openapi({ description: 'IANA time zone in which windows begin.' }),
   }),
 )
 

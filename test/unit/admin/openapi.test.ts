@@ -14,6 +14,8 @@ interface Operation {
   operationId: string
   tags: string[]
   security?: object[]
+  parameters?: { name: string; description?: string }[]
+  requestBody?: { content: Record<string, { schema: { properties: Record<string, { description?: string }> } }> }
   responses: Record<string, { content?: Record<string, { schema: object }> }>
 }
 
@@ -108,6 +110,15 @@ describe('every operation', () => {
   test('has a name of its own', () => {
     expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(operations.length)
   })
+})
+
+test('where a time zone is asked for, the document says which kind of name', () => {
+  const asked = operations.flatMap(({ parameters = [], requestBody }) => [
+    ...parameters.filter(({ name }) => name === 'time_zone'),
+    ...[requestBody?.content['application/json']?.schema.properties.time_zone ?? []].flat(),
+  ])
+  expect(asked).toHaveLength(4)
+  for (const { description } of asked) expect(description).toContain('IANA')
 })
 
 test('the document names the headers that carry credentials, and what the types of limits cannot say', () => {
