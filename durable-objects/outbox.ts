@@ -30,8 +30,9 @@ const DDL_REJECTED = `
 // make each call write all of them once more, here and to Postgres.
 const DDL_RETRY =
   'create table if not exists rejected_retry (id integer primary key check (id = 1), at integer not null)'
-// Earlier versions had one table for both, with indexes.
-const IS_EARLIER = "select 1 from sqlite_master where type = 'table' and name = 'outbox'"
+// Earlier versions had one table for both, with indexes; those between had it without rejections.
+const FIND_EARLIER = "select sql from sqlite_master where type = 'table' and name = 'outbox'"
+const ADD_REJECTION = 'alter table outbox add column rejection text'
 const MOVE_EARLIER = [
   'insert into waiting_events (event) select event from outbox where rejection is null order by seq',
   'insert into rejected_events (event, rejection) select event, rejection from outbox where rejection is not null order by seq',
@@ -87,8 +88,10 @@ export class Outbox {
     sql.all(DDL)
     sql.all(DDL_REJECTED)
     sql.all(DDL_RETRY)
-    if (sql.all(IS_EARLIER).length > 0) {
+    const [earlier] = sql.all<{ sql: string }>(FIND_EARLIER)
+    if (earlier) {
       sql.transaction(() => {
+        if (!earlier.sql.includes('rejection')) sql.all(ADD_REJECTION)
         for (const statement of MOVE_EARLIER) sql.all(statement)
       })
     }

@@ -401,6 +401,19 @@ test('what waited in the table of an earlier version waits, and what it had set 
   expect(written.slice(0, 125)).toEqual(many(250).filter((_, index) => index % 2 === 0))
 })
 
+test('what waited in the table of a version between, which had no rejections there, waits', async () => {
+  sql = nodeSql()
+  sql.all('create table outbox (seq integer primary key, event text not null)')
+  sql.all('create table rejected_events (seq integer primary key, event text not null, rejection text not null)')
+  for (const id of ['a', 'b']) sql.all('insert into outbox (event) values (?)', JSON.stringify({ id }))
+  sql.all(`insert into rejected_events (event, rejection) values ('{"id":"c"}', 'out of range')`)
+  outbox = open()
+  expect(outbox.counts()).toEqual({ waiting: 2, rejected: 1 })
+  await outbox.drain()
+  expect(written.slice(0, 2)).toEqual(['a', 'b'])
+  expect(sql.all("select name from sqlite_master where name = 'outbox'")).toEqual([])
+})
+
 test('a clock that is set back after a failure that was overcome holds nothing up', async () => {
   write = () => Promise.reject(new Error('down'))
   append('a')
