@@ -5,6 +5,7 @@ import { access, constants, mkdir, rm } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseEnv } from 'node:util'
+import { MigrationError } from '../postgres/migrate.ts'
 import { openAnsweringDatabase } from './database.ts'
 import { databaseFingerprint, requirePostgresUrl } from './database-url.ts'
 import { formatEnvFile, providersOf, textOfDevVars, type Vars, withoutEffect, workerVars } from './dev-vars.ts'
@@ -114,7 +115,8 @@ async function stopAll(): Promise<void> {
 async function fail(error: unknown): Promise<void> {
   if (stopping_since !== null) return
   stopping_since = Date.now()
-  console.error(error instanceof StartFault ? error.message : isFullDisk(error) ? `The disk is full: ${error}` : error)
+  const isSaid = error instanceof StartFault || error instanceof MigrationError
+  console.error(isSaid ? error.message : isFullDisk(error) ? `The disk is full: ${error}` : error)
   await stopAll()
   process.exit(1)
 }

@@ -113,12 +113,14 @@ async function listChecked(database: MigrationDatabase, migrations: Migration[])
     const migration = migrations.find((one) => one.name === name)
     if (!migration)
       throw new MigrationError(
-        `The database has ${name}, which is not here: it belongs to another version of Tollgate.`,
+        `The database has ${name}, which is not here: it belongs to another version of Tollgate, with which \`npm run migrate -- down\` takes it back.`,
       )
     if (migration !== migrations[index])
       throw new MigrationError(`${name} was applied, but ${migrations[index]?.name} before it was not.`)
     if (row.checksum !== (await checksum(migration)))
-      throw new MigrationError(`${name} has changed since it was applied. Write a new migration instead.`)
+      throw new MigrationError(
+        `${name} has changed since it was applied. Write a new migration instead; if you have changed nothing, take it back with the version of Tollgate that applied it: npm run migrate -- down.`,
+      )
   }
   return applied
 }

@@ -263,6 +263,17 @@ PER_CALL_SERVICES='${things}'
     expect(await refused.output).toMatch(/^The disk is full: Error: ENOSPC: .*\n$/)
   })
 
+  it('of an older version than the database says so in one line', async () => {
+    const newer = start()
+    const sql = sqlOf(await started(newer))
+    await sql`insert into tollgate_migrations (name, checksum) values ('9999_newer', '')`
+    await stop(newer)
+    onTestFinished(() => rm(join(project, '.tollgate/postgres'), { recursive: true }))
+    const older = start()
+    expect(await older.code).toBe(1)
+    expect(await older.output).toMatch(/^The database has 9999_newer, which is not here: .*\n$/)
+  })
+
   it('needs neither a home folder nor the internet', async () => {
     let asked = 0
     const proxy = createServer(() => asked++).listen(0, '127.0.0.1')
