@@ -28,6 +28,14 @@ test('one answer serves all', async () => {
   expect(await ask100(async () => new Response('keys'))).toEqual({ asked: 1, results: new Set(['keys']) })
 })
 
+test('who asks after the answer fetches at once', async () => {
+  let asked = 0
+  const fetchShared = sharedFetch(async () => new Response(`keys ${++asked}`))
+  await fetchShared('https://idp.test/jwks')
+  void fetchShared('https://idp.test/jwks')
+  expect(asked).toBe(2)
+})
+
 test('so does one that takes long: others who began to fetch meanwhile do not keep it from whoever waits', async () => {
   const slow = async () => {
     await after(1_500)
@@ -43,7 +51,22 @@ test('who fetches and never comes back is followed by one other', async () => {
   expect([asked(), new Set(await answers)]).toEqual([2, new Set(['keys'])])
 })
 
-test('the fault of an earlier fetch is not that of whoever waits for a later one', async () => {
+test('where none comes back, whoever has waited three seconds fetches for himself', async () => {
+  let asked = 0
+  const fetchShared = sharedFetch(() => {
+    asked++
+    return new Promise(() => {})
+  })
+  times(100, () => fetchShared('https://idp.test/jwks'))
+  const asked_after: number[] = []
+  for (const ms of [0, 1_000, 1_000, 999, 1]) {
+    await vi.advanceTimersByTimeAsync(ms)
+    asked_after.push(asked)
+  }
+  expect(asked_after).toEqual([1, 2, 3, 3, 100])
+})
+
+test('the fault of an earlier fetch is not that of whoever waits for a later one, or asks while it goes on', async () => {
   const first = async () => {
     await after(1_500)
     throw new Error('away')
@@ -54,7 +77,8 @@ test('the fault of an earlier fetch is not that of whoever waits for a later one
   }
   let asked = 0
   const fetchShared = sharedFetch(() => (asked++ === 0 ? first() : second()))
-  const answers = Promise.allSettled(times(100, () => fetchShared('https://idp.test/jwks')))
+  const ask = () => fetchShared('https://idp.test/jwks')
+  const answers = Promise.allSettled([...times(100, ask), after(1_600).then(ask)])
   await vi.advanceTimersByTimeAsync(10_000)
   const failed = (await answers).filter(({ status }) => status === 'rejected')
   expect([asked, failed.length]).toEqual([2, 1])
