@@ -8,7 +8,7 @@ import { createPriceBook } from '../pricing/price-book.ts'
 import { toConclusion } from './conclude.ts'
 import { headOf } from './upstream-answer.ts'
 import { upstreamRequest } from './upstream-request.ts'
-import { configuredPrices, providersOf } from './upstreams.ts'
+import { providersOf } from './upstreams.ts'
 
 /** For the whole answer. Longer than that the ledger's other duties may not wait. */
 const TIMEOUT_MS = 20_000
@@ -53,6 +53,5 @@ export async function conclusionOf(
   const ended = answer.ok && meter.end().concluded.find(({ id }) => id === provider_id)
   if (!ended) return null
   const overrides = priceStore && createOverrides(priceStore)
-  const prices = createPriceBook({ configured: configuredPrices(config), overrides })
-  return toConclusion(ended, draft.request_model, draft, prices)
+  return toConclusion(ended, draft.request_model, draft, createPriceBook({ overrides }))
 }

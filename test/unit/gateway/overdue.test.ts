@@ -1,11 +1,12 @@
 // Whom Tollgate asks by itself how a call ended, and how: only what is configured, by ids that stay within their path.
 
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { type Config, parseConfig } from '../../../src/config.ts'
 import { conclusionOf } from '../../../src/gateway/overdue.ts'
 import { providersOf } from '../../../src/gateway/upstreams.ts'
 import { type FakeProvider, startFakeProvider } from '../../../src/local/fake-provider.ts'
-import { json } from '../../../src/local/fake-script.ts'
+import { HANG, json } from '../../../src/local/fake-script.ts'
+import { encodeOverrides } from '../../../src/pricing/overrides.ts'
 import { DRAFT } from '../../support/ledger-fixtures.ts'
 
 const MADE = { ...DRAFT, operation: 'batches_create', path: '/openai/v1/batches', request_model: null }
@@ -37,6 +38,31 @@ test('the provider is asked by GET, for this id alone', async () => {
     draft: MADE,
   })
   expect(provider.requests).toMatchObject([{ method: 'GET', path: '/v1/batches/batch_1' }])
+})
+
+test('it is charged at the price that an admin has set for the model that was asked for', async () => {
+  const usage = { input_tokens: 10, output_tokens: 20 }
+  provider.reply = () => json({ id: 'resp_1', object: 'response', status: 'completed', model: 'gpt-4o-2024', usage })
+  const price = { rates: { input: 7_000_000, output: 9_000_000 } }
+  const overrides = [{ id: '1', provider: 'openai', model: 'gpt-4o', effective_from: 0, price }]
+  const draft = { ...DRAFT, operation: 'responses', request_model: 'gpt-4o' }
+  const store = { get: async () => encodeOverrides(overrides), put: async () => {} }
+  expect(await conclusionOf({ provider_id: 'resp_1', draft }, config, store)).toMatchObject({
+    usage: { requests: 0, ...usage, cost_nano_usd: 10 * 7 + 20 * 9 },
+    facts: { price_source: 'override:1' },
+  })
+})
+
+test('a provider that has not told all within 20 s has told nothing', async () => {
+  const limit = new AbortController()
+  const timeout = vi.spyOn(AbortSignal, 'timeout').mockReturnValue(limit.signal)
+  onTestFinished(() => timeout.mockRestore())
+  provider.reply = () => ({ headers: { 'content-type': 'application/json' }, steps: ['{"id": "batch_1"', HANG] })
+  const told = conclusionOf({ provider_id: 'batch_1', draft: MADE }, config, null)
+  await vi.waitUntil(() => provider.requests.length > 0)
+  limit.abort(new DOMException('no answer in time', 'TimeoutError'))
+  await expect(told).rejects.toThrow('no answer in time')
+  expect(timeout).toHaveBeenCalledWith(20_000)
 })
 
 test.each([
