@@ -44,6 +44,9 @@ export interface KnownCall extends Pick<Hold, 'reserved_at' | 'amount' | 'grante
   draft: EventDraft | null
 }
 
+/** Of a call that is held, and so has a draft. */
+type Overdue = Record<'request_id' | 'provider_id' | 'draft', string>
+
 export class Reservations {
   readonly #sql: Sql
 
@@ -85,8 +88,8 @@ export class Reservations {
 
   /** The call that has been overdue for longest: from now on it is overdue no more, and expires at `until`. */
   takeOverdue(now: number, until: number): OverdueCall | null {
-    const [row] = this.#sql.all<ReservationRow>(OVERDUE, now)
-    if (!row || row.provider_id === null || row.draft === null) return null
+    const [row] = this.#sql.all<Overdue>(OVERDUE, now)
+    if (!row) return null
     this.#sql.all(PUT_OFF, until, row.request_id)
     return { provider_id: row.provider_id, draft: JSON.parse(row.draft) }
   }

@@ -202,7 +202,8 @@ describe('a call that goes on under an id that its provider knows', () => {
     expect(ledger.takeOverdue(NOON + 2 * DAY)).toBeNull()
   })
 
-  test('is handed out in its turn: the one that is overdue for longest first', () => {
+  test('is handed out in its turn, whatever else is due: the one that is overdue for longest first', () => {
+    reserve('in-flight')
     goOn('b', 'later', { continues: { ...continues, request_id: 'later', for_ms: DAY + 1, provider_id: 'batch_2' } })
     goOn('a', 'goes-on', { continues })
     const taken = [1, 2, 3].map(() => ledger.takeOverdue(NOON + 2 * DAY)?.provider_id)
