@@ -105,8 +105,7 @@ const DDL = [
 ]
 
 // Earlier versions had no provider ids.
-const IS_EARLIER =
-  "select 1 from sqlite_master where type = 'table' and name = 'reservations' and sql not like '%provider_id%'"
+const IS_EARLIER = "select 1 from sqlite_master where name = 'reservations' and sql not like '%provider_id%'"
 const ADD_PROVIDER_ID = 'alter table reservations add column provider_id text'
 
 export function createSchema(sql: Sql): void {
