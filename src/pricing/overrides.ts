@@ -73,34 +73,33 @@ export function createOverrides(store: PriceStore, now: () => number = Date.now)
   const since = (instant: number) => Math.abs(now() - instant)
 
   async function read(): Promise<void> {
-    const started = now()
     const known_before = known
-    asked_at = started
+    asked_at = now()
     try {
       const value = await within(READ_TIMEOUT_MS, store.get())
-      // What `put` has written meanwhile is newer.
-      if (known === known_before) learn(value, started)
+      // What `put` has written meanwhile is newer, and what another read has found is as good.
+      if (known === known_before) learn(value)
     } catch (error) {
       console.error(JSON.stringify({ message: 'the price overrides cannot be read', cause: String(error) }))
       failed_at = now()
     }
   }
 
-  function learn(value: string | null, as_of: number): void {
+  function learn(value: string | null): void {
     if (value !== text) {
       const overrides = value === null ? [] : decodeOverrides(value)
       if (!overrides) throw new Error('what the store has is no list of overrides')
       known = indexOf(overrides)
       text = value
     }
-    read_at = as_of
+    read_at = now()
   }
 
   return {
     /** The isolate that has written it need not wait for its memory to be too old. */
     async put(value) {
       await store.put(value)
-      learn(value, now())
+      learn(value)
     },
     async refresh() {
       const age = since(read_at)

@@ -238,7 +238,7 @@ test('while one request reads, others go on with what is known; a reader that ne
   await reading
 })
 
-test('what a read finds is as old as its beginning: one that ends after a later one does not count as new', async () => {
+test('a read that ends after a later one undoes nothing of what that has found', async () => {
   const { book, store, clock } = stored(override('a'))
   const { get, value } = store
   let answer = (_: string | null) => {}
