@@ -22,13 +22,13 @@ export function costOf(
   const isUncached = service_tier !== null && price.uncached_tiers?.has(service_tier)
   const cached_tokens = isUncached ? 0 : usage.cached_input_tokens
   // Images that were cached are charged as cached input, whose rate is the dearer of text and images.
-  const other_tokens = Math.max(0, usage.input_tokens - cached_tokens)
+  const images = Math.min(usage.image_input_tokens, usage.input_tokens - cached_tokens)
   const input = split(usage.input_tokens, rates.input, [
     { count: cached_tokens, nano_usd_per_million: rates.cached_input },
     { count: usage.cache_write_5m_tokens, nano_usd_per_million: rates.cache_write_5m },
     { count: usage.cache_write_1h_tokens, nano_usd_per_million: rates.cache_write_1h },
     { count: usage.audio_input_tokens, nano_usd_per_million: rates.audio_input ?? rates.input },
-    ...imagesAt(rates.image_input, Math.min(usage.image_input_tokens, other_tokens)),
+    ...imagesAt(rates.image_input, images),
   ])
   const output = split(usage.output_tokens, rates.output, [
     { count: usage.audio_output_tokens, nano_usd_per_million: rates.audio_output ?? rates.output },
