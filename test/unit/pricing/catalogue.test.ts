@@ -376,6 +376,11 @@ test('image models have rates of images beside those of text; of what was cached
   expect(priceOfEntry('openai', 'gpt-image-x', 'gpt-image-x', prices, null)?.rates.cached_input).toBe(usd(10))
 })
 
+test('an image model with a rate that is not understood is unpriced', () => {
+  const prices = { input_mtok: 5, output_mtok: 10, output_image_hd_mtok: 60 }
+  expect(priceOfEntry('openai', 'gpt-image-x', 'gpt-image-x', prices, null)).toBeNull()
+})
+
 test('elsewhere no usage tells images apart: an entry with a rate of theirs is unpriced', () => {
   const prices = { input_mtok: 1, output_mtok: 2, output_image_mtok: 30 }
   expect(priceOfEntry('gemini', 'gemini-x-image', 'gemini-x-image', prices, null)).toBeNull()
