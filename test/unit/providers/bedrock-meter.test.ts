@@ -125,6 +125,18 @@ describe('a stream', () => {
   })
 })
 
+test('a JSON answer of Converse shows what was generated, its role alone is nothing', () => {
+  const seen = (...content: object[]) =>
+    meterOnce(
+      operationOf('converse'),
+      askedOf(CLAUDE, {}),
+      headOf('json'),
+      text({ output: { message: { role: 'assistant', content } } }),
+    ).seen_output_bytes
+  expect([seen(), seen({ text: '' })]).toEqual([0, 0])
+  expect(seen({ text: 'ü' })).toBeGreaterThanOrEqual(2)
+})
+
 describe('a JSON answer of InvokeModel', () => {
   const COUNTS = { 'x-amzn-bedrock-input-token-count': '9', 'x-amzn-bedrock-output-token-count': '3' }
   const usageOf = (model: string, answer: object, headers: HeadersInit = {}, body = {}) =>
@@ -147,7 +159,7 @@ describe('a JSON answer of InvokeModel', () => {
     [
       'openai.gpt-oss-20b-1:0',
       {
-        object: 'chat.completion',
+        ...{ object: 'chat.completion', model: 'gpt-oss-20b', service_tier: 'default', system_fingerprint: 'fp_1' },
         choices: [{ finish_reason: 'content_filter', message: { role: 'assistant', content: '' } }],
       },
     ],
@@ -156,6 +168,15 @@ describe('a JSON answer of InvokeModel', () => {
       meterOnce(operationOf('invoke_model'), askedOf(model, {}), headOf('json'), text(of)).seen_output_bytes
     expect(seen(answer)).toBe(0)
     expect(seen({ ...answer, generation: 'ü' })).toBeGreaterThanOrEqual(2)
+    const streamed = (...chunks: object[]) =>
+      meterOnce(
+        invoke,
+        askedOf(model, {}),
+        headOf('eventstream'),
+        ...chunks.map((one) => chunkFrame(JSON.stringify(one))),
+      )
+    expect(streamed(answer).seen_output_bytes).toBe(0)
+    expect(streamed({ generation: 'ü' }, { generation: 'a' }, answer).seen_output_bytes).toBe(3)
   })
 
   test('the headers tell where the body does not', () => {
