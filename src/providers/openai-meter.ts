@@ -120,7 +120,7 @@ function meterStream(expected: Expected): Meter {
   let usage: TokenUsage | null = null
   /** Usage that came in a chunk of its own is final; beside choices it may be a sum so far. */
   let usageIsFinal = false
-  /** Whether anything was generated after that usage, which does not count it. */
+  /** Whether anything was generated after the last usage, which does not count it. */
   let wentOn = false
 
   const readChunk = (chunk: JsonObject, json: string) => {
@@ -130,7 +130,7 @@ function meterStream(expected: Expected): Meter {
       if (!isObject(part)) continue
       const bytes = bytesGenerated(part)
       metered.seen_output_bytes += bytes
-      if (usage !== null) wentOn ||= bytes > 0
+      wentOn ||= bytes > 0
       if (typeof part.finish_reason === 'string') finished.add(part.index)
       if (parts.length === 1 && isObject(part.delta)) repeats.learn(json, bytes)
     }

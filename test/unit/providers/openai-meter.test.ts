@@ -236,9 +236,9 @@ describe('a JSON answer', () => {
 })
 
 test('of an answer what it says is seen, not its role or why it ended', () => {
-  const seen = (choice: object) => meterOnce(chat, {}, false, JSON.stringify({ choices: [choice] })).seen_output_bytes
+  const seen = (...choices: object[]) => meterOnce(chat, {}, false, JSON.stringify({ choices })).seen_output_bytes
   expect(seen({ finish_reason: 'stop', message: { role: 'assistant', content: 'ü' } })).toBe(2)
-  expect(seen({ finish_reason: 'stop', text: 'ü' })).toBe(2)
+  expect(seen({ finish_reason: 'stop', text: 'ü' }, { finish_reason: 'stop', text: 'a' })).toBe(3)
   expect(seen({ finish_reason: 'content_filter', message: { role: 'assistant', content: '' } })).toBe(0)
 })
 
@@ -284,6 +284,11 @@ describe('usage', () => {
 
   test('with reasoning on top of the completion takes the total', () => {
     expect(readChatUsage({ prompt_tokens: 10, completion_tokens: 5, total_tokens: 45 })?.output_tokens).toBe(35)
+  })
+
+  test('with as much reasoning as completion is reasoning alone', () => {
+    const details = { completion_tokens_details: { reasoning_tokens: 5 } }
+    expect(readChatUsage({ prompt_tokens: 10, completion_tokens: 5, ...details })?.output_tokens).toBe(5)
   })
 
   test('with more reasoning than completion adds it: it is not inside', () => {
