@@ -95,7 +95,8 @@ describe('legacy completions', () => {
     const answer = { choices: [{ index: 0, text: 'Hello', finish_reason: 'length' }] }
     const scored = json('completions', { ...BODY, echo: true, logprobs: 1, max_tokens: 0 }, answer)
     expect(scored).toMatchObject({ complete: true, seen_output_bytes: 0 })
-    expect(json('completions', { ...BODY, echo: true }, answer).seen_output_bytes).toBe(5)
+    for (const max_tokens of [10, null, undefined])
+      expect(json('completions', { ...BODY, echo: true, max_tokens }, answer).seen_output_bytes).toBe(5)
   })
 
   test('what lost among best_of is hidden', () => {
@@ -212,6 +213,16 @@ describe('images', () => {
     expect(usageOf(usage)).toEqual({ ...read, image_output_tokens: 1_000 })
     const output_tokens_details = { text_tokens: 300, image_tokens: 700 }
     expect(usageOf({ ...usage, output_tokens_details })).toEqual({ ...read, image_output_tokens: 700 })
+  })
+
+  test('more that was cached than input is no usage', () => {
+    const usage = (cached_tokens: number) => ({
+      input_tokens: 10,
+      input_tokens_details: { cached_tokens },
+      output_tokens: 1,
+    })
+    expect(usageOf(usage(10))).toMatchObject({ cached_input_tokens: 10 })
+    expect(usageOf(usage(11))).toBeNull()
   })
 
   test.each([
@@ -483,8 +494,9 @@ describe('batches', () => {
     const all = { image_input_tokens: 3_000_000_000, image_output_tokens: 2_000_000_000 }
     expect(read({ model: 'gpt-image-1.5', usage })).toMatchObject(all)
     const input_tokens_details = { text_tokens: 2_900_000_000, image_tokens: 100_000_000 }
-    const told = read({ model: 'gpt-image-1.5', usage: { ...usage, input_tokens_details } })
-    expect(told).toMatchObject({ ...all, image_input_tokens: 100_000_000 })
+    const output_tokens_details = { text_tokens: 100_000_000, image_tokens: 1_900_000_000 }
+    const told = read({ model: 'gpt-image-1.5', usage: { ...usage, input_tokens_details, output_tokens_details } })
+    expect(told).toMatchObject({ image_input_tokens: 100_000_000, image_output_tokens: 1_900_000_000 })
     expect(read({ usage })).toMatchObject({ image_input_tokens: 0, image_output_tokens: 0 })
   })
 
