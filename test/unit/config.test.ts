@@ -117,6 +117,7 @@ describe('JSON', () => {
 
   test.each<[object, string]>([
     [{ BEDROCK_MODELS: '{"sk-secret' }, 'BEDROCK_MODELS: is not valid JSON'],
+    [{ BEDROCK_MODELS: '{"\\q": 1}' }, 'BEDROCK_MODELS: is not valid JSON'],
     [{ BEDROCK_MODELS: '[]' }, 'BEDROCK_MODELS: '],
     [{ BEDROCK_MODELS: '{"a":""}' }, 'BEDROCK_MODELS.a: '],
     [{ BEDROCK_MODELS: '{"a":1}' }, 'BEDROCK_MODELS.a: '],

@@ -129,6 +129,7 @@ test.each([
   ['recorded_from=2026-01-02T00:00:00Z&recorded_to=2026-01-02T00:00:00Z', 'recorded_to'],
   ['recorded_to=now', 'recorded_to'],
   ['metadata=team', 'metadata'],
+  ['metadata={"\\q":1}', 'metadata'],
   ['metadata=null', 'metadata'],
   [`metadata={"team":"${'a'.repeat(2_048)}"}`, 'metadata'],
   ['metadata=["team"]', 'metadata'],

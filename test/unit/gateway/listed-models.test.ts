@@ -114,6 +114,15 @@ test('a ledger that does not answer refuses: a moment may mend it, so SDKs may t
   expect(answer.headers.has('x-should-retry')).toBe(false)
 })
 
+test('a key whose user neither the ledger nor Postgres tells is refused', async () => {
+  const env = { ...ENV, DATABASE_HTTP_URL: 'http://127.0.0.1:9/sql' }
+  const { status, body } = await get(
+    '/v1/models',
+    appOf(env, async () => ({ refusal: { reason: 'no_config' } })),
+  )
+  expect([status, body.error.code]).toEqual([503, 'ledger_unavailable'])
+})
+
 test('a subject that is not a user yet may look', async () => {
   const JWT_HS256_SECRET = 'a-jwt-secret-of-32-characters-at-least'
   const env = { ...ENV, JWT_HS256_SECRET, JWT_ISSUER: 'https://idp.test' }
