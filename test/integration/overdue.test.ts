@@ -98,7 +98,9 @@ test('a batch of Anthropic’s whose results nobody fetched is charged what they
   })
 })
 
-test('a response in the background that nobody fetched is charged what it used', async () => {
+test('a response in the background that nobody fetched is charged what it used, at the price that an admin has set', async () => {
+  const price = { provider: 'openai', model: 'gpt-4.1-mini', usd_per_mtok: { input: '1', output: '3' } }
+  await stage.admin.call('POST', '/admin/prices', price)
   const user = await stage.admin.user(ALL)
   const body = { model: 'gpt-4.1-mini', input: 'Hello', max_output_tokens: 64, background: true }
   const { id } = await openaiOf(stage, user.key).client.responses.create(body)
@@ -108,7 +110,7 @@ test('a response in the background that nobody fetched is charged what it used',
       ? json({ id, object: 'response', status: 'completed', model: body.model, output: [], usage })
       : undefined
   await after(24)
-  const cost_nano_usd = 10 * 400 + 20 * 1_600
+  const cost_nano_usd = 10 * 1_000 + 20 * 3_000
   expect(await secondEvent(user)).toMatchObject({ ...{ input_tokens: 10, output_tokens: 20 }, cost_nano_usd })
 })
 
