@@ -65,6 +65,8 @@ function decodeOverrides(text: string): Override[] | null {
 export function createOverrides(store: PriceStore, now: () => number = Date.now): Overrides {
   let known: Map<string, FoundOverride[]> | null = null
   let text: string | null | undefined
+  /** How often something was learned, be it what was known already. */
+  let learned = 0
   let read_at = Number.NEGATIVE_INFINITY
   let asked_at = Number.NEGATIVE_INFINITY
   let failed_at = Number.NEGATIVE_INFINITY
@@ -73,12 +75,12 @@ export function createOverrides(store: PriceStore, now: () => number = Date.now)
   const since = (instant: number) => Math.abs(now() - instant)
 
   async function read(): Promise<void> {
-    const known_before = known
+    const learned_before = learned
     asked_at = now()
     try {
       const value = await within(READ_TIMEOUT_MS, store.get())
       // What `put` has written meanwhile is newer, and what another read has found is as good.
-      if (known === known_before) learn(value)
+      if (learned === learned_before) learn(value)
     } catch (error) {
       console.error(JSON.stringify({ message: 'the price overrides cannot be read', cause: String(error) }))
       failed_at = now()
@@ -92,6 +94,7 @@ export function createOverrides(store: PriceStore, now: () => number = Date.now)
       known = indexOf(overrides)
       text = value
     }
+    learned += 1
     read_at = now()
   }
 

@@ -206,6 +206,19 @@ test('a change that is written while the store is read stays', async () => {
   expect((await book.explain('openai', 'a')).source).toBe('catalogue')
 })
 
+test('what this worker has written last stays, also where it is what was known before another worker’s change', async () => {
+  const { book, overrides, store, clock } = stored()
+  await book.find('openai', 'a')
+  clock.now += 45_000
+  const before = Promise.withResolvers<string>()
+  store.get = () => before.promise
+  const asked = book.explain('openai', 'a')
+  await overrides.put(encodeOverrides([]))
+  before.resolve(encodeOverrides([override('a')]))
+  expect((await asked).source).toBe('catalogue')
+  expect((await book.explain('openai', 'a')).source).toBe('catalogue')
+})
+
 test('a change is seen after half a minute also where the clock was set back', async () => {
   const { book, store, clock } = stored(override('a'))
   clock.now += 3_600_000
@@ -249,6 +262,21 @@ test('a read that ends after a later one undoes nothing of what that has found',
   clock.now += 45_000
   expect((await book.explain('openai', 'a')).source).toBe('catalogue')
   answer(value)
+  await first
+  expect((await book.explain('openai', 'a')).source).toBe('catalogue')
+})
+
+test('nor where that has found what was known before', async () => {
+  const { book, store, clock } = stored()
+  await book.find('openai', 'a')
+  clock.now += 45_000
+  const { get } = store
+  const late = Promise.withResolvers<string>()
+  store.get = () => late.promise
+  const first = book.explain('openai', 'a')
+  store.get = get
+  expect((await book.explain('openai', 'a')).source).toBe('catalogue')
+  late.resolve(encodeOverrides([override('a')]))
   await first
   expect((await book.explain('openai', 'a')).source).toBe('catalogue')
 })
