@@ -1,15 +1,6 @@
 // Reads what a Bedrock call used, from its JSON or its frames. Pure; unreadable usage is unknown usage.
 
-import {
-  bufferAnswer,
-  bytesOfStrings,
-  bytesShown,
-  isObject,
-  parseJsonOrUndefined,
-  tokenCount,
-  UNREAD,
-  usageOf,
-} from './answer.ts'
+import { bufferAnswer, bytesOfStrings, isObject, parseJsonOrUndefined, tokenCount, UNREAD, usageOf } from './answer.ts'
 import { answeredTier, dearestTier, tierOf } from './bedrock-tier.ts'
 import { askedCacheWrite } from './cache-ttl.ts'
 import type { AnswerHead, JsonObject, Meter, Metered, OpenMeter, TokenUsage } from './dialect.ts'
@@ -53,7 +44,9 @@ function meterExpected({ cache_write, tier }: Expected, head: AnswerHead): Meter
   if (head.format !== 'eventstream') {
     return meterJson(head, (answer, metered) => {
       metered.complete = isObject(answer.output)
-      metered.seen_output_bytes = bytesShown(answer.output)
+      // A role alone is nothing generated.
+      const message = isObject(answer.output) ? answer.output.message : null
+      metered.seen_output_bytes = bytesOfStrings(isObject(message) ? message.content : answer.output)
       readEnd(answer, metered)
     })
   }
