@@ -2,6 +2,7 @@
 
 import type { Context } from 'hono'
 import type { Ask, EventDraft, KeyScope, OutputAsk } from '../../durable-objects/ledger/types.ts'
+import { isObject } from '../providers/answer.ts'
 
 /** The worst case of a call, in integers. Left out: one request, no tokens, no cost. Null: nothing bounds it. */
 export interface CallAsk {
@@ -25,18 +26,22 @@ const MAX_METADATA_LENGTH = 65_536
 const MAX_ID_LENGTH = 500
 const IDS = ['job_id', 'batch_id', 'session_id'] as const
 
+const NAMES = ['requests', 'input_tokens', 'input_cost_nano_usd', 'output', 'draft']
+
 /** @throws {TypeError} naming what no ledger, or no event, can hold. */
 export function toAsk(c: Pick<Context, 'req'>, { request_id, caller }: CallVariables, asked: CallAsk): Ask {
+  checkNames(asked)
   const { requests = 1, input_tokens = 0, input_cost_nano_usd = 0, output = null, draft = {} } = asked
   checkAsk('', { requests, input_tokens, input_cost_nano_usd })
   if (output) {
-    const { choices, ...amounts } = output
-    checkAsk('output.', amounts)
+    const { choices, max_tokens, min_tokens, nano_usd_per_mtok } = output
+    checkAsk('output.', { max_tokens, min_tokens, nano_usd_per_mtok })
     checkAsk('output.', { choices }, 1)
   }
   checkMetadata(draft.metadata)
   for (const id of IDS) checkLength(id, draft[id])
   checkUuid('c.var.request_id', request_id)
+  if (!caller) throw new TypeError('usageCaps: c.var.caller is not set; authenticate() goes before it')
   checkUuid('c.var.caller.user_id', caller.user_id)
   checkUuid('c.var.caller.key_id', caller.key_id)
   checkUuid('ask.draft.user_id', draft.user_id ?? null)
@@ -83,6 +88,13 @@ function checkKind(name: string, value: unknown): void {
   const kind = name === 'stream' || name === 'brings_own_key' ? 'boolean' : 'string'
   if (name === 'metadata' || typeof value === kind) return
   throw new TypeError(`usageCaps: ask.draft.${name} must be a ${kind}, not a ${typeof value}`)
+}
+
+/** What was meant by another name would be held by none. */
+function checkNames(asked: unknown): void {
+  if (!isObject(asked)) throw new TypeError(`usageCaps: ask must be an object, not ${JSON.stringify(asked)}`)
+  const odd = Object.keys(asked).find((name) => !NAMES.includes(name))
+  if (odd !== undefined) throw new TypeError(`usageCaps: ask.${odd} is not known; there is ${NAMES.join(', ')}`)
 }
 
 /** A negative amount would make room instead of taking it. Null is unbounded, which `requests` cannot be: every row needs their number. */

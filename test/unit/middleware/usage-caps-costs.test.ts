@@ -28,6 +28,7 @@ const failed = () => Promise.reject(new Error('no report'))
 
 const ALL = { input_tokens: 70, output_tokens: 5, cost_nano_usd: 9 }
 const ASKED = { input_tokens: 100, cost_nano_usd: 50 }
+const ASK = { input_tokens: 100, input_cost_nano_usd: 50 }
 
 describe('a call costs', () => {
   test('one request where nothing is said', async () => {
@@ -67,7 +68,7 @@ describe('a call costs', () => {
     ['what was asked, where its facts are none', () => ({ usage: {}, facts: null }) as unknown as CallEnd, ASKED],
   ])('%s', async (_, end, charged) => {
     allow({ requests: 100, tokens: 1_000, cost: 1_000 })
-    route({ requests: 2, input_tokens: 100, input_cost_nano_usd: 50 }, end)
+    route({ ...ASK, requests: 2 }, end)
     expect((await post('/work')).status).toBe(200)
     expect(events).toMatchObject([{ ...amount({ requests: 2 }), ...charged, outcome: 'settled' }])
     const { requests = 2, input_tokens = 0, output_tokens = 0, cost_nano_usd = 0 } = charged
@@ -128,7 +129,7 @@ describe('a call costs', () => {
     allow({ tokens: 500 })
     const end = Promise.withResolvers<CallEnd>()
     const recorded: Promise<boolean>[] = []
-    app.post('/work', usageCaps({ ledgerOf, ask: () => ASKED }), (c) => {
+    app.post('/work', usageCaps({ ledgerOf, ask: () => ASK }), (c) => {
       const { hold } = c.var
       recorded.push(hold.settle(end.promise), hold.settle({ usage: { input_tokens: 1 } }))
       hold.report({ usage: { input_tokens: 2 } })
@@ -165,7 +166,7 @@ describe('a call costs', () => {
     process.on('unhandledRejection', left)
     onTestFinished(() => void process.off('unhandledRejection', left))
     allow({ tokens: 500 })
-    app.post('/work', usageCaps({ ledgerOf, ask: () => ASKED }), async (c) => {
+    app.post('/work', usageCaps({ ledgerOf, ask: () => ASK }), async (c) => {
       end(c.var.hold)
       await new Promise((resolve) => setTimeout(resolve, 5))
       return c.text('done')
@@ -177,7 +178,7 @@ describe('a call costs', () => {
 
   test('what was asked, where the handler’s answer is one that no client can be given', async () => {
     allow({ tokens: 500 })
-    app.post('/work', usageCaps({ ledgerOf, ask: () => ASKED }), () => Response.error())
+    app.post('/work', usageCaps({ ledgerOf, ask: () => ASK }), () => Response.error())
     expect((await post('/work')).status).toBe(500)
     expect(events).toMatchObject([{ input_tokens: 100, usage_source: 'hold' }])
   })

@@ -22,6 +22,8 @@ describe('an ask that no ledger could hold throws and names its field', () => {
     ['output.max_tokens', { output: output(-5) }, 'ask.output.max_tokens'],
     ['output.choices', { output: output(5, { choices: 0.5 }) }, 'ask.output.choices'],
     ['requests that nobody knows', { requests: null as unknown as number }, 'ask.requests'],
+    ['an amount by a name that is none', { tokens: 4_000 } as unknown as CallAsk, 'ask.tokens'],
+    ['output without its bound', { output: { choices: 1 } } as CallAsk, 'ask.output.max_tokens'],
     ['output for nobody', { output: output(5, { choices: 0 }) }, 'ask.output.choices'],
     ['metadata of 65,537 characters', { draft: { metadata: { a: 'x'.repeat(65_529) } } }, 'ask.draft.metadata'],
     ['a session id of 501 characters', { draft: { session_id: 'x'.repeat(501) } }, 'ask.draft.session_id'],
@@ -37,6 +39,26 @@ describe('an ask that no ledger could hold throws and names its field', () => {
     expect(String(thrown)).toContain(field)
     expect([used()?.requests, events]).toEqual([0, []])
   })
+})
+
+test.each([5, '5', null, undefined, [5]])('an ask of %j, where an object is due, throws', async (ask) => {
+  allow({ requests: 10 })
+  app.post('/work', usageCaps({ ledgerOf, ask: () => ask as CallAsk }), (c) => c.text('done'))
+  expect((await post('/work')).status).toBe(500)
+  expect(String(thrown)).toContain('usageCaps: ask must be an object')
+  expect([used()?.requests, events]).toEqual([0, []])
+})
+
+test('a caller that nobody has set throws and is named', async () => {
+  allow({ requests: 1 })
+  app.use(async (c, next) => {
+    c.set('caller', undefined as never)
+    await next()
+  })
+  route(1)
+  expect((await post('/work')).status).toBe(500)
+  expect(String(thrown)).toContain('c.var.caller')
+  expect(String(thrown)).toContain('authenticate()')
 })
 
 describe('an id that is no UUID throws and is named: Postgres would refuse the event', () => {
