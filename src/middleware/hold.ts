@@ -13,6 +13,7 @@ import type {
   Settlement,
   UsageSource,
 } from '../../durable-objects/ledger/types.ts'
+import { isObject } from '../providers/answer.ts'
 import { checkUuid, isCount, MAX_TEXT_LENGTH } from './call-ask.ts'
 import { mayGoOn, settle } from './ledger-calls.ts'
 
@@ -141,10 +142,11 @@ function toContinuation({ request_id, for_ms, provider_id }: Continuation): Cont
   return { request_id, for_ms: whole_ms, provider_id }
 }
 
-/** Null, which charges the hold, for what is no amount: a negative one would refund. */
+/** Null, which charges the hold, for what is no amount: a negative one would refund, and one of another name would be free. */
 function amountReported({ requests, request_id }: Ask, usage: Partial<Amount>): Amount | null {
   const amount = { requests, input_tokens: 0, output_tokens: 0, cost_nano_usd: 0, ...usage }
-  if (Object.values(amount).every(isCount)) return amount
+  const isAmount = ([name, count]: [string, unknown]) => name in NOTHING && isCount(count)
+  if (isObject(usage) && Object.entries(amount).every(isAmount)) return amount
   logFault('a report of usage is no amount', request_id, Object.entries(usage))
   return null
 }

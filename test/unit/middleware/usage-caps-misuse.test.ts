@@ -122,6 +122,19 @@ test.each([Number.NaN, -70, 0.5, Number.POSITIVE_INFINITY, 5n as unknown as numb
   },
 )
 
+test.each<[string, unknown]>([
+  ['usage by the names of another API', { usage: { prompt_tokens: 60, completion_tokens: 10, total_tokens: 70 } }],
+  ['usage with a name that is none', { usage: { input_tokens: 1, cache_read_input_tokens: 70 } }],
+  ['usage as a number', { usage: 70 }],
+  ['usage as a list', { usage: [] }],
+])('a report of %s is no usage: what was asked is charged', async (_, end) => {
+  allow({ tokens: 1_000 })
+  route({ input_tokens: 100 }, () => end as CallEnd)
+  expect((await post('/work')).status).toBe(200)
+  expect(used()).toEqual({ requests: 1, tokens: 100, cost: 0 })
+  expect(events).toMatchObject([{ input_tokens: 100, outcome: 'settled', usage_source: 'hold' }])
+})
+
 test('facts that a report leaves undefined are as if they were left out', async () => {
   allow({ requests: 1 })
   route(1, () => ({ usage: {}, facts: { status: undefined, cached_input_tokens: undefined } }) as unknown as CallEnd)
