@@ -3,15 +3,16 @@
 
 import { NOTHING } from '../../durable-objects/ledger/amounts.ts'
 import { NO_FACTS } from '../../durable-objects/ledger/no-facts.ts'
-import type {
-  Admission,
-  Amount,
-  Ask,
-  Continuation,
-  EventFacts,
-  LedgerOf,
-  Settlement,
-  UsageSource,
+import {
+  type Admission,
+  type Amount,
+  type Ask,
+  type Continuation,
+  type EventFacts,
+  type LedgerOf,
+  type Settlement,
+  USAGE_SOURCES,
+  type UsageSource,
 } from '../../durable-objects/ledger/types.ts'
 import { isObject } from '../providers/answer.ts'
 import { checkUuid, isCount, MAX_TEXT_LENGTH } from './call-ask.ts'
@@ -110,6 +111,7 @@ export function releaseOf(ask: Ask, started_at: number): Settlement {
   return toSettlement(ask, admission, { outcome: 'released', usage: null }, seen)
 }
 
+/** @throws {TypeError} for what no settlement can be. */
 function toSettlement(
   ask: Ask,
   { hold, reserved_at, epoch }: Pick<Admission, 'hold' | 'reserved_at' | 'epoch'>,
@@ -117,6 +119,8 @@ function toSettlement(
   seen: Partial<EventFacts>,
 ): Settlement {
   const { outcome = 'settled', facts, continues = null } = end
+  checkOneOf('outcome', outcome, ['settled', 'released'])
+  if (end.usage_source) checkOneOf('usage_source', end.usage_source, USAGE_SOURCES)
   const usage = end.usage ? amountReported(ask, end.usage) : null
   const usage_source = end.usage && !usage ? 'hold' : end.usage_source
   return {
@@ -132,6 +136,11 @@ function toSettlement(
     facts: { ...NO_FACTS, ...seen, ...storable(ask.request_id, facts) },
     continues: continues && toContinuation(continues),
   }
+}
+
+/** Events and totals could not be filtered by another word, and a ledger might take it for one of its own. */
+function checkOneOf<T>(name: string, word: T, words: readonly T[]): void {
+  if (!words.includes(word)) throw new TypeError(`usageCaps: ${name} must be one of ${words.join(', ')}, not ${word}`)
 }
 
 /** @throws {TypeError} for a time that no ledger can keep, or an id that no event can have. */

@@ -127,6 +127,8 @@ test.each<[string, unknown]>([
   ['usage with a name that is none', { usage: { input_tokens: 1, cache_read_input_tokens: 70 } }],
   ['usage as a number', { usage: 70 }],
   ['usage as a list', { usage: [] }],
+  ['an outcome that is none', { usage: { input_tokens: 70 }, outcome: 'expired' }],
+  ['a source that is none', { usage: { input_tokens: 70 }, usage_source: 'guessed' }],
 ])('a report of %s is no usage: what was asked is charged', async (_, end) => {
   allow({ tokens: 1_000 })
   route({ input_tokens: 100 }, () => end as CallEnd)
