@@ -36,7 +36,10 @@ export interface CallEnd {
 
 export interface Hold {
   admission: Admission
-  /** Says what the call really used, at once or by a promise. When the handler returns, the last report is settled. */
+  /**
+   * Says what the call really used, at once or by a promise. When the handler returns, the last report is settled. One that
+   * comes later does not count, and is logged.
+   */
   report(end: CallEnd | Promise<CallEnd>): void
   /**
    * Settles now, without waiting for the handler; reports no longer count. True when the call is on record, false when its
@@ -88,6 +91,7 @@ export function openHold(ledgerOf: LedgerOf, asked: Ask, admission: Admission): 
     admission,
     report(end) {
       handled(end)
+      if (settled) logFault('a report came when its call was settled', asked.request_id, 'it does not count')
       reported = end
     },
     settle(end) {

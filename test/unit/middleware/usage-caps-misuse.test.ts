@@ -137,6 +137,23 @@ test.each<[string, unknown]>([
   expect(events).toMatchObject([{ input_tokens: 100, outcome: 'settled', usage_source: 'hold' }])
 })
 
+test('a report that comes when the call is settled changes nothing, and is logged', async () => {
+  const error = vi.spyOn(console, 'error').mockImplementation(() => undefined)
+  onTestFinished(() => error.mockRestore())
+  allow({ tokens: 1_000 })
+  const { promise, resolve } = Promise.withResolvers<void>()
+  let reported: Promise<void> | undefined
+  app.post('/work', usageCaps({ ledgerOf, ask: () => ({ input_tokens: 100 }) }), (c) => {
+    reported = promise.then(() => c.var.hold.report({ usage: { input_tokens: 1 } }))
+    return c.text('done')
+  })
+  await post('/work')
+  resolve()
+  await reported
+  expect(events).toMatchObject([{ input_tokens: 100 }])
+  expect(error.mock.lastCall?.[0]).toContain('a report came when its call was settled')
+})
+
 test('facts that a report leaves undefined are as if they were left out', async () => {
   allow({ requests: 1 })
   route(1, () => ({ usage: {}, facts: { status: undefined, cached_input_tokens: undefined } }) as unknown as CallEnd)
