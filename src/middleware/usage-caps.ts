@@ -24,7 +24,7 @@ export interface UsageCapsOptions<C> {
   /** Called when the ledger does not know its user yet. True: it does now, try again. */
   provision?: (c: C) => Promise<boolean>
   /** How a refusal looks. Default: a problem document. */
-  refuse?: (c: C, error: GatewayError) => Response
+  refuse?: (c: C, error: GatewayError) => Response | Promise<Response>
 }
 
 /**
@@ -57,7 +57,7 @@ export function usageCaps<E extends { Variables: UsageCapsVariables }>(
     const fields = () => rateLimitFields(decision.tightest, Date.now())
     if (!decision.admitted) {
       if (decision.refusal.reason === 'unreachable') keepAlive(c, settle(ledgerOf, releaseOf(asked, started_at)))
-      return withHeaders(refuse(c, refusalError(decision.refusal)), fields())
+      return withHeaders(await refuse(c, refusalError(decision.refusal)), fields())
     }
 
     const hold = openHold(ledgerOf, asked, decision)

@@ -46,11 +46,14 @@ describe('a refusal', () => {
 
   test('looks as the route wants it', async () => {
     allow({ requests: 0 })
-    const refuse = () => new Response('come back later', { status: 402 })
-    app.post('/work', usageCaps({ ledgerOf, refuse }), (c) => c.text('done'))
-    const refused = await post('/work')
-    expect([refused.status, await refused.text()]).toEqual([402, 'come back later'])
-    expect(refused.headers.get('ratelimit')).not.toBeNull()
+    const atOnce = () => new Response('come back later', { status: 402 })
+    app.post('/work', usageCaps({ ledgerOf, refuse: atOnce }), (c) => c.text('done'))
+    app.post('/later', usageCaps({ ledgerOf, refuse: async () => atOnce() }), (c) => c.text('done'))
+    for (const path of ['/work', '/later']) {
+      const refused = await post(path)
+      expect([refused.status, await refused.text()]).toEqual([402, 'come back later'])
+      expect(refused.headers.get('ratelimit')).not.toBeNull()
+    }
   })
 
   test('of a key that may not do what the route asks for', async () => {
