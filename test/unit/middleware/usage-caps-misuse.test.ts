@@ -154,6 +154,14 @@ test('a report that comes when the call is settled changes nothing, and is logge
   expect(error.mock.lastCall?.[0]).toContain('a report came when its call was settled')
 })
 
+test('a handler that forgets its answer is charged what was asked, as one that throws', async () => {
+  allow({ tokens: 1_000 })
+  const forgets = (async () => undefined) as unknown as () => Promise<Response>
+  app.post('/work', usageCaps({ ledgerOf, ask: () => ({ input_tokens: 100 }) }), forgets)
+  expect((await post('/work')).status).toBe(500)
+  expect(events).toMatchObject([{ input_tokens: 100, usage_source: 'hold', status: null }])
+})
+
 test('facts that a report leaves undefined are as if they were left out', async () => {
   allow({ requests: 1 })
   route(1, () => ({ usage: {}, facts: { status: undefined, cached_input_tokens: undefined } }) as unknown as CallEnd)
