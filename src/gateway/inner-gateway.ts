@@ -2,6 +2,7 @@
 
 import { type Context, Hono } from 'hono'
 import { executionOf } from '../middleware/answers.ts'
+import { requestId } from '../middleware/request-id.ts'
 import type { GatewayEnv } from './call.ts'
 
 /** What it needs of Hono's context, whatever else the app keeps there. */
@@ -22,10 +23,7 @@ export type InnerGateway = (request: Request, c: Outer) => Response | Promise<Re
  */
 export function innerGateway(prefix: string, gateway: Hono<GatewayEnv>): InnerGateway {
   const app = new Hono<GatewayEnv & { Bindings: { request_id: string } }>()
-  app.use(async function sameRequestId(c, next) {
-    c.set('request_id', c.env.request_id)
-    await next()
-  })
+  app.use((c: Context, next) => requestId(() => c.env.request_id)(c, next))
   app.route(prefix, gateway)
   return (request, c) => app.fetch(request, { request_id: c.var.request_id }, executionOf(c))
 }

@@ -7,7 +7,13 @@ import { setHeaders } from './answers.ts'
 const REQUEST_ID_HEADER = 'x-tollgate-request-id'
 
 /** Those with an id from here. `c.var.request_id` alone does not tell: other code may have set it to what a client sent. */
-const withId = new WeakSet<Context>()
+const ids = new WeakMap<Context, string>()
+
+/** The id from here, if the request still has it. */
+export const idOf = (c: Context): string | undefined => {
+  const id = ids.get(c)
+  return id === c.get('request_id') ? id : undefined
+}
 
 /**
  * Sets `c.var.request_id`, once a request even where nested apps each use it. The client never chooses it, because calls
@@ -17,9 +23,9 @@ const withId = new WeakSet<Context>()
  */
 export function requestId(newId: () => string = v7): MiddlewareHandler<{ Variables: { request_id: string } }> {
   return async function requestId(c, next) {
-    if (withId.has(c)) return next()
-    withId.add(c)
+    if (ids.has(c)) return next()
     const id = newId()
+    ids.set(c, id)
     c.set('request_id', id)
     await next()
     setHeaders(c, { [REQUEST_ID_HEADER]: id })

@@ -10,6 +10,7 @@ import { type CallEnd, type Hold, openHold, releaseOf } from './hold.ts'
 import { reserve, settle } from './ledger-calls.ts'
 import { rateLimitFields } from './rate-limit-fields.ts'
 import { refusalError } from './refusal-error.ts'
+import { idOf } from './request-id.ts'
 
 export type { CallAsk, CallEnd, Hold }
 
@@ -30,7 +31,8 @@ export interface UsageCapsOptions<C> {
 /**
  * Admits a call only if its worst case fits under every cap of the caller, then charges what the handler reports, or the
  * whole worst case where it reports nothing. Every answer carries the `RateLimit` fields of the tightest cap. Needs
- * `c.var.request_id` and `c.var.caller` (see `requestId()` and `authenticate()`). A second one in the same request throws.
+ * `c.var.request_id` as `requestId()` has set it, and `c.var.caller` (see `authenticate()`). A second one in the same
+ * request throws.
  *
  * @example
  * app.use(requestId(), authenticate({ keys, jwt }))
@@ -49,6 +51,8 @@ export function usageCaps<E extends { Variables: UsageCapsVariables }>(
   async function run(c: Context<E>, next: Next): Promise<Response | undefined> {
     // The ledger would take the second ask of a request for a repetition of the first.
     if (c.get('hold')) throw new TypeError('usageCaps: this request has a hold already; guard each route once')
+    // Whoever chose the id could send it again: a repeated one is the same call, which is charged once.
+    if (!idOf(c)) throw new TypeError('usageCaps: c.var.request_id must be as requestId() has set it')
     const started_at = Date.now()
     const asked = toAsk(c, c.var as CallVariables, typeof ask === 'number' ? { requests: ask } : await ask(c))
 

@@ -49,6 +49,21 @@ test.each([5, '5', null, undefined, [5]])('an ask of %j, where an object is due,
   expect([used()?.requests, events]).toEqual([0, []])
 })
 
+test.each(['0190a000-0000-7000-8000-0000000000ab', 'req-1', undefined])(
+  'the id %s of a request, which is not from requestId(), throws: a client that chose it could send it again, for nothing',
+  async (request_id) => {
+    allow({ requests: 1 })
+    app.use(async (c, next) => {
+      c.set('request_id', request_id as string)
+      await next()
+    })
+    route(1)
+    expect((await post('/work')).status).toBe(500)
+    expect(String(thrown)).toContain('c.var.request_id must be as requestId() has set it')
+    expect(used()?.requests).toBe(0)
+  },
+)
+
 test('a caller that nobody has set throws and is named', async () => {
   allow({ requests: 1 })
   app.use(async (c, next) => {
@@ -71,8 +86,6 @@ describe('an id that is no UUID throws and is named: Postgres would refuse the e
   })
 
   test.each([
-    ['of a request', { request_id: 'req-1' }, 'c.var.request_id must be a UUID, not req-1'],
-    ['of a request that has none', { request_id: undefined }, 'c.var.request_id must be a UUID, not undefined'],
     ['of a user', { caller: { user_id: 'ada', key_id: null } }, 'c.var.caller.user_id must be a UUID, not ada'],
     ['of a key', { caller: { user_id: USER, key_id: 'mine' } }, 'c.var.caller.key_id must be a UUID, not mine'],
   ])('%s', async (_, variables, fault) => {
