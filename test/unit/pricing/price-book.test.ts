@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { Override } from '../../../src/pricing/override.ts'
 import { createOverrides, encodeOverrides } from '../../../src/pricing/overrides.ts'
 import { createPriceBook } from '../../../src/pricing/price-book.ts'
@@ -195,28 +195,25 @@ test('a change is seen at once by the isolate that wrote it, and not at all wher
   expect((await book.explain('openai', 'a')).source).toBe('catalogue')
 })
 
-test('a change that is written while the store is read stays', async () => {
-  const { book, overrides, store } = stored(override('a'))
-  const before = Promise.withResolvers<string>()
-  store.get = () => before.promise
-  const asked = book.explain('openai', 'a')
-  await overrides.put(encodeOverrides([]))
-  before.resolve(encodeOverrides([override('a')]))
-  expect((await asked).source).toBe('catalogue')
-  expect((await book.explain('openai', 'a')).source).toBe('catalogue')
-})
+describe('a change that is written while the store is read stays', () => {
+  async function expectItStays({ book, overrides, store }: ReturnType<typeof stored>) {
+    const before = Promise.withResolvers<string>()
+    store.get = () => before.promise
+    const asked = book.explain('openai', 'a')
+    await overrides.put(encodeOverrides([]))
+    before.resolve(encodeOverrides([override('a')]))
+    expect((await asked).source).toBe('catalogue')
+    expect((await book.explain('openai', 'a')).source).toBe('catalogue')
+  }
 
-test('what this worker has written last stays, also where it is what was known before another worker’s change', async () => {
-  const { book, overrides, store, clock } = stored()
-  await book.find('openai', 'a')
-  clock.now += 45_000
-  const before = Promise.withResolvers<string>()
-  store.get = () => before.promise
-  const asked = book.explain('openai', 'a')
-  await overrides.put(encodeOverrides([]))
-  before.resolve(encodeOverrides([override('a')]))
-  expect((await asked).source).toBe('catalogue')
-  expect((await book.explain('openai', 'a')).source).toBe('catalogue')
+  test('where nothing was known', () => expectItStays(stored(override('a'))))
+
+  test('where it is what was known before another worker’s change', async () => {
+    const known = stored()
+    await known.book.find('openai', 'a')
+    known.clock.now += 45_000
+    await expectItStays(known)
+  })
 })
 
 test('a change is seen after half a minute also where the clock was set back', async () => {
