@@ -144,7 +144,7 @@ describe('JSON', () => {
   })
 })
 
-test('what is left out, or empty, is as the README says', () => {
+test('what is left out, or empty, is as src/README.md says', () => {
   const unset = VARIABLES.filter((name) => !(name in ENV))
   expect(parsed(Object.fromEntries(unset.map((name) => [name, ''])))).toEqual(parsed({}))
   const { DATABASE_URL: _, KEY_SIGNING_SECRETS: __, ADMIN_TOKEN: ___, ...defaults } = parsed({})

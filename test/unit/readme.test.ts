@@ -1,4 +1,4 @@
-// What the README shows is what works: its Worker compiles for people who do not have our compiler options.
+// What src/middleware/README.md shows is what works: its Worker compiles for people who do not have our compiler options.
 
 import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
@@ -8,10 +8,9 @@ import { promisify } from 'node:util'
 import { expect, onTestFinished, test } from 'vitest'
 
 const ROOT = resolve(import.meta.dirname, '../..')
-const readme = await readFile(join(ROOT, 'README.md'), 'utf8')
+const readme = await readFile(join(ROOT, 'src/middleware/README.md'), 'utf8')
 
-const codeAfter = (heading: string) =>
-  readme.slice(readme.indexOf(`## ${heading}`)).match(/```ts\n(.*?)```/s)?.[1] ?? ''
+const shownWorker = readme.match(/```ts\n(.*?)```/s)?.[1] ?? ''
 
 // As `wrangler types` writes it for a binding with a `script_name`.
 const ENV = `declare namespace Cloudflare {
@@ -47,7 +46,7 @@ test('the Hono to install is the one whose types those of the middleware are', a
   expect(readme).toContain(`npm install ../tollgate hono@${dependencies.hono}\``)
 })
 
-test('the Worker of "Your own routes" compiles with the options that it names, and with all that is stricter', async () => {
+test('the Worker that guards its own routes compiles with the options that it names, and with all that is stricter', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'own-routes-'))
   onTestFinished(() => rm(folder, { recursive: true }))
   const modules = join(folder, 'node_modules')
@@ -55,9 +54,8 @@ test('the Worker of "Your own routes" compiles with the options that it names, a
   // What `npm install ../tollgate hono` makes.
   await symlink(ROOT, join(modules, 'tollgate'))
   for (const name of ['hono', '@cloudflare']) await symlink(join(ROOT, 'node_modules', name), join(modules, name))
-  const worker = codeAfter('Your own routes')
-  expect(worker).toContain('usageCaps({ ledgerOf')
-  await writeFile(join(folder, 'index.ts'), worker)
+  expect(shownWorker).toContain('usageCaps({ ledgerOf')
+  await writeFile(join(folder, 'index.ts'), shownWorker)
   await writeFile(join(folder, 'env.d.ts'), ENV)
   await writeFile(join(folder, 'tsconfig.json'), JSON.stringify(TSCONFIG))
 
