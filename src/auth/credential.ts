@@ -4,7 +4,7 @@
 import type { GatewayError } from '../errors.ts'
 import type { ReadCredential } from '../providers/dialect.ts'
 import { isJwtShaped } from './jwt.ts'
-import { KEY_PREFIX } from './keys.ts'
+import { holdsKey, KEY_PREFIX } from './keys.ts'
 
 export const GATEWAY_KEY_HEADER = 'x-tollgate-key'
 
@@ -38,8 +38,8 @@ export function readGatewayCredential(
   if (!kind) return refuse('The credential is neither a Tollgate key (tg_...) nor a JWT.')
   const others = [inProviderHeader ?? '', ...CREDENTIAL_HEADERS.map((header) => withoutScheme(headers.get(header)))]
   for (const other of others) {
-    // Beside `x-tollgate-key` a JWT may well be the provider's own credential; a Tollgate key never is.
-    const isForGateway = /(^|[\s,])tg_/.test(other) || (own === null && isJwtShaped(other))
+    // Beside `x-tollgate-key` a JWT may well be the provider's own credential; a Tollgate key never is, nor one in quotes.
+    const isForGateway = /(^|[\s,])tg_/.test(other) || holdsKey(other) || (own === null && isJwtShaped(other))
     if (isForGateway && other !== value) return ambiguous('The request carries two different credentials for Tollgate.')
   }
   return { kind, value, brings_own_key: own !== null && Boolean(inProviderHeader) && inProviderHeader !== own }

@@ -11,6 +11,8 @@ const SIGNED_BYTES = 1 + 16 + 16
 const SIGNATURE_BYTES = 20
 /** 53 bytes are 71 characters of base64url. */
 const SHAPE = /^tg_[A-Za-z0-9_-]{71}$/
+/** Alone or behind `Bearer `, `key=` or a quotation mark, but not within a longer id or a JWT. */
+const WITHIN = /(^|[^\w.-])tg_[\w-]{71}/
 /** Keys that were verified are remembered, up to so many: their signature will not change. */
 const MAX_REMEMBERED = 1_000
 const PREFIX_BYTES = new TextEncoder().encode(KEY_PREFIX)
@@ -35,6 +37,9 @@ export interface KeyRing {
   /** Whose key this is, by its signature alone. */
   verify(key: string): Promise<KeyClaims | KeyRefusal>
 }
+
+/** Whether a whole key stands anywhere in it. */
+export const holdsKey = (text: string) => WITHIN.test(text)
 
 /** `new,old`, as the variable `KEY_SIGNING_SECRETS` holds them. */
 export const secretsIn = (list: string) => list.split(',').map((secret) => secret.trim())

@@ -2,6 +2,7 @@
 // anything is held or forwarded.
 
 import type { Context, MiddlewareHandler } from 'hono'
+import { holdsKey } from '../auth/keys.ts'
 import type { Config } from '../config.ts'
 import { accepted, GatewayFault } from '../fault.ts'
 import type { PriceBook } from '../pricing/price-book.ts'
@@ -44,7 +45,7 @@ async function readCall(
   const said = accepted(readCallHeaders(headers))
   const credential = credentialOf(c, dialect, upstream)
   if (dialect.credential_query && url.search) url.searchParams.delete(dialect.credential_query)
-  if ([...url.searchParams].flat().some((text) => TOLLGATE_KEY.test(text))) {
+  if ([...url.searchParams].flat().some(holdsKey)) {
     const message = 'The query has a Tollgate key, which the provider would see. Send it in a header alone.'
     throw new GatewayFault({ code: 'invalid_request', message })
   }
@@ -93,9 +94,6 @@ async function readCall(
     },
   }
 }
-
-/** Alone or behind `Bearer `, but not within a longer id. */
-const TOLLGATE_KEY = /(^|[^\w-])tg_[\w-]{71}/
 
 /** What goes to the provider: the caller's own where it brings one. */
 function credentialOf({ req, var: { caller } }: Context<GatewayEnv>, dialect: Dialect, upstream: Upstream): string {

@@ -33,6 +33,10 @@ describe('readGatewayCredential', () => {
   test('a Tollgate key is never taken for a provider key', () => {
     expect(read(['x-tollgate-key', KEY], ['x-api-key', KEY])).toMatchObject({ value: KEY, brings_own_key: false })
     expect(read(['x-tollgate-key', KEY], ['x-api-key', OTHER])).toMatchObject({ code: 'invalid_header' })
+    // As `docker run --env-file` hands on what stands in quotes.
+    for (const value of [`"${KEY}"`, `'${OTHER}'`, `key=${OTHER}`, `Bearer:${OTHER}`])
+      expect(read(['x-tollgate-key', KEY], ['x-api-key', value])).toMatchObject({ code: 'invalid_header' })
+    expect(read(['x-tollgate-key', KEY], ['x-api-key', `eyJh.eyJz.${OTHER}`])).toMatchObject({ brings_own_key: true })
   })
 
   test('two different credentials for the gateway are refused, wherever they are', () => {
