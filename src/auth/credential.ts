@@ -11,6 +11,9 @@ export const GATEWAY_KEY_HEADER = 'x-tollgate-key'
 /** Where clients put credentials: each is searched for a second gateway key, whichever one the dialect reads. */
 const CREDENTIAL_HEADERS = ['authorization', 'x-api-key', 'x-goog-api-key', 'api-key']
 
+/** Versions, too, are three parts with dots between them; a JWT begins with an object in base64url. */
+const JWT_IN_HEADER = /^(bearer +)?eyJ[\w-]*\.[\w-]+\.[\w-]+$/i
+
 export interface Credential {
   kind: 'key' | 'jwt'
   value: string
@@ -43,6 +46,16 @@ export function readGatewayCredential(
     if (isForGateway && other !== value) return ambiguous('The request carries two different credentials for Tollgate.')
   }
   return { kind, value, brings_own_key: own !== null && Boolean(inProviderHeader) && inProviderHeader !== own }
+}
+
+/**
+ * Whether a client that follows a redirect to another host sends its credential there: of all headers, `fetch` leaves only
+ * `Authorization` out.
+ */
+export function takesCredentialAlong(headers: Headers): boolean {
+  return [...headers].some(
+    ([name, value]) => name !== 'authorization' && (holdsKey(value) || JWT_IN_HEADER.test(value)),
+  )
 }
 
 function kindOf(value: string): Credential['kind'] | null {

@@ -2,6 +2,7 @@
 
 import type { Context, Handler } from 'hono'
 import type { LedgerOf } from '../../durable-objects/ledger/types.ts'
+import { takesCredentialAlong } from '../auth/credential.ts'
 import type { Config } from '../config.ts'
 import type { GatewayError } from '../errors.ts'
 import { keepAlive } from '../middleware/answers.ts'
@@ -145,6 +146,7 @@ function toClient(
 ): Response {
   const { status } = answered
   const headers = answerHeaders(answered.headers)
+  if (takesCredentialAlong(c.req.raw.headers)) headers.delete('location')
   // A retry would pay twice.
   if (status < 200 || MAYBE_BILLED.has(status) || options.operation.billed_statuses?.includes(status)) {
     headers.set('x-should-retry', 'false')

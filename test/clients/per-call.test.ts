@@ -120,6 +120,20 @@ describe('google places', () => {
     expect(gateway.provider.requests).toHaveLength(0)
   })
 
+  test('the redirect to a photo says where it is to who does not take a Tollgate key there', async () => {
+    const { key } = await gateway.admin.user()
+    const media = '/google-places/v1/places/a/photos/b/media?maxWidthPx=9'
+    const ways = [
+      call(`${media}&key=${key}`, ''),
+      call(media, '', { headers: { authorization: `Bearer ${key}` } }),
+      call(media, key),
+    ]
+    const answers = await Promise.all(ways)
+    expect(answers.map(({ status }) => status)).toEqual([302, 302, 302])
+    const photo = 'https://photos.example/fake.jpg'
+    expect(answers.map(({ headers }) => headers.get('location'))).toEqual([photo, photo, null])
+  })
+
   test('the key in the query reaches neither the provider, nor events, nor logs', async () => {
     const { id, key } = await gateway.admin.user(GENEROUS)
     expect((await call(`/google-places/v1/places/a?fields=id&key=${key}`, '')).status).toBe(200)

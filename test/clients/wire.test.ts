@@ -1,7 +1,9 @@
 // The answer's bytes on their way to the client: however they are cut, coded and read, they arrive exactly and at once.
 
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { events, inGzip, inPieces, json, type Script, withCrlf, without } from '../../src/local/fake-script.ts'
 import {
   allEvents,
@@ -167,6 +169,30 @@ describe.each(['openai', 'anthropic'] satisfies Provider[])('%s', (provider) => 
     })
     expect(answer.status).toBe(307)
     expect(gateway.provider.requests).toHaveLength(1)
+  })
+
+  test('a redirect takes no Tollgate key to another host, whichever header it came in', async () => {
+    const reached: string[] = []
+    const elsewhere = createServer(({ rawHeaders }, response) => {
+      reached.push(rawHeaders.join())
+      response.end()
+    })
+    await new Promise<void>((resolve) => elsewhere.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => void elsewhere.close())
+    const { port } = elsewhere.address() as AddressInfo
+    gateway.provider.reply = () => json({}, 307, { location: `http://127.0.0.1:${port}/` })
+    const follow = (headers: Record<string, string>) => fetch(`${gateway.url}/${provider}/v1/models`, { headers })
+    const bearer = { authorization: `Bearer ${user.key}` }
+    await follow(bearer)
+    expect(reached).toHaveLength(1)
+    const answers = await Promise.all([
+      follow({ 'x-tollgate-key': user.key }),
+      follow({ 'x-tollgate-key': user.key, authorization: 'Bearer sk-own' }),
+      follow({ ...bearer, 'x-api-key': user.key }),
+      follow({ ...bearer, 'x-goog-api-key': user.key }),
+    ])
+    expect(answers.map(({ status }) => status)).toEqual([307, 307, 307, 307])
+    expect(reached.join()).not.toContain(user.key)
   })
 
   test('a provider that switches protocols unasked has given no answer that could be passed on', async () => {
