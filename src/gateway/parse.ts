@@ -2,6 +2,7 @@
 // anything is held or forwarded.
 
 import type { Context, MiddlewareHandler } from 'hono'
+import { timingSafeEqual } from 'hono/utils/buffer'
 import { holdsKey } from '../auth/keys.ts'
 import type { Config } from '../config.ts'
 import { accepted, GatewayFault } from '../fault.ts'
@@ -43,7 +44,7 @@ async function readCall(
   const url = asSent(request, c.req.path, dialect)
   const headers = [...request.headers]
   const said = accepted(readCallHeaders(headers))
-  const credential = credentialOf(c, dialect, upstream)
+  const credential = await credentialOf(c, dialect, upstream, config)
   if (dialect.credential_query && url.search) url.searchParams.delete(dialect.credential_query)
   if ([...url.searchParams].flat().some(holdsKey)) {
     const message = 'The query has a Tollgate key, which the provider would see. Send it in a header alone.'
@@ -96,12 +97,21 @@ async function readCall(
 }
 
 /** What goes to the provider: the caller's own where it brings one. */
-function credentialOf({ req, var: { caller } }: Context<GatewayEnv>, dialect: Dialect, upstream: Upstream): string {
+async function credentialOf(
+  { req, var: { caller } }: Context<GatewayEnv>,
+  dialect: Dialect,
+  upstream: Upstream,
+  { ADMIN_TOKEN }: Config,
+): Promise<string> {
   const { headers, url } = req.raw
   const credential = caller.brings_own_key ? dialect.readCredential(headers, url) : upstream.credential
   if (!credential) {
     const message = `No API key for ${dialect.provider} is configured here. Bring yours beside x-tollgate-key.`
     throw new GatewayFault({ code: 'not_configured', message })
+  }
+  if (caller.brings_own_key && (await timingSafeEqual(credential, ADMIN_TOKEN))) {
+    const message = 'The admin token stands beside x-tollgate-key, where the provider would see it.'
+    throw new GatewayFault({ code: 'invalid_header', message })
   }
   if (!CREDENTIAL.test(credential)) {
     const message = 'The provider key beside x-tollgate-key has characters that no header can carry.'

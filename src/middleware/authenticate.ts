@@ -61,6 +61,7 @@ export function authenticate(
       const { user_id, is_admin, ...claims } = await verifiedJwt(jwt, credential.value)
       c.set('caller', { user_id, key_id: null, scope, via: 'jwt', is_admin, jwt: claims, brings_own_key })
     }
+    if (brings_own_key) await refuseGoodJwt(jwt, readCredential(c.req.raw.headers, c.req.raw.url) ?? '')
     await next()
   }
 }
@@ -94,6 +95,13 @@ export function requireAdmin({ adminToken, jwt }: RequireAdminOptions): Middlewa
     }
     await next()
   }
+}
+
+/** Beside `x-tollgate-key` a JWT is the provider's, but not one that is good here: the provider could call with it. */
+async function refuseGoodJwt(jwt: JwtVerifier | null, own: string): Promise<void> {
+  if (!jwt || !isJwtShaped(own) || 'reason' in (await jwt.verify(own))) return
+  const message = 'The JWT beside x-tollgate-key is one for Tollgate. Send the key of the provider there, or nothing.'
+  throw new GatewayFault({ code: 'invalid_header', message })
 }
 
 async function verifiedJwt(jwt: JwtVerifier | null, token: string): Promise<JwtClaims> {

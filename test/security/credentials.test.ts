@@ -217,6 +217,15 @@ describe('/admin', () => {
   })
 })
 
+test('the admin token, or a JWT that is good here, beside x-tollgate-key is not sent to the provider', async () => {
+  for (const own of [ADMIN_TOKEN, await jwt({ role: undefined }).sign(jwtSecret)]) {
+    const answer = await post(gateway, 'openai', own, bodyOf('openai'), { headers: { 'x-tollgate-key': user.key } })
+    expect(answer.status).toBe(400)
+    expect(await answer.text()).not.toContain(own)
+  }
+  expect(gateway.provider.requests).toHaveLength(0)
+})
+
 test.each(['%E2%82%AC', 'a%0Ab', 'a%20b'])(
   'a provider key of the caller that no header can carry is a 400, and nothing is held or sent: %s',
   async (key) => {

@@ -78,6 +78,16 @@ describe('authenticate', () => {
     })
   })
 
+  test('a JWT that is good here is never taken for a provider key; any other may be one', async () => {
+    const statusBeside = async (own: string, options: Partial<AuthenticateOptions> = {}) => {
+      const headers = { 'x-tollgate-key': await keys.issue(USER, KEY_ID), authorization: `Bearer ${own}` }
+      return (await app(options).request('/api/me', { headers })).status
+    }
+    expect(await statusBeside(await sign({}))).toBe(400)
+    expect(await statusBeside(await sign({ iss: 'entra' }))).toBe(200)
+    expect(await statusBeside(await sign({}), { jwt: null })).toBe(200)
+  })
+
   test('a dialect says where its credential is', async () => {
     const custom = app({ readCredential: (headers) => headers.get('x-api-key') })
     const key = await keys.issue(USER, KEY_ID)
