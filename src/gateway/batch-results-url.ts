@@ -1,13 +1,12 @@
 // Where the results of a message batch are, as seen through Tollgate. Anthropic's SDKs fetch them from the URL that the
-// batch itself names: left as it is, they would take the Tollgate key to Anthropic and be refused there.
+// batch itself names: left as it is, they would ask Anthropic itself, where a Tollgate key is of no use, and be refused.
 
 import type { MiddlewareHandler } from 'hono'
 import { mediaTypeOf } from '../body-type.ts'
 import type { GatewayError } from '../errors.ts'
 import { isObject, parseJsonOrUndefined } from '../providers/answer.ts'
 import { anthropic } from '../providers/anthropic.ts'
-
-const RESULTS = /^\/v1\/messages\/batches\/[^/]+\/results$/
+import type { JsonObject } from '../providers/dialect.ts'
 
 /** Headers that the middleware has put on the provider's answer: where pages may read it, and how full the tightest cap is. */
 const OURS = /^(access-control-|vary$|ratelimit)/
@@ -38,7 +37,7 @@ export function batchResultsUrl(): MiddlewareHandler<{ Variables: { request_id: 
       return
     }
     const batch = parseJsonOrUndefined(text)
-    const results_url = isObject(batch) ? hereOf(batch.results_url, c.req.url) : null
+    const results_url = isObject(batch) ? hereOf(batch, c.req.url) : null
     c.res = new Response(results_url ? JSON.stringify({ ...(batch as object), results_url }) : text, c.res)
   }
 }
@@ -61,7 +60,8 @@ async function readText({ body }: Response): Promise<string | GatewayError> {
 
 const unreachable = (message: string): GatewayError => ({ code: 'upstream_unreachable', message })
 
-function hereOf(results_url: unknown, here: string): string | null {
-  const path = typeof results_url === 'string' ? URL.parse(results_url)?.pathname : null
-  return path && RESULTS.test(path) ? new URL(`/anthropic${path}`, here).href : null
+/** By the batch's own id, whatever URL the provider, or a proxy before it, names. Null where there are no results yet. */
+function hereOf({ id, results_url }: JsonObject, here: string): string | null {
+  if (typeof results_url !== 'string') return null
+  return new URL(`/anthropic/v1/messages/batches/${encodeURIComponent(String(id))}/results`, here).href
 }

@@ -2,7 +2,7 @@
 
 import { APIError, NotFoundError } from '@anthropic-ai/sdk'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { CUT, type Script } from '../../src/local/fake-script.ts'
+import { CUT, json, type Script } from '../../src/local/fake-script.ts'
 import {
   allEvents,
   anthropicOf,
@@ -95,6 +95,18 @@ describe('a message batch', () => {
     })
     expect(attempts).toHaveLength(1)
     expect(attempts[0]?.answer?.headers.get('x-tollgate-request-id')).toMatch(/^[0-9a-f-]{36}$/)
+  })
+
+  test('names its results here, wherever the provider says that they are', async () => {
+    for (const results_url of [
+      'https://proxy.example/anthropic/v1/messages/batches/msgbatch_1/results',
+      'https://proxy.example/v1/messages/batches/msgbatch_1/results?beta=true',
+      'https://files.example/msgbatch_1.jsonl',
+    ]) {
+      gateway.provider.reply = () => json({ id: 'msgbatch_1', type: 'message_batch', results_url })
+      const batch = await anthropicOf(gateway, user.key).client.messages.batches.retrieve('msgbatch_1')
+      expect(batch.results_url).toBe(`${gateway.url}/anthropic/v1/messages/batches/msgbatch_1/results`)
+    }
   })
 
   test('names its results here, whatever its content type says beside the type', async () => {
