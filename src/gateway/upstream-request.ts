@@ -42,12 +42,13 @@ function matches(pattern: string, name: string): boolean {
   return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern
 }
 
-/** Headers of one hop, of the body as it was encoded, about the provider's host, and about the operator's account. */
+/** Headers of one hop, of the body as encoded, about the provider's host and caches, and about the operator's account. */
 const WITHHELD = [
   'access-control-allow-credentials',
   'access-control-allow-origin',
   'access-control-expose-headers',
   'alt-svc',
+  'cdn-cache-control',
   'clear-site-data',
   'connection',
   'content-encoding',
@@ -58,6 +59,7 @@ const WITHHELD = [
   'reporting-endpoints',
   'set-cookie',
   'strict-transport-security',
+  'surrogate-control',
   'transfer-encoding',
   'upgrade',
   'openai-organization',
@@ -69,5 +71,8 @@ const WITHHELD = [
 export function answerHeaders(upstream: Headers): Headers {
   const headers = new Headers(upstream)
   for (const name of WITHHELD) headers.delete(name)
+  // What the provider calls public is for those with a key: a shared cache would give it to anybody, uncounted. Of two
+  // directives that contradict each other the stricter one holds: https://www.rfc-editor.org/rfc/rfc9111#section-4.2.1
+  headers.append('cache-control', 'private')
   return headers
 }

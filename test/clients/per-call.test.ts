@@ -2,7 +2,7 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { THINGS_CREDENTIAL } from '../../src/local/fake-provider.ts'
-import { CUT } from '../../src/local/fake-script.ts'
+import { CUT, json } from '../../src/local/fake-script.ts'
 import type { PerCallConfig } from '../../src/providers/per-call.ts'
 import { allEvents, capOf, GENEROUS, lastRequest, onlyEvent } from '../support/client-calls.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
@@ -132,6 +132,21 @@ describe('google places', () => {
     expect(answers.map(({ status }) => status)).toEqual([302, 302, 302])
     const photo = 'https://photos.example/fake.jpg'
     expect(answers.map(({ headers }) => headers.get('location'))).toEqual([photo, photo, null])
+  })
+
+  test('what the provider calls public is kept by no shared cache, which would give it to anybody', async () => {
+    const { key } = await gateway.admin.user()
+    const told = {
+      'cache-control': 'public, max-age=3600',
+      'cdn-cache-control': 'max-age=60',
+      'surrogate-control': 'x',
+    }
+    for (const headers of [told, {}]) {
+      gateway.provider.reply = () => json({ id: 'a' }, 200, headers)
+      const answer = await call('/google-places/v1/places/a?fields=id', key)
+      expect(answer.headers.get('cache-control')).toMatch(/(^|, )private$/)
+      expect(answer.headers.get('cdn-cache-control') ?? answer.headers.get('surrogate-control')).toBeNull()
+    }
   })
 
   test('the key in the query reaches neither the provider, nor events, nor logs', async () => {
