@@ -1,7 +1,7 @@
 // `npm start` is npm, a shell that npm runs the script in, and the script. Signals to npm end the shell at most, and `kill -9`
 // of npm not even that: so the script watches both.
 
-import { execFileSync } from 'node:child_process'
+import { type ExecFileSyncOptionsWithStringEncoding, execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 
 const LOOK_EVERY_MS = 200
@@ -30,7 +30,9 @@ function parentOfShell(pid: number): number | null {
 /** Its command and its parent's pid. Slim containers have no `ps`, but all of Linux has `/proc`. */
 function lookUp(pid: number): RegExpExecArray | null {
   if (process.platform === 'linux') return /^\d+ \((.*)\) \S+ (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))
-  return /^(.*?)\s+(\d+)\s*$/.exec(execFileSync('ps', ['-o', 'comm=,ppid=', '-p', `${pid}`], { encoding: 'utf8' }))
+  // The `ps` of Git for Windows knows no `-o`, and says so.
+  const options: ExecFileSyncOptionsWithStringEncoding = { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }
+  return /^(.*?)\s+(\d+)\s*$/.exec(execFileSync('ps', ['-o', 'comm=,ppid=', '-p', `${pid}`], options))
 }
 
 function isAlive(pid: number): boolean {
