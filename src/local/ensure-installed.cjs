@@ -6,7 +6,15 @@ const { spawnSync } = require('node:child_process')
 const { existsSync, readFileSync } = require('node:fs')
 const { delimiter, join } = require('node:path')
 
-if (!isInstalled()) {
+if (!isInstalled()) install()
+
+function install() {
+  if (process.platform === 'win32' && process.execPath.includes(join('node_modules', 'node', 'bin'))) {
+    // Windows removes no program that runs: npm would stop half-way, with an EPERM.
+    console.error('What is installed is not what package-lock.json names. Run: npm ci')
+    process.exitCode = 1
+    return
+  }
   // npm itself is silent until it is done.
   console.log('Installing (npm ci) ...')
   // npm itself must not run on the Node in node_modules, which it is about to replace.
