@@ -3,6 +3,7 @@
 import { mediaTypeOf } from '../body-type.ts'
 import type { GatewayError } from '../errors.ts'
 import type { AnswerHead } from '../providers/dialect.ts'
+import { denoFetch } from './deno-fetch.ts'
 import { type SilenceLimits, type SilenceWatch, watchSilence } from './silence.ts'
 import type { Outgoing } from './upstream-request.ts'
 
@@ -36,7 +37,10 @@ export function sendUpstream(outgoing: Outgoing | Request, limits: SilenceLimits
 }
 
 async function send(outgoing: Outgoing | Request, signal: AbortSignal): Promise<Response> {
-  return outgoing instanceof Request ? fetch(outgoing, { signal }) : fetch(outgoing.url, { ...outgoing.init, signal })
+  const fetchOnce = 'Deno' in globalThis ? denoFetch : fetch
+  return outgoing instanceof Request
+    ? fetchOnce(outgoing, { signal })
+    : fetchOnce(outgoing.url, { ...outgoing.init, signal })
 }
 
 async function untilAnswered(

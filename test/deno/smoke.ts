@@ -1,17 +1,23 @@
-// The portable parts at work on Deno, run by check.ts without permission for network, files or processes.
-// Web-standard APIs only. Silent where all is well.
+// The portable parts at work on Deno, run by check.ts without permission for files, processes or any host but this one.
+// Silent where all is well.
 
 import { SignJWT } from 'jose'
-import type { LedgerRpc } from '../../durable-objects/ledger/types.ts'
+import { Ledger } from '../../durable-objects/ledger/ledger.ts'
+import type { LedgerRpc, UsageEvent } from '../../durable-objects/ledger/types.ts'
 import { windowOf } from '../../durable-objects/ledger/windows.ts'
 import { createApp } from '../../src/app.ts'
 import { createJwtVerifier } from '../../src/auth/jwt.ts'
 import { createKeyRing } from '../../src/auth/keys.ts'
 import { parseConfig } from '../../src/config.ts'
+import { startFakeProvider } from '../../src/local/fake-provider.ts'
+import { CUT } from '../../src/local/fake-script.ts'
+import { cap, ledgerOfOnly, snapshot } from '../support/ledger-fixtures.ts'
+import { nodeSql } from '../support/node-sql.ts'
 
 const USER = '0198f3b2-7c1a-7d10-8a11-0123456789ab'
 const KEY_ID = '0198f3b2-7c1a-7d10-8a11-fedcba987654'
 
+const provider = await startFakeProvider()
 const config = parseConfig({
   DATABASE_URL: 'postgresql://user:password@database.invalid/tollgate',
   KEY_SIGNING_SECRETS: 'a-signing-secret-of-enough-characters',
@@ -19,6 +25,7 @@ const config = parseConfig({
   JWT_HS256_SECRET: 'a-shared-secret-of-enough-characters',
   JWT_ISSUER: 'https://id.example.com/',
   OPENAI_API_KEY: 'sk-fake',
+  OPENAI_BASE_URL: provider.url,
 })
 
 function same(what: string, actual: unknown, expected: unknown): void {
@@ -58,12 +65,38 @@ const ledger: LedgerRpc = {
   configure: async () => 0,
   status: async () => ({ refusal: { reason: 'suspended' } }),
 }
-// Deno has no `waitUntil`: its process outlives the answer, so a host passes one that does nothing.
-const context = { waitUntil: () => {}, passThroughOnException: () => {}, props: {} }
 const app = createApp({ config, ledgerOf: () => ledger })
 same('a stranger', (await app.request('/usage/caps')).status, 401)
 same('a stranger at /admin', (await app.request('/admin/users')).status, 401)
 const body = JSON.stringify({ model: 'gpt-4o-mini', max_tokens: 1, messages: [{ role: 'user', content: 'Hi' }] })
 const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
-const answer = await app.request('/openai/v1/chat/completions', { method: 'POST', headers, body }, {}, context)
+const answer = await app.request('/openai/v1/chat/completions', { method: 'POST', headers, body })
 same('a suspended user', answer.status, 403)
+
+// Calls, over the ledger's policy on Deno's own SQLite. Nothing here has a `waitUntil`, as nothing on Deno has.
+const events: UsageEvent[] = []
+const policy = new Ledger(nodeSql(), { hold_ttl_ms: 60_000, emit: (event) => events.push(event) }, Date.now())
+const active = { id: KEY_ID, expires_at: null, scopes: ['call' as const] }
+policy.configure(snapshot([cap('total', { requests: 5 })], { keys: [active] }), Date.now())
+const open = createApp({
+  config,
+  ledgerOf: () =>
+    ledgerOfOnly({
+      reserve: async (ask) => policy.reserve(ask, Date.now()),
+      settle: async (settlement) => policy.settle([settlement], Date.now()),
+    }),
+})
+async function call(): Promise<{ status: number; text: string }> {
+  const answered = await open.request('/openai/v1/chat/completions', { method: 'POST', headers, body })
+  return { status: answered.status, text: await answered.text() }
+}
+const posts = () => provider.requests.filter(({ method }) => method === 'POST').length
+provider.reply = ({ method }) => (method === 'POST' ? { steps: [CUT] } : undefined)
+same('a call that is dropped', (await call()).status, 502)
+same('a call that is dropped reaches its provider', posts(), 1)
+same('its charge', events.at(-1)?.usage_source, 'hold')
+provider.reply = undefined
+const racing = await Promise.all(Array.from({ length: 10 }, call))
+same('racing calls within a cap', racing.filter(({ status }) => status === 200).length, 4)
+same('events', events.length, 5)
+await provider.close()
