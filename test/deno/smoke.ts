@@ -10,7 +10,7 @@ import { createJwtVerifier } from '../../src/auth/jwt.ts'
 import { createKeyRing } from '../../src/auth/keys.ts'
 import { parseConfig } from '../../src/config.ts'
 import { startFakeProvider } from '../../src/local/fake-provider.ts'
-import { CUT } from '../../src/local/fake-script.ts'
+import { CUT, inGzip } from '../../src/local/fake-script.ts'
 import { cap, ledgerOfOnly, snapshot } from '../support/ledger-fixtures.ts'
 import { nodeSql } from '../support/node-sql.ts'
 
@@ -95,8 +95,11 @@ provider.reply = ({ method }) => (method === 'POST' ? { steps: [CUT] } : undefin
 same('a call that is dropped', (await call()).status, 502)
 same('a call that is dropped reaches its provider', posts(), 1)
 same('its charge', events.at(-1)?.usage_source, 'hold')
+provider.reply = (_, usual) => inGzip(usual())
+same('a compressed answer', JSON.parse((await call()).text).object, 'chat.completion')
+same('its charge', events.at(-1)?.usage_source, 'reported')
 provider.reply = undefined
 const racing = await Promise.all(Array.from({ length: 10 }, call))
-same('racing calls within a cap', racing.filter(({ status }) => status === 200).length, 4)
+same('racing calls within a cap', racing.filter(({ status }) => status === 200).length, 3)
 same('events', events.length, 5)
 await provider.close()
