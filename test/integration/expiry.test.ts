@@ -27,9 +27,12 @@ test('a restart in the middle of 30 streams under load loses no call, repeats no
   ]
   const { id, key } = await gateway.admin.user(caps)
   const gate = holdAnswers(gateway.provider)
-  const streams = await Promise.all(times(30, () => chat(gateway, key, { body: { stream: true } })))
-  expect(streams.map(({ status }) => status)).toEqual(times(30, () => 200))
+  const openStream = () => chat(gateway, key, { body: { stream: true } })
+  const first = await openStream()
+  // Of one alone: on a slow machine the first have expired when the last are open.
   const held = (await statusOf(gateway, id)).data[0]?.held
+  const streams = [first, ...(await Promise.all(times(29, openStream)))]
+  expect(streams.map(({ status }) => status)).toEqual(times(30, () => 200))
   gateway.provider.reply = undefined
 
   const finished: string[] = []
@@ -57,10 +60,10 @@ test('a restart in the middle of 30 streams under load loses no call, repeats no
     (events) => events.length === 30,
   )
   expect(endings.every(({ status }) => status === 'rejected')).toBe(true)
+  const charged = { requests: 1, tokens: held?.tokens }
   expect(expired).toEqual(
-    times(30, () => expect.objectContaining({ outcome: 'expired', usage_source: 'hold', requests: 1, revision: 0 })),
+    times(30, () => expect.objectContaining({ ...charged, outcome: 'expired', usage_source: 'hold', revision: 0 })),
   )
-  expect(expired.reduce((sum, { tokens }) => sum + tokens, 0)).toBe(held?.tokens)
   // What the killed ledger may have admitted in its last moment was held until now.
   await checkBooks(gateway, [id])
   await Promise.all(times(5, callUntilRefused))
