@@ -158,7 +158,7 @@ function toContinuation({ request_id, for_ms, provider_id }: Continuation): Cont
 /** Null, which charges the hold, for what is no amount: a negative one would refund, and one of another name would be free. */
 function amountReported({ requests, request_id }: Ask, usage: Partial<Amount>): Amount | null {
   const amount = { requests, input_tokens: 0, output_tokens: 0, cost_nano_usd: 0, ...usage }
-  const isAmount = ([name, count]: [string, unknown]) => name in NOTHING && isCount(count)
+  const isAmount = ([name, count]: [string, unknown]) => Object.hasOwn(NOTHING, name) && isCount(count)
   if (isObject(usage) && Object.entries(amount).every(isAmount)) return amount
   logFault('a report of usage is no amount', request_id, Object.entries(usage))
   return null

@@ -1,9 +1,10 @@
-// Made once, for all tests: the worker, and where tests bring no Postgres, an empty one to load.
+// Made once, for all tests: the worker, and where tests bring no Postgres, a migrated one to load.
 
 import buildWorker from './build.ts'
-import { dumpEmptyDatabase } from './postgres.ts'
+import { dumpMigratedDatabase } from './postgres.ts'
 
 export default async function prepare(): Promise<void> {
   buildWorker()
-  if (!process.env.TEST_DATABASE_URL) await dumpEmptyDatabase(`${import.meta.dirname}/../../dist/empty-postgres.tar`)
+  if (!process.env.TEST_DATABASE_URL)
+    await dumpMigratedDatabase(`${import.meta.dirname}/../../dist/migrated-postgres.tar`)
 }

@@ -6,9 +6,10 @@ import { writeFile } from 'node:fs/promises'
 import { PGlite } from '@electric-sql/pglite'
 import pg from 'pg'
 import { type LocalDatabase, openDatabase as openLocalDatabase } from '../../src/local/database.ts'
-import { migrateUp } from '../../src/local/migrations.ts'
+import { migrateUp, readMigrations } from '../../src/local/migrations.ts'
 import { type NeonHttpServer, serveNeonHttp } from '../../src/local/neon-http.ts'
 import { type Database, openDatabase } from '../../src/postgres/client.ts'
+import { type Statement, up } from '../../src/postgres/migrate.ts'
 
 export interface TestDatabase {
   databaseUrl: string
@@ -21,13 +22,13 @@ export interface TestDatabase {
   close(): Promise<void>
 }
 
-export async function openTestDatabase({ migrated = true } = {}): Promise<TestDatabase> {
+export async function openTestDatabase(): Promise<TestDatabase> {
   const serverUrl = process.env.TEST_DATABASE_URL
   const fresh = serverUrl ? await createDatabase(serverUrl) : null
-  const database = await openLocalDatabase(fresh ? { url: fresh.url } : await emptyDump())
+  const database = await openLocalDatabase(fresh ? { url: fresh.url } : await migratedDump())
   const server = await serveNeonHttp(database, { port: 0 })
   const config = { DATABASE_URL: server.databaseUrl, DATABASE_HTTP_URL: server.url }
-  if (migrated) await migrateUp(config)
+  await migrateUp(config)
   return {
     databaseUrl: server.databaseUrl,
     databaseHttpUrl: server.url,
@@ -42,17 +43,24 @@ export async function openTestDatabase({ migrated = true } = {}): Promise<TestDa
   }
 }
 
-/** For vitest's global setup: to make a new PGlite takes several times as long as to load one. */
-export async function dumpEmptyDatabase(file: string): Promise<void> {
+/** For vitest's global setup: to make a new PGlite and migrate it takes several times as long as to load one. */
+export async function dumpMigratedDatabase(file: string): Promise<void> {
   const database = await PGlite.create()
+  const query = async ({ text, params }: Statement) =>
+    (await database.query<Record<string, unknown>>(text, params)).rows
+  const transaction = (statements: Statement[]) =>
+    database.transaction(async (session) => {
+      for (const { text, params } of statements) await session.query(text, params)
+    })
+  await up({ query, transaction }, await readMigrations())
   const dump = await database.dumpDataDir('none')
   await writeFile(file, Buffer.from(await dump.arrayBuffer()))
   await database.close()
-  process.env.TEST_EMPTY_DATABASE = file
+  process.env.TEST_MIGRATED_DATABASE = file
 }
 
-async function emptyDump(): Promise<{ dump?: Blob }> {
-  const file = process.env.TEST_EMPTY_DATABASE
+async function migratedDump(): Promise<{ dump?: Blob }> {
+  const file = process.env.TEST_MIGRATED_DATABASE
   return file ? { dump: await openAsBlob(file) } : {}
 }
 

@@ -4,7 +4,7 @@ import { down, type Migration, type MigrationDatabase, status, up } from '../../
 import { openTestDatabase } from '../../support/postgres.ts'
 import { migrate } from '../local/run-script.ts'
 
-const test_database = await openTestDatabase({ migrated: false })
+const test_database = await openTestDatabase()
 const config = { DATABASE_URL: test_database.databaseUrl, DATABASE_HTTP_URL: test_database.databaseHttpUrl }
 const database: MigrationDatabase = openMigrationDatabase(config)
 afterAll(() => test_database.close())
