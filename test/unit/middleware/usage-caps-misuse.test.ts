@@ -138,6 +138,7 @@ test.each([Number.NaN, -70, 0.5, Number.POSITIVE_INFINITY, 5n as unknown as numb
 test.each<[string, unknown]>([
   ['usage by the names of another API', { usage: { prompt_tokens: 60, completion_tokens: 10, total_tokens: 70 } }],
   ['usage with a name that is none', { usage: { input_tokens: 1, cache_read_input_tokens: 70 } }],
+  ['usage with a name that every object has', { usage: { valueOf: 70 } }],
   ['usage as a number', { usage: 70 }],
   ['usage as a list', { usage: [] }],
   ['an outcome that is none', { usage: { input_tokens: 70 }, outcome: 'expired' }],
