@@ -88,6 +88,18 @@ describe('authenticate', () => {
     expect(await statusBeside(await sign({}), { jwt: null })).toBe(200)
   })
 
+  test('a key beside the JWT of another issuer waits for no JWKS', async () => {
+    let asked = 0
+    const silent = createJwtVerifier(jwtConfig, { fetch: () => Promise.reject(new TypeError(`no network ${++asked}`)) })
+    const own = ['{"alg":"RS256","kid":"1"}', '{"iss":"entra"}', 'signature'].map((part) =>
+      btoa(part).replace(/=+$/, ''),
+    )
+    const headers = { 'x-tollgate-key': await keys.issue(USER, KEY_ID), authorization: `Bearer ${own.join('.')}` }
+    const response = await app({ jwt: silent }).request('/api/me', { headers })
+    expect(await response.json()).toMatchObject({ key_id: KEY_ID, brings_own_key: true })
+    expect(asked).toBe(0)
+  })
+
   test('a dialect says where its credential is', async () => {
     const custom = app({ readCredential: (headers) => headers.get('x-api-key') })
     const key = await keys.issue(USER, KEY_ID)
