@@ -11,9 +11,6 @@ export const GATEWAY_KEY_HEADER = 'x-tollgate-key'
 /** Where clients put credentials: each is searched for a second gateway key, whichever one the dialect reads. */
 const CREDENTIAL_HEADERS = ['authorization', 'x-api-key', 'x-goog-api-key', 'api-key']
 
-/** Versions, too, are three parts with dots between them; a JWT begins with an object in base64url. */
-const JWT_IN_HEADER = /^(bearer +)?eyJ[\w-]*\.[\w-]+\.[\w-]+$/i
-
 export interface Credential {
   kind: 'key' | 'jwt'
   value: string
@@ -52,10 +49,13 @@ export function readGatewayCredential(
  * Whether a client that follows a redirect to another host sends its credential there: of all headers, `fetch` leaves only
  * `Authorization` out.
  */
-export function takesCredentialAlong(headers: Headers): boolean {
-  return [...headers].some(
-    ([name, value]) => name !== 'authorization' && (holdsKey(value) || JWT_IN_HEADER.test(value)),
-  )
+export function takesCredentialAlong(
+  request: Pick<Request, 'headers' | 'url'>,
+  readCredential: ReadCredential,
+): boolean {
+  const credential = readGatewayCredential(request, readCredential)
+  if (!('value' in credential)) return true
+  return [...request.headers].some(([name, text]) => name !== 'authorization' && text.includes(credential.value))
 }
 
 function kindOf(value: string): Credential['kind'] | null {

@@ -146,7 +146,8 @@ function toClient(
 ): Response {
   const { status } = answered
   const headers = answerHeaders(answered.headers)
-  if (headers.has('location') && takesCredentialAlong(c.req.raw.headers)) headers.delete('location')
+  if (headers.has('location') && takesCredentialAlong(c.req.raw, options.dialect.readCredential))
+    headers.delete('location')
   // A retry would pay twice.
   if (status < 200 || MAYBE_BILLED.has(status) || options.operation.billed_statuses?.includes(status)) {
     headers.set('x-should-retry', 'false')

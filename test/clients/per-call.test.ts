@@ -126,12 +126,14 @@ describe('google places', () => {
     const ways = [
       call(`${media}&key=${key}`, ''),
       call(media, '', { headers: { authorization: `Bearer ${key}` } }),
+      // As Cloudflare Access adds it between client and Tollgate.
+      call(media, '', { headers: { authorization: `Bearer ${key}`, 'cf-access-jwt-assertion': 'eyJh.eyJp.c2ln' } }),
       call(media, key),
     ]
     const answers = await Promise.all(ways)
-    expect(answers.map(({ status }) => status)).toEqual([302, 302, 302])
+    expect(answers.map(({ status }) => status)).toEqual([302, 302, 302, 302])
     const photo = 'https://photos.example/fake.jpg'
-    expect(answers.map(({ headers }) => headers.get('location'))).toEqual([photo, photo, null])
+    expect(answers.map(({ headers }) => headers.get('location'))).toEqual([photo, photo, photo, null])
   })
 
   test('what the provider calls public is kept by no shared cache, which would give it to anybody', async () => {
