@@ -18,6 +18,7 @@ import type { Concluded, JsonObject, Meter, Metered, OpenMeter, TokenUsage } fro
 import { textOrNone } from './fields.ts'
 import { leaveOutArrays } from './leave-out-arrays.ts'
 import { readEvents } from './openai-events.ts'
+import { imagesAmong } from './openai-images-meter.ts'
 import { asksForAlternatives, VISIBLE_OUTPUT } from './openai-meter.ts'
 import { isHosted } from './openai-responses-tools.ts'
 import { namedOpenAITier, unnamedOpenAITier } from './service-tiers.ts'
@@ -122,9 +123,20 @@ function readResponsesUsage({ usage, output, tool_usage }: JsonObject): TokenUsa
   const tokens = readTotals(usage)
   if (tokens === null) return null
   const items = Array.isArray(output) ? output : []
+  const tools = isObject(tool_usage) ? tool_usage : {}
   // OpenAI's own count leaves out searches at a discount, and may be absent.
-  const counted = isObject(tool_usage) && isObject(tool_usage.web_search) ? tool_usage.web_search.num_requests : 0
-  const read = { ...tokens, web_search_requests: Math.max(items.filter(isSearch).length, tokenCount(counted)) }
+  const counted = isObject(tools.web_search) ? tools.web_search.num_requests : 0
+  // Made by a model that no answer names: they cost here what the response's own tokens do.
+  const images = isObject(tools.image_gen) ? tools.image_gen : {}
+  const [image_input, image_output] = [tokenCount(images.input_tokens), tokenCount(images.output_tokens)]
+  const read = {
+    ...tokens,
+    input_tokens: tokens.input_tokens + image_input,
+    image_input_tokens: imagesAmong(image_input, images.input_tokens_details),
+    output_tokens: tokens.output_tokens + image_output,
+    image_output_tokens: imagesAmong(image_output, images.output_tokens_details),
+    web_search_requests: Math.max(items.filter(isSearch).length, tokenCount(counted)),
+  }
   return isWhole(read) ? read : null
 }
 

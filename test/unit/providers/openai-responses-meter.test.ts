@@ -147,8 +147,24 @@ describe('a JSON answer', () => {
     expect(once({}, { ...RESPONSE, output, tool_usage }).usage?.web_search_requests).toBe(searches)
   })
 
-  test('whose number of searches is none has no usage that can be read', () => {
-    expect(once({}, { ...RESPONSE, tool_usage: { web_search: { num_requests: 'one' } } }).usage).toBeNull()
+  test('is charged what its tool used to make images, which its own usage leaves out', () => {
+    const image_gen = { input_tokens: 30, output_tokens: 4_000, total_tokens: 4_030 }
+    const { usage } = once({}, { ...RESPONSE, tool_usage: { image_gen } })
+    const alone = once({}, RESPONSE).usage
+    expect(usage).toEqual({
+      ...alone,
+      input_tokens: Number(alone?.input_tokens) + 30,
+      image_input_tokens: 30,
+      output_tokens: Number(alone?.output_tokens) + 4_000,
+      image_output_tokens: 4_000,
+    })
+  })
+
+  test.each([
+    ['searches', { web_search: { num_requests: 'one' } }],
+    ['tokens of images', { image_gen: { input_tokens: 1, output_tokens: -1 } }],
+  ])('whose number of %s is none has no usage that can be read', (_, tool_usage) => {
+    expect(once({}, { ...RESPONSE, tool_usage }).usage).toBeNull()
   })
 
   test('in the background goes on: no usage yet, and nothing has ended', () => {
