@@ -68,10 +68,16 @@ export function gateway(options: GatewayOptions): Hono<GatewayEnv> {
   return app
 }
 
+/** What is before the end of a path where that belongs to something else: `/v1/vector_stores/vs_1` of `.../files`. */
+const BELOW_ANOTHER = /\/v\d\w*\/+(?!v\d|\/|$)/
+
 /** For base URLs without their version or with one too many, Azure's deployments, and paths with a slash too many. */
 function hintFor(method: string, path: string, { provider, operations }: Dialect): string {
   const sent = path.slice(provider.length + 1).replace(/\/+$/, '')
-  const isMeant = ({ path: known }: Operation) => known.endsWith(sent) || sent.endsWith(known.replace(/^\/v1/, ''))
+  const isMeant = ({ path: known }: Operation) => {
+    const end = known.replace(/^\/v1/, '')
+    return known.endsWith(sent) || (sent.endsWith(end) && !BELOW_ANOTHER.test(sent.slice(0, -end.length)))
+  }
   const meant = sent && operations.find((operation) => operation.method === method && isMeant(operation))
   return meant ? ` Did you mean /${provider}${meant.path}?` : ''
 }

@@ -313,12 +313,23 @@ describe('refusals are OpenAI’s typed errors, raised once, and nothing is forw
     '/openai/chat/completions',
     '/openai/v1/chat/completions/',
     '/openai/v1/v1/chat/completions',
+    '/openai/v1//chat/completions',
+    '/openai/api/v1/chat/completions',
     '/openai/openai/deployments/gpt-4o-mini/chat/completions?api-version=2024-10-21',
   ])('%s: which path was meant', async (path) => {
     const answer = await send('{}', user.key, path)
     expect(answer.status).toBe(404)
     expect(await answer.text()).toContain('Did you mean /openai/v1/chat/completions?')
   })
+
+  test.each(['vector_stores/vs_1/files', 'containers/c_1/files'])(
+    'files of something else (%s) are not those that can be uploaded: nothing else was meant',
+    async (path) => {
+      const answer = await send('{}', user.key, `/openai/v1/${path}`)
+      expect(answer.status).toBe(404)
+      expect(await answer.text()).not.toContain('Did you mean')
+    },
+  )
 
   test('responses as a websocket: 426, at which Codex goes on with POST', async () => {
     const answers = await askForWebsocket(gateway.url, '/v1/responses', user.key)
