@@ -19,15 +19,18 @@ export const DEMO_LIMITS = CAPS.map(({ per, limits }) => {
 }).join('; ')
 
 export async function createDemoUser(url: string, adminToken: string): Promise<DemoUser> {
-  const post = async (path: string, body: unknown): Promise<Record<string, unknown>> => {
-    const response = await call(url, path, adminToken, body)
+  const send = async (method: string, path: string, body?: unknown) => {
+    const response = await call(url, path, adminToken, method, body)
     const text = await response.text()
-    if (!response.ok) throw new Error(`POST ${path} answered ${response.status}: ${text}`)
-    return JSON.parse(text)
+    if (!response.ok) throw new Error(`${method} ${path} answered ${response.status}: ${text}`)
+    return text === '' ? {} : JSON.parse(text)
   }
-  const { id } = await post('/admin/users', { name: 'demo' })
-  for (const { cap_type, limits } of CAPS) await post(`/admin/users/${id}/caps`, { cap_type, limits })
-  const { key } = await post(`/admin/users/${id}/keys`, { name: 'demo' })
+  const { id } = await send('POST', '/admin/users', { name: 'demo' })
+  // Copies of the default caps, which may be of the same types.
+  const { data } = await send('GET', `/admin/users/${id}/caps`)
+  for (const cap of data) await send('DELETE', `/admin/users/${id}/caps/${cap.id}`)
+  for (const { cap_type, limits } of CAPS) await send('POST', `/admin/users/${id}/caps`, { cap_type, limits })
+  const { key } = await send('POST', `/admin/users/${id}/keys`, { name: 'demo' })
   return { user_id: String(id), key: String(key) }
 }
 
@@ -38,7 +41,7 @@ export async function isUsable(url: string, adminToken: string, { user_id, key }
   return user.status !== 404 && usage.status !== 401
 }
 
-function call(url: string, path: string, token: string, body?: unknown): Promise<Response> {
+function call(url: string, path: string, token: string, method = 'GET', body?: unknown): Promise<Response> {
   const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
-  return fetch(url + path, body === undefined ? { headers } : { method: 'POST', headers, body: JSON.stringify(body) })
+  return fetch(url + path, { method, headers, ...(body !== undefined && { body: JSON.stringify(body) }) })
 }

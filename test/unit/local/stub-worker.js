@@ -12,6 +12,6 @@ export default {
     if (pathname === '/usage/caps/status') return new Response(null, { status: token?.startsWith('tg_') ? 200 : 401 })
     if (token !== env.ADMIN_TOKEN) return new Response(null, { status: 401 })
     if (pathname.endsWith('/keys')) return Response.json({ id: 'key', key: `tg_${crypto.randomUUID()}` })
-    return Response.json({ id: 'user' })
+    return Response.json({ id: 'user', data: [] })
   },
 }
