@@ -72,7 +72,7 @@ function aboutToEnd(life: Life, { cap: { cap_type }, limitType }: ModelLimit): n
   const lasts = (id: string, call: Call) => life.hasRow(id) && call.expires_at > life.now + HOLD_TTL_MS
   const lasting = new Set([...life.calls].filter(([id, call]) => isHeld(call) && lasts(id, call)).map(([, it]) => it))
   const held = life.sum(cap_type, limitType, (call) => (isHeld(call) && !lasting.has(call) ? call.hold : null))
-  return held + sumOf(life.remnants(), limitType)
+  return held + sumOf(life.heldRemnants(), limitType)
 }
 
 export function reserve(life: Life, asked: Ask, crash: Crashing): void {
@@ -178,5 +178,6 @@ export function mayGoOn(life: Life, id: string, crash: Crashing): void {
   expect(may).toBe(barred(life, asked) === null && (life.config?.caps ?? []).every(isOpen))
   if (!isOut) return
   expect(life.hasRow(id)).toBe(true)
+  if (call.lost_until !== null) life.takeBack(call)
   Object.assign(call, { lost_until: null, gone: false })
 }

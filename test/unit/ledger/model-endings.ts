@@ -58,6 +58,7 @@ function endAs(
   charged: Amount,
   usage_source: Settlement['usage_source'],
 ): void {
+  if (call.lost_until !== null) life.takeBack(call)
   const overrun = LIMIT_TYPES.some((limitType) => part(charged, limitType) > part(call.hold, limitType))
   const revision = hasExpired(call) ? 1 : 0
   call.end = { outcome, usage_source, overrun, revision, settled_at: life.now }
@@ -166,6 +167,7 @@ export function expire(life: Life, crash: Crashing): void {
     expect(life.ledger.expire(life.now)).toBe(before)
   }, crash)
   expect(due()).toBe(0)
+  life.remnants = life.heldRemnants()
 }
 
 /** Nobody waits for its end any more: the ledger has forgotten it, or a crash took it more than a day ago. */
@@ -174,8 +176,7 @@ function isNotAwaited(life: Life, id: string): boolean {
   const call = life.calls.get(id)
   // With a row, it has come back: only the answer to that was lost.
   if (!call || call.charged !== null || call.lost_until === null || life.hasRow(id)) return false
-  const remnant = life.sql.peek('select 1 from epochs where epoch = ? and expires_at is not null', call.epoch)
-  return remnant.length === 0 && life.now - call.reserved_at > DAY_MS
+  return !life.hasRemnant(call.epoch) && life.now - call.reserved_at > DAY_MS
 }
 
 /** Under an id of its own, or one that is taken; not that of a call that a crash has taken, or may take. */

@@ -16,6 +16,11 @@ import { ModelPostgres } from './model-postgres.ts'
 export const CALL_STATES = ['all', 'held', 'goes on', 'lost', 'expired'] as const
 export const WAITED_FOR = ['expiry', 'overdue', 'remnant', 'window'] as const
 
+interface Remnant extends Amount {
+  epoch: number
+  expires_at: number
+}
+
 /** `at` a statement, or where the verb has no more of them, `after` it: its answer is lost. */
 export type Crashing = { at: number; dies: boolean; after: boolean } | null
 
@@ -28,6 +33,8 @@ export class Life {
   readonly events = new Map<string, UsageEvent>()
   /** Calls that a cap refused. A crash loses the count of those that no later write has taken along. */
   refusals: { at: number; written: boolean }[] = []
+  /** What may be in flight of lives that crashed: their ceilings, without those of their calls that are known again. */
+  remnants: Remnant[] = []
   readonly windows = new Map<string, Window>()
   /** Has a month of usage behind it, and others that call. It forgets by its clock, which then never goes back. */
   readonly old: boolean
@@ -67,6 +74,8 @@ export class Life {
   /** Memory is lost, and with it the holds that have no row. */
   die(crash: Crashing = null): void {
     for (const call of this.unwritten()) call.lost_until = this.now + HOLD_TTL_MS
+    const ceiling = this.ceiling()
+    if (ceiling) this.remnants.push({ ...ceiling, expires_at: this.now + HOLD_TTL_MS })
     this.refusals = this.refusals.filter(({ written }) => written)
     this.sql.crashAfter(crash?.at ?? null)
     try {
@@ -127,12 +136,11 @@ export class Life {
 
   /** Until the instant at which something ends, or a millisecond before. */
   waitFor(what: (typeof WAITED_FOR)[number], isEarly: boolean): void {
-    const remnants = () => this.sql.peek<{ expires_at: number }>('select * from epochs where expires_at is not null')
     const held = [...this.calls.values()].filter(isHeld)
     const ends = {
       expiry: () => held.map(({ expires_at }) => expires_at),
       overdue: () => held.filter(({ provider_id }) => provider_id !== null).map(({ expires_at }) => expires_at),
-      remnant: () => remnants().map(({ expires_at }) => expires_at),
+      remnant: () => this.remnants.map(({ expires_at }) => expires_at),
       window: () => (this.config?.caps ?? []).map(({ cap_type }) => this.windowOf(cap_type).end ?? 0),
     }
     const at = Math.min(...ends[what]().filter((end) => end > this.now)) - (isEarly ? 1 : 0)
@@ -169,12 +177,25 @@ export class Life {
   }
 
   /** The ceiling on disk; null where there is none. */
-  ceiling(): Amount | null {
-    return this.sql.peek<Amount>('select * from epochs where expires_at is null')[0] ?? null
+  ceiling(): (Amount & { epoch: number }) | null {
+    return this.sql.peek<Amount & { epoch: number }>('select * from epochs where expires_at is null')[0] ?? null
   }
 
-  remnants(): (Amount & { epoch: number })[] {
-    return this.sql.peek('select * from epochs where expires_at > ?', this.now)
+  /** Those that are held in every window. */
+  heldRemnants(): Remnant[] {
+    return this.remnants.filter(({ expires_at }) => this.now < expires_at)
+  }
+
+  hasRemnant(of: number): boolean {
+    return this.remnants.some(({ epoch }) => epoch === of)
+  }
+
+  /** A call that a crash took is known again: its hold comes off what is held in its place. */
+  takeBack({ epoch, hold }: Call): void {
+    const remnant = this.remnants.find((it) => it.epoch === epoch)
+    if (!remnant) return
+    for (const part of COMPONENTS) remnant[part] = Math.max(0, remnant[part] - hold[part])
+    this.remnants = this.remnants.filter((it) => COMPONENTS.some((part) => it[part] > 0))
   }
 
   commit(): void {
@@ -241,7 +262,7 @@ export class Life {
 
   /** Every limit, with the usage that it is measured against and the least that this may be. */
   limits() {
-    const remnants = this.remnants()
+    const remnants = this.heldRemnants()
     return (this.config?.caps ?? []).flatMap((cap) =>
       LIMIT_TYPES.flatMap((limitType) => {
         const limit = cap.limits[limitType]
@@ -255,7 +276,7 @@ export class Life {
   check(): void {
     const status = this.ledger.status(this.now)
     same(status === null, this.config === null)
-    const remnants = this.remnants()
+    const remnants = this.heldRemnants()
     for (const cap of status?.caps ?? []) {
       const { cap_type } = cap
       const { start, end } = this.windowOf(cap_type)
