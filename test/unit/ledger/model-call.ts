@@ -24,11 +24,13 @@ export interface Call {
   end: End | null
   /** A crash took the hold before it was written: it counts as in flight until then, or until it settles. */
   lost_until: number | null
+  /** Which crash; 0: none. */
+  lost_in: number
   /** That has passed. */
   gone: boolean
 }
 
-export const HELD = { provider_id: null, charged: null, end: null, lost_until: null, gone: false }
+export const HELD = { provider_id: null, charged: null, end: null, lost_until: null, lost_in: 0, gone: false }
 
 export const hasExpired = ({ end }: Call) => end?.outcome === 'expired'
 

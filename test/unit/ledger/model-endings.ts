@@ -176,7 +176,7 @@ function isNotAwaited(life: Life, id: string): boolean {
   const call = life.calls.get(id)
   // With a row, it has come back: only the answer to that was lost.
   if (!call || call.charged !== null || call.lost_until === null || life.hasRow(id)) return false
-  return !life.hasRemnant(call.epoch) && life.now - call.reserved_at > DAY_MS
+  return !life.hasRemnant(call) && life.now - call.reserved_at > DAY_MS
 }
 
 /** Under an id of its own, or one that is taken; not that of a call that a crash has taken, or may take. */

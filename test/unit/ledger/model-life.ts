@@ -17,7 +17,7 @@ export const CALL_STATES = ['all', 'held', 'goes on', 'lost', 'expired'] as cons
 export const WAITED_FOR = ['expiry', 'overdue', 'remnant', 'window'] as const
 
 interface Remnant extends Amount {
-  epoch: number
+  crash: number
   expires_at: number
 }
 
@@ -38,6 +38,7 @@ export class Life {
   readonly windows = new Map<string, Window>()
   /** Has a month of usage behind it, and others that call. It forgets by its clock, which then never goes back. */
   readonly old: boolean
+  crashes = 0
   pending: UsageEvent[] = []
   now = START
   /** The highest so far: an older one is not taken. */
@@ -73,9 +74,11 @@ export class Life {
 
   /** Memory is lost, and with it the holds that have no row. */
   die(crash: Crashing = null): void {
-    for (const call of this.unwritten()) call.lost_until = this.now + HOLD_TTL_MS
+    this.crashes += 1
+    const expires_at = this.now + HOLD_TTL_MS
+    for (const call of this.unwritten()) Object.assign(call, { lost_in: this.crashes, lost_until: expires_at })
     const ceiling = this.ceiling()
-    if (ceiling) this.remnants.push({ ...ceiling, expires_at: this.now + HOLD_TTL_MS })
+    if (ceiling) this.remnants.push({ ...ceiling, crash: this.crashes, expires_at })
     this.refusals = this.refusals.filter(({ written }) => written)
     this.sql.crashAfter(crash?.at ?? null)
     try {
@@ -177,8 +180,8 @@ export class Life {
   }
 
   /** The ceiling on disk; null where there is none. */
-  ceiling(): (Amount & { epoch: number }) | null {
-    return this.sql.peek<Amount & { epoch: number }>('select * from epochs where expires_at is null')[0] ?? null
+  ceiling(): Amount | null {
+    return this.sql.peek<Amount>('select * from epochs where expires_at is null')[0] ?? null
   }
 
   /** Those that are held in every window. */
@@ -186,13 +189,13 @@ export class Life {
     return this.remnants.filter(({ expires_at }) => this.now < expires_at)
   }
 
-  hasRemnant(of: number): boolean {
-    return this.remnants.some(({ epoch }) => epoch === of)
+  hasRemnant({ lost_in }: Call): boolean {
+    return this.remnants.some(({ crash }) => crash === lost_in)
   }
 
   /** A call that a crash took is known again: its hold comes off what is held in its place. */
-  takeBack({ epoch, hold }: Call): void {
-    const remnant = this.remnants.find((it) => it.epoch === epoch)
+  takeBack({ lost_in, hold }: Call): void {
+    const remnant = this.remnants.find(({ crash }) => crash === lost_in)
     if (!remnant) return
     for (const part of COMPONENTS) remnant[part] = Math.max(0, remnant[part] - hold[part])
     this.remnants = this.remnants.filter((it) => COMPONENTS.some((part) => it[part] > 0))
@@ -292,7 +295,7 @@ export class Life {
     }
     const lost = [...this.calls.values()].filter((call) => call.charged === null && call.lost_until !== null)
     for (const remnant of remnants) {
-      const holds = lost.filter(({ epoch, gone }) => epoch === remnant.epoch && !gone).map(({ hold }) => hold)
+      const holds = lost.filter(({ lost_in, gone }) => lost_in === remnant.crash && !gone).map(({ hold }) => hold)
       for (const part of COMPONENTS) expect(total(holds, part)).toBeLessThanOrEqual(remnant[part])
     }
     const unwritten = this.unwritten()
