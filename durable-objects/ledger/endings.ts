@@ -49,16 +49,16 @@ export class Endings {
     const { request_id, epoch, outcome } = settlement
     const known = this.#find(request_id)
     if (known?.outcome === 'settled' || known?.outcome === 'released') return
-    const isLost = !known && epochs.hasRemnant(epoch)
-    // Forgotten since: it expired, was charged its hold and has its event.
-    if (!known && !isLost && now - settlement.reserved_at > ENDED_CALLS_KEPT_MS) return
+    // Forgotten since: it ended, and has its event. What a crash took may be of any age.
+    const isOld = now - settlement.reserved_at > ENDED_CALLS_KEPT_MS
+    if (!known && isOld && !epochs.hasRemnant(epoch, now)) return
 
     const { reserved_at } = known ?? settlement
     const expired = known?.outcome === 'expired'
     const hold = known?.amount ?? amountOf(settlement.hold)
     const { usage, usage_source, continues } = this.#charge(settlement, hold)
     if (known?.outcome === null) counters.hold(reserved_at, hold, -1)
-    if (isLost) epochs.settle(epoch, hold)
+    if (!known) epochs.settle(epoch, hold)
     counters.charge(reserved_at, expired ? minus(usage, hold) : usage)
     reservations.end(request_id, reserved_at, outcome, usage, now)
     // Released though never admitted: the ledger refused the call, and its answer was lost.

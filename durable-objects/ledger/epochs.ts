@@ -69,8 +69,10 @@ export class Epochs {
     return sum
   }
 
-  hasRemnant(epoch: number): boolean {
-    return this.#read().remnants.has(epoch)
+  /** Of a life that crashed, while calls of it may still be in flight. */
+  hasRemnant(epoch: number, now: number): boolean {
+    const remnant = this.#read().remnants.get(epoch)
+    return remnant !== undefined && now < remnant.expires_at
   }
 
   /** A call that was lost in a crash has come back. */

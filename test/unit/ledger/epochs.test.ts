@@ -326,6 +326,18 @@ describe('after a crash', () => {
     expect(events).toMatchObject([{ id: lost.id, outcome: 'settled', occurred_at: lost.reserved_at }])
   })
 
+  test('a call from before that has settled does not settle again a day later, though forgotten and though no alarm rang', () => {
+    const lost = admitUnwritten()
+    restart(now)
+    settle(lost)
+    for (let others = 0; others < 1_000; others++) settle(admit())
+    now += 25 * HOUR
+    ledger.prune(now)
+    events.length = 0
+    settle(lost)
+    expect(events).toEqual([])
+  })
+
   test('a call from before that had been written leaves the remnant alone', () => {
     const last = admitUnwritten()
     ledger.writeHolds('all')

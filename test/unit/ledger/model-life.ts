@@ -190,7 +190,7 @@ export class Life {
   }
 
   hasRemnant({ lost_in }: Call): boolean {
-    return this.remnants.some(({ crash }) => crash === lost_in)
+    return this.heldRemnants().some(({ crash }) => crash === lost_in)
   }
 
   /** A call that a crash took is known again: its hold comes off what is held in its place. */

@@ -84,8 +84,6 @@ test('no cap is exceeded, and nothing is lost or counted twice, whatever happens
             takeOverdue(life, crash)
             break
           case 'prune':
-            // As alarms do: a remnant that outlives what is remembered of its calls would let one of them end twice.
-            expire(life, null)
             if (step.others) life.endOthers()
             life.run(() => life.ledger.prune(life.now), crash)
             break
@@ -105,8 +103,6 @@ test('no cap is exceeded, and nothing is lost or counted twice, whatever happens
             if (step.which === 'all') expect(life.unwritten()).toEqual([])
             break
           case 'write refusals':
-            // It prunes, too.
-            expire(life, null)
             life.run(() => life.ledger.writeRefusals(life.now), crash)
             expect(life.ledger.areRefusalsWritten).toBe(true)
             break
