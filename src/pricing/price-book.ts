@@ -54,7 +54,7 @@ export function createPriceBook({
 
   async function inCatalogue(provider: string, model: string): Promise<Price | null> {
     const look = await catalogue()
-    if (now() - since >= MAX_AGE_MS || found.size >= MAX_ENTRIES) {
+    if (Math.abs(now() - since) >= MAX_AGE_MS || found.size >= MAX_ENTRIES) {
       found.clear()
       since = now()
     }

@@ -335,6 +335,16 @@ test('prices, and that there are none, are remembered until they may have change
   expect(looked).toEqual(['a', 'none', 'a'])
 })
 
+test('what a clock has remembered that was then set back is not remembered until it is that late again', async () => {
+  let now = 24 * 3_600_000
+  const { looked, catalogue } = counting()
+  const book = createPriceBook({ catalogue, now: () => now })
+  await book.find('openai', 'a')
+  now = 0
+  await book.find('openai', 'a')
+  expect(looked).toEqual(['a', 'a'])
+})
+
 test('one model is remembered for each of its providers: they do not cost the same', async () => {
   const catalogue = async () => (provider: string) => ({ ...PRICE, priced_as: provider })
   const book = createPriceBook({ catalogue })
