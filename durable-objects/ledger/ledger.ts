@@ -7,7 +7,7 @@
 // ./schema.ts. Every public method is one transaction (`expire` is one a call): one that throws has written nothing and
 // remembers nothing.
 
-import { amountOf, covers, plus } from './amounts.ts'
+import { amountOf, covers, isNothing, plus } from './amounts.ts'
 import { raisedCeiling } from './ceiling.ts'
 import { Config } from './config.ts'
 import { Counters } from './counters.ts'
@@ -242,8 +242,13 @@ export class Ledger {
   prune(now: number): void {
     if (hourOf(now) === this.#prunedHour) return
     this.#prunedHour = hourOf(now)
+    // A forgotten call that is settled again would be taken for one that a crash took if its epoch had left a remnant. So this
+    // life's epoch ends first, and nothing is forgotten while there are remnants.
+    this.writeHolds('all')
+    this.rest()
+    const hasRemnants = !isNothing(this.#epochs.remnantsAt(now))
     this.#transaction(() => {
-      this.#reservations.forgetEnded(now)
+      if (!hasRemnants) this.#reservations.forgetEnded(now)
       this.#counters.fold()
     })
   }

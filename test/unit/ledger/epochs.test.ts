@@ -338,6 +338,23 @@ describe('after a crash', () => {
     expect(events).toEqual([])
   })
 
+  test.each([
+    ['forgotten before the crash', () => ledger.prune(now)],
+    ['old enough to be forgotten after it', () => undefined],
+  ])('nor does one that settled in the life that crashed, %s', (_, forget) => {
+    const settled = admitUnwritten()
+    settle(settled)
+    for (let others = 0; others < 1_000; others++) settle(admit())
+    now += 25 * HOUR
+    forget()
+    admitUnwritten()
+    restart(now)
+    ledger.prune(now)
+    events.length = 0
+    settle(settled)
+    expect(events).toEqual([])
+  })
+
   test('a call from before that had been written leaves the remnant alone', () => {
     const last = admitUnwritten()
     ledger.writeHolds('all')
