@@ -1,4 +1,4 @@
-// The end of a request that threw: a refusal of Tollgate's own, or a bug. Looks as the dialect's SDK expects it.
+// The end of a request that threw: a refusal of Tollgate's own, or a bug. Answered as the dialect's SDK expects.
 
 import type { GatewayError } from '../errors.ts'
 import { GatewayFault, logFault } from '../fault.ts'
@@ -11,7 +11,7 @@ interface Failed {
 }
 
 /**
- * For `app.onError`. What is no `GatewayFault` is told to nobody.
+ * For `app.onError`. Whatever is not a `GatewayFault` is answered as an internal error that gives nothing away.
  *
  * @example
  * ```ts

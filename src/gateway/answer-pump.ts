@@ -24,7 +24,7 @@ export interface PumpOptions {
   errorEvent: ((cut: Cut | null) => Uint8Array) | null
   /** Asked now and then: whether the caller may still have the answer. Must not reject. */
   mayGoOn: () => Promise<boolean>
-  /** Called once, with how the call ended: is it on record? The client's last bytes wait for it. Must not reject. */
+  /** Called once, with how the call ended: is that on record? The client's last bytes wait for it. Must not reject. */
   settle: (end: AnswerEnd) => Promise<boolean>
 }
 
@@ -129,11 +129,11 @@ class Pump {
   async #close({ metered, isRecorded }: Ended): Promise<void> {
     const { meter, filter, errorEvent, silence } = this.#options
     if (!isRecorded) this.#cut = 'not_recorded'
-    // What is complete to a meter that cannot tell the end may be cut all the same.
+    // A meter that cannot tell the end may take an answer for complete that was cut.
     const isWhole = metered.complete && (this.#cut === null || meter.ending !== undefined)
     const endsBadly = !isRecorded || (!isWhole && (this.#cut !== null || metered.error_class === null))
     if (isRecorded) await this.#write(this.#kept)
-    // Half an event is left out: behind it the client could not read the error event.
+    // Half an event is left out: after it the client could not read the error event.
     if (filter && !endsBadly) await this.#write(filter.end())
     if (errorEvent && endsBadly) await this.#write(errorEvent(this.#cut))
     silence.stop()
@@ -149,7 +149,7 @@ class Pump {
   }
 
   #onSilence(): void {
-    // The client is there but does not read: for as long as it likes it would keep the hold, too.
+    // The client is there but does not read. It could keep the hold, too, for as long as it likes.
     if (this.#client.isAwaited) {
       this.#cut ??= 'client_gone'
       this.#client.giveUp()

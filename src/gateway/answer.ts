@@ -1,5 +1,5 @@
-// A provider's answer: how it ended, and how one is read that is kept until it is whole. One that is passed on piece by
-// piece is in ./answer-pump.ts.
+// A provider's answer: how it ended, and how to read one that is kept until it is whole. For one that is passed on piece by
+// piece, see ./answer-pump.ts.
 
 import type { GatewayError } from '../errors.ts'
 import { concatBytes } from '../providers/bytes.ts'
@@ -17,7 +17,7 @@ export interface AnswerEnd {
   first_byte_at: number | null
 }
 
-/** What a client is told whose answer did not reach its end. */
+/** The error for a client whose answer did not reach its end. */
 export function cutError(cut: Cut | null): GatewayError {
   switch (cut) {
     case 'upstream_timeout':
@@ -31,7 +31,7 @@ export function cutError(cut: Cut | null): GatewayError {
   }
 }
 
-/** No provider answers more JSON; many of these have to fit into a Worker's memory at once. */
+/** No provider answers with more JSON; many such answers have to fit into a Worker's memory at once. */
 export const MAX_KEPT_BYTES = 32 * 1024 * 1024
 
 /**
@@ -43,7 +43,7 @@ export async function readAnswer(answer: Response, length: number, silence: Sile
   if (answer.body === null) return new Uint8Array()
   try {
     if (!(length <= MAX_KEPT_BYTES)) return await readParts(answer.body, silence)
-    // A provider that announces the length has it all, so one limit does; one for each part would cost more than they do.
+    // A provider that announces the length has the whole answer, so one limit will do: one per part costs more than the part.
     silence.begin('first_byte')
     return new Uint8Array(await answer.arrayBuffer())
   } catch {

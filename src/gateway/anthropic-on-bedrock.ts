@@ -39,7 +39,7 @@ export function asAnthropic(bedrock: Dialect): Dialect {
 }
 
 const VERSION = 'bedrock-2023-05-31'
-/** Anthropic's SDK has none in its own client for Bedrock. At this error it goes on without. */
+/** Anthropic's own SDK has no threads in its client for Bedrock. At this error it goes on without them. */
 const NO_THREADS: GatewayError = {
   code: 'invalid_request',
   message: 'Bedrock holds no message threads.',
@@ -73,7 +73,7 @@ export function anthropicOnBedrock(options: AnthropicOnBedrockOptions): Hono<Cal
   })
   return app
 
-  /** The call as Bedrock's; null where Bedrock does not serve it. On its own, so that nothing of the body is kept. */
+  /** The call as Bedrock's; null where Bedrock does not serve it. Its own function, so that nothing of the body is kept. */
   async function readForBedrock(c: Context<CallerEnv>): Promise<Request | null> {
     const { origin } = urlOf(c.req.raw)
     const bytes = accepted(await readBody(c.req.raw))
@@ -157,7 +157,7 @@ function eventsOfFrames(request_id: string | null): TransformStream<Uint8Array, 
   })
 }
 
-/** Anthropic's word for an exception of AWS's. */
+/** Anthropic's error types, by the AWS exceptions that they stand for. */
 const ERROR_TYPES: [RegExp, string][] = [
   [/^validation/i, 'invalid_request_error'],
   [/^(accessDenied|unrecognizedClient|expiredToken)/i, 'permission_error'],

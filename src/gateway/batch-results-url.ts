@@ -1,5 +1,5 @@
 // Where the results of a message batch are, as seen through Tollgate. Anthropic's SDKs fetch them from the URL that the
-// batch itself names: left as it is, they would ask Anthropic itself, where a Tollgate key is of no use, and be refused.
+// batch names. Unless it is rewritten, they ask Anthropic itself, which refuses a Tollgate key.
 
 import type { MiddlewareHandler } from 'hono'
 import { mediaTypeOf } from '../body-type.ts'
@@ -11,7 +11,7 @@ import type { JsonObject } from '../providers/dialect.ts'
 /** Headers that the middleware has put on the provider's answer: where pages may read it, and how full the tightest cap is. */
 const OURS = /^(access-control-|vary$|ratelimit)/
 
-/** A batch is told in less than a KiB. */
+/** A batch takes less than a KiB. */
 const MAX_BYTES = 1_048_576
 
 /**

@@ -52,7 +52,7 @@ export function endOfAnswer(
   }
 }
 
-/** Only the gateway's own credential is there later, to ask how the call ended. */
+/** With the provider's id only where the gateway's credential was used: a caller's is not there later, to ask with. */
 function continuation({ provider, brings_own_key }: EventDraft, provider_id: string, for_ms: number): Continuation {
   const request_id = continuedId(provider, provider_id)
   return brings_own_key ? { request_id, for_ms } : { request_id, for_ms, provider_id }

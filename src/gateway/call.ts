@@ -15,7 +15,7 @@ export interface Call {
   asked: Asked
   /** What was sent; null for methods without a body. */
   bytes: Uint8Array | null
-  /** The same where it is JSON. */
+  /** The same, parsed; null where it is not JSON. */
   json: JsonBody | null
   /** The client's headers, read once. */
   headers: [name: string, value: string][]
@@ -31,7 +31,7 @@ export interface Call {
   credential: string
 }
 
-/** Once it is sent and nobody reads it any more: an answer may take minutes, and all calls of a Worker share 128 MB. */
+/** To be called once the body is sent: an answer may take minutes, and all calls of a Worker share 128 MB. */
 export function letGoOfBody(call: Call): void {
   call.bytes = null
   call.json = null

@@ -23,7 +23,7 @@ export interface CallCharge {
 /** Tokens of an answer that show in no string (its end, a tool call's frame). */
 const UNSEEN_TOKENS_PER_CHOICE = 16
 
-/** What is priced: `price` is null for a model without one, under no cost cap; its cost is recorded as 0. */
+/** A quoted call. `price` is null where its model has none and no cost cap applies: its cost is recorded as 0. */
 export interface Quoted {
   quote: Quote
   price: Price | null
@@ -57,7 +57,7 @@ export function charge(
   }
 }
 
-/** What can be seen was not made of nothing: some servers tell zeros where they did not count. */
+/** Some servers report zeros where they did not count: an answer with visible output was not made of nothing. */
 function isBlank(usage: TokenUsage, { seen_output_bytes }: Metered, bound: Bound | null): boolean {
   const { input_tokens, output_tokens, units } = usage
   const lacks = input_tokens === 0 || (output_tokens === 0 && Boolean(bound?.output))
@@ -80,7 +80,7 @@ export function chargeReported(
   } as const
 }
 
-/** No cap applied and nothing bounded the call, so there is no hold to charge: at least what went past is. */
+/** No cap applied and nothing bounded the call, so there is no hold to charge. At least what went past is charged. */
 function chargeSeen(metered: Metered, { quote, price, bound }: Quoted & { bound: Bound }): CallCharge {
   const { input_tokens, input_cost_nano_usd, output } = quote
   const input_cost = input_cost_nano_usd ?? (price && worstCase(price, bound, bound.input_tokens)?.input_cost_nano_usd)

@@ -1,5 +1,5 @@
-// The client's side of an answer that is written piece by piece. A stream that is pulled from, because a pipe with two ends
-// costs workerd one more task a piece.
+// The client's side of an answer that is written piece by piece. A stream that the client pulls from, because a pipe with
+// two ends costs workerd one more task per piece.
 
 export interface ClientBody {
   body: ReadableStream<Uint8Array>
@@ -11,7 +11,7 @@ export interface ClientBody {
   readonly isAwaited: boolean
   /** Waits until the client asks for this piece; drops it at once where the client is gone. */
   write(bytes: Uint8Array): Promise<void>
-  /** Waits no longer for the client: it counts as gone. */
+  /** Stops waiting for the client, which counts as gone from now on. */
   giveUp(): void
   /** With an error the body is cut. */
   close(error: Error | null): void
@@ -22,12 +22,12 @@ export function openClientBody(): ClientBody {
   let controller: ReadableStreamDefaultController<Uint8Array> | null = null
   let isAsking = false
   let isGone = false
-  /** Lets go of the piece that waits. */
+  /** Ends the wait of `write`. */
   let letGo: (() => void) | null = null
   const body = new ReadableStream<Uint8Array>(
     {
-      start(its) {
-        controller = its
+      start(opened) {
+        controller = opened
       },
       pull() {
         isAsking = true

@@ -14,7 +14,7 @@ import { chargeReported } from './charge.ts'
 
 const NAMESPACE = '6f0e7a0e-5f0b-4b1d-9d51-6c8a4a3f4c11'
 
-/** The id under which a call goes on in the ledger, and of its second event. */
+/** The id under which a call goes on in the ledger. Its second event has it, too. */
 export const continuedId = (provider: string, provider_id: string): string =>
   nameId(`${provider}:${provider_id}`, NAMESPACE)
 

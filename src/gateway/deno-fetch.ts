@@ -1,6 +1,6 @@
 // How a call is sent on Deno, where `fetch` alone might send it twice and not decompress its answer. I/O: fetch.
 
-/** `DecompressionStream` has the names of `content-encoding` for these. */
+/** The encodings that `DecompressionStream` knows by the names of `content-encoding`. */
 const isCompression = (encoding: string | null) => encoding === 'gzip' || encoding === 'deflate'
 
 /**

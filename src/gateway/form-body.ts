@@ -1,5 +1,5 @@
-// A multipart form as the fields that operations read. The bytes go to the provider as they came: a form that two parsers
-// might read in two ways (two boundaries, text around the parts, two names of one part) is refused. Pure.
+// A multipart form as the fields that operations read. The bytes go to the provider as they came, so a form that two parsers
+// might read differently (two boundaries, text around the parts, a part with two names) is refused. Pure.
 
 import type { GatewayError } from '../errors.ts'
 import { CR, LF } from '../providers/bytes.ts'
@@ -15,7 +15,7 @@ export async function readForm(
     const message = 'content-type must be multipart/form-data with exactly one boundary.'
     return { code: 'invalid_request', message, field: 'content-type' }
   }
-  // What stands before the first delimiter nobody reads, and some clients begin with an empty line.
+  // Some clients begin with an empty line. Nobody reads what comes before the first delimiter.
   const form_bytes = bytes[0] === CR && bytes[1] === LF ? bytes.subarray(2) : bytes
   const fault = faultOfParts(form_bytes, boundary)
   if (fault) return { code: 'invalid_request', message: fault }
@@ -50,10 +50,10 @@ const NOT_WHOLE = 'The request body must begin with its first boundary and end w
 const PLAIN =
   'one Content-Disposition: form-data with one plain name and, for a file, one filename that is not empty, without escapes, continued lines or transfer encodings'
 
-/** More than any operation has fields, and more than anybody sends images. */
+/** More than any operation has fields, and more images than anybody sends. */
 const MOST_PARTS = 1_000
 
-/** Of all parts. workerd takes longer to read heads than anything else: 250 ns for each byte. */
+/** Of the heads of all parts together. workerd reads nothing more slowly than heads: 250 ns per byte. */
 const MOST_HEADS_LENGTH = 262_144
 
 /**
@@ -86,7 +86,7 @@ function faultOfParts(bytes: Uint8Array, boundary: string): string | null {
   return NOT_WHOLE
 }
 
-/** Up to the empty line; nothing where that is missing, or farther away than any client has it. */
+/** The head up to its empty line; '' where that line is missing, or farther away than any client puts it. */
 function headAt(bytes: Uint8Array, from: number): string {
   const near = bytes.subarray(from, from + MOST_HEAD_BYTES)
   let end = 0
@@ -98,19 +98,21 @@ const MOST_HEAD_BYTES = 8_192
 
 /** Lines of `Name: value`, and none that continues another. */
 const HEAD = /^(?:[\w-]+:[^\r\n\0]*\r\n)+$/
-/** Of a part whose bytes are what they say, and are no form of their own. */
+/** Transfer encodings that leave the bytes as they are. */
 const AS_IT_IS = /^(binary|7bit|8bit)$/i
+/** The type of a part that is a form of its own. */
 const NESTED = /^multipart\//i
 /** Busboy takes it for a file, whether it has a filename or not. */
 const BINARY = /^application\/octet-stream\b/i
 const DISPOSITION = /^form-data((?:\s*;\s*[\w*-]+=(?:"[^"]*"|[^\s",;]+))*)\s*;?$/i
 const PARAMETER = /([\w*-]+)=(?:"([^"]*)"|([^\s",;]+))/g
-/** What some clients tell of a file, and no parser takes for its name. */
+/** Parameters that some clients send with a file, and no parser takes for its name. */
 const TOLD_OF_FILES = /^(size|\w+-date)$/
 
 /**
- * True where all parsers find the same name, and the same answer to whether it is a file: some take `name*` or the second
- * Content-Disposition, some need a filename for a file and some one that is not empty or a type alone, some undo an encoding.
+ * True where all parsers find the same name and agree whether the part is a file. They differ: some take `name*` or the
+ * second Content-Disposition; for a file some need a filename, some one that is not empty, some a type alone; some undo an
+ * encoding.
  */
 function isPlainHead(head: string): boolean {
   if (!HEAD.test(head) || head.includes('\\"')) return false
@@ -134,7 +136,7 @@ function isPlainHead(head: string): boolean {
 /** What may follow the last delimiter. */
 const ENDS = new Set(['--', '--\r\n'])
 
-/** For a line that is shorter than this a plain loop takes less time than a call of `indexOf`. */
+/** On a line shorter than this, a plain loop is faster than a call of `indexOf`. */
 const SHORT_LINE_BYTES = 32
 
 /** Where the next line begins; -1 after the last one. */

@@ -21,12 +21,12 @@ import { boundToWrite } from './quote.ts'
 import { headOf, type NoAnswer, type Sent, sendUpstream } from './upstream-answer.ts'
 import { answerHeaders, type Outgoing, upstreamRequest } from './upstream-request.ts'
 
-/** Where an operation does not say how long its calls may go on. */
+/** How long calls may go on at the provider, unless their operation says so. */
 const CONTINUES_FOR_MS = 24 * 3_600 * 1_000
 
 const CLAMPED_HEADER = 'tollgate-clamped'
 
-/** No `Response` can have another status: a server may invent one, or switch protocols unasked. */
+/** The statuses that a `Response` can have. A server may invent another, or switch protocols unasked. */
 const canBeAnswered = (status: number) => status >= 200 && status <= 599
 
 /** A JSON answer up to this size is kept until its call is settled. */
@@ -84,7 +84,7 @@ interface Answer extends Pick<Sent, 'silence' | 'abort'> {
   filter: StreamFilter | null
 }
 
-/** NaN where the bytes are compressed all the same: it is not the length of what is read. */
+/** NaN also where the answer is compressed unasked: the header is then not the length of what is read. */
 function announcedLength({ headers }: Response): number {
   return headers.has('content-encoding') ? Number.NaN : Number(headers.get('content-length') ?? Number.NaN)
 }
@@ -106,7 +106,7 @@ async function passWhole(c: Context<GatewayEnv>, options: ForwardOptions, answer
   return toClient(c, options, response, response.body && bytes)
 }
 
-/** Everything else: byte by byte, settled before the last of them. */
+/** Everything else: passed on piece by piece, settled before the last one. */
 function passStream(
   c: Context<GatewayEnv>,
   options: ForwardOptions,

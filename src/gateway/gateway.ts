@@ -33,7 +33,7 @@ export interface GatewayOptions {
   prices: PriceBook
 }
 
-/** How much an error repeats of a field's name, which is the client's own and may have megabytes. */
+/** An error repeats at most this much of a field's name: the client chose it, and it may be megabytes long. */
 const MAX_FIELD_LENGTH = 200
 
 export function gateway(options: GatewayOptions): Hono<GatewayEnv> {
@@ -58,7 +58,7 @@ export function gateway(options: GatewayOptions): Hono<GatewayEnv> {
       forward({ dialect, operation, config, upstream, ledgerOf, prices, errorAnswer }),
     )
   }
-  // Only for callers with a key, as where a provider is not configured: strangers are not told which are.
+  // Authenticated, as are the paths of a provider that is not configured: strangers are not told which ones are.
   app.all('*', authenticated, (c) => {
     const { method, path } = c.req
     const message = `Tollgate does not meter ${method} ${path}, so it is not passed through.${hintFor(method, path, dialect)}`
@@ -68,10 +68,10 @@ export function gateway(options: GatewayOptions): Hono<GatewayEnv> {
   return app
 }
 
-/** What is before the end of a path where that belongs to something else: `/v1/vector_stores/vs_1` of `.../files`. */
+/** What precedes a known ending that belongs to another resource: `/v1/vector_stores/vs_1` before `/files`. */
 const BELOW_ANOTHER = /\/v\d\w*\/+(?!v\d|\/|$)/
 
-/** For base URLs without their version or with one too many, Azure's deployments, and paths with a slash too many. */
+/** Helps with base URLs that lack their version or have it twice, Azure's deployments, and paths with an extra slash. */
 function hintFor(method: string, path: string, { provider, operations }: Dialect): string {
   const sent = path.slice(provider.length + 1).replace(/\/+$/, '')
   const isMeant = ({ path: known }: Operation) => {
@@ -82,7 +82,7 @@ function hintFor(method: string, path: string, { provider, operations }: Dialect
   return meant ? ` Did you mean /${provider}${meant.path}?` : ''
 }
 
-/** A refusal with what only the call knows: the model without a price, the field to blame, what counts as a window. */
+/** Adds what only the call knows: which model has no price, which field is to blame, which input counts as a window. */
 function inFull(error: GatewayError, call: Call, { edits }: Operation): GatewayError {
   const { asked, bound, quote, draft } = call
   const isUnknown = error.code === 'unpriced_model' || (error.code === 'unbounded_request' && !bound?.unbounded)

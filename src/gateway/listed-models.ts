@@ -1,6 +1,6 @@
 // GET /v1/models and /v1/models/{id}: the menu that the operator has written into MODELS. No provider is asked: that
-// would make many calls of one. Nor is the catalogue of prices, which keeps the names of models long gone. As nothing is
-// sent and nothing costs, nothing is held, counted or recorded; whoever may not call is refused all the same.
+// would turn one call into many. Nor is the catalogue of prices, which keeps the names of models long gone. Nothing is sent
+// and nothing costs anything, so nothing is held, counted or recorded; but whoever may not call is refused here, too.
 
 import { type Context, Hono } from 'hono'
 import type { LedgerOf } from '../../durable-objects/ledger/types.ts'
@@ -77,7 +77,7 @@ export function listedModels(options: ListedModelsOptions): Hono<CallerEnv> {
 
 const providerOf = (id: string) => id.slice(0, id.indexOf('/'))
 
-/** Strict clients want a number, some do not read every one: 0 is none. https://github.com/QuantumNous/new-api/issues/2648 */
+/** `created` is 0 for unknown: strict clients want a number, and some cannot read every one. https://github.com/QuantumNous/new-api/issues/2648 */
 const viewOf = (id: string) => ({ id, object: 'model', created: 0, owned_by: providerOf(id) })
 
 function notFound(message: string): GatewayFault {

@@ -39,7 +39,7 @@ export interface OneEndpointOptions {
   unconfigured: ReadonlyMap<string, string>
 }
 
-/** What follows the version in the path. A provider that has not all of them refuses the others itself. */
+/** What follows the version in the path. A provider that lacks one refuses it itself. */
 const OPERATIONS = ['/chat/completions', '/responses', '/embeddings']
 
 /**

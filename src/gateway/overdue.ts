@@ -10,10 +10,10 @@ import { headOf } from './upstream-answer.ts'
 import { upstreamRequest } from './upstream-request.ts'
 import { providersOf } from './upstreams.ts'
 
-/** For the whole answer. Longer than that the ledger's other duties may not wait. */
+/** For the whole answer. The ledger's other duties must not wait longer. */
 const TIMEOUT_MS = 20_000
 
-/** Of such characters alone an id is one segment of a path and stays it. */
+/** An id of these characters alone is one path segment, and stays one. */
 const PROVIDER_ID = /^[\w-]{1,200}$/
 
 /**

@@ -147,7 +147,7 @@ async function readContent(request: Request, operation: Operation): Promise<Cont
   return { bytes, json, value: json.value }
 }
 
-/** A cancellation, say. */
+/** True for a POST without a body, such as a cancellation. */
 function carriesNothing({ headers, body }: Request): boolean {
   return headers.get('content-type') === null && (body === null || headers.get('content-length') === '0')
 }
@@ -161,10 +161,12 @@ const ENCODED_SEPARATOR = /%(2f|5c|25|00)|\/(\.|%2e){1,2};/i
 const ENCODED_TRICK = /%(5c|25|00)|\/(\.|%2e){1,2};/i
 
 /**
- * The URL as it came. The router matched the path as it was sent and decoded; the URL parser resolves `..`, `%2e` and
- * backslashes. Where the two differ, `/openai/v1/models/..\files` would reach the provider as another operation, and what
- * is left of `/%6Fpenai/` or of `..\..\..\xxxxxx.evil.example` would end in the upstream's host, with the credential; the
- * `/%6Fpenai/` of `/groq/%6Fpenai/v1` would end in its path.
+ * The URL, if its path is still as it was sent. The router matched the path as sent, decoded; the URL parser resolves `..`,
+ * `%2e` and backslashes. Where the two differ,
+ *
+ * - `/openai/v1/models/..\files` would reach the provider as another operation,
+ * - what is left of `/%6Fpenai/` or `..\..\..\xxxxxx.evil.example` would end in the upstream's host, with the credential,
+ * - the `/%6Fpenai/` of `/groq/%6Fpenai/v1` would end in its path.
  */
 function asSent(request: Request, routed: string, { provider, optional_prefix = '', encoded_slashes }: Dialect): URL {
   const url = urlOf(request)

@@ -1,4 +1,4 @@
-// Tells a ledger that does not know its user yet, from Postgres. The only time that a call waits for the database.
+// Gives a ledger that does not know its user the snapshot from Postgres. The only time that a call waits for the database.
 
 import type { LedgerOf, Refusal } from '../../durable-objects/ledger/types.ts'
 import { rootCause } from '../errors.ts'

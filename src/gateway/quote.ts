@@ -28,7 +28,7 @@ export function quote(bound: Bound | null, price: Price | null, defaults: Output
   if (bound === null) return { requests: 1, input_tokens: 0, input_cost_nano_usd: 0, output: null }
   const window = price?.context_window ? Math.ceil(price.context_window * WINDOW_SLACK) : null
   const input_tokens = boundInput(bound, window)
-  // Where the input is open its longest-context rates may apply.
+  // An open input may be so long that the rates for the longest context apply.
   const worst = price === null ? null : worstCase(price, bound, input_tokens ?? MOST_TOKENS)
   return {
     requests: 1,
@@ -57,7 +57,7 @@ export function boundToWrite(
   const isDefault = isUnset && default_max_output_tokens !== null
   if (!clamped && !isDefault) return null
   if (isUnset && price?.context_window) {
-    // The model never answers more than its window, or a maximum beyond that, and providers refuse to be asked for as much.
+    // The model never answers more than this (some have a maximum beyond their window), and providers refuse so large a bound.
     const most = Math.max(price.context_window, model_max_output_tokens ?? 0)
     if (granted_output_tokens >= most) return null
   }
@@ -82,7 +82,7 @@ function boundOutput(
   const bound = output.max_tokens ?? byDefault ?? window
   const useful = Math.max(output.min_tokens, LEAST_USEFUL_TOKENS)
   if (bound === null) return { max_tokens: null, min_tokens: useful }
-  // Some models' window is of the input alone: their output may exceed it.
+  // Some models' window is for the input alone: their output may exceed it.
   const max_tokens = Math.min(bound, window === null ? MOST_TOKENS : Math.max(window, model_max_output_tokens ?? 0))
   return { max_tokens, min_tokens: Math.min(max_tokens, useful) }
 }

@@ -7,7 +7,7 @@ import type { Operation } from '../providers/dialect.ts'
 
 const MAX_BODY_BYTES = 20 * 1024 * 1024
 
-/** So much of a body that is too large is read and dropped, because a client that is still sending hears no answer. */
+/** How much of a too large body is read and dropped, because a client that is still sending does not read the answer. */
 const MAX_DISCARDED_BYTES = 80 * 1024 * 1024
 
 const CONTENT_TYPES = { json: 'application/json', form: 'multipart/form-data' }
@@ -39,7 +39,7 @@ async function readWhole(request: Request): Promise<Uint8Array | GatewayError> {
   return readWithin(request.body, announced > MAX_BODY_BYTES ? 0 : MAX_BODY_BYTES)
 }
 
-/** Reads and drops what nobody has read, because a client that is still sending hears no answer. */
+/** Reads and drops what nobody has read, because a client that is still sending does not read the answer. */
 export async function discardBody(request: Request): Promise<void> {
   if (request.body === null || request.bodyUsed || request.body.locked) return
   await readWithin(request.body, 0).catch(() => undefined)

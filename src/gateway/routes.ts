@@ -1,5 +1,5 @@
-// All that is forwarded: one gateway a provider, Anthropic's messages that Bedrock serves, and one endpoint for the models
-// of every provider that speaks OpenAI's API.
+// All that is forwarded: one gateway per provider, Anthropic's messages that Bedrock serves, and one endpoint for the
+// models of every provider that speaks OpenAI's API.
 
 import { Hono } from 'hono'
 import { authenticate } from '../middleware/authenticate.ts'
@@ -18,7 +18,7 @@ import { type ListedProvider, listedModels } from './listed-models.ts'
 import { oneEndpoint, type Target } from './one-endpoint.ts'
 import { type Provider, providersOf } from './upstreams.ts'
 
-/** Of a provider that is never called. */
+/** The base URL of a provider that is never called. */
 const NOWHERE = 'https://nowhere.invalid'
 
 type Services = Omit<GatewayOptions, 'dialect' | 'upstream'>
@@ -37,7 +37,7 @@ export function gatewayRoutes(services: Services) {
   const app = new Hono<{ Variables: { request_id: string } }>()
   app.use('/anthropic/v1/messages/batches/*', batchResultsUrl())
   const bedrock = providers.find(({ dialect }) => dialect.provider === 'bedrock')
-  // It reads every body an extra time, so it is there only where it is wanted.
+  // It reads every body an extra time, so it is mounted only where models are mapped.
   if (bedrock && Object.keys(config.BEDROCK_MODELS).length > 0) {
     const served = anthropicOnBedrock({
       models: config.BEDROCK_MODELS,
@@ -95,7 +95,7 @@ function routesByModel(providers: Routed[]) {
   return { targets, elsewhere }
 }
 
-/** Known providers that this deployment has not, and the variable that switches each on. */
+/** Known providers that this deployment does not have, and the variable that switches each on. */
 function switchedOff(providers: Provider[]): ReadonlyMap<string, string> {
   const on = new Set(providers.map(({ dialect }) => dialect.provider))
   const off = KNOWN_PROVIDERS.filter(({ name }) => !on.has(name))

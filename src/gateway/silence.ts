@@ -1,5 +1,5 @@
-// Notices who has kept a call waiting for too long: a provider before its first byte or between two, a client that does not
-// read. One timer a call, not one a chunk.
+// Notices a call that has been kept waiting for too long: by a provider, before its first byte or between two, or by a client
+// that does not read. One timer per call, not per chunk.
 
 export interface SilenceWatch {
   /** From now on something is waited for: a first byte, or the next one. */
@@ -7,7 +7,7 @@ export interface SilenceWatch {
   /** It came. */
   end(): void
   stop(): void
-  /** Sets what is called each time that a wait took too long, in place of what was set before. */
+  /** Sets what is called whenever a wait has taken too long. Replaces what was set before. */
   onSilence(handle: () => void): void
   /** True once a wait took too long. */
   readonly broken: boolean
@@ -18,10 +18,10 @@ export interface SilenceLimits {
   idle_ms: number
 }
 
-/** Looks within a limit: silence is noticed at the limit at the earliest, and a look later at the latest. */
+/** How often it looks within a limit: silence is noticed at the limit at the earliest, one look later at the latest. */
 const LOOKS = 8
 
-/** Counts looks, because to read the clock twice a chunk costs more than all else that happens here. */
+/** Counts looks, because reading the clock twice per chunk would cost more than everything else here. */
 export function watchSilence({ first_byte_ms, idle_ms }: SilenceLimits): SilenceWatch {
   const step_ms = Math.min(first_byte_ms, idle_ms) / LOOKS
   let limit_ms: number | null = null
