@@ -1,4 +1,4 @@
-// The worker's configuration, parsed once at the door. A wrong or missing variable closes the door with its name.
+// The worker's configuration, parsed once, at the door. A wrong or missing variable fails there, with an error that names it.
 
 import { z } from 'zod'
 import { secretsIn } from './auth/keys.ts'
@@ -171,7 +171,7 @@ export function parseConfig(bindings: object): Config {
   })
   const taken = PER_CALL_SERVICES.find(({ provider }) => compatible.data.some(({ name }) => name === provider))
   if (taken) throw wrong(`PER_CALL_SERVICES: ${taken.provider} is a provider, too.`)
-  // Providers that are not switched on, too: taking a key away must not close the door.
+  // Also providers that are not switched on: taking a key away must not make the configuration invalid.
   const names = new Set(['openai', ...[...KNOWN_PROVIDERS, ...compatible.data].map(({ name }) => name)])
   const stray = parsed.data.MODELS.findIndex((id) => !names.has(id.slice(0, id.indexOf('/'))))
   if (stray !== -1) throw wrong(`MODELS.${stray}: must begin with one of ${[...names].join(', ')}.`)

@@ -1,4 +1,4 @@
-// Everything that Tollgate itself says no to, as values. Where a refusal becomes a response is each dialect's business.
+// Every refusal of Tollgate's own, as a value. How it becomes a response is each dialect's business.
 
 import type { LimitState } from '../durable-objects/ledger/types.ts'
 
@@ -32,14 +32,14 @@ export const ERROR_STATUS = {
 
 export type ErrorCode = keyof typeof ERROR_STATUS
 
-/** What every refused call tells of the cap that refused it. */
+/** What a refused call is told about the cap that refused it. */
 export interface CapFacts {
   cap_type: LimitState['cap_type']
   limit_type: LimitState['limit_type']
   /** Of the four amounts: US cents for a cost, which may be fractional. */
   unit: 'requests' | 'tokens' | 'cents'
   current_usage: number
-  /** How much of it is held for calls in flight: what they do not use of it comes free again. */
+  /** How much of it is held for calls in flight: what they do not use becomes free again. */
   in_flight: number
   limit: number
   /** The smallest amount that would have been of use to this call. */
@@ -55,7 +55,7 @@ export interface GatewayError {
   /** The field, header or path parameter at fault, as a path (`messages[0].content`). */
   field?: string
   cap?: CapFacts
-  /** More fields for problem documents: one row a fault. */
+  /** For problem documents: one entry per fault. */
   errors?: { field: string; message: string }[]
 }
 

@@ -19,15 +19,15 @@ export class GatewayFault extends Error {
   }
 }
 
-/** What was read, or its refusal thrown. */
+/** Returns what was read; throws a refusal. */
 export function accepted<T>(read: T | GatewayError): T {
   if (isRefusal(read)) throw new GatewayFault(read)
   return read
 }
 
 /**
- * What is not the client's fault: with its cause, and the id that the client was told. Not what the operator has left out:
- * the answer says it all, and whoever asks again would fill the log.
+ * Logs what is not the client's fault, with its cause and the id that the client was told. Leaves out what the operator has
+ * not configured: the answer says it all, and repeated requests would fill the log.
  */
 export function logFault(error: GatewayError, thrown: unknown, request_id: string | undefined): void {
   if (ERROR_STATUS[error.code] < 500 || error.code === 'not_configured') return

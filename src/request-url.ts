@@ -1,4 +1,4 @@
-// The URL of a request, which may be invalid: workerd builds it of whatever was sent, of two hosts, say.
+// The URL of a request, which may be invalid: workerd builds it from whatever was sent, such as two hosts.
 
 import { GatewayFault } from './fault.ts'
 

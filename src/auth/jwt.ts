@@ -86,7 +86,7 @@ export function createJwtVerifier(config: JwtConfig, options: { fetch?: typeof f
         currentDate: new Date(now),
       }
       try {
-        // Beside `x-tollgate-key` it may be a provider's: no key of our issuer fits it, and none is to be fetched for it.
+        // Beside `x-tollgate-key` it may be a provider's: no key of our issuer fits it, so none is fetched for it.
         if (decodeJwt(token).iss !== issuer) return { reason: 'bad_claim', claim: 'iss' }
         if (alg === 'HS256' && sharedSecret) {
           const { payload } = await jwtVerify(token, sharedSecret, { ...checks, algorithms: ['HS256'] })

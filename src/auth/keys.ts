@@ -13,7 +13,7 @@ const SIGNATURE_BYTES = 20
 const SHAPE = /^tg_[A-Za-z0-9_-]{71}$/
 /** Alone or behind `Bearer `, `key=` or a quotation mark, but not within a longer id or a JWT. */
 const WITHIN = /(^|[^\w.-])tg_[\w-]{71}/
-/** Keys that were verified are remembered, up to so many: their signature will not change. */
+/** How many verified keys are remembered: their signatures will not change. */
 const MAX_REMEMBERED = 1_000
 const PREFIX_BYTES = new TextEncoder().encode(KEY_PREFIX)
 
@@ -34,11 +34,11 @@ export interface KeyRing {
    * @throws {TypeError} where an id is not a UUID.
    */
   issue(userId: string, keyId: string): Promise<string>
-  /** Whose key this is, by its signature alone. */
+  /** Whose key this is. Only the signature is checked. */
   verify(key: string): Promise<KeyClaims | KeyRefusal>
 }
 
-/** Whether a whole key stands anywhere in it. */
+/** Whether the text contains a whole key. */
 export const holdsKey = (text: string) => WITHIN.test(text)
 
 /** `new,old`, as the variable `KEY_SIGNING_SECRETS` holds them. */

@@ -1,10 +1,10 @@
 // One fetch of a JWKS for all who want it at once. jose does so everywhere but in a Worker, where a fetch ends with the
-// request that began it: there each token with an unknown `kid`, which anybody can make, was one more call of the identity
-// provider, which then refuses all.
+// request that began it. There each token with an unknown `kid`, which anybody can make, would be one more call to the
+// identity provider, until that refuses all calls.
 
-/** Whoever fetches may be gone before its answer is there. After so long another fetches, too. */
+/** Whoever fetches may be gone before the answer is there: after this long another fetches, too. */
 const PATIENCE_MS = 1_000
-/** Whoever has waited so often fetches in any case. */
+/** Whoever has waited this often fetches in any case. */
 const MOST_WAITS = 3
 
 interface Answer {

@@ -5,7 +5,7 @@ import type { Context } from 'hono'
 /** Puts headers on the answer of the handler. */
 export function setHeaders(c: Context, headers: Record<string, string>): void {
   const answer = withHeaders(c.res, headers)
-  // Setting it makes Hono build the answer anew.
+  // Setting `c.res` makes Hono build the answer anew.
   if (answer !== c.res) c.res = answer
 }
 

@@ -14,7 +14,7 @@ export interface CallerIdentity extends Caller {
   user_id: string
   via: 'key' | 'jwt'
   is_admin: boolean
-  /** Who a JWT speaks of, to create the user where it is new; null for a key. */
+  /** Whom a JWT names, to create the user where it is new; null for a key. */
   jwt: Pick<JwtClaims, 'issuer' | 'subject' | 'name'> | null
   /** True where the provider's own header carries the caller's provider key. */
   brings_own_key: boolean
@@ -97,7 +97,7 @@ export function requireAdmin({ adminToken, jwt }: RequireAdminOptions): Middlewa
   }
 }
 
-/** Beside `x-tollgate-key` a JWT is the provider's, but not one that is good here: the provider could call with it. */
+/** Beside `x-tollgate-key` a JWT is for the provider. One that is valid here is refused: the provider could call with it. */
 async function refuseGoodJwt(jwt: JwtVerifier | null, own: string): Promise<void> {
   if (!jwt || !isJwtShaped(own) || 'reason' in (await jwt.verify(own))) return
   const message = 'The JWT beside x-tollgate-key is one for Tollgate. Send the key of the provider there, or nothing.'

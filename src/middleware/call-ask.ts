@@ -71,10 +71,10 @@ export function toAsk(c: Pick<Context, 'req'>, { request_id, caller }: CallVaria
   }
 }
 
-/** Of texts in events: what is longer is cut. */
+/** Longer texts in events are cut. */
 export const MAX_TEXT_LENGTH = 500
 
-/** Null would displace a default that a column needs; with megabytes of a name no ledger could keep the call. */
+/** Null would displace a default that a column needs, and no ledger could keep a name of megabytes. */
 function storable(draft: Partial<EventDraft>): Partial<EventDraft> {
   const given = Object.entries(draft).filter(([, value]) => value !== undefined && value !== null)
   for (const [name, value] of given) checkKind(name, value)
@@ -90,7 +90,7 @@ function checkKind(name: string, value: unknown): void {
   throw new TypeError(`usageCaps: ask.draft.${name} must be a ${kind}, not a ${typeof value}`)
 }
 
-/** What was meant by another name would be held by none. */
+/** An amount under a misspelt name would not be held. */
 function checkNames(asked: unknown): void {
   if (!isObject(asked)) throw new TypeError(`usageCaps: ask must be an object, not ${JSON.stringify(asked)}`)
   const odd = Object.keys(asked).find((name) => !NAMES.includes(name))

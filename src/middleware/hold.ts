@@ -26,8 +26,8 @@ export interface CallEnd {
   usage: Partial<Amount> | null
   usage_source?: UsageSource
   /**
-   * What is left out is unknown, but for a report's status and latency: as the middleware saw them. Texts are cut at 500
-   * characters, numbers rounded; a fact that no event can hold is left out, and logged.
+   * What is left out is unknown, except a report's status and latency, which are then as the middleware saw them. Texts are
+   * cut at 500 characters, numbers rounded; a fact that no event can hold is left out, and logged.
    */
   facts?: Partial<EventFacts>
   /** Where the call goes on elsewhere: the rest of its hold is kept under this id, a UUID, until it is concluded or expires. */
@@ -53,13 +53,13 @@ export interface Hold {
   mayGoOn(): Promise<boolean>
 }
 
-/** What the middleware keeps of a hold: it closes it when the handler is done. */
+/** A hold as the middleware has it, which closes it when the handler is done. */
 export interface OpenHold extends Hold {
   /** Settles as reported, else as `unreported`, unless `settle` was called. Keep the Worker alive until it resolves. Never rejects. */
   close(unreported: CallEnd, seen: Partial<EventFacts>): Promise<boolean>
 }
 
-/** A call that is still out reminds its ledger this often, until it answers: one that lost the hold in a crash takes it again. */
+/** How often a call reminds its ledger, until the ledger answers: one that lost the hold in a crash then takes it again. */
 const REMIND_EVERY_MS = 30_000
 
 export function openHold(ledgerOf: LedgerOf, asked: Ask, admission: Admission): OpenHold {
@@ -155,7 +155,7 @@ function toContinuation({ request_id, for_ms, provider_id }: Continuation): Cont
   return { request_id, for_ms: whole_ms, provider_id }
 }
 
-/** Null, which charges the hold, for what is no amount: a negative one would refund, and one of another name would be free. */
+/** Null, which charges the hold, for a malformed amount: a negative one would refund, a misnamed one would be free. */
 function amountReported({ requests, request_id }: Ask, usage: Partial<Amount>): Amount | null {
   const amount = { requests, input_tokens: 0, output_tokens: 0, cost_nano_usd: 0, ...usage }
   const isAmount = ([name, count]: [string, unknown]) => Object.hasOwn(NOTHING, name) && isCount(count)
@@ -167,7 +167,7 @@ function amountReported({ requests, request_id }: Ask, usage: Partial<Amount>): 
 /** Three digits. Its column has four bytes, those of the other numbers have eight. */
 const MAX_STATUS = 999
 
-/** The facts that Postgres can take: for the sake of one that it cannot, it would refuse the whole event. */
+/** Only the facts that Postgres can take: a single other one would make it refuse the whole event. */
 function storable(request_id: string, facts: CallEnd['facts'] = {}): Partial<EventFacts> {
   const given = Object.entries(facts).filter(([, fact]) => fact !== undefined)
   const odd = given.filter(([name, fact]) => !isStorable(name, fact))

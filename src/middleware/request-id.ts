@@ -6,10 +6,10 @@ import { setHeaders } from './answers.ts'
 
 const REQUEST_ID_HEADER = 'x-tollgate-request-id'
 
-/** Those with an id from here. `c.var.request_id` alone does not tell: other code may have set it to what a client sent. */
+/** Requests whose id was made here. `c.var.request_id` does not tell: other code may have set it to what a client sent. */
 const ids = new WeakMap<Context, string>()
 
-/** The id from here, if the request still has it. */
+/** The id that was made here, if the request still has it. */
 export const idOf = (c: Context): string | undefined => {
   const id = ids.get(c)
   return id === c.get('request_id') ? id : undefined

@@ -71,11 +71,11 @@ export function usageCaps<E extends { Variables: UsageCapsVariables }>(
     }
     try {
       await next()
-      // Hono would say so later, when the call is settled as if it had been answered with a 200.
+      // Hono itself throws only later, when the call is already settled as if it had been answered with a 200.
       if (!c.finalized) throw new TypeError('usageCaps: the handler has returned no answer')
       setHeaders(c, fields())
     } catch (thrown) {
-      // Hono makes answers of `Error`s, so this is something else, or the answer takes no headers. Anything may have been used.
+      // Hono turns `Error`s into answers: this is something else, or the answer takes no headers. Anything may have been used.
       close({ usage: null }, null)
       throw thrown
     }
