@@ -1,4 +1,4 @@
-// The one alarm of a Durable Object, for all its duties: it rings no later than the earliest of them asks for. Its only I/O
+// The one alarm of a Durable Object, for all its duties: it rings no later than the earliest of them needs it. Its only I/O
 // is storage; no clock: `now` is passed in.
 
 /** An alarm is set at least this far ahead. */
@@ -30,7 +30,7 @@ export class Alarm {
     this.#at = null
   }
 
-  /** Sees to it that it rings no later than `at`; null: nothing is due. */
+  /** Makes sure that it rings no later than `at`; null: nothing is due. */
   wakeBy(at: number | null, now: number): void {
     if (at === null) return
     const isLost = this.#at !== null && now >= this.#at + LATE_MS

@@ -20,17 +20,17 @@ const REJECTED_RETRY_MS = 60 * 60 * 1_000
 /** Few, so that if Postgres still refuses them new events do not wait for long, nor does a drain run out of subrequests. */
 const REJECTED_AT_ONCE = 10
 
-// No index and no `autoincrement`: each is one more written row a call, and written rows are most of what a ledger costs.
-// So SQLite gives the highest `seq` anew once its row is gone. New events still come after `#delivered`: the row of that
-// `seq` stays until `forgetDelivered` resets it.
+// No index and no `autoincrement`: each is one more written row per call, and written rows are most of what a ledger costs.
+// So SQLite reuses the highest `seq` once its row is gone. New events still come after `#delivered`: the row of that `seq`
+// stays until `forgetDelivered` resets it.
 const DDL = 'create table if not exists waiting_events (seq integer primary key, event text not null)'
 const DDL_REJECTED = `
   create table if not exists rejected_events (seq integer primary key, event text not null, rejection text not null)`
-// When those that were set aside are tried again, at the latest: most objects live for seconds, and to try in each life would
-// make each call write all of them once more, here and to Postgres.
+// By when rejected events are tried again. Kept because most objects live for seconds: with a try in each life, each call
+// would write all of them once more, here and to Postgres.
 const DDL_RETRY =
   'create table if not exists rejected_retry (id integer primary key check (id = 1), at integer not null)'
-// Earlier versions had one table for both, with indexes; those between had it without rejections.
+// Earlier versions had one table for both, with indexes; some of them without a column for rejections.
 const FIND_EARLIER = "select sql from sqlite_master where type = 'table' and name = 'outbox'"
 const ADD_REJECTION = 'alter table outbox add column rejection text'
 const MOVE_EARLIER = [
@@ -78,10 +78,10 @@ export class Outbox {
   #retryRejectedAt: number
   /** Whether Postgres has refused an event since rejected ones were last tried again; a new life assumes so. */
   #hasRefused: boolean
-  /** A drain was asked for while one runs: that one must look once more for what has come since. */
+  /** A drain was asked for while one runs, which must then look once more for what has come since. */
   #isAskedAgain = false
   #isBehind = false
-  /** All up to here is delivered or set aside. It is deleted with the next write, which saves a commit a call. */
+  /** All up to here is delivered or set aside. It is deleted with the next write, which saves one commit per call. */
   #delivered = 0
 
   constructor(sql: Sql, options: OutboxOptions) {
@@ -108,7 +108,7 @@ export class Outbox {
     this.#sql.all(APPEND, JSON.stringify(event))
   }
 
-  /** Where a restart comes first, the events are sent once more, which does no harm. */
+  /** Deletes what is delivered. If a restart comes first, it is sent once more, which does no harm. */
   forgetDelivered(): void {
     if (this.#delivered === 0) return
     this.#sql.all(DELETE, this.#delivered)

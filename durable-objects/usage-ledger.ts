@@ -33,21 +33,21 @@ import type {
 } from './ledger/types.ts'
 import { Outbox } from './outbox.ts'
 
-/** A snapshot is fetched again in the background after half to all of this. */
+/** A snapshot is fetched again in the background after a random part of this, at least half. */
 const SNAPSHOT_FRESH_MS = 5 * 60 * 1_000
 /**
  * Should the object die before its outbox is drained or while it has a ceiling, the alarm takes over after so long. Without
  * calls an object leaves memory after ten seconds: one that is still there is cheaper to ring than one that must be started.
  */
 const GUARD_MS = 8_000
-/** Every so often the holds that were already there the last time are written: they are one to two of these old. */
+/** How often holds are written: those that were already there the last time, which makes them one to two of these old. */
 const WRITE_HOLDS_MS = 20
 /**
  * A busy ledger drains its outbox once a beat, and comes to rest when it has admitted nothing for one. At rest it has no
  * beat, because a timer keeps the object from hibernating, which costs.
  */
 const BEAT_MS = 1_000
-/** When the alarm rings again where storage fails: else it would ring at once, and on and on. */
+/** When the alarm rings again where storage fails: otherwise it would ring at once, again and again. */
 const TIDY_RETRY_MS = 10_000
 
 interface Settling {
@@ -248,7 +248,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
       overdue = this.#ledger.takeOverdue(Date.now())
       this.#ledger.prune(Date.now())
       this.#outbox.forgetDelivered()
-      // In the past, and so at once, where more were due than one `expire` ends.
+      // Rings at once where more were due than one `expire` ends: the next expiry is then in the past.
       this.#wakeBy(this.#ledger.nextExpiry())
       if (!this.#ledger.isAtRest) this.#wakeBy(Date.now() + GUARD_MS)
     })
@@ -257,7 +257,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
     this.#outbox.forgetDelivered()
   }
 
-  /** One at a time, as alarms ring one at a time. What its provider does not tell changes nothing: the call expires. */
+  /** One at a time, as alarms ring one at a time. Where the provider does not tell, nothing changes: the call expires. */
   async #askForEnd(overdue: OverdueCall): Promise<void> {
     if (!this.#config) return
     try {
@@ -290,7 +290,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
     }
   }
 
-  /** Also where `#refreshAt` is farther ahead than it was ever set: then the clock was set back. */
+  /** Also where `#refreshAt` is farther ahead than it is ever set, because the clock was set back. */
   get #isStale(): boolean {
     const now = Date.now()
     return now > this.#refreshAt || this.#refreshAt > now + SNAPSHOT_FRESH_MS

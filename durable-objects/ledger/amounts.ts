@@ -24,9 +24,9 @@ export function plus(a: Amount, b: Amount, times = 1): Amount {
 export const minus = (a: Amount, b: Amount): Amount => plus(a, b, -1)
 
 /**
- * What a hold leaves when part of it is used. `exceeds` and caps see tokens as one sum: where one kind was more than
- * held, that much less of the other is left, so that used and left are together never more than the hold or what was
- * used.
+ * What is left of a hold when part of it is used. `exceeds` and caps see tokens as one sum: where one kind was more than
+ * held, that much less of the other is left, so that used and left together are never more than the larger of the hold and
+ * what was used.
  */
 export function leftOf(hold: Amount, used: Amount): Amount {
   const left = minus(hold, used)

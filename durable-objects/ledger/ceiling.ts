@@ -26,7 +26,7 @@ export function raisedCeiling(ceiling: Amount, unwritten: Amount, hold: Amount, 
   if (ahead < 1) return null
 
   const raised = plus(unwritten, hold, ahead)
-  // Calls of different kinds would else lower each other's part again and again.
+  // Otherwise calls of different kinds would lower each other's part again and again.
   const highest = larger(ceiling, raised)
   const more = minus(highest, unwritten)
   return limits.every((limit) => partOf(more, limit.limit_type) <= roomUnder(limit)) ? highest : raised

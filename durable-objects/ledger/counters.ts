@@ -17,7 +17,7 @@ export interface WindowUsage extends Window {
   refused: number
 }
 
-// `sum` throws beyond 2^63: the ledger could answer nobody. `total` does not, and is exact to 2^53, as all numbers here are.
+// Not `sum`, which throws beyond 2^63: the ledger could answer nobody. `total` is exact to 2^53, as all numbers here are.
 const SUM_AMOUNTS = `total(requests) as requests, total(input_tokens) as input_tokens,
     total(output_tokens) as output_tokens, total(cost_nano_usd) as cost_nano_usd`
 
@@ -97,7 +97,7 @@ export class Counters {
     }
   }
 
-  /** Counts a hold that was taken (1) or is off (-1), in the windows that it was admitted in. */
+  /** Adds a hold (1) or takes it off (-1), in the windows that it was admitted in. */
   hold(reservedAt: number, amount: Amount, times: 1 | -1): void {
     for (const usage of this.#around(reservedAt)) add(usage.held, amount, times)
   }

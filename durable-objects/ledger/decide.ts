@@ -7,7 +7,7 @@
 
 import type { Amount, Ask, Cap, LimitState, OutputAsk, Refusal } from './types.ts'
 
-/** No less output than this is granted while only calls in flight are in the way: they end in seconds, and a cut answer costs. */
+/** While only calls in flight are in the way, no less output is granted: they end in seconds, and a cut answer costs. */
 const WORTH_WAITING_TOKENS = 1_000
 
 /** One limit of one active cap, with the usage that it is measured against. */
@@ -49,7 +49,7 @@ export function decide(limits: Limit[], ask: Ask, now: number): Fit {
 function findUnmeasurable(limits: Limit[], ask: Ask): { refusal: Refusal; limit: LimitState } | null {
   const costLimit = limits.find(({ limit_type }) => limit_type === 'cost')
   const isUnpriced = ask.input_cost_nano_usd === null || ask.output?.nano_usd_per_mtok === null
-  // Said first: no other bound would help. Without a bound of the input there is no price to miss yet.
+  // Checked first: no bound would help. Without a bound of the input there is no price yet that could be missing.
   if (costLimit && isUnpriced && ask.input_tokens !== null) {
     return { refusal: { reason: 'unpriced', cap_type: costLimit.cap_type }, limit: costLimit }
   }
@@ -66,7 +66,7 @@ function findUnmeasurable(limits: Limit[], ask: Ask): { refusal: Refusal; limit:
   return null
 }
 
-/** The output with 0 for what is unknown: where a limit counts that, `findUnmeasurable` has refused the call. */
+/** The output, with 0 for what is unknown: where a limit counts that, `findUnmeasurable` has already refused the call. */
 const pricedOutput = (output: OutputAsk | null) => ({
   max_tokens: output?.max_tokens ?? 0,
   min_tokens: output?.min_tokens ?? 0,
@@ -87,7 +87,7 @@ function amountAsked({ limit_type }: Limit, ask: Ask, output: number): number {
   }
 }
 
-/** The largest bound of one answer that fits. The limit has room for some output but not for all: it is of tokens or cost. */
+/** The largest bound of one answer that fits. For a token or cost limit with room for some output but not for all. */
 function largestOutput(limit: Limit, ask: Ask): number {
   const room = limit.limit - limit.current_usage - amountAsked(limit, ask, 0)
   const { choices, nano_usd_per_mtok } = pricedOutput(ask.output)

@@ -49,7 +49,7 @@ export class Endings {
     const { request_id, epoch, outcome } = settlement
     const known = this.#find(request_id)
     if (known?.outcome === 'settled' || known?.outcome === 'released') return
-    // Forgotten since: it ended, and has its event. What a crash took may be of any age.
+    // It ended, has its event, and has been forgotten since. What a crash took may be of any age.
     const isOld = now - settlement.reserved_at > ENDED_CALLS_KEPT_MS
     if (!known && isOld && !epochs.hasRemnant(epoch, now)) return
 
@@ -61,7 +61,7 @@ export class Endings {
     if (!known) epochs.settle(epoch, hold)
     counters.charge(reserved_at, expired ? minus(usage, hold) : usage)
     reservations.end(request_id, reserved_at, outcome, usage, now)
-    // Released though never admitted: the ledger refused the call, and its answer was lost.
+    // Released though never admitted: the ledger refused the call, and the refusal was lost on its way.
     if (!known && outcome === 'released' && epoch === 0) return
     emit(settledEvent({ ...settlement, usage_source }, { reserved_at, hold, usage, expired }, now))
     if (continues) this.#continue(continues, { ...settlement, reserved_at, hold: leftOf(hold, usage) }, now)

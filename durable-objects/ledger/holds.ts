@@ -20,7 +20,7 @@ export class Holds {
   readonly #written = new Map<string, Hold>()
   readonly #unwritten = new Map<string, Hold>()
   #sum = amountOf(NOTHING)
-  /** Was already unwritten when holds were last written. */
+  /** Those that were already unwritten when holds were last written. */
   #aged = new Set<Hold>()
 
   find(requestId: string): Hold | undefined {

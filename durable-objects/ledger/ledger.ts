@@ -4,7 +4,7 @@
 //                            `-goes on-> (conclude | expire) -> event
 //
 // How calls end is in ./endings.ts. A hold is in memory alone at first where the ceiling allows it: see `epochs` in
-// ./schema.ts. Every public method is one transaction (`expire` is one a call): one that throws has written nothing and
+// ./schema.ts. Every public method is one transaction (`expire`: one per call). One that throws has written nothing and
 // remembers nothing.
 
 import { amountOf, covers, isNothing, plus } from './amounts.ts'
@@ -36,7 +36,7 @@ import type {
   UsageEvent,
 } from './types.ts'
 
-/** A call that comes so soon after another is one of many: a ceiling pays. */
+/** A call that comes this soon after another is one of many: a ceiling pays. */
 const BUSY_MS = 1_000
 const HOUR_MS = 3_600_000
 /** How long the provider of an overdue call has to say how it ended. */
@@ -44,7 +44,7 @@ const OVERDUE_MS = 60_000
 const hourOf = (instant: number) => Math.floor(instant / HOUR_MS)
 
 export interface LedgerOptions {
-  /** A call that has not come back after so long is charged its hold. */
+  /** A call that has not come back after this long is charged its hold. */
   hold_ttl_ms: number
   /** Takes an event into the outbox, inside the transaction that ends its call. */
   emit: (event: UsageEvent) => void
@@ -77,7 +77,7 @@ export class Ledger {
       emit: options.emit,
     })
     this.#config = new Config(sql)
-    // Whichever life wrote that bucket has pruned. Most live for seconds, and to prune in each reads thousands of rows.
+    // Whichever life wrote that bucket has pruned. Most live for seconds, and pruning in each would read thousands of rows.
     this.#prunedHour = hourOf(this.#counters.newestBucket)
   }
 
@@ -127,6 +127,18 @@ export class Ledger {
     return admission(hold, limits)
   }
 
+  #limits(now: number, snapshot = this.#config.snapshot): Limit[] {
+    return snapshot ? limitsOf(this.#counters, this.#epochs.remnantsAt(now), snapshot, now) : []
+  }
+
+  /** A hold that lasts for days (a batch's) makes a cap full, not busy: nobody is told to come back in seconds for its sake. */
+  #decide(limits: Limit[], ask: Ask, now: number): Fit {
+    const fit = decide(limits, ask, now)
+    const isHeld = limits.some(({ held }) => held > 0)
+    if (fit.fits || fit.refusal.reason !== 'cap_exceeded' || !isHeld) return fit
+    return decide(withLasting(limits, this.#counters, now + this.#options.hold_ttl_ms, now), ask, now)
+  }
+
   /** The epoch whose ceiling allows this hold to be in memory alone; 0: it must be written. */
   #epochOf(amount: Amount): number {
     return covers(this.#epochs.ceiling, plus(this.#holds.unwritten, amount)) ? this.#epochs.current : 0
@@ -151,8 +163,8 @@ export class Ledger {
     else if (this.#endings.isLost(call, now)) {
       this.#transaction(() => this.#endings.holdAgain(call, call.reserved_at + this.#options.hold_ttl_ms))
     }
-    // By limits of 0 alone, and as if nothing were used: a cap that is merely full ends no call.
-    // Of no other cap is it asked how full it is: a new life would read thousands of rows for that.
+    // Only limits of 0 count, and as if nothing were used: a cap that is merely full ends no call. The other caps
+    // are left out: to learn how full they are, a new life would read thousands of rows.
     const { snapshot } = this.#config
     const caps = snapshot?.caps.filter(({ limits }) => Object.values(limits).includes(0)) ?? []
     const closed = this.#limits(now, snapshot && { ...snapshot, caps }).filter(({ limit }) => limit === 0)
@@ -204,7 +216,7 @@ export class Ledger {
     for (const id of byId.keys()) this.#holds.remove(id)
   }
 
-  /** What was asked for by these calls, which are priced by that; null where it is not known. */
+  /** The models that these calls asked for, by which they are priced; null where a call is not known. */
   requestModels(request_ids: string[]): (string | null)[] {
     return request_ids.map((id) => this.#endings.requestModelOf(id))
   }
@@ -265,14 +277,6 @@ export class Ledger {
     return caller && refuseCaller(snapshot, caller, now)
   }
 
-  /** A hold that lasts for days (a batch's) makes a cap full, not busy: nobody is told to come back in seconds for its sake. */
-  #decide(limits: Limit[], ask: Ask, now: number): Fit {
-    const fit = decide(limits, ask, now)
-    const isHeld = limits.some(({ held }) => held > 0)
-    if (fit.fits || fit.refusal.reason !== 'cap_exceeded' || !isHeld) return fit
-    return decide(withLasting(limits, this.#counters, now + this.#options.hold_ttl_ms, now), ask, now)
-  }
-
   /** Usage as it is enforced; null where there is no snapshot. */
   status(now: number): Omit<LedgerStatus, 'outbox'> | null {
     const { snapshot } = this.#config
@@ -281,10 +285,6 @@ export class Ledger {
     const remnants = this.#epochs.remnantsAt(now)
     const statusOf = (cap: Cap) => capStatus(this.#counters, remnants, cap, time_zone, now)
     return { version, status, time_zone, caps: caps.map(statusOf) }
-  }
-
-  #limits(now: number, snapshot = this.#config.snapshot): Limit[] {
-    return snapshot ? limitsOf(this.#counters, this.#epochs.remnantsAt(now), snapshot, now) : []
   }
 
   get areRefusalsWritten(): boolean {

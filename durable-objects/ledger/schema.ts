@@ -4,7 +4,7 @@
 // time zone are sums of quarter hours. Row 0 holds what is older than any window still asks for, so that `total` is the
 // sum of all rows and no second counter can drift.
 //
-// `reservations` has one row a call; calls that end within a moment get it when they end. While `outcome` is null the
+// `reservations` has one row per call; calls that end within a moment get it when they end. While `outcome` is null the
 // row is a hold; afterwards it remembers how the call ended, so that a repeated or late `settle` is recognised. Holds
 // are never part of a bucket: one that leaks can delay a caller until it expires, but cannot corrupt a counter.
 //

@@ -54,7 +54,7 @@ export function limitsOf(counters: Counters, remnants: Amount, { caps, time_zone
   })
 }
 
-/** The same limits with the part of what they hold that stays until after an instant. One query a cap. */
+/** The same limits with the part of what they hold that stays beyond an instant. One query per cap. */
 export function withLasting(limits: Limit[], counters: Counters, instant: number, now: number): Limit[] {
   const windows = [...new Set(limits.map(({ cap_type }) => cap_type))]
   const held = new Map(windows.map((window) => [window, counters.heldBeyond(instant, window, now)]))
