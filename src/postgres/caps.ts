@@ -1,4 +1,5 @@
-// Caps in Postgres, of users and by default. Each change of a user's caps bumps its version in the same transaction.
+// Caps in Postgres: those of users, and the default ones. Each change of a user's caps bumps the user's version in the same
+// transaction.
 
 import { and, asc, eq, sql } from 'drizzle-orm'
 import type { Cap, CapType } from '../../durable-objects/ledger/types.ts'
@@ -68,7 +69,7 @@ export async function listDefaultCaps(db: Database): Promise<DefaultCapRow[]> {
   return db.select().from(defaultCaps).orderBy(asc(defaultCaps.cap_type))
 }
 
-/** Replaces the whole default cap of this type. Users that are there keep their caps. */
+/** Replaces the whole default cap of this type. Existing users keep their caps. */
 export async function putDefaultCap(
   db: Database,
   cap: CapSettings & { cap_type: CapType },

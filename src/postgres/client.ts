@@ -23,7 +23,7 @@ export function sqlState(error: unknown): string | null {
   return null
 }
 
-/** The constraint that refused; null where none did. */
+/** The constraint that was violated; null where none was. */
 export function violatedConstraint(error: unknown): string | null {
   for (const cause of causes(error)) {
     if ('constraint' in cause && typeof cause.constraint === 'string') return cause.constraint
@@ -36,7 +36,7 @@ export function isDataError(error: unknown): boolean {
   return /^(2[23]|54)/.test(sqlState(error) ?? '')
 }
 
-/** Whether the database is unreachable, broken, or not migrated: all that it reports but faults of the values. */
+/** Whether the database is unreachable, broken or not migrated: any of its errors except those of the values. */
 export function isDatabaseDown(error: unknown): boolean {
   if (isDataError(error)) return false
   for (const cause of causes(error)) {

@@ -59,8 +59,8 @@ const equals = (name: (typeof SAME)[number], value: string | number | boolean | 
   value === undefined ? undefined : eq(usageEvents[name], value)
 
 /**
- * The user of a key; null where nobody knows it. Events are searched for a key that only they know (a restore lost its row).
- * A query of its own: as a subquery of the condition, Postgres would take the user for one with few events, and sort them all.
+ * The user of a key; null where no table knows the key. Only the events know one whose row was lost in a restore.
+ * A query of its own: given a subquery, Postgres would expect a user with few events, and sort them all.
  */
 async function userOf(db: Database, key_id: string): Promise<string | null> {
   const owner = sql`select ${apiKeys.user_id} from ${apiKeys} where ${apiKeys.id} = ${key_id}`
@@ -88,8 +88,8 @@ export async function matches(db: Database, filter: EventFilter): Promise<SQL | 
 }
 
 /**
- * Newest first: by when they occurred, or by when they were recorded where the filter goes by that. In an order that is not
- * its index's, Postgres might look through all other events for the last of an export.
+ * Newest first: by when they were recorded where the filter goes by that, else by when they occurred. In another order than
+ * its index's, Postgres might look through all other events for the last ones of an export.
  */
 export async function listEvents(db: Database, page: PageRequest, filter: EventFilter): Promise<Page<UsageEventRow>> {
   const by = filter.recorded_from || filter.recorded_to ? 'recorded_at' : 'occurred_at'

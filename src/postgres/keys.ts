@@ -7,12 +7,12 @@ import { isAfter, type Page, type PageRequest, pageOf } from './pages.ts'
 import { type ApiKeyRow, apiKeys } from './schema.ts'
 import { bumpVersion } from './users.ts'
 
-/** Of a row of `api_keys`. Not `now()`, when the transaction began: it may then have waited for one that ended a key. */
+/** For rows of `api_keys`. Not `now()`, the transaction's start: it may have waited since for another that ended a key. */
 export const isActive = sql`coalesce(least(expires_at, revoked_at) > statement_timestamp(), true)`
 
 const isKey = (userId: string, id: string) => and(eq(apiKeys.user_id, userId), eq(apiKeys.id, id))
 
-/** Active keys of one user. All of them are in the snapshot that its ledger keeps. */
+/** Most active keys of one user: all of them are in the snapshot that the user's ledger keeps. */
 export const MOST_ACTIVE_KEYS = 100
 
 export interface NewKey {
@@ -25,8 +25,8 @@ export interface NewKey {
 }
 
 /**
- * Inserts nothing where the user has as many active keys as it may (one that ends now does not count), or where the key to
- * replace was revoked or replaced before. The columns are in the table's order. After `bumpVersion`, which waits for racing
+ * Inserts nothing where the user has the most active keys allowed (one that ends now does not count), or where the key to
+ * replace was already revoked or replaced. The columns are in the table's order. After `bumpVersion`, which waits for racing
  * batches, a statement sees what they have done.
  */
 function insertKey(db: Database, key: NewKey, replaced: { id: string; ends_now: boolean } | null) {
@@ -48,7 +48,7 @@ function insertKey(db: Database, key: NewKey, replaced: { id: string; ends_now: 
     .returning()
 }
 
-/** Null: the user has as many active keys as it may. @throws what `missingUser` knows. */
+/** Null: the user has the most active keys allowed. @throws what `missingUser` knows. */
 export async function createKey(db: Database, key: NewKey): Promise<ApiKeyRow | null> {
   const [, rows] = await db.batch([bumpVersion(db, key.user_id), insertKey(db, key, null)])
   return rows[0] ?? null
@@ -83,8 +83,8 @@ export async function revokeKey(db: Database, userId: string, id: string): Promi
 }
 
 /**
- * Makes `successor` and ends the key `id` after `grace_seconds`. Null, and no key is changed: `id` was revoked or
- * replaced before, or the user has as many active keys as it may. @throws what `missingUser` knows.
+ * Makes `successor` and ends the key `id` after `grace_seconds`. Null, with no key changed: `id` was already revoked or
+ * replaced, or the user has the most active keys allowed. @throws what `missingUser` knows.
  */
 export async function rotateKey(
   db: Database,

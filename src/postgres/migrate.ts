@@ -22,7 +22,7 @@ export interface MigrationDatabase {
 
 export interface MigrationStatus {
   name: string
-  /** ISO 8601; null where it is still to come. */
+  /** ISO 8601; null where it is not applied yet. */
   applied_at: string | null
 }
 
@@ -31,7 +31,7 @@ export class MigrationError extends Error {
 }
 
 const BREAKPOINT = '--> statement-breakpoint'
-// Any constant does, as long as everybody who migrates takes the same.
+// Any constant will do, as long as everybody who migrates uses the same one.
 const LOCK: Statement = { text: 'select pg_advisory_xact_lock(7450317)' }
 const CREATE_TABLE: Statement = {
   text: `create table if not exists tollgate_migrations (
@@ -43,7 +43,7 @@ const LIST_APPLIED: Statement = {
 }
 
 /**
- * Applies what is still to come, in order.
+ * Applies what is not applied yet, in order.
  * @returns the names of what this run applied.
  * @throws {MigrationError} where what was applied is not what is here; with the database's error where a migration fails.
  */
@@ -93,10 +93,10 @@ export async function status(database: MigrationDatabase, migrations: Migration[
   return migrations.map(({ name }) => ({ name, applied_at: applied.get(name)?.applied_at ?? null }))
 }
 
-/** SQL_ASCII keeps bytes as they come. */
+/** Encodings that store every character. SQL_ASCII keeps bytes as they come. */
 const WHOLE_ENCODINGS = ['UTF8', 'SQL_ASCII']
 
-/** @throws {MigrationError} where Postgres would refuse texts, and so events for good, whose characters it cannot store. */
+/** @throws {MigrationError} where Postgres cannot store some characters: it would refuse events that have them, for good. */
 async function refuseEncoding(database: MigrationDatabase): Promise<void> {
   const [row] = await database.query({ text: 'show server_encoding' })
   const encoding = String(row?.server_encoding)
@@ -125,7 +125,7 @@ async function listChecked(database: MigrationDatabase, migrations: Migration[])
   return applied
 }
 
-/** False where a racing run has done the same meanwhile. Those before it are done: whoever reads the error must know which. */
+/** False where a racing run has done the same meanwhile. The error names the migration: those before it are done. */
 async function attempt(
   database: MigrationDatabase,
   name: string,
@@ -167,7 +167,7 @@ function statementsOf(script: string): Statement[] {
     .filter(({ text }) => text !== '')
 }
 
-/** Of the way up, whatever line ends a checkout gave it. */
+/** Covers the way up, whatever line ends a checkout gave it. */
 async function checksum({ up: script }: Migration): Promise<string> {
   const bytes = new TextEncoder().encode(script.replaceAll('\r\n', '\n'))
   const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes))

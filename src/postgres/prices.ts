@@ -6,7 +6,7 @@ import { type Database, sqlState, violatedConstraint } from './client.ts'
 import { isAfter, type Page, type PageRequest, pageOf } from './pages.ts'
 import { type PriceRow, prices } from './schema.ts'
 
-/** Most prices that are in force or to come: all of them go to every worker as one value. Those before are history. */
+/** Most prices in force or to come: all of them go to every worker as one value. Earlier ones are history. */
 export const MOST_PRICES = 2_000
 
 export interface NewPrice {
@@ -19,7 +19,7 @@ export interface NewPrice {
   created_by: string
 }
 
-/** Whether a change failed because there is a price of this model from this instant on already. */
+/** Whether a change failed because the model already has a price from this instant on. */
 export const isSecondPrice = (error: unknown) => violatedConstraint(error) === 'prices_version'
 
 /** Whether a change failed because more than `MOST_PRICES` would be in force or to come. */
@@ -29,7 +29,7 @@ const live = isNull(prices.ended_at)
 const timestamp = (at_ms: number) => sql`${new Date(at_ms).toISOString()}::timestamptz`
 const isOfModel = (model: string) => sql`lower(${prices.model}) = lower(${model}::text)`
 
-/** Of each model the price in force and those to come. One before applies again only where those after it are deleted. */
+/** Each model's price in force and those to come. An earlier one applies again only where the later ones are deleted. */
 const isCurrent = (now_ms: number) =>
   and(
     live,
@@ -39,10 +39,10 @@ const isCurrent = (now_ms: number) =>
       order by provider, lower(model), effective_from desc))`,
   )
 
-/** First statement of a batch that adds prices: two that race would else each not count what the other adds. */
+/** First statement of a batch that adds prices: otherwise two that race would each not count what the other adds. */
 const waitForOthers = (db: Database) => db.execute(sql`lock table prices in share row exclusive mode`)
 
-/** Its last statement: undoes it by dividing by zero. */
+/** Last statement of such a batch: undoes it by dividing by zero. */
 const refuseTooMany = (db: Database, now_ms: number) =>
   db.execute(sql`select 1 / (count(*) <= ${sql.raw(String(MOST_PRICES))})::int from prices where ${isCurrent(now_ms)}`)
 

@@ -34,7 +34,7 @@ const count = (name: string) => bigint(name, { mode: 'number' })
 const createdAt = () => instant('created_at').notNull().defaultNow()
 const updatedAt = () => instant('updated_at').notNull().defaultNow()
 
-/** `version` counts every change that the user's ledger must know. (`issuer`, `subject`) name whom a JWT speaks for. */
+/** `version` counts every change that the user's ledger must know. (`issuer`, `subject`) name the user in JWTs. */
 export const users = pgTable(
   'users',
   {
@@ -84,7 +84,7 @@ const capColumns = {
   updated_at: updatedAt(),
 }
 
-/** One cap a window and user; null is "not limited", and at least one dimension is. */
+/** One cap per user and window; null is "not limited", and at least one dimension is limited. */
 export const caps = pgTable(
   'caps',
   {
@@ -117,7 +117,7 @@ export const defaultCaps = pgTable(
 )
 
 /**
- * One row a call; the fields are those of `UsageEvent`. Partitioned by month of `occurred_at` (drizzle-kit cannot say
+ * One row per call; the fields are those of `UsageEvent`. Partitioned by month of `occurred_at` (drizzle-kit cannot say
  * so: see the migration). No foreign keys and no checks, so that no change of configuration can refuse an event.
  */
 export const usageEvents = pgTable(
@@ -174,7 +174,7 @@ export const usageEvents = pgTable(
     index('usage_events_newest').on(table.occurred_at, table.id),
     index('usage_events_user').on(table.user_id, table.occurred_at, table.id),
     index('usage_events_recorded').on(table.recorded_at, table.id),
-    // What few events have, and people look for: without these a search that finds little reads the whole table.
+    // For what few events have and people search for: without an index, a search that finds little reads the whole table.
     index('usage_events_job').on(table.job_id, table.occurred_at, table.id).where(sql`${table.job_id} is not null`),
     index('usage_events_batch')
       .on(table.batch_id, table.occurred_at, table.id)
@@ -195,7 +195,7 @@ export const usageEvents = pgTable(
 )
 
 /**
- * Prices that admins have set. A row never changes but for how it ends: a change adds one and ends the old one, so that
+ * Prices that admins have set. A row never changes, except that it ends: a change adds one and ends the old one, so that
  * the id that an event names (`price_source`) says forever what was applied. Those in force or to come are not ended.
  */
 export const prices = pgTable(

@@ -1,5 +1,5 @@
-// Ledgers of one isolate write to Postgres together: with many users most inserts would hold a single event, and each is a
-// whole request. Nobody depends on another for more than a delay: where the ledger that writes for all dies, or Postgres
+// Ledgers of one isolate write to Postgres together: with many users most inserts would otherwise hold a single event, and
+// each is a whole request. Nobody depends on another for more than a delay: where the ledger that writes for all dies, or Postgres
 // refuses the data of one of them, each writes its own. An event that is written twice does no harm.
 
 import type { UsageEvent } from '../../durable-objects/ledger/types.ts'
@@ -7,7 +7,7 @@ import { openDatabase } from './client.ts'
 import type { DatabaseConfig } from './sql.ts'
 import { EventRejected, MOST_EVENTS, writeEvents } from './usage-writer.ts'
 
-/** How long the one that writes waits for others first. */
+/** How long the one that writes first waits for others. */
 const GATHER_MS = 20
 /** Longer than a statement may take. */
 const PATIENCE_MS = 15_000
@@ -44,12 +44,12 @@ export function insertsInto({ DATABASE_URL, DATABASE_HTTP_URL }: DatabaseConfig)
   return write
 }
 
-/** `write` must not rest on the I/O of one caller: it writes for all. */
+/** `write` must not depend on the I/O of one caller: it writes for all. */
 export function together(write: Write): Write {
   let gathering: Group | null = null
 
   return async (events) => {
-    // Who has so many loses nothing by being alone, and a thousand batches of one outbox must not each wait.
+    // A full batch gains nothing from company, and a thousand batches of one outbox must not each wait.
     const isFull = events.length === MOST_EVENTS
     if (isFull || (await asMember(events)) === 'each its own') await write(events)
   }

@@ -1,4 +1,4 @@
-// What a ledger must know of its user, read in one statement and so of one moment, and how it comes to know it.
+// What a ledger must know of its user: read in one statement, so that all of it is of one moment, and brought to the ledger.
 
 import { sql } from 'drizzle-orm'
 import type { LedgerRpc, Snapshot } from '../../durable-objects/ledger/types.ts'
@@ -33,7 +33,7 @@ export async function loadSnapshot(db: Database, userId: string): Promise<Snapsh
 }
 
 /**
- * Tells a ledger what Postgres holds of its user, and returns that. Null where there is no such user: then the ledger is told
+ * Gives a ledger what Postgres holds of its user, and returns that. Null where there is no such user: then the ledger gets
  * nothing. Postgres is right even where it went back to an older state (a restored backup): the user's version is then
  * raised above the one that the ledger has.
  */
@@ -46,7 +46,7 @@ export async function bringIntoForce(
   if (!snapshot) return null
   const version = await ledger.configure(snapshot)
   if (version === snapshot.version) return snapshot
-  // Unless another change was faster: then the user's version is as high already, and stays.
+  // Unless another change was faster: then the version is already as high, and stays.
   await db.execute(sql`update users set version = ${version + 1} where id = ${userId} and version < ${version}`)
   const newer = await loadSnapshot(db, userId)
   // A ledger that has a still newer one keeps it, and with it all that is in this one.

@@ -1,4 +1,4 @@
-// Postgres stores neither NUL nor lone surrogates, and others choose some of what is stored (a model's name, a claim).
+// Postgres stores neither NUL nor lone surrogates, and some of what is stored comes from others (a model's name, a claim).
 
 export const isStorableText = (text: string) => text.isWellFormed() && !text.includes('\0')
 

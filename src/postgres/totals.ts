@@ -58,7 +58,7 @@ export interface Totals extends Pick<UsageEventRow, (typeof SUMS)[number]>, Part
   metadata?: Record<string, unknown>
   /** Which of `starts`. */
   window: number
-  /** How many. */
+  /** How many events. */
   events: number
 }
 
@@ -78,7 +78,7 @@ export async function sumEvents(db: Database, request: TotalsRequest): Promise<T
     .limit(limit)
 }
 
-/** Not for one window: Postgres expects as many values as there are distinct instants, and sorts all events by them. */
+/** Not for a single window: Postgres would expect as many values as there are distinct instants, and sort all events. */
 const windowAmong = (starts: number[]) => {
   const instants = `{${starts.map((start) => new Date(start).toISOString()).join()}}`
   return sql<number>`width_bucket(${usageEvents.occurred_at}, ${instants}::timestamptz[]) - 1`

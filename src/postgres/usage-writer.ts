@@ -31,12 +31,12 @@ const { recorded_at: _, ...written } = getTableColumns(usageEvents)
 const columns = Object.values(written).map(({ name }) => name)
 // The events go as one JSON parameter, so that the statement's text never changes and costs no time to build.
 // Exports read on by `recorded_at`, so no row may appear behind what they have read. Hence not `now()`, which is when the
-// statement began, before it waited for a lock (an index is made, say). A row still appears late where its commit waits, for a
-// standby say. The client has given up by then and repeats it: that records it once more.
+// statement began: it may have waited for a lock since (while an index is made, say). A row still appears late where its
+// commit waits, for a standby say. By then the client has given up, and repeats the insert, which records the row once more.
 const INSERT_EVENTS = sql.raw(`insert into usage_events (${columns.join(', ')}, recorded_at)
 select ${columns.join(', ')}, clock_timestamp()
 from set_config('lock_timeout', '${LOCK_TIMEOUT_MS}', true), json_populate_recordset(null::usage_events, `)
-// In one order: two statements that share rows (a client gave up on one of them) would else wait for each other.
+// Always in the same order: otherwise two statements that share rows (a client gave up on one) could wait for each other.
 const KEEP_HIGHER_REVISION = sql.raw(`)
 order by id, occurred_at
 on conflict (id, occurred_at) do update set ${columns.map((name) => `${name} = excluded.${name}`).join(', ')}, recorded_at = clock_timestamp()
@@ -112,7 +112,7 @@ const rounded = (ms: number | null) => (ms === null ? null : Math.round(ms))
 /** How JSON writes NUL and lone surrogates; a backslash of the text itself may look like one, which does no harm. */
 const UNSTORABLE = /\\u(0000|d[89a-f])/
 
-/** A NUL in a model's name, which a client may send, must not lose us the event. */
+/** A client may send a NUL in a model's name: the event must not be lost for it. */
 function toJson(rows: EventRow[]): string {
   const json = JSON.stringify(rows)
   return UNSTORABLE.test(json) ? JSON.stringify(storable(rows)) : json

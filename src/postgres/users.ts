@@ -1,11 +1,11 @@
-// Users in Postgres. What a ledger must know of changes in one transaction with `users.version`.
+// Users in Postgres. Whatever a ledger must know changes in one transaction with `users.version`.
 
 import { and, desc, eq, sql } from 'drizzle-orm'
 import { type Database, sqlState } from './client.ts'
 import { isAfter, type Page, type PageRequest, pageOf } from './pages.ts'
 import { apiKeys, type UserRow, users } from './schema.ts'
 
-/** First statement of each batch that changes what a ledger must know; undoes the batch where `missingUser` says so. */
+/** First statement of each batch that changes what a ledger must know; fails the batch for a reason in `missingUser`. */
 export const bumpVersion = (db: Database, userId: string) => db.execute(sql`select bump_user_version(${userId}::uuid)`)
 
 /** Why `bumpVersion` undid a batch; null where it was something else. */
@@ -62,7 +62,7 @@ export interface UserFilter {
   status?: UserRow['status'] | undefined
   /** In upper or lower case. */
   email?: string | undefined
-  /** Whom a JWT speaks of. */
+  /** The `sub` of the user's JWTs. */
   subject?: string | undefined
 }
 
