@@ -1,4 +1,4 @@
-// /admin/default-caps: what the caps of new users are copied from.
+// /admin/default-caps: the caps that are copied to new users.
 
 import { createRoute, z } from '@hono/zod-openapi'
 import { deleteDefaultCap, listDefaultCaps, putDefaultCap } from '../postgres/caps.ts'

@@ -1,4 +1,4 @@
-// What the admin routes are made of.
+// What the admin routes depend on.
 
 import type { KeyRing } from '../auth/keys.ts'
 import type { PriceStore } from '../pricing/overrides.ts'

@@ -104,7 +104,7 @@ function readRow({ cells }: CsvRow, columns: string[], providers: ReadonlySet<st
   return unknown ? [unknown, ...errors.filter(({ field }) => field !== unknown.field)] : errors
 }
 
-/** What is no number, or no JSON, stays the text that it is: the schema says what is wrong with it. */
+/** A cell that is not the number or JSON it should be stays text: the schema says what is wrong with it. */
 function valueIn(field: string, cell: string): unknown {
   if (field === TIERS || field === 'context_window') return /^\d{1,15}$/.test(cell.trim()) ? Number(cell) : cell
   const value = field === 'long_context' ? parseJsonOrUndefined(cell) : undefined

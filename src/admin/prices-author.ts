@@ -6,7 +6,7 @@ import { readBearer } from '../providers/bearer.ts'
 
 const MOST_CHARACTERS = 300
 
-/** The subject of the admin's JWT, or that it was the admin token. Only for requests that `requireAdmin` let pass. */
+/** The subject of the admin's JWT, or `admin token`. Only for requests that `requireAdmin` has let pass. */
 export function authorOf(headers: Headers): string {
   try {
     const { iss, sub } = decodeJwt(readBearer(headers) ?? '')

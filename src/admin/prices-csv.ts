@@ -15,7 +15,7 @@ import { isSame } from './prices.ts'
 import { authorOf } from './prices-author.ts'
 import { inForceBy, saveAndPublish, sayInForceBy } from './prices-publish.ts'
 
-/** 2 KiB a row, which is ample (a plain one has 70 bytes), and little enough to be in memory several times. */
+/** 2 KiB per row: ample (a plain one has 70 bytes), yet little enough to be in memory several times. */
 const MOST_CSV_MIB = 4
 export const MOST_CSV_BYTES = MOST_CSV_MIB * 1024 * 1024
 

@@ -9,7 +9,7 @@ import type { AdminDeps } from './deps.ts'
 
 type PriceDeps = Pick<AdminDeps, 'db' | 'priceStore' | 'now'>
 
-/** KV takes one write of a key a second. */
+/** KV takes one write per key and second. */
 const WAITS_MS = [0, 1_100, 2_200, 4_400]
 
 /**
@@ -28,8 +28,8 @@ function storeOf({ priceStore }: PriceDeps): Pick<PriceStore, 'put'> {
 }
 
 /**
- * Writes the whole state, and again until nobody has changed it in the meantime: of racing writers the one that writes
- * last sees what all have saved.
+ * Writes the whole state, again and again until nobody has changed it in the meantime: the last of racing writers sees what
+ * all have saved.
  */
 async function publish(deps: PriceDeps, store: Pick<PriceStore, 'put'>): Promise<void> {
   await untilInForce(WAITS_MS, async () => {

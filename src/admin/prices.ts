@@ -1,5 +1,5 @@
 // /admin/prices: the operator's own prices. Each is a version that never changes: a change adds one in its place, so that
-// what was applied to a call can be looked up for ever.
+// what was applied to a call can be looked up forever.
 
 import { createRoute, z } from '@hono/zod-openapi'
 import { GatewayFault } from '../fault.ts'

@@ -41,7 +41,7 @@ export function adminRoutes(deps: AdminDeps) {
   app.use(async function limitBody(c, next) {
     // Nobody reads the body of a GET. Hono would copy it into a new request, and a GET cannot be made with a body.
     if (c.req.method === 'GET' || c.req.method === 'HEAD') return next()
-    // Refuses an invalid URL, of which no new request could be made once the body is read.
+    // Refuses an invalid URL, from which no new request could be made once the body is read.
     urlOf(c.req.raw)
     const isCsv = c.req.path.endsWith('/prices/csv')
     let isRead = false

@@ -49,7 +49,7 @@ const userChangeSchema = z.strictObject({
 })
 
 const params = z.object({ id })
-/** Takes no field: a suspension that is sent with an end, say, must not seem to have one. */
+/** Refuses every field: a suspension sent with an end, say, must not seem to have one. */
 const nothing = { ...takes(z.strictObject({})), required: false }
 
 const create = createRoute({
@@ -159,7 +159,7 @@ export function userRoutes(deps: AdminDeps) {
     })
 }
 
-/** Whether a change would change nothing. Never of a deleted user, whose changes are all refused. */
+/** Whether a change would change nothing. False for a deleted user, whose changes are all refused. */
 function isAlready(user: UserRow, fields: UserChange): boolean {
   if (user.status === 'deleted') return false
   const { name = user.name, email = user.email, time_zone = user.time_zone, status = user.status } = fields

@@ -1,5 +1,5 @@
-// Prices of the genai-prices catalogue as integers, and only those that can be right: a wrong price breaks a cap in
-// silence, a missing one is refused aloud and mended by an override. No I/O; the clock is the catalogue's (dated prices).
+// Prices of the genai-prices catalogue as integers, and only those that can be right: a wrong price breaks a cap silently;
+// a missing one is refused with an error, and an override supplies it. No I/O; the clock is the catalogue's (dated prices).
 
 import type { ModelPrice, PriceCalculationResult } from '@pydantic/genai-prices'
 import { BUILT_IN } from './built-in.ts'
@@ -34,7 +34,7 @@ export async function loadCatalogue(): Promise<Catalogue> {
 /** A price may be remembered for ten minutes, and a call may last half an hour. */
 const AHEAD_MS = 45 * 60_000
 
-/** Some prices change with the hour or on a date: of now and soon, the dearer one. */
+/** Some prices change with the hour or on a date: the dearer of today's and the one soon to come. */
 export function catalogueOf(calcPrice: CalcPrice, now: () => number = Date.now): Catalogue {
   return (provider, model) => {
     const id = modelKey(provider, model)
@@ -48,7 +48,7 @@ export function catalogueOf(calcPrice: CalcPrice, now: () => number = Date.now):
 
 const sumOf = ({ rates }: Price) => rates.input + rates.output
 
-/** At its own rates or, where another model is said to answer in its place, at the dearer of both. */
+/** At the model's own rates; where another model is said to answer in its place, at the dearer of both. */
 function priceAt(calcPrice: CalcPrice, provider: string, id: string, at_ms: number): Price | null {
   const price = ownPriceAt(calcPrice, provider, id, at_ms)
   const other = PROVIDERS.get(provider)?.routed.get(id)
@@ -66,7 +66,7 @@ function ownPriceAt(calcPrice: CalcPrice, provider: string, id: string, at_ms: n
   try {
     found = calcPrice({ input_tokens: 0 }, id, { providerId: traits.catalogue_id, timestamp: new Date(at_ms) })
   } catch {
-    // The catalogue throws on an entry that it cannot price: so that model has no price.
+    // The catalogue throws on an entry that it cannot price.
     return null
   }
   if (!found) return null
@@ -148,7 +148,7 @@ function scaled(rates: Rates, input_percent: number, output_percent: number): Ra
   }
 }
 
-/** Embeddings and rerankers: they answer no tokens. */
+/** Embeddings and rerankers, whose answers have no tokens. */
 const WITHOUT_OUTPUT = /embed|\/bge-/
 
 /** Null where a price cannot be right. */
@@ -163,16 +163,16 @@ function ratesAt(prices: ModelPrice, inputTokens: number, traits: ProviderTraits
   const audio_input = rate('input_audio_mtok') ?? null
   // A speech model writes audio, at the only output price that it has.
   const audio_output = rate('output_audio_mtok') ?? (/tts/.test(model) ? output : null)
-  // Audio at text rates is ten times too cheap; searches on every call are in no answer.
+  // Audio at text rates would be ten times too cheap. Models that search on every call report it in no answer.
   if (/audio|realtime|sonic/.test(model) && (audio_input === null || audio_output === null)) return null
   if (/(^|-)(re)?search(-|$)/.test(model)) return null
   const image_input = rate('input_image_mtok') ?? null
   const usualWrite = (percent: number) => (traits.names_cache_writes ? input : atPercent(input, percent))
-  // At least the input's: some entries have only the fee for storing, which comes on top.
+  // At least the input rate: some entries have only the fee for storing, which is charged on top.
   const cache_write_5m = Math.max(rate('cache_write_mtok') ?? usualWrite(CACHE_WRITE_5M_PERCENT), input)
   return {
     input,
-    // No usage tells which kind was cached: the dearer one.
+    // No usage tells whether text or images were cached: the dearer counts.
     cached_input: Math.max(rate('cache_read_mtok') ?? input, rate('cache_image_read_mtok') ?? image_input ?? 0),
     cache_write_5m,
     cache_write_1h: rate('cache_write_1h_mtok') ?? Math.max(cache_write_5m, usualWrite(CACHE_WRITE_1H_PERCENT)),

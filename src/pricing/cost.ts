@@ -41,7 +41,7 @@ export function costOf(
   return priceOf([...tokens, ...feesOf(price, usage)])
 }
 
-/** Without a rate of their own they are text, of which some may have been cached. */
+/** Without a rate of their own, images are charged as text, some of which may have been cached. */
 const imagesAt = (rate: number | null, count: number): Charge[] =>
   rate === null ? [] : [{ count, nano_usd_per_million: rate }]
 
@@ -116,7 +116,7 @@ function percentOf({ tier_percent }: Price, service_tier: string | null): number
   return priced ?? (isNoDearerTier(service_tier) ? 100 : null)
 }
 
-/** Beside the tier of the bound, the standard one and the cheap ones may answer: an override may price those higher. */
+/** Not only the bound's tier may answer, but also the standard and the cheap ones, which an override may price higher. */
 function dearestPercentFor(price: Price, service_tier: string | null): number | null {
   const percent = percentOf(price, service_tier)
   const others = [...price.tier_percent].flatMap(([tier, other]) => (isNoDearerTier(tier) ? other : []))

@@ -1,5 +1,5 @@
-// Ids of models: which spellings mean the same model, and which catalogue entries mean it for sure. A prefix or a part
-// also matches what it does not mean (`-fast`, `-v2`): a near miss has no price. Pure.
+// Ids of models: which spellings mean the same model, and which catalogue entries certainly mean it. A prefix or a part also
+// matches other models (`-fast`, `-v2`), so a near miss has no price. Pure.
 
 import type { MatchLogic } from '@pydantic/genai-prices'
 
@@ -16,7 +16,7 @@ export function modelKey(provider: string, model: string): string {
 
 const DATED = /^([-@]?\d{8}|-?\d{4}-\d{2}-\d{2}|\d{4}|)(-latest)?$/
 
-/** True where `id` (lower case) is what the entry means, not only what its pattern takes. */
+/** True where the entry means `id` (lower case), not merely matches it. */
 export function matchesForSure(match: MatchLogic, id: string): boolean {
   const sure = (one: MatchLogic) => matchesForSure(one, id)
   if ('or' in match) return match.or.some(sure)

@@ -3,7 +3,7 @@
 export const NANO_USD_PER_USD = 1_000_000_000
 export const NANO_USD_PER_CENT = 10_000_000
 
-/** A sum of `count` things at so many nano-dollars a million. */
+/** `count` things at a price per million of them. */
 export interface Charge {
   count: number
   nano_usd_per_million: number
@@ -36,7 +36,7 @@ export function centsOfNanoUsd(nanoUsd: number): number {
   return nanoUsd / NANO_USD_PER_CENT
 }
 
-/** Why an amount in dollars is not taken, as a message to follow the name of its field. */
+/** Why an amount in dollars is refused: a message that follows the name of its field. */
 export interface MoneyFault {
   fault: string
 }

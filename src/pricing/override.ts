@@ -1,5 +1,5 @@
-// An override: the price of one model as an admin has set it, from an instant on. What is left out is the provider's
-// usual: the dearest that applies, never free. Pure.
+// An override: the price of one model as an admin has set it, from an instant on. What is left out is
+// charged at the provider's usual price: the dearest that applies, never nothing. Pure.
 
 import { modelKey } from './model-id.ts'
 import { nanoUsdOfUsd } from './money.ts'

@@ -32,7 +32,7 @@ export interface Overrides extends Pick<PriceStore, 'put'> {
 const FRESH_MS = 30_000
 /** After this long every request reads first: an isolate that slept has missed changes. */
 const OLD_MS = 45_000
-/** A reader that has not come back by then (its client went away, say) does not hold up the next. */
+/** A read that takes longer (its client went away, say) does not hold up the next. */
 const READ_TIMEOUT_MS = 2_000
 const RETRY_AFTER_MS = 1_000
 

@@ -44,7 +44,7 @@ export interface Bound {
   input_tokens: number
   /** Names what bytes do not bound (`messages[0].content[1].image_url`); the context window bounds it instead. */
   open_input: string | null
-  /** How often the model may read its input, as hosted tools make it go round: `input_tokens` counts that many times. */
+  /** How often the model may read its input: hosted tools make it go round. `input_tokens` counts that many times. */
   rounds: number
   /** Names what nothing bounds (a hosted tool without a limit): the call is refused while a token or cost cap applies. */
   unbounded: string | null
@@ -128,7 +128,7 @@ export type Ending = 'not_yet' | 'may_be_over' | 'over'
 /** Reads usage from an answer as it goes past. Must never throw: what it cannot read is unknown usage. */
 export interface Meter {
   push(bytes: Uint8Array): void
-  /** As far as the bytes so far can tell. Left out: they never can. */
+  /** As far as the bytes so far tell. Left out: they never do. */
   readonly ending?: Ending | undefined
   end(): Metered
 }
@@ -160,13 +160,13 @@ export interface Operation {
   /** The body's edits for metering (usage in streams) and for the granted output bound (null: leave it). */
   edits?: (asked: Asked, granted_output_tokens: number | null) => Edit[]
   /**
-   * Takes a chunk that only Tollgate asked for out of the client's stream, or keeps half a frame back. Null: half an event
-   * is kept back, and nothing else.
+   * Removes a chunk that only Tollgate asked for from the client's stream, or keeps half a frame back. Null: only half an
+   * event is kept back.
    */
   filter?: (asked: Asked) => StreamFilter | null
   /** How the answer will be metered. It keeps as little of the body as it can, so that the body's memory can be freed. */
   meter(asked: Asked): OpenMeter
-  /** In place of the dialect's, where this operation's streams tell errors in another way. */
+  /** In place of the dialect's, where this operation's streams report errors in another way. */
   streamError?: Dialect['streamError']
   /** Statuses of errors that are billed all the same: clients must not try again. */
   billed_statuses?: readonly number[]
@@ -176,7 +176,7 @@ export interface Operation {
   streams?: boolean
   /** How long a call that goes on at the provider (`continues_as`) is held at most. */
   continues_for_ms?: number
-  /** Name of the operation, a GET of the provider's id, that tells how such a call ended. Left out: it expires unasked. */
+  /** The GET operation, by name, that tells by the provider's id how such a call ended. Left out: it expires unasked. */
   ended_told_by?: string
 }
 
