@@ -34,23 +34,17 @@ export function parse(options: ParseOptions): MiddlewareHandler<GatewayEnv> {
   }
 }
 
-async function readCall(
-  c: Context<GatewayEnv>,
-  { dialect, operation, prices, config, upstream }: ParseOptions,
-): Promise<Call> {
+async function readCall(c: Context<GatewayEnv>, options: ParseOptions): Promise<Call> {
+  const { dialect, operation, config, upstream } = options
   const started_at = Date.now()
   const { caller } = c.var
   const request = c.req.raw
   const url = asSent(request, c.req.path, dialect)
   const headers = [...request.headers]
-  const said = accepted(readCallHeaders(headers))
+  const labels = accepted(readCallHeaders(headers))
   const credential = await credentialOf(c, dialect, upstream, config)
   if (dialect.credential_query && url.search) url.searchParams.delete(dialect.credential_query)
-  if ([...url.searchParams].flat().some(holdsKey)) {
-    const message = 'The query has a Tollgate key, which the provider would see. Send it in a header alone.'
-    throw new GatewayFault({ code: 'invalid_request', message })
-  }
-
+  refuseKeyInQuery(url)
   const { bytes, json, value } = await readContent(request, operation)
   const asked: Asked = {
     body: value,
@@ -61,13 +55,8 @@ async function readCall(
   }
   const refusal = operation.refuse?.(asked)
   if (refusal) throw new GatewayFault(refusal)
-  const bound = operation.readBound ? accepted(operation.readBound(asked)) : null
-  const found = bound?.model ? await prices.explain(dialect.provider, bound.model) : null
-  const price = found?.price ?? null
-  const output_defaults = {
-    default_max_output_tokens: config.DEFAULT_MAX_OUTPUT_TOKENS ?? null,
-    model_max_output_tokens: bound?.model ? dialect.maxOutputTokens(bound.model) : null,
-  }
+  const quoted = await quoteCall(asked, options)
+  const { bound } = quoted
   return {
     started_at,
     target: operation.target ?? targetOf(url, dialect),
@@ -75,12 +64,8 @@ async function readCall(
     bytes,
     json,
     headers,
-    bound,
-    price,
-    are_prices_known: found?.source !== 'overrides_unknown',
-    output_defaults,
-    quote: quote(bound, price, output_defaults),
     credential,
+    ...quoted,
     draft: {
       user_id: caller.user_id,
       key_id: caller.key_id,
@@ -91,12 +76,12 @@ async function readCall(
       request_model: bound ? bound.model : modelOf(value),
       stream: bound?.stream ?? false,
       brings_own_key: caller.brings_own_key,
-      ...said,
+      ...labels,
     },
   }
 }
 
-/** What goes to the provider: the caller's own where it brings one. */
+/** The credential that goes to the provider: the caller's own where it brings one. */
 async function credentialOf(
   { req, var: { caller } }: Context<GatewayEnv>,
   dialect: Dialect,
@@ -120,14 +105,10 @@ async function credentialOf(
   return credential
 }
 
-function targetOf({ pathname, search }: URL, { provider, optional_prefix = '' }: Dialect): string {
-  const below = pathname.slice(provider.length + 1)
-  return (below.startsWith(`${optional_prefix}/`) ? below.slice(optional_prefix.length) : below) + search
-}
-
-/** Unmetered calls may name a model too; whatever it is, it goes into the event. */
-function modelOf(body: JsonObject): string | null {
-  return (body.model ?? null) === null ? null : accepted(readModel(body))
+function refuseKeyInQuery({ searchParams }: URL): void {
+  if (![...searchParams].flat().some(holdsKey)) return
+  const message = 'The query has a Tollgate key, which the provider would see. Send it in a header alone.'
+  throw new GatewayFault({ code: 'invalid_request', message })
 }
 
 interface Content {
@@ -150,6 +131,35 @@ async function readContent(request: Request, operation: Operation): Promise<Cont
 /** True for a POST without a body, such as a cancellation. */
 function carriesNothing({ headers, body }: Request): boolean {
   return headers.get('content-type') === null && (body === null || headers.get('content-length') === '0')
+}
+
+type QuotedCall = Pick<Call, 'bound' | 'price' | 'are_prices_known' | 'output_defaults' | 'quote'>
+
+async function quoteCall(asked: Asked, { dialect, operation, prices, config }: ParseOptions): Promise<QuotedCall> {
+  const bound = operation.readBound ? accepted(operation.readBound(asked)) : null
+  const found = bound?.model ? await prices.explain(dialect.provider, bound.model) : null
+  const price = found?.price ?? null
+  const output_defaults = {
+    default_max_output_tokens: config.DEFAULT_MAX_OUTPUT_TOKENS ?? null,
+    model_max_output_tokens: bound?.model ? dialect.maxOutputTokens(bound.model) : null,
+  }
+  return {
+    bound,
+    price,
+    are_prices_known: found?.source !== 'overrides_unknown',
+    output_defaults,
+    quote: quote(bound, price, output_defaults),
+  }
+}
+
+function targetOf({ pathname, search }: URL, { provider, optional_prefix = '' }: Dialect): string {
+  const below = pathname.slice(provider.length + 1)
+  return (below.startsWith(`${optional_prefix}/`) ? below.slice(optional_prefix.length) : below) + search
+}
+
+/** Unmetered calls may name a model too; whatever it is, it goes into the event. */
+function modelOf(body: JsonObject): string | null {
+  return (body.model ?? null) === null ? null : accepted(readModel(body))
 }
 
 /** What an event keeps of a path. */
