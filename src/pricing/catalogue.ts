@@ -96,11 +96,8 @@ export function priceOfEntry(
   const understands = (key: string) =>
     UNDERSTOOD.has(key) || (OF_IMAGES.test(key) && traits.images_apart?.test(entry) === true)
   if (!Object.keys(prices).every(understands)) return null
-  const starts = new Set<number>()
-  for (const price of Object.values(prices)) {
-    if (typeof price === 'object') for (const tier of price.tiers) starts.add(tier.start)
-  }
-  if (traits.is_wrong(entry, { name: model, context_window, has_long_context: starts.size > 0 })) return null
+  const starts = startsOf(prices)
+  if (traits.is_wrong(entry, { name: model, context_window, has_long_context: starts.length > 0 })) return null
   const ratesAbove = (input_tokens: number) => {
     const plain = ratesAt(prices, input_tokens, traits, model)
     return plain && raise(plain, traits, [entry, model])
@@ -108,12 +105,12 @@ export function priceOfEntry(
   const rates = ratesAbove(0)
   if (rates === null) return null
   const long_context: Price['long_context'] = []
-  for (const above_input_tokens of [...starts].sort((a, b) => a - b)) {
+  for (const above_input_tokens of starts) {
     const dearer = ratesAbove(above_input_tokens + 1)
     if (dearer === null) return null
     long_context.push({ above_input_tokens, rates: dearer })
   }
-  if (starts.size === 0 && LONG_SONNET.test(entry))
+  if (starts.length === 0 && LONG_SONNET.test(entry))
     long_context.push({ above_input_tokens: 200_000, rates: scaled(rates, 200, 150) })
   return {
     rates,
@@ -129,6 +126,12 @@ export function priceOfEntry(
     priced_as: entry,
     price_source: 'catalogue',
   }
+}
+
+/** The input lengths above which long-context rates begin, ascending. */
+function startsOf(prices: ModelPrice): number[] {
+  const tiers = Object.values(prices).flatMap((price) => (typeof price === 'object' ? price.tiers : []))
+  return [...new Set(tiers.map(({ start }) => start))].sort((a, b) => a - b)
 }
 
 function raise(rates: Rates, { raised }: ProviderTraits, names: string[]): Rates {
