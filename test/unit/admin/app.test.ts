@@ -69,7 +69,9 @@ test('why the keys that verify JWTs cannot be read is logged, wherever a call go
     OPENAI_API_KEY: 'sk',
   }
   const jwtApp = createApp({ config: parseConfig(env), ledgerOf: () => ledger })
-  const jwt = [{ alg: 'ES256', kid: 'k' }, { sub: 'ada' }, {}].map((part) => btoa(JSON.stringify(part))).join('.')
+  const jwt = [{ alg: 'ES256', kid: 'k' }, { iss: env.JWT_ISSUER, sub: 'ada' }, {}]
+    .map((part) => btoa(JSON.stringify(part)))
+    .join('.')
   for (const path of ['/usage/caps/status', '/openai/v1/models', '/v1/models']) {
     const answer = await jwtApp.request(path, { headers: { authorization: `Bearer ${jwt.replaceAll('=', '')}` } })
     expect(answer.status).toBe(503)
