@@ -170,7 +170,7 @@ export function parseConfig(bindings: object): Config {
     return { ...service, credential }
   })
   const taken = PER_CALL_SERVICES.find(({ provider }) => compatible.data.some(({ name }) => name === provider))
-  if (taken) throw wrong(`PER_CALL_SERVICES: ${taken.provider} is a provider, too.`)
+  if (taken) throw wrong(`PER_CALL_SERVICES: ${taken.provider} is already the name of a provider.`)
   // Also providers that are not switched on: taking a key away must not make the configuration invalid.
   const names = new Set(['openai', ...[...KNOWN_PROVIDERS, ...compatible.data].map(({ name }) => name)])
   const stray = parsed.data.MODELS.findIndex((id) => !names.has(id.slice(0, id.indexOf('/'))))

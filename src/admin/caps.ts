@@ -145,7 +145,7 @@ export function capRoutes(deps: AdminDeps) {
 }
 
 function secondCap(type: string): GatewayFault {
-  const message = `The user has a ${type} cap already. Change that one.`
+  const message = `The user already has a ${type} cap. Change that one.`
   return new GatewayFault({ code: 'conflict', message, field: 'cap_type' })
 }
 

@@ -65,7 +65,7 @@ export function readPrices(text: string, providers: ReadonlySet<string>): ReadPr
   return [...prices.values()]
 }
 
-const REPEATED: Fault = { field: 'effective_from', message: 'repeats the model and the instant of a row before' }
+const REPEATED: Fault = { field: 'effective_from', message: 'repeats the model and the instant of an earlier row' }
 
 function faultsOfHeader(columns: string[]): Fault[] {
   const faults: Fault[] = []

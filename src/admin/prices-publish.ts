@@ -48,7 +48,7 @@ const loadState = async ({ db, now }: PriceDeps) => encodeOverrides(await loadOv
 function refusalOf(error: unknown): GatewayFault | null {
   if (error instanceof GatewayFault) return error
   if (isSecondPrice(error)) {
-    const message = 'The model has a price from this instant on already. Change that one, or name another instant.'
+    const message = 'The model already has a price from this instant on. Change that one, or name another instant.'
     return new GatewayFault({ code: 'conflict', message, field: 'effective_from' })
   }
   if (isTooManyPrices(error)) {

@@ -148,7 +148,7 @@ function eventsOfFrames(request_id: string | null): TransformStream<Uint8Array, 
       frames.push(chunk)
       if (frames.broken && !isTold) {
         isTold = true
-        const body = '{"message":"The provider sent what cannot be read."}'
+        const body = '{"message":"The provider sent something that cannot be read."}'
         events.push(sseError(wireError('internalServerException', body, request_id), 'error'))
       }
       for (const event of events) controller.enqueue(event)

@@ -87,7 +87,8 @@ function inFull(error: GatewayError, call: Call, { edits }: Operation): GatewayE
   const { asked, bound, quote, draft } = call
   const isUnknown = error.code === 'unpriced_model' || (error.code === 'unbounded_request' && !bound?.unbounded)
   if (isUnknown && !call.are_prices_known) {
-    const message = 'What administrators have set for models cannot be read now, and a cap needs it. Try again shortly.'
+    const message =
+      'The prices that administrators have set cannot be read now, but a cap needs them. Try again shortly.'
     return { code: 'prices_unavailable', message }
   }
   if (error.code === 'unpriced_model' && draft.request_model !== null) {

@@ -69,7 +69,7 @@ export function listedModels(options: ListedModelsOptions): Hono<CallerEnv> {
   app.get('/:model{.+}', authenticate({ keys, jwt }), async function getModel(c) {
     const id = c.req.param('model')
     if ((await listFor(c)).includes(id)) return c.json(viewOf(id))
-    throw notFound(`${JSON.stringify(id.slice(0, 200))} is not listed here, which does not keep it from being called.`)
+    throw notFound(`${JSON.stringify(id.slice(0, 200))} is not listed here, but may be called all the same.`)
   })
   app.onError(answerFault(openai.errorResponse))
   return app

@@ -95,7 +95,7 @@ async function credentialOf(
     throw new GatewayFault({ code: 'not_configured', message })
   }
   if (caller.brings_own_key && (await timingSafeEqual(credential, ADMIN_TOKEN))) {
-    const message = 'The admin token stands beside x-tollgate-key, where the provider would see it.'
+    const message = 'The admin token was sent beside x-tollgate-key, where the provider would see it.'
     throw new GatewayFault({ code: 'invalid_header', message })
   }
   if (!CREDENTIAL.test(credential)) {

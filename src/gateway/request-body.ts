@@ -20,7 +20,7 @@ export async function readBody(
   const expected = CONTENT_TYPES[takes]
   const type = mediaTypeOf(request.headers) ?? (assumes_json ? CONTENT_TYPES.json : undefined)
   if (type !== expected) {
-    const message = `The content type must be ${expected}, not ${type ?? 'absent'}.`
+    const message = `The content type must be ${expected}, ${type ? `not ${type}` : 'but there is none'}.`
     return { code: 'unsupported_media_type', message, field: 'content-type' }
   }
   const fault = encodingFault(request.headers)

@@ -102,7 +102,7 @@ async function refuseEncoding(database: MigrationDatabase): Promise<void> {
   const encoding = String(row?.server_encoding)
   if (WHOLE_ENCODINGS.includes(encoding)) return
   throw new MigrationError(
-    `The database stores text as ${encoding}, which lacks characters: calls that have them would not be recorded. Create one with encoding 'UTF8'.`,
+    `The database stores text as ${encoding}, which cannot store every character: calls with others would not be recorded. Create a database with encoding 'UTF8'.`,
   )
 }
 
@@ -113,13 +113,13 @@ async function listChecked(database: MigrationDatabase, migrations: Migration[])
     const migration = migrations.find((one) => one.name === name)
     if (!migration)
       throw new MigrationError(
-        `The database has ${name}, which is not here: it belongs to another version of Tollgate, with which \`npm run migrate -- down\` takes it back.`,
+        `The database has ${name}, which is not here: it belongs to another version of Tollgate. Undo it with that version: npm run migrate -- down.`,
       )
     if (migration !== migrations[index])
       throw new MigrationError(`${name} was applied, but ${migrations[index]?.name} before it was not.`)
     if (row.checksum !== (await checksum(migration)))
       throw new MigrationError(
-        `${name} has changed since it was applied. Write a new migration instead; if you have changed nothing, take it back with the version of Tollgate that applied it: npm run migrate -- down.`,
+        `${name} has changed since it was applied. Write a new migration instead; if you have changed nothing, undo it with the version of Tollgate that applied it: npm run migrate -- down.`,
       )
   }
   return applied

@@ -105,7 +105,7 @@ const versionView = ({ id, effective_from }: { id: string; effective_from: numbe
 })
 
 /** Whoever has just set a price and asks for it must not think that it was lost. */
-const CHANGES = `What was just changed at /admin/prices is in force within ${IN_FORCE_AFTER_MS / 60_000} minutes, at the latest at the time in tollgate-in-force-by of its answer.`
+const CHANGES = `What was just changed at /admin/prices is in force within ${IN_FORCE_AFTER_MS / 60_000} minutes, by the time in the tollgate-in-force-by header of its answer.`
 
 const WITHOUT_PRICE = 'Under a cost cap its calls are refused; else they are allowed and recorded with a cost of 0.'
 
@@ -120,6 +120,6 @@ function wordsFor(source: Explanation['source'], priced_as = ''): string {
     case 'none':
       return `No price of this model is known. ${WITHOUT_PRICE} An administrator can set one at /admin/prices.`
     case 'overrides_unknown':
-      return `What administrators have set cannot be read at the moment, so no price is safe. ${WITHOUT_PRICE}`
+      return `The prices that administrators have set cannot be read now, so no price is certain. ${WITHOUT_PRICE}`
   }
 }

@@ -203,7 +203,7 @@ describe('answers', () => {
     expect((await post('invoke', CLAUDE_BODY)).status).toBe(200)
     expect(new Headers(lastRequest(gateway).headers).get('content-type')).toBe('application/json')
     expect(await (await post('converse', HELLO)).json()).toMatchObject({
-      message: expect.stringContaining('The content type must be application/json, not absent.'),
+      message: expect.stringContaining('The content type must be application/json, but there is none.'),
     })
   })
 

@@ -61,7 +61,7 @@ test('what is listed can be called by its name, and what is not listed as well',
 
   const error = await failure(client.models.retrieve('groq/not-listed'))
   expect(error).toBeInstanceOf(NotFoundError)
-  expect(String(error)).toContain('does not keep it from being called')
+  expect(String(error)).toContain('but may be called all the same')
 })
 
 test('who brings a provider key sees what only such callers can call', async () => {

@@ -241,10 +241,12 @@ describe('a wrong configuration is named', () => {
 
   test('a service of the name of a compatible provider, whichever variable brought it', () => {
     const acme = { name: 'finder', base_url: 'https://acme.example/v1' }
-    const said = 'PER_CALL_SERVICES: finder is a provider, too.'
+    const said = 'PER_CALL_SERVICES: finder is already the name of a provider.'
     expect(fault({ ...ENV, ...services(FINDER), PROVIDERS: JSON.stringify([acme]) })).toContain(said)
     const groq = services({ ...FINDER, provider: 'groq' })
-    expect(fault({ ...ENV, ...groq, GROQ_API_KEY: 'k' })).toContain('PER_CALL_SERVICES: groq is a provider, too.')
+    expect(fault({ ...ENV, ...groq, GROQ_API_KEY: 'k' })).toContain(
+      'PER_CALL_SERVICES: groq is already the name of a provider.',
+    )
   })
 
   test('all faults at once', () => {

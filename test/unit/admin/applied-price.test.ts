@@ -56,7 +56,7 @@ test('says that there is no price, and what that means', async () => {
     body: { price: null, priced_as: null, source: 'none', explanation: expect.stringContaining('refused') },
   })
   const { explanation } = (await get('openai/gpt-of-tomorrow')).body
-  expect(explanation).toContain('in force within 2 minutes, at the latest at the time in tollgate-in-force-by')
+  expect(explanation).toContain('in force within 2 minutes, by the time in the tollgate-in-force-by header')
   store.get = async () => Promise.reject(new Error('away'))
   expect((await get('openai/gpt-4o')).body).toMatchObject({ price: null, source: 'overrides_unknown' })
 })

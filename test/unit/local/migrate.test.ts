@@ -121,7 +121,9 @@ describe('npm run migrate', () => {
     expect(await migrate([], { DATABASE_URL: url.href })).toEqual({
       code: 1,
       stdout: '',
-      stderr: expect.stringMatching(/^The database stores text as LATIN1, .* Create one with encoding 'UTF8'\.\n$/),
+      stderr: expect.stringMatching(
+        /^The database stores text as LATIN1, .* Create a database with encoding 'UTF8'\.\n$/,
+      ),
     })
   })
 })
