@@ -14,6 +14,8 @@ import type { SilenceWatch } from './silence.ts'
 const READ_ON_MS = 25_000
 
 export interface PumpOptions {
+  /** The request's own: whether the client has already left. */
+  signal: Pick<AbortSignal, 'aborted'>
   meter: Meter
   filter: StreamFilter | null
   /** Ends the upstream request when it falls silent. */
@@ -34,7 +36,10 @@ export function pumpAnswer(
   options: PumpOptions,
 ): { body: ReadableStream<Uint8Array>; done: Promise<void> } {
   const client = openClientBody()
-  return { body: client.body, done: new Pump(client, options).run(upstream.getReader()) }
+  const pump = new Pump(client, options)
+  // Nothing else tells: of an answer that it cannot begin to send, workerd neither asks for the body nor cancels it.
+  if (options.signal.aborted) client.giveUp()
+  return { body: client.body, done: pump.run(upstream.getReader()) }
 }
 
 const NOTHING = new Uint8Array()

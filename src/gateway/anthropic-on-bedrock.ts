@@ -82,7 +82,7 @@ export function anthropicOnBedrock(options: AnthropicOnBedrockOptions): Hono<Cal
     const id = typeof model === 'string' ? idOf.get(model) : undefined
     if (isRefusal(body) || id === undefined || !isStreamFlag(body.value.stream)) {
       // What was read must be there to be read again.
-      c.req.raw = innerRequest(c.req.url, c.req.raw.headers, bytes)
+      c.req.raw = innerRequest(c.req.url, c.req.raw, bytes)
       return null
     }
     if ((body.value.thread ?? null) !== null) throw new GatewayFault(NO_THREADS)
@@ -105,7 +105,11 @@ function toBedrock(request: Request, body: JsonBody, origin: string, id: string)
   )
   const bytes = concatBytes([encoder.encode('{'), ...members, encoder.encode(JSON.stringify(added).slice(1))])
   const action = body.value.stream === true ? 'invoke-with-response-stream' : 'invoke'
-  return innerRequest(`${origin}/bedrock/model/${encodeURIComponent(id)}/${action}`, headers, bytes)
+  return innerRequest(
+    `${origin}/bedrock/model/${encodeURIComponent(id)}/${action}`,
+    { headers, signal: request.signal },
+    bytes,
+  )
 }
 
 async function toAnthropic(answer: Response): Promise<Response> {

@@ -121,6 +121,7 @@ function passStream(
   const end = Promise.withResolvers<CallEnd>()
   const settled = hold.settle(end.promise)
   const pumped = pumpAnswer(body, {
+    signal: c.req.raw.signal,
     meter,
     filter: isStream ? (answer.filter ?? (head.format === 'sse' ? passWholeEvents() : null)) : null,
     silence,

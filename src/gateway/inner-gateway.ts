@@ -18,7 +18,7 @@ export type InnerGateway = (request: Request, c: Outer) => Response | Promise<Re
  * @example
  * ```ts
  * const callGroq = innerGateway('/groq', gateway({ ...services, dialect: groq, upstream }))
- * app.post('/chat', async (c) => callGroq(innerRequest(url, c.req.raw.headers, bytes), c))
+ * app.post('/chat', async (c) => callGroq(innerRequest(url, c.req.raw, bytes), c))
  * ```
  */
 export function innerGateway(prefix: string, gateway: Hono<GatewayEnv>): InnerGateway {
@@ -28,10 +28,10 @@ export function innerGateway(prefix: string, gateway: Hono<GatewayEnv>): InnerGa
   return (request, c) => app.fetch(request, { request_id: c.var.request_id }, executionOf(c))
 }
 
-/** A POST of these bytes; the headers need not tell their length. */
-export function innerRequest(url: string, from: Headers, bytes: Uint8Array): Request {
-  const headers = new Headers(from)
+/** A POST of these bytes on behalf of another request, whose headers need not tell their length. */
+export function innerRequest(url: string, outer: Pick<Request, 'headers' | 'signal'>, bytes: Uint8Array): Request {
+  const headers = new Headers(outer.headers)
   headers.delete('transfer-encoding')
   headers.set('content-length', String(bytes.length))
-  return new Request(url, { method: 'POST', headers, body: bytes as BodyInit })
+  return new Request(url, { method: 'POST', headers, body: bytes as BodyInit, signal: outer.signal })
 }

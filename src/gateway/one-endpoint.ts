@@ -64,7 +64,7 @@ export function oneEndpoint(options: OneEndpointOptions): Hono<CallerEnv> {
       const bytes = applyEdits(body, [{ field: 'model', value: model }])
       // The provider's own path on this host: no part of it comes from the caller.
       const { origin, search } = urlOf(c.req.raw)
-      return target.call(innerRequest(origin + target.prefix + path + search, c.req.raw.headers, bytes), c)
+      return target.call(innerRequest(origin + target.prefix + path + search, c.req.raw, bytes), c)
     })
   }
   app.all('*', (c) => {

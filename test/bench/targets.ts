@@ -5,6 +5,7 @@
 import { dirname, join } from 'node:path'
 import { convertV4MiniflareOptions, Miniflare, type V4MiniflareOptions } from 'miniflare'
 import buildWorker, { BUILT_WORKER } from '../support/build.ts'
+import { RUNTIME } from '../support/runtime.ts'
 import { removeFolder, temporaryFolder } from '../support/temporary.ts'
 import { type Books, openBooks } from './books.ts'
 import { type Mode, requestBody } from './chat.ts'
@@ -14,7 +15,6 @@ import { startChild, workerdPids } from './processes.ts'
 const MANY_USERS = 200
 const ADMIN_TOKEN = 'admin-token-for-the-bench-only'
 const PROVIDER_KEY = 'sk-bench'
-const COMPATIBILITY_DATE = '2026-10-01'
 
 export interface Target {
   name: string
@@ -122,7 +122,7 @@ async function startWorker(options: Exclude<V4MiniflareOptions, { workers: unkno
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
       modules: true,
-      compatibilityDate: COMPATIBILITY_DATE,
+      ...RUNTIME,
       // Else Miniflare's outbound worker copies the headers of every request, too.
       stripCfConnectingIp: false,
       unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],

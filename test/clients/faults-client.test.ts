@@ -1,9 +1,11 @@
 // Every dialect where it is the client's side that ends a call: it goes away, and its answer is read on and charged as
 // reported; or what lets it call is withdrawn, and its stream ends with the provider's own error event.
 
+import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import type { Script, Step } from '../../src/local/fake-script.ts'
+import { bodyOf, onlyEvent } from '../support/client-calls.ts'
 import { errorEvent, failure } from '../support/fault-sights.ts'
 import { type Cell, type Fault, type Stage, startStage } from '../support/fault-stage.ts'
 import { STREAMED, SUBJECTS } from '../support/fault-subjects.ts'
@@ -67,6 +69,46 @@ const withdrawn = changes.map(
     event: { status: 200, error_class: 'no_longer_allowed' },
     upstream: 'client_gone',
   }),
+)
+
+const RESET = 'reset before the first byte'
+
+test.each([
+  ['openai', '/openai/v1/chat/completions', {}],
+  ['openai', '/v1/chat/completions', { model: 'openai/gpt-4o-mini' }],
+  ['anthropic', '/anthropic/v1/messages', {}],
+] as const)(
+  'a client of %s that resets its connection before the first byte of %s pays what the whole answer reports',
+  async (provides, path, named) => {
+    const { at } = stage
+    const { id, key } = await at.admin.user()
+    const { hostname, port, host } = new URL(at.url)
+    const client = connect(Number(port), hostname)
+    const reset = new Promise((resolve) => client.once('close', resolve))
+    const body = JSON.stringify(
+      bodyOf(provides, { stream: true, ...named, messages: [{ role: 'user', content: RESET }] }),
+    )
+    const { provider } = at
+    const others = provider.reply
+    onTestFinished(() => {
+      provider.reply = others
+    })
+    provider.reply = (request, usual) => {
+      if (!request.body.includes(RESET)) return others?.(request, usual)
+      client.resetAndDestroy()
+      return { ...usual(), steps: [{ until: reset.then(() => sleep(100)) }, ...usual().steps] }
+    }
+    const head = [
+      `POST ${path} HTTP/1.1`,
+      `Host: ${host}`,
+      `Authorization: Bearer ${key}`,
+      'anthropic-version: 2023-06-01',
+      'Content-Type: application/json',
+      `Content-Length: ${body.length}`,
+    ]
+    client.write(`${head.join('\r\n')}\r\n\r\n${body}`)
+    expect(await onlyEvent(at, id)).toMatchObject({ status: 200, usage_source: 'reported', error_class: 'client_gone' })
+  },
 )
 
 describe.concurrent.each(STREAMED)('$name', (subject) => {

@@ -8,6 +8,7 @@ import type { LedgerRpc } from '../../durable-objects/ledger/types.ts'
 import { type FakeProvider, type Reply, startFakeProvider } from '../../src/local/fake-provider.ts'
 import { BUILT_WORKER } from './build.ts'
 import { openTestDatabase, type TestDatabase } from './postgres.ts'
+import { RUNTIME } from './runtime.ts'
 import { removeFolder, temporaryFolder } from './temporary.ts'
 
 export const ADMIN_TOKEN = 'admin-token-for-tests-only'
@@ -71,7 +72,7 @@ export async function startGateway({
       name: 'tollgate',
       modules: true,
       scriptPath: worker,
-      compatibilityDate: '2026-10-01',
+      ...RUNTIME,
       durableObjects: { USAGE_LEDGER: { className: 'UsageLedger', useSQLite: true } },
       kvNamespaces: ['PRICES'],
       resourcePersistencePath: storage,

@@ -11,6 +11,7 @@ import type { FakeProvider } from '../../src/local/fake-provider.ts'
 import { BUILT_WORKER } from './build.ts'
 import { ADMIN_TOKEN, type Admin, adminOf, KEY_SIGNING_SECRET } from './gateway.ts'
 import type { TestDatabase } from './postgres.ts'
+import { RUNTIME } from './runtime.ts'
 import { removeFolder, temporaryFolder } from './temporary.ts'
 
 export interface Nodes {
@@ -45,7 +46,7 @@ export async function startNodes({ processes, postgres, provider }: NodesOptions
     name: `node-${process}-${isolate}`,
     modules: true,
     scriptPath: BUILT_WORKER,
-    compatibilityDate: '2026-10-01',
+    ...RUNTIME,
     // Else Miniflare's outbound worker copies the headers of every request.
     stripCfConnectingIp: false,
     unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],

@@ -47,6 +47,7 @@ function pumped(from: string[] | ReadableStream<Uint8Array>, options: Partial<Pu
   const silence = watchSilence({ first_byte_ms: 60_000, idle_ms })
   onTestFinished(silence.stop)
   const { body, done } = pumpAnswer(upstream, {
+    signal: new AbortController().signal,
     meter: {
       push(bytes) {
         finished ||= decoder.decode(bytes) === LAST

@@ -2,6 +2,7 @@ import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { encodeOverrides } from '../../../src/pricing/overrides.ts'
 import { bundle } from '../../support/build.ts'
+import { RUNTIME } from '../../support/runtime.ts'
 
 // Real workerd: what one request waits for there, no other may.
 let miniflare: Miniflare
@@ -16,7 +17,7 @@ beforeEach(async () => {
       name: 'kv-worker',
       modules: true,
       scriptPath,
-      compatibilityDate: '2026-10-01',
+      ...RUNTIME,
       kvNamespaces: ['PRICES'],
       durableObjects: { USAGE_LEDGER: { className: 'UsageLedger', useSQLite: true } },
       unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
