@@ -131,7 +131,8 @@ function meterStream(expected: Expected): Meter {
       const bytes = bytesGenerated(part)
       metered.seen_output_bytes += bytes
       wentOn ||= bytes > 0
-      if (typeof part.finish_reason === 'string') finished.add(part.index)
+      // Some say '' in every chunk but the last.
+      if (typeof part.finish_reason === 'string' && part.finish_reason !== '') finished.add(part.index)
       if (parts.length === 1 && isObject(part.delta)) repeats.learn(json, bytes)
     }
     if (parts.length > 0) usageIsFinal = false

@@ -69,6 +69,20 @@ describe('a stream', () => {
     expect(cut).toMatchObject({ complete: false, usage: null, seen_output_bytes: 1 })
   })
 
+  // Step's and Tencent's, and older ones of Ollama's: https://github.com/ollama/ollama/issues/4357
+  test('whose chunks all have a finish_reason of no letters has finished with the first that has some', () => {
+    const told = (content: string, completion_tokens: number, finish_reason = '') =>
+      chunk({
+        choices: [{ index: 0, delta: { role: '', content }, finish_reason }],
+        usage: { ...USAGE, completion_tokens },
+      })
+    expect(streamed({}, told('您', 1), told('好', 2))).toMatchObject({ complete: false, usage: null })
+    expect(streamed({}, told('您', 1), told('好', 2), told('', 9, 'stop'))).toMatchObject({
+      complete: true,
+      usage: { output_tokens: 9 },
+    })
+  })
+
   test('is complete only when every choice has finished', () => {
     expect(streamed({ n: 2 }, finish(0)).complete).toBe(false)
     expect(streamed({ n: 2 }, finish(0), finish(0)).complete).toBe(false)
