@@ -155,6 +155,8 @@ export function readMessageEvents(expected: Expected): MessageEvents {
   }
 
   const read = (event: unknown, json: string | null) => {
+    // Some servers end with OpenAI's `[DONE]` behind it.
+    if (ended) return
     if (!isObject(event)) {
       unreadable = true
     } else if (event.type === 'message_start' && isObject(event.message)) {

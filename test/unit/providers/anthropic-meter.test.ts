@@ -124,6 +124,15 @@ describe('a stream', () => {
     expect(streamed(START, thought, STOP).may_hide_output).toBe(true)
   })
 
+  // vLLM's and OpenRouter's: https://github.com/vllm-project/vllm/pull/37510
+  test('is over with its last event, whatever stands behind it', () => {
+    const whole = START + finish({ output_tokens: 5 }) + STOP
+    for (const end of ['', 'data: [DONE]\n\n', 'event: data\ndata: [DONE]\n\n']) {
+      const read = readings(messages, BODY, true, new TextEncoder().encode(whole + end))
+      expect(read).toEqual([expect.objectContaining({ complete: true, usage: expect.anything() })])
+    }
+  })
+
   test('with an event that cannot be read is not complete', () => {
     expect(streamed(START, 'data: {"type"\n\n', finish({ output_tokens: 5 }), STOP).complete).toBe(false)
   })
