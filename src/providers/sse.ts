@@ -27,7 +27,10 @@ export function createSseReader(onData: (data: string) => void): SseReader {
   const decoder = new TextDecoder()
   const parser = createParser({
     maxBufferSize: MAX_EVENT_LENGTH,
-    onEvent: (event) => onData(event.data),
+    // One without data is none, to browsers and here: some servers keep the connection alive with it.
+    onEvent: ({ data }) => {
+      if (data !== '') onData(data)
+    },
     onError: (error) => {
       if (error.type === 'max-buffer-size-exceeded') broken = true
     },

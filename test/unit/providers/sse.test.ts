@@ -15,6 +15,11 @@ test('an event of CRLF lines is read at its last CR, whether its LF comes or not
   expect(read('data: a\r\n\r', '', '\n\ndata: b\n\n')).toEqual(['a', 'b'])
 })
 
+// Some servers keep a connection alive with it: https://github.com/huggingface/tau/pull/692
+test('an event without data is none', () => {
+  expect(read('data:\n\nevent: ping\ndata: \n\ndata: a\n\n')).toEqual(['a'])
+})
+
 test('whatever ends the lines and wherever they are cut, the events are the same', () => {
   const stream = 'data: one\n\n: a comment\ndata: two\ndata: lines\n\nevent: x\ndata: Grüße 👋\n\n'
   fc.assert(
