@@ -166,7 +166,8 @@ export function bytesShown(value: unknown): number {
 /** The provider's own word for an error as one of our stable classes. */
 export function errorClass(error: unknown): string {
   const { type, code } = isObject(error) ? error : {}
-  const words = `${stringOrNull(type)} ${stringOrNull(code)}`
+  // OpenRouter's and Google's code is a status.
+  const words = `${stringOrNull(type)} ${code === 429 ? 'rate_limit' : stringOrNull(code)}`
   if (/rate_limit|quota/.test(words)) return 'upstream_rate_limited'
   if (words.includes('overloaded')) return 'upstream_overloaded'
   return 'upstream_error'

@@ -69,6 +69,19 @@ describe('a stream', () => {
     expect(cut).toMatchObject({ complete: false, usage: null, seen_output_bytes: 1 })
   })
 
+  // https://openrouter.ai/docs/api/reference/errors-and-debugging
+  test.each([
+    [{ code: 429, message: 'Rate limit exceeded', metadata: { error_type: 'rate_limit_exceeded' } }, 'rate_limited'],
+    [{ code: 'server_error', message: 'Provider disconnected' }, 'error'],
+  ])('with an error of OpenRouter’s says which: %j', (error, what) => {
+    const failed = chunk({ error, choices: [{ index: 0, delta: { content: '' }, finish_reason: 'error' }] })
+    expect(streamed({}, delta('a'), failed, 'data: [DONE]\n\n')).toMatchObject({
+      complete: false,
+      usage: null,
+      error_class: `upstream_${what}`,
+    })
+  })
+
   // Step's and Tencent's, and older ones of Ollama's: https://github.com/ollama/ollama/issues/4357
   test('whose chunks all have a finish_reason of no letters has finished with the first that has some', () => {
     const told = (content: string, completion_tokens: number, finish_reason = '') =>
