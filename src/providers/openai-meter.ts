@@ -62,12 +62,15 @@ export function readChatUsage(usage: unknown): TokenUsage | null {
   const input = isObject(usage.prompt_tokens_details) ? usage.prompt_tokens_details : {}
   const output = isObject(usage.completion_tokens_details) ? usage.completion_tokens_details : {}
   const input_tokens = tokenCount(usage.prompt_tokens)
-  const reasoning_tokens = tokenCount(output.reasoning_tokens)
+  // Perplexity's and SGLang's stands beside the totals.
+  const reasoning_tokens = tokenCount(output.reasoning_tokens ?? usage.reasoning_tokens)
+  // OpenAI's name and OpenRouter's, Alibaba's, and that of LiteLLM and Databricks.
+  const writes = [input.cache_write_tokens, input.cache_creation_input_tokens, usage.cache_creation_input_tokens]
   const read: TokenUsage = {
     ...NO_USAGE,
     input_tokens,
     cached_input_tokens: tokenCount(input.cached_tokens),
-    cache_write_5m_tokens: tokenCount(input.cache_write_tokens),
+    cache_write_5m_tokens: Math.max(...writes.map((count) => tokenCount(count))),
     audio_input_tokens: tokenCount(input.audio_tokens),
     // xAI counts reasoning in the total alone.
     output_tokens: Math.max(

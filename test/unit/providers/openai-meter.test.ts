@@ -309,6 +309,24 @@ describe('usage', () => {
     expect(readChatUsage(usage)).toMatchObject({ cached_input_tokens: 3, cache_write_5m_tokens: 2 })
   })
 
+  test.each([
+    // Alibaba's: https://github.com/BerriAI/litellm/issues/40090
+    { prompt_tokens_details: { cache_creation_input_tokens: 1889, cache_type: 'ephemeral', cached_tokens: 0 } },
+    // LiteLLM's: https://docs.litellm.ai/docs/completion/prompt_caching
+    { prompt_tokens_details: { cached_tokens: 0 }, cache_creation_input_tokens: 1889, cache_read_input_tokens: 0 },
+  ])('of which some was written to a cache tells so under several names: %j', (told) => {
+    const usage = { prompt_tokens: 1899, completion_tokens: 300, total_tokens: 2199 }
+    expect(readChatUsage({ ...usage, ...told })).toMatchObject({ input_tokens: 1899, cache_write_5m_tokens: 1889 })
+    expect(readChatUsage({ ...usage, prompt_tokens: 10, ...told })).toBeNull()
+  })
+
+  // https://github.com/bgeneto/open-webui-cost-tracker/issues/6
+  test('of Perplexity’s deep research has its reasoning beside the totals', () => {
+    const told = { citation_tokens: 7_299, num_search_queries: 74, reasoning_tokens: 73_248 }
+    const usage = { prompt_tokens: 108, completion_tokens: 3_256, total_tokens: 3_364, ...told }
+    expect(readChatUsage(usage)).toMatchObject({ output_tokens: 3_256 + 73_248, reasoning_tokens: 73_248 })
+  })
+
   test('with reasoning on top of the completion takes the total', () => {
     expect(readChatUsage({ prompt_tokens: 10, completion_tokens: 5, total_tokens: 45 })?.output_tokens).toBe(35)
   })
