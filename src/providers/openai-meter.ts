@@ -111,9 +111,12 @@ function bytesGenerated(choice: unknown): number {
 }
 
 function readCommon(chunk: JsonObject, metered: Metered): void {
-  metered.response_model = stringOrNull(chunk.model) ?? metered.response_model
+  // Azure's chunks about its content filter have a model of no letters.
+  metered.response_model = stringOrNull(chunk.model) || metered.response_model
   metered.service_tier = namedOpenAITier(chunk) ?? metered.service_tier
-  if (chunk.error !== undefined && chunk.error !== null) metered.error_class ??= errorClass(chunk.error)
+  // Mistral's errors are no member of a chunk but all of it, and so were vLLM's.
+  const error = chunk.error ?? (chunk.object === 'error' ? chunk : null)
+  if (error !== null) metered.error_class ??= errorClass(error)
 }
 
 function meterStream(expected: Expected): Meter {

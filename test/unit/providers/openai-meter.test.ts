@@ -82,6 +82,23 @@ describe('a stream', () => {
     })
   })
 
+  test('with an error that is the whole chunk is none that ended well', () => {
+    const failed = chunk({ object: 'error', message: 'boom', type: 'BadRequestError', param: null, code: 400 })
+    expect(streamed({}, delta('a'), failed, 'data: [DONE]\n\n')).toMatchObject({
+      complete: false,
+      error_class: 'upstream_error',
+    })
+  })
+
+  // Azure's asynchronous filter: https://learn.microsoft.com/azure/foundry/openai/concepts/content-streaming
+  test('is of the model that a chunk named, though others name one of no letters', () => {
+    const choices = [{ index: 0, finish_reason: null, content_filter_offsets: { check_offset: 44 } }]
+    const told = chunk({ model: 'gpt-4o', choices: [{ index: 0, delta: { content: 'a' }, finish_reason: 'stop' }] })
+    const annotation = chunk({ id: '', object: '', created: 0, model: '', choices })
+    expect(streamed({}, annotation, told, annotation).response_model).toBe('gpt-4o')
+    expect(streamed({}, annotation).response_model).toBeNull()
+  })
+
   // Step's and Tencent's, and older ones of Ollama's: https://github.com/ollama/ollama/issues/4357
   test('whose chunks all have a finish_reason of no letters has finished with the first that has some', () => {
     const told = (content: string, completion_tokens: number, finish_reason = '') =>
