@@ -22,8 +22,9 @@ export function readEvents(
   let done = false
   let readable = true
   const sse = createSseReader((data) => {
-    // As OpenAI's SDK for Python reads it: blanks may follow.
-    if (data.startsWith('[DONE]')) {
+    if (done) return
+    // Blanks may be around it: OpenAI's own SDKs look at how it begins alone.
+    if (data.trimStart().startsWith('[DONE]')) {
       done = true
       return
     }

@@ -99,6 +99,15 @@ describe('a stream', () => {
     expect(streamed({}, annotation).response_model).toBeNull()
   })
 
+  test('is over with [DONE], whatever blanks are around it and whatever stands behind it', () => {
+    for (const end of ['data: [DONE]\n\n', 'data:  [DONE] \n\n', 'data: [DONE]\n\ndata: bye\n\n']) {
+      const bytes = new TextEncoder().encode(delta('a') + chunk({ choices: [], usage: USAGE }) + end)
+      expect(readings(chat, BODY, true, bytes)).toEqual([
+        expect.objectContaining({ complete: true, usage: expect.objectContaining({ output_tokens: 7 }) }),
+      ])
+    }
+  })
+
   // Step's and Tencent's, and older ones of Ollama's: https://github.com/ollama/ollama/issues/4357
   test('whose chunks all have a finish_reason of no letters has finished with the first that has some', () => {
     const told = (content: string, completion_tokens: number, finish_reason = '') =>
