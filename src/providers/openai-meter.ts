@@ -142,8 +142,10 @@ function meterStream(expected: Expected): Meter {
       if (parts.length === 1 && isObject(part.delta)) repeats.learn(json, bytes)
     }
     if (parts.length > 0) usageIsFinal = false
-    if (isObject(chunk.usage)) {
-      usage = readChatUsage(chunk.usage)
+    // Moonshot's stands in the choice; of several nobody says whether each has its own.
+    const told = chunk.usage ?? (expected.choices === 1 ? parts.find(isObject)?.usage : null)
+    if (isObject(told)) {
+      usage = readChatUsage(told)
       usageIsFinal = parts.length === 0
       wentOn = false
     }

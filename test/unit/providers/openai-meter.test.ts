@@ -157,6 +157,13 @@ describe('a stream', () => {
     }
   })
 
+  test('with usage in its choice is charged that, unless it has several or went on', () => {
+    const told = (index: number) => chunk({ choices: [{ index, delta: {}, finish_reason: 'stop', usage: USAGE }] })
+    expect(streamed({}, delta('a'), told(0)).usage).toMatchObject({ output_tokens: 7 })
+    expect(streamed({}, told(0), delta('a'), 'data: [DONE]\n\n').usage).toBeNull()
+    expect(streamed({ n: 2 }, delta('a'), told(0), told(1)).usage).toBeNull()
+  })
+
   test('counts the bytes of all that was generated, roles are not', () => {
     const said = (content: string) => chunk({ choices: [{ index: 0, delta: { role: 'assistant', content } }] })
     expect(streamed({}, said(''), said('ü'), said('a')).seen_output_bytes).toBe(3)

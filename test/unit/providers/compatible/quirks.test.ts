@@ -341,6 +341,20 @@ describe('usage, at every chunk boundary', () => {
       ),
       { input_tokens: 10, output_tokens: 205, reasoning_tokens: 200 },
     ],
+    // Moonshot's: https://github.com/northes/go-moonshot/issues/17
+    [
+      'acme',
+      bytes(
+        event({ choices: choice('你好') }),
+        event({
+          choices: [
+            { ...choice('', 'stop')[0], usage: { prompt_tokens: 19, completion_tokens: 13, total_tokens: 32 } },
+          ],
+        }),
+        DONE,
+      ),
+      { input_tokens: 19, output_tokens: 13 },
+    ],
     [
       'acme',
       bytes(
