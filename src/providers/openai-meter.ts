@@ -69,7 +69,8 @@ export function readChatUsage(usage: unknown): TokenUsage | null {
   const read: TokenUsage = {
     ...NO_USAGE,
     input_tokens,
-    cached_input_tokens: tokenCount(input.cached_tokens),
+    // Moonshot's and Step's stands beside the totals, too.
+    cached_input_tokens: tokenCount(input.cached_tokens ?? usage.cached_tokens),
     cache_write_5m_tokens: Math.max(...writes.map((count) => tokenCount(count))),
     audio_input_tokens: tokenCount(input.audio_tokens),
     // xAI counts reasoning in the total alone.

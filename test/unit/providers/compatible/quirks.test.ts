@@ -438,6 +438,9 @@ describe('usage, at every chunk boundary', () => {
     })
     expect(read({ prompt_tokens: 9, completion_tokens: 2 })).toMatchObject({ cached_input_tokens: 0 })
     expect(read({ prompt_tokens: -1, completion_tokens: 2 })).toBeNull()
+    const chat = chatOf('acme', { cached_tokens_at: 'cache_read_input_tokens' })
+    const claude = answer({ prompt_tokens: 9, completion_tokens: 2, cache_read_input_tokens: 4 })
+    expect(meterOnce(chat, BODY, false, claude).usage).toMatchObject({ input_tokens: 9, cached_input_tokens: 4 })
   })
 
   test('xAI’s reasoning is counted in the total alone, in an answer of xAI’s', () => {
