@@ -348,12 +348,12 @@ describe('usage, at every chunk boundary', () => {
         event({ choices: choice('你好') }),
         event({
           choices: [
-            { ...choice('', 'stop')[0], usage: { prompt_tokens: 19, completion_tokens: 13, total_tokens: 32 } },
+            { ...choice('', 'stop')[0], usage: { prompt_tokens: 19, completion_tokens: 13, cached_tokens: 7 } },
           ],
         }),
         DONE,
       ),
-      { input_tokens: 19, output_tokens: 13 },
+      { input_tokens: 19, cached_input_tokens: 7, output_tokens: 13 },
     ],
     [
       'acme',
