@@ -340,6 +340,13 @@ describe('after a crash', () => {
 
   test.each([
     ['forgotten before the crash', () => ledger.prune(now)],
+    [
+      'forgotten before the crash, when another was in memory alone',
+      () => {
+        admitUnwritten()
+        ledger.prune(now)
+      },
+    ],
     ['old enough to be forgotten after it', () => undefined],
   ])('nor does one that settled in the life that crashed, %s', (_, forget) => {
     const settled = admitUnwritten()
