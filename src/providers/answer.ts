@@ -15,7 +15,7 @@ const MAX_NAME_LENGTH = 200
 /** Cloudflare's own statuses for an origin that took the request and then gave no answer that could be passed on. */
 export const MAYBE_BILLED: ReadonlySet<number> = new Set([520, 524])
 
-/** Where dialects begin to fill in what they read. */
+/** What a dialect starts from when it fills in a usage. */
 export const NO_USAGE: TokenUsage = Object.freeze({
   input_tokens: 0,
   cached_input_tokens: 0,
@@ -94,7 +94,7 @@ export function tokenCount(value: unknown, answers = 1): number {
     : Number.NaN
 }
 
-/** Output with its reasoning, which is inside it, unless it is more: then it was counted apart. */
+/** Output with its reasoning. That is inside `output_tokens`, unless it is more: then it was counted apart. */
 export function withReasoning(output_tokens: number, reasoning_tokens: number): number {
   return reasoning_tokens > output_tokens ? output_tokens + reasoning_tokens : output_tokens
 }
@@ -108,7 +108,7 @@ export function isWhole(usage: object): boolean {
 interface Counts {
   input: number
   cached: number
-  /** All cache writes. Those that the next two do not account for are of the kind that was asked for. */
+  /** All cache writes. Those that `write5m` and `write1h` do not account for are of the kind that was asked for. */
   writes: number
   write5m?: number
   write1h?: number
@@ -131,7 +131,7 @@ export function usageOf(counts: Counts): TokenUsage | null {
   return isWhole(read) ? read : null
 }
 
-/** Null where either is unknown, or a number of the sum is no count. */
+/** Null where either is unknown, or where a number of the sum is no count. */
 export function addUsage(sum: TokenUsage | null, one: TokenUsage | null): TokenUsage | null {
   if (sum === null || one === null) return null
   const total = { ...sum }
@@ -148,13 +148,13 @@ export function bytesOfStrings(value: unknown): number {
   return bytes
 }
 
-/** Strings that say what a part of an answer is, who said it and why it ended. */
+/** Members whose strings nobody generated: they say what a part of an answer is, who said it and why it ended. */
 const FRAME = new Set(
   `completionReason finish_reason id model object role service_tier status stopReason stop_reason system_fingerprint
   type`.split(/\s+/),
 )
 
-/** The same of an answer or a part of one: 0 where there is only the frame, in which nothing was generated. */
+/** `bytesOfStrings` of an answer or a part of one, but 0 where only members of `FRAME` have text. */
 export function bytesShown(value: unknown): number {
   let isShown = false
   visit(value, (one, key) => {
@@ -198,7 +198,7 @@ export function bufferAnswer(): AnswerBuffer {
   }
 }
 
-/** Meters one JSON answer. `read` gets `{}`, which tells nothing, where the answer is cut, no JSON object, or too long. */
+/** Meters one JSON answer. `read` gets an empty object where the answer is cut, not a JSON object, or too long. */
 export function meterAnswer(read: (answer: JsonObject) => Metered): Meter {
   const buffer = bufferAnswer()
   return {
@@ -210,7 +210,7 @@ export function meterAnswer(read: (answer: JsonObject) => Metered): Meter {
   }
 }
 
-/** The same for an answer that images or documents may make too long to keep: its long strings are shortened. */
+/** `meterAnswer` for an answer that images or documents may make too long to keep: its long strings are shortened. */
 export function meterLongAnswer(read: (answer: JsonObject, shortened: boolean) => Metered): Meter {
   const strings = shortenStrings()
   const meter = meterAnswer((answer) => read(answer, strings.shortened))
@@ -218,8 +218,8 @@ export function meterLongAnswer(read: (answer: JsonObject, shortened: boolean) =
 }
 
 /**
- * The same meter with another end.
- * @param push given where another reader is to see the bytes, too.
+ * A meter that changes what another one reports.
+ * @param push given where a second reader must see the bytes, too.
  */
 export function changeEnd(meter: Meter, change: (metered: Metered) => Metered, push = meter.push): Meter {
   return {

@@ -4,7 +4,7 @@ export function readBearer(headers: Headers): string | null {
   return /^bearer +(.+)$/i.exec(headers.get('authorization') ?? '')?.[1] ?? null
 }
 
-/** What a header or the query carries. Different ones are joined, as headers are, and so are no valid credential. */
+/** The credential in the header or the query. Different ones are joined, as repeated headers are: no valid credential. */
 export function withQuery(inHeader: string | null, url: string, parameter: string): string | null {
   const inQuery = url.includes('?') ? (URL.parse(url)?.searchParams.getAll(parameter) ?? []) : []
   return [...new Set([inHeader, ...inQuery].filter(Boolean))].join(', ') || null

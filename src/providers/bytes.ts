@@ -30,7 +30,7 @@ export function setOfBytes(...members: number[]): Uint8Array {
 
 export const LINE_ENDS = setOfBytes(LF, CR)
 
-/** Where the first byte of the set is, from `from` on; the length where there is none. */
+/** Where the first byte of the set is, from `from` on; the length of the bytes where there is none. */
 export function indexOfAny(bytes: Uint8Array, set: Uint8Array, from: number): number {
   let at = from
   while (at < bytes.length && set[bytes[at] as number] === 0) at += 1
@@ -38,9 +38,9 @@ export function indexOfAny(bytes: Uint8Array, set: Uint8Array, from: number): nu
 }
 
 export interface Cuts {
-  /** One after the other, from front to back. */
+  /** To be called from front to back. */
   leaveOut(from: number, to: number): void
-  /** What is left: the bytes themselves where that is all. */
+  /** What is left; the very same bytes where nothing was left out. */
   rest(): Uint8Array
 }
 

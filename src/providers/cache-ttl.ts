@@ -1,11 +1,11 @@
-// How long the caches live that a body asks for: Anthropic's models bill writes for an hour at a higher rate, and what
-// OpenAI's bill for more than half an hour is in no list of prices. Pure.
+// How long the caches that a body asks for live: Anthropic's models bill writes for an hour at a higher rate, and no price
+// list says what OpenAI's bill for more than half an hour. Pure.
 
 import { isObject } from './answer.ts'
 import type { Bound, JsonObject } from './dialect.ts'
 import { visit } from './text-bound.ts'
 
-/** The hour where any cache mark (`name`) in the body says so, wherever it hides. */
+/** The dearest write that the body asks for: its cache marks are the members called `name`, at any depth. */
 export function dearestCacheWrite(body: JsonObject, name: 'cache_control' | 'cachePoint'): Bound['cache_write'] {
   let dearest: Bound['cache_write'] = 'none'
   visit(body, (value, key) => {

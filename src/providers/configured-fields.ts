@@ -1,4 +1,4 @@
-// What operators write of any provider or service, and what they must not: one rule for all. Pure.
+// Fields of the configuration that providers and services share, each with one rule for all of them. Pure.
 
 import { z } from 'zod'
 
@@ -24,7 +24,7 @@ export const baseUrl = z
   .refine((url) => !/[?#]|\/\/[^/]*@/.test(url), 'must have no credentials, no query and no fragment')
   .transform((url) => url.replace(/\/+$/, ''))
 
-/** Only what every header can carry. A line break at the end, say, is no part of a key. */
+/** Only what every header can carry: a line break at the end of a variable is not part of the key, say. */
 export const CREDENTIAL = /^[\x21-\x7e]+$/
 export const CREDENTIAL_FAULT = 'must be printable ASCII without white space'
 

@@ -95,7 +95,7 @@ export interface Metered {
   concluded: readonly Concluded[]
 }
 
-/** How a call ended that had gone on at the provider. */
+/** How a call that had gone on at the provider ended. */
 export interface Concluded {
   /** As in `continues_as`. */
   id: string
@@ -120,15 +120,15 @@ export interface AnswerHead {
 export type OpenMeter = (head: AnswerHead) => Meter
 
 /**
- * Whether a stream has reached its own end. `may_be_over`: it may have told all, though its end is still to be marked, if
- * it ever is. `over`: what the meter's `end` says will not change any more.
+ * Whether a stream has reached its own end. `may_be_over`: everything may be there, but no mark of the end has come, and
+ * perhaps none will. `over`: what the meter's `end` says will not change any more.
  */
 export type Ending = 'not_yet' | 'may_be_over' | 'over'
 
 /** Reads usage from an answer as it goes past. Must never throw: what it cannot read is unknown usage. */
 export interface Meter {
   push(bytes: Uint8Array): void
-  /** As far as the bytes so far tell. Left out: they never do. */
+  /** As far as the bytes so far can tell. Left out: they never can. */
   readonly ending?: Ending | undefined
   end(): Metered
 }
@@ -151,11 +151,11 @@ export interface Operation {
   target?: string
   /** What a POST carries. Default `json`. Only JSON can be edited. */
   takes?: 'json' | 'form'
-  /** True where the provider takes a body without a content type for JSON. Left out: a body must say that it is. */
+  /** True where the provider reads a body without a content type as JSON. Left out: the content type must be there. */
   assumes_json?: boolean
   /** Reads the bound, or says which field is wrong. Null for operations that use no tokens and cost nothing. */
   readBound: ((asked: Asked) => Bound | GatewayError) | null
-  /** Refuses a call that has no bound to read: for what its query asks, say. */
+  /** Refuses a call whose operation has no bound to read: because of its query, say. */
   refuse?: (asked: Asked) => GatewayError | null
   /** The body's edits for metering (usage in streams) and for the granted output bound (null: leave it). */
   edits?: (asked: Asked, granted_output_tokens: number | null) => Edit[]
@@ -190,7 +190,7 @@ export interface Dialect {
   request_id_header: string
   /** Headers of the client that reach the provider (lower case; a trailing `*` matches a prefix). */
   forwarded_headers: string[]
-  /** Headers that the API demands and its clients send, for what Tollgate asks by itself. */
+  /** Headers that the API demands. Clients send their own; these are for the requests that Tollgate makes by itself. */
   demanded_headers?: [name: string, value: string][]
   /** Headers that choose an account; they reach the provider only beside a credential that the caller brought. */
   own_key_headers: string[]

@@ -55,7 +55,7 @@ export function unknownField(body: JsonObject, known: ReadonlySet<string>): stri
   return null
 }
 
-/** An object without another field than this one. */
+/** True for an object that has no field but this one. */
 export function hasOnly(value: unknown, name: string): boolean {
   return isObject(value) && Object.keys(value).every((key) => key === name)
 }

@@ -5,7 +5,7 @@ import { type CapFacts, ERROR_STATUS, type GatewayError } from '../errors.ts'
 import type { JsonObject } from './dialect.ts'
 import { factsOf, refusal, statusOf } from './refusals.ts'
 
-/** Google's own word for an HTTP status. */
+/** Google's names of HTTP statuses. Any other is an `INVALID_ARGUMENT`. */
 const STATUS_NAME: Record<number, string> = {
   401: 'UNAUTHENTICATED',
   403: 'PERMISSION_DENIED',
@@ -18,11 +18,11 @@ const STATUS_NAME: Record<number, string> = {
   504: 'DEADLINE_EXCEEDED',
 }
 
-/** The longest of Google's durations, ten thousand years: waiting does not help. */
+/** Waiting does not help. The longest duration that Google's APIs can say, ten thousand years. */
 const NEVER_SECONDS = 315_576_000_000
 
 /**
- * Gemini CLI tries a 429 again for minutes where nothing says that the wait is longer.
+ * Gemini CLI tries a 429 again for minutes, unless it is told that the wait is longer.
  * https://github.com/googleapis/googleapis/blob/master/google/rpc/error_details.proto
  */
 function retryInfo({ retry_after_seconds }: CapFacts) {
@@ -49,7 +49,7 @@ export function googleErrorResponse(error: GatewayError, request_id: string, cap
   return refusal(error, status, googleError(error, status), { 'x-request-id': request_id })
 }
 
-/** The provider's own error as one of our stable classes. */
+/** Google's own error as one of our stable classes. */
 export function googleErrorClass({ code, status }: JsonObject): string {
   if (code === 429 || status === 'RESOURCE_EXHAUSTED') return 'upstream_rate_limited'
   if (code === 503 || status === 'UNAVAILABLE') return 'upstream_overloaded'

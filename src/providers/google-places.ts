@@ -103,13 +103,13 @@ function tierOf(path: string, prefix: string): number {
   const isOfPlace = path.startsWith(prefix)
   const field = (isOfPlace ? path.slice(prefix.length) : path).split('.', 1)[0] ?? ''
   if (!isOfPlace && field !== 'nextPageToken') return TIERS.length
-  // Names of photos alone cost as little as an id where the place is known, and not in searches.
+  // In the details of a place, but not in searches, the names of its photos cost as little as its id.
   if (field === 'photos' && prefix === '') return 0
   const tier = TIERS.findIndex((fields) => fields.has(field))
   return tier === -1 ? TIERS.length : tier
 }
 
-/** At its list price: a session may make it cheaper, never dearer. */
+/** At the list price of one request: a session may make it cheaper, never dearer. */
 const autocomplete = ({ query }: Asked) => refuseQuery(query) ?? 'autocomplete-request'
 const photo = ({ query }: Asked) => refuseQuery(query) ?? 'place-photo'
 
@@ -119,7 +119,7 @@ const KNOWN_QUERY = 'fields $fields languageCode regionCode sessionToken maxHeig
 
 const refuseQuery = (query: URLSearchParams) => refuseUnknownQuery(query, KNOWN_QUERY)
 
-/** `places:searchText` is one segment: as a pattern, because Hono takes a bare colon for a parameter. */
+/** `places:searchText` is one segment, written as a pattern because Hono takes a bare colon for a parameter. */
 const searchPath = (verb: string) => `/v1/:method{places:${verb}}`
 
 export const googlePlaces: Dialect = {

@@ -17,8 +17,8 @@ export function setGoogleCredential(headers: Headers, credential: string): void 
 }
 
 /**
- * Google's parameters for every API; others of them can replace the body (`$req`), headers (`$httpHeaders`), the method
- * (`$httpMethod`) or the usage (`fields`).
+ * Those of the parameters that all Google APIs take. The others can replace the body (`$req`), headers (`$httpHeaders`), the
+ * method (`$httpMethod`) or leave out the usage (`fields`).
  */
 const HARMLESS = ['alt', '$alt', 'prettyPrint', '$prettyPrint', 'quotaUser']
 

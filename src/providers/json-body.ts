@@ -8,7 +8,7 @@ import type { Edit, JsonObject } from './dialect.ts'
 import { findMembers, hasFewValues, MAX_DEPTH, MAX_NAMES, MAX_VALUES, repeatedName, type Span } from './json-text.ts'
 import { visit } from './text-bound.ts'
 
-/** How much an error repeats of a field's path, which may have megabytes. */
+/** An error repeats at most this much of a field's path, which may be megabytes long. */
 const MAX_PATH_LENGTH = 200
 
 /** A parsed body. Its text is not kept, because it takes once or twice the memory of its bytes. */
@@ -45,7 +45,8 @@ export function parseJsonBody(bytes: Uint8Array): JsonBody | GatewayError {
     const path = repeatedName(text).slice(0, MAX_PATH_LENGTH)
     return invalid(`The field ${JSON.stringify(path)} occurs more than once.`, path)
   }
-  // Some versions of V8 (13.6, 15.0) misread a name with an escape after an object that had all before the escape as a name.
+  // Some versions of V8 (13.6, 15.0) misread a name with an escape where an earlier object had a name that is the part before
+  // the escape.
   const misread = [...found.members.keys()].find((name) => !Object.hasOwn(value, name))?.slice(0, MAX_PATH_LENGTH)
   if (misread !== undefined) return invalid(`The field ${JSON.stringify(misread)} cannot be read.`, misread)
   return { bytes, value, members: found.members, is_ascii: text.length === bytes.length }
@@ -79,7 +80,7 @@ export function applyEdits(body: JsonBody, edits: Edit[]): Uint8Array {
   return concatBytes(parts)
 }
 
-/** Where members are in the bytes. Not a part of parsing: it may take longer than that, and most calls do not need it. */
+/** Where members are in the bytes. Not done while parsing: it may take longer than parsing, and most calls do not need it. */
 export function spansInBytes(
   { bytes, members, is_ascii }: JsonBody,
   isAsked = (_name: string) => true,
@@ -100,7 +101,7 @@ function byteOffsets(bytes: Uint8Array): (place: number) => number {
     while (character < place) {
       const first = bytes[at] ?? 0
       at += first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4
-      // What has four bytes is a pair of surrogates in the text.
+      // Four bytes are a pair of surrogates in the text.
       character += first < 0xf0 ? 1 : 2
     }
     return at

@@ -1,5 +1,5 @@
-// Walks JSON as text, to see what `JSON.parse` does not tell: where members are, which names occur twice, and how much there
-// is before it is parsed. Iterative: depth costs no stack. Pure.
+// Walks JSON as text, for what `JSON.parse` does not tell: where members are, which names occur twice, and, before anything
+// is parsed, how much there is. Iterative: depth costs no stack. Pure.
 
 import { BACKSLASH, CLOSE_BRACE, CLOSE_BRACKET, COLON, COMMA, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './bytes.ts'
 

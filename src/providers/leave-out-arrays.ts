@@ -18,20 +18,20 @@ import {
 } from './bytes.ts'
 
 const SPACE = 0x20
-/** All other bytes change nothing, but where a name may be told or an array may follow it. */
-const TELLING = setOfBytes(LF, CR, QUOTE, BACKSLASH, OPEN_BRACKET, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE)
+/** All other bytes change nothing, except in a string that may be the name, and between the name and its array. */
+const MARKS = setOfBytes(LF, CR, QUOTE, BACKSLASH, OPEN_BRACKET, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE)
 
 /**
- * Returns what is left of each chunk: the arrays are empty.
+ * Returns a function from each chunk to what is left of it: the arrays are empty.
  * @param in_events true for events, each with its JSON in one line: an array that is cut off ends with its line.
  */
 export function leaveOutArrays(of: string, in_events = false): (chunk: Uint8Array) => Uint8Array {
   const name = new TextEncoder().encode(of)
   let inString = false
   let isEscaped = false
-  /** How much of the name this string is so far; -1 for another. */
+  /** How many bytes of the name this string has matched so far; -1 for another string. */
   let matched = -1
-  /** Nothing but a colon and blanks since the name. */
+  /** True while nothing but a colon and blanks has come since the name. */
   let isNamed = false
   /** How many brackets are open in the array that is left out; 0 outside of one. */
   let depth = 0
@@ -60,13 +60,13 @@ export function leaveOutArrays(of: string, in_events = false): (chunk: Uint8Arra
     } else if (byte !== COLON && byte > SPACE) isNamed = false
     return depth === 0
   }
-  const isIndifferent = () => (inString ? matched < 0 && !isEscaped : depth > 0 || !isNamed)
+  const onlyMarksCount = () => (inString ? matched < 0 && !isEscaped : depth > 0 || !isNamed)
 
   return (chunk) => {
     const cuts = cutsOf(chunk)
     for (let at = 0; at < chunk.length; ) {
       const from = at
-      if (isIndifferent()) at = indexOfAny(chunk, TELLING, at)
+      if (onlyMarksCount()) at = indexOfAny(chunk, MARKS, at)
       const isKept = at > from ? depth === 0 : keeps(chunk[at++] as number)
       if (!isKept) cuts.leaveOut(from, at)
     }

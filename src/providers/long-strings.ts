@@ -3,14 +3,14 @@
 
 import { BACKSLASH, CR, cutsOf, indexOfAny, LF, QUOTE, setOfBytes } from './bytes.ts'
 
-/** No string that tells of usage is longer. */
+/** No string that usage is read from is longer. */
 const MAX_STRING_BYTES = 262_144
-/** `\u00fc` */
+/** The longest escape: `\u00fc`. */
 const ESCAPE_BYTES = 6
 
 const NOTHING = new Uint8Array()
 /** All other bytes of a string only make it longer. */
-const TELLING = setOfBytes(QUOTE, BACKSLASH, LF, CR)
+const MARKS = setOfBytes(QUOTE, BACKSLASH, LF, CR)
 
 export interface LongStrings {
   /** What is left of the chunk. */
@@ -26,10 +26,10 @@ export function shortenStrings(most: number = MAX_STRING_BYTES): LongStrings {
   /** Bytes of this string so far. */
   let length = 0
   let shortened = false
-  /** The last line of a chunk, read only once more bytes come: for most answers they never do. */
+  /** The last line of a chunk, read only once more bytes come, which most often they do not. */
   let unread = NOTHING
 
-  /** How many bytes are kept of a run of so many that tell nothing. */
+  /** How many are kept of so many bytes in a row that are not `MARKS`. */
   const keptOfRun = (bytes: number): number => {
     if (!inString) return bytes
     const kept = Math.min(bytes, most - length)
@@ -42,7 +42,7 @@ export function shortenStrings(most: number = MAX_STRING_BYTES): LongStrings {
   const keptOf = (byte: number): number => {
     const wasEscaped = isEscaped
     isEscaped = false
-    // No string of JSON has a line's end in it: a stray quote does no harm beyond its line.
+    // A JSON string holds no line end, so a stray quote does no harm beyond its line.
     if (!inString || byte === LF || byte === CR) {
       inString = byte === QUOTE
       length = 0
@@ -50,7 +50,7 @@ export function shortenStrings(most: number = MAX_STRING_BYTES): LongStrings {
       inString = false
     } else {
       isEscaped = byte === BACKSLASH && !wasEscaped
-      // A backslash near the limit goes with all after it, so that no escape is cut in two.
+      // Near the limit a backslash is left out with all after it, so that no escape is cut in two.
       if (isEscaped && length >= most - ESCAPE_BYTES) length = most
       return keptOfRun(1)
     }
@@ -61,7 +61,7 @@ export function shortenStrings(most: number = MAX_STRING_BYTES): LongStrings {
     const cuts = cutsOf(chunk)
     for (let at = 0; at < chunk.length; ) {
       const from = at
-      if (!isEscaped) at = indexOfAny(chunk, TELLING, at)
+      if (!isEscaped) at = indexOfAny(chunk, MARKS, at)
       const kept = at > from ? keptOfRun(at - from) : keptOf(chunk[at++] as number)
       if (from + kept < at) cuts.leaveOut(from + kept, at)
     }
@@ -73,7 +73,7 @@ export function shortenStrings(most: number = MAX_STRING_BYTES): LongStrings {
       cut(unread)
       unread = NOTHING
       if (length + chunk.length <= most - ESCAPE_BYTES) {
-        // No string gets too long in here: it only matters where the last line leaves off, and most chunks end with a line.
+        // No string can get too long in this chunk: only the state after its last line matters, and most chunks end with one.
         const line = chunk.at(-1) === LF ? chunk.length : chunk.lastIndexOf(LF) + 1
         if (line > 0) {
           inString = isEscaped = false

@@ -134,7 +134,7 @@ export function perCallOperation(
   }
 }
 
-/** A call that was answered is one call, whatever its bytes say; one that was refused costs nothing. */
+/** A call that was answered costs its price, whatever its bytes say; one that was refused costs nothing. */
 function meterCall({ status }: AnswerHead): Meter {
   const isUsed = status < 400 || MAYBE_BILLED.has(status)
   return {

@@ -16,7 +16,7 @@ export interface Repeats {
 /** A flat object that ends in a string, in JSON without escapes: there every quote begins or ends a string. */
 const DELTA = /"delta": ?\{(?:"[^"]*": ?(?:"[^"]*"|\w+), ?)*"[^"]*": ?"([^"]*)"\}/
 
-/** After this many in a row that were learned in vain, a stream is taken to be of another kind. */
+/** After this many events in a row that were learned in vain, the stream is taken to be one without repeats. */
 const MAX_IN_VAIN = 8
 
 export function recognizeRepeats(): Repeats {
@@ -55,7 +55,7 @@ export function recognizeRepeats(): Repeats {
   }
 }
 
-/** Without the noise that ends OpenAI's events to hide their length; what is left of those ends in a quote. */
+/** Without the noise at the end of OpenAI's events, which hides their length; what is left of those ends in a quote. */
 function withoutPadding(json: string): string {
   const at = json.search(/,"obfuscation":"\w*"\}$/)
   return at === -1 ? json : json.slice(0, at + ',"obfuscation":"'.length)

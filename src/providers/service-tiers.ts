@@ -1,9 +1,9 @@
-// Names of service tiers: which of them cost no more than the standard one, wherever they are said. Pure.
+// Names of service tiers, in requests and answers, and which of them cost no more than the standard one. Pure.
 
 import { stringOrNull } from './answer.ts'
 import type { Bound, JsonObject } from './dialect.ts'
 
-/** `scale` and `reserved` are paid for in advance, `on_demand` is Groq's own word; `flex` and `batch` cost less. */
+/** `scale` and `reserved` are paid for in advance, `on_demand` is Groq's standard tier; `flex` and `batch` cost less. */
 const NO_DEARER: ReadonlySet<unknown> = new Set([
   undefined,
   null,

@@ -6,7 +6,7 @@ import { shortenStrings } from './long-strings.ts'
 /** Characters of one event, once its long strings (images, documents) are shortened; providers' own are far smaller. */
 const MAX_EVENT_LENGTH = 4 * 1024 * 1024
 
-/** An error as an event of its own, whatever went before it: blank lines end an event that was cut inside. */
+/** An error as an event of its own, whatever came before it: a blank line ends an event that was cut off. */
 export function sseError(data: object, event?: string): Uint8Array {
   return new TextEncoder().encode(`\n\n${event ? `event: ${event}\n` : ''}data: ${JSON.stringify(data)}\n\n`)
 }

@@ -7,8 +7,8 @@ import type { JsonObject } from './dialect.ts'
 export const TOOL_PREAMBLE_TOKENS = 1_000
 
 /**
- * Normalizing makes text up to 18 times longer, and sorts a run of combining marks in quadratic time (a megabyte took
- * 20 s): slice by slice it takes little memory and time, whatever the text.
+ * Normalizing makes text up to 18 times longer, and takes quadratic time to sort a run of combining marks (20 s for a
+ * megabyte): slice by slice it takes little memory and time, whatever the text.
  */
 const NORMALIZED_SLICE = 128
 /** Encoding slice by slice takes little memory, and no more time than all at once. */
@@ -92,9 +92,12 @@ const JSON_IN_TEXT: ReadonlySet<string> = new Set(['arguments', 'schema'])
 /** Numbers at this depth or deeper may be read by a model (`documents[0].year`); others are parameters. */
 const VALUE_DEPTH = 3
 
+/** Members at this depth or deeper may be a schema's: those of `tools[0].function`. */
+const SCHEMA_DEPTH = 4
+
 /**
- * Characters by which a number written anew is longer than the shortest JSON of it: of `1e15` Python makes
- * 1000000000000000.0, and JavaScript writes all digits up to 1e21.
+ * How many characters a number may grow by when it is written anew, at most, from its shortest JSON: Python writes `1e15` as
+ * 1000000000000000.0, JavaScript writes all digits up to 1e21.
  */
 function numberExpansion(value: number): number {
   // The shortest JSON of these has no exponent, or (integers beyond 2^53) one that saves three characters at most.
@@ -108,7 +111,7 @@ function numberExpansion(value: number): number {
   return Math.max(0, written.length + ends - (digits + 'e'.length + String(zeros).length))
 }
 
-/** More than any number with an exponent grows by: `1e20` becomes the longest. */
+/** No number with an exponent grows by so much: `1e20` becomes the longest. */
 const MOST_EXPANSION = 20
 
 function countExponents(json: string): number {
@@ -118,10 +121,7 @@ function countExponents(json: string): number {
   return count
 }
 
-/** Members at this depth or deeper may be a schema's: those of `tools[0].function`. */
-const SCHEMA_DEPTH = 4
-
-/** Not by `match`, which makes a list of all that it finds: a body may have twenty million. */
+/** Not with `match`, which makes a list of all that it finds: a body may have twenty million. */
 function countSeparators(json: string): number {
   let count = 0
   for (let at = 0; at < json.length; at++) if (json[at] === ',' || json[at] === ':') count++

@@ -17,7 +17,7 @@ export function createUsageChunkFilter(): StreamFilter {
   /** A blank line that ended in CR may go on with the LF of CRLF, which shares the fate of its event. */
   let fateOfLf: 'pass' | 'drop' | null = null
 
-  /** The event that is complete with this piece, or nothing where it must go. */
+  /** The event that this piece completes, or nothing where it is dropped. */
   const endEvent = (piece: Uint8Array): Uint8Array[] => {
     const event = [...held, piece]
     const drop = !tooLarge && heldBytes + piece.length <= MAX_HELD_BYTES && isUsageChunk(concatBytes(event))
