@@ -1,4 +1,4 @@
-// Anthropic's message batches: bounded when they are created, settled when their results go past. Pure.
+// Anthropic's message batches: bounded when they are created, settled when their results pass through. Pure.
 // https://docs.claude.com/en/api/creating-message-batches
 
 import { type GatewayError, isRefusal } from '../errors.ts'
@@ -12,7 +12,7 @@ import { refusedList, unmetered } from './refusals.ts'
 
 const KNOWN_FIELDS = new Set(['requests'])
 
-/** Anthropic ends a batch within a day; there is a day more for someone to fetch its results. */
+/** Anthropic ends a batch within a day; then there is another day for someone to fetch its results. */
 const CONTINUES_FOR_MS = 48 * 3_600_000
 
 /** Anthropic's own limit. */
@@ -62,8 +62,8 @@ export const messageBatches: Operation[] = [
 ]
 
 /**
- * The sum of what its messages can use, at the standard price: half of it is the batch's own. All must name one model,
- * so that one price bounds them all.
+ * The sum of what a batch's messages can use, at the standard price, which is twice the batch price. All must name the same
+ * model, so that one price bounds them all.
  */
 export function readBatchBound(body: JsonObject, bytes: number): Bound | GatewayError {
   const requests = Array.isArray(body.requests) ? body.requests : []
@@ -73,7 +73,7 @@ export function readBatchBound(body: JsonObject, bytes: number): Bound | Gateway
   for (const [at, request] of requests.entries()) {
     const path = `requests[${at}].params`
     if (!isObject(request) || !isObject(request.params)) return invalidField(path, 'an object')
-    // The bytes of all of them are counted once, above.
+    // 0, because the bytes of all requests are counted once, above.
     const one = readMessageBound(request.params, 0)
     if (isRefusal(one)) {
       return { ...one, message: `${path}.${one.message}`, ...(one.field && { field: `${path}.${one.field}` }) }
@@ -87,7 +87,7 @@ export function readBatchBound(body: JsonObject, bytes: number): Bound | Gateway
     dearest = dearest ? dearer(dearest, one, path) : withPath(one, path)
   }
   if (dearest === null) return invalidField('requests', 'an array of at least one')
-  // The context window bounds each request and not their sum: as many rounds as all have, of their average.
+  // The context window bounds each request and not their sum, so the bound has the rounds of all requests, each of average size.
   const average = Math.ceil(sum.output / sum.choices)
   return {
     ...dearest,
@@ -95,7 +95,7 @@ export function readBatchBound(body: JsonObject, bytes: number): Bound | Gateway
     input_tokens: Math.max(0, Math.ceil(sum.tokens / sum.rounds)),
     rounds: sum.rounds,
     unbounded: dearest.unbounded ?? unknownField(body, KNOWN_FIELDS),
-    // No useful part: nothing of it is clamped.
+    // A part of the bound would be of no use: it is granted whole or not at all.
     output: { max_tokens: average, min_tokens: average, choices: sum.choices },
   }
 }
@@ -120,7 +120,7 @@ function dearer(so_far: Bound, one: Bound, path: string): Bound {
   }
 }
 
-/** @param unread what is metered of an answer that is no batch. */
+/** @param unread what is reported for an answer that is not a batch. */
 function meterBatch(
   unread: Pick<Metered, 'complete' | 'may_hide_output'>,
   read: (answer: JsonObject) => Partial<Metered>,
@@ -132,14 +132,14 @@ function meterBatch(
   }))
 }
 
-/** A batch that ended without any answer used nothing. What one with answers used, its results tell. */
+/** A batch that ended without any answer used nothing. If it has answers, its results say what it used. */
 function concludedWithoutAnswers(answer: JsonObject, id: string): Concluded[] {
   const counts = isObject(answer.request_counts) ? answer.request_counts : {}
   if (answer.processing_status !== 'ended' || counts.succeeded !== 0 || answer.id !== id) return []
   return [{ id, usage: NO_USAGE, longest_input_tokens: null, model: null, service_tier: null, error_class: null }]
 }
 
-/** One line for each request, in any order. The batch is concluded only where the whole file went past. */
+/** Meters a file with one line per request, in any order. The batch is concluded only once the whole file has passed through. */
 function meterResults(id: string, isAnswer: boolean, headers: Headers): Meter {
   const announced = Number(headers.get('content-length') ?? Number.NaN)
   let usage: TokenUsage | null = NO_USAGE
@@ -167,7 +167,7 @@ function meterResults(id: string, isAnswer: boolean, headers: Headers): Meter {
       const metered: Metered = { ...UNREAD, may_hide_output: false }
       const isCut = bytes < announced || !lines.end()
       if (!isAnswer || isCut) return metered
-      // No line at all may be an answer that never began.
+      // A file without lines may be an answer that never began.
       const concluded =
         count === 0 ? [] : [{ id, usage, longest_input_tokens, model, service_tier: tier, error_class: null }]
       return { ...metered, complete: true, concluded }
@@ -182,7 +182,7 @@ function readResult(line: unknown): { usage: TokenUsage; model: string | null; t
   if (type === 'errored' || type === 'canceled' || type === 'expired')
     return { usage: NO_USAGE, model: null, tier: null }
   if (type !== 'succeeded' || !isObject(message) || !isObject(message.usage)) return null
-  // What the batch asked for is no longer known: cache writes that are not split are taken to be for an hour.
+  // The batch's requests are no longer known: cache writes whose lifetime is not given are taken to be for an hour.
   const usage = readMessageUsage(message.usage, '1h')
   const tier = answeredTier({ ...message.usage, service_tier: message.usage.service_tier ?? 'batch' })
   return (

@@ -19,7 +19,7 @@ import {
 import { TOOL_PREAMBLE_TOKENS, tokensOfBody, utf8Length, visit } from './text-bound.ts'
 
 /**
- * At most 1,568 tokens, of newer models 4,784: larger images are made smaller.
+ * More than any image takes: at most 1,568 tokens, with newer models 4,784. Larger images are scaled down.
  * https://platform.claude.com/docs/en/build-with-claude/vision
  */
 const INLINE_IMAGE_TOKENS = 5_000
@@ -38,7 +38,7 @@ const KNOWN_FIELDS = new Set(
 )
 
 /**
- * Blocks that are no more than their bytes. `thinking` has the whole thought, encrypted, in its signature; `fallback` says
+ * Blocks that cost no more than their bytes. `thinking` has the whole thought, encrypted, in its signature; `fallback` says
  * where another model went on, and is not read by the model.
  */
 const BLOCKS_OF_BYTES = new Set(['text', 'thinking', 'redacted_thinking', 'tool_use', 'server_tool_use', 'fallback'])
@@ -49,7 +49,7 @@ export function readMessageBound(body: JsonObject, bytes: number): Bound | Gatew
   const stream = readBoolean(body, 'stream')
   if (isRefusal(stream)) return stream
   if (!Array.isArray(body.messages)) return invalidField('messages', 'an array')
-  // 0 fills the cache and answers nothing.
+  // A bound of 0 fills the cache and generates nothing.
   const maxTokens = readCount(body, 'max_tokens')
   if (isRefusal(maxTokens)) return maxTokens
   if (maxTokens === null) return invalidField('max_tokens', 'set: the API demands it')
@@ -87,7 +87,7 @@ export function editMessage(body: JsonObject, granted_output_tokens: number | nu
   return editBound(body, 'max_tokens', granted_output_tokens)
 }
 
-/** Names of price multipliers (see pricing/provider-traits.ts): fast mode, inference in the US, both. */
+/** The name of a price multiplier (see pricing/provider-traits.ts): for fast mode, inference in the US, or both. */
 export function tierName(fast: boolean, us: boolean): 'fast_us' | 'fast' | 'us' | null {
   if (fast) return us ? 'fast_us' : 'fast'
   return us ? 'us' : null
@@ -113,7 +113,7 @@ function findCompaction(body: JsonObject): string | null {
 }
 
 /**
- * The check of what the model is about to do, which Claude Code's auto mode asks for, is not charged. Others may be.
+ * Claude Code's auto mode asks Anthropic to check what the model is about to do: that is not charged. Other safeguards may be.
  * https://code.claude.com/docs/en/auto-mode-classifier-billing
  */
 function findSafeguard({ safeguards }: JsonObject): string | null {
@@ -122,7 +122,7 @@ function findSafeguard({ safeguards }: JsonObject): string | null {
   return Array.isArray(asked) && asked.every(isFree) ? null : 'safeguards'
 }
 
-/** A message may bring a tool that `tools` does not name, of any kind, even one that Anthropic runs. */
+/** The path of a tool that a message brings and `tools` does not name: it may be of any kind, even one that Anthropic runs. */
 function findBroughtTool(body: JsonObject): string | null {
   const isReference = (tool: unknown) => isObject(tool) && /^(mcp_)?tool(set)?_reference$/.test(textOrNone(tool.type))
   return findOpenContent(body, (block) => {
@@ -147,18 +147,18 @@ interface Tools {
   open_input: string | null
   /** How often the tools that Anthropic runs may be used: each use is a round of the model over its whole input. */
   uses: number
-  /** Those of them that are searches, which cost by the piece. */
+  /** How many of those uses are searches, each of which has a fee. */
   searches: number
   /** The path of a tool that Anthropic runs as often as it likes. */
   hosted: string | null
 }
 
-/** Far more than any call makes; keeps products with a context window small. */
+/** Far more uses than any call makes; keeps products with a context window small. */
 const MAX_USES = 1_000
 
 /**
- * Tools of Anthropic's own that `max_uses` bounds. Newer versions of them are called by code that the model writes, which
- * no field bounds, unless `allowed_callers` forbids that.
+ * Anthropic's own tools that `max_uses` bounds. Newer versions are also called by code that the model writes, which no field
+ * bounds, unless `allowed_callers` forbids that.
  */
 const USES = /^web_(search|fetch)_\d{8}$/
 const CALLED_DIRECTLY = new Set(['web_search_20250305', 'web_fetch_20250910'])
@@ -177,7 +177,7 @@ function readTools(tools: unknown[]): Tools | GatewayError {
         read.hosted ??= path
         continue
       }
-      // What it finds becomes input, and nobody knows how much.
+      // What it finds becomes input, of unknown length.
       read.open_input ??= path
       read.uses += uses
       if (type.startsWith('web_search')) read.searches += uses
@@ -222,7 +222,7 @@ function definitionsIn(messages: unknown): unknown[] {
   return definitions
 }
 
-/** Tokens of the client's own tools. Where two have the same name, the larger counts. */
+/** Tokens of the definitions of the client's own tools. Where two have the same name, the larger counts. */
 function tokensByName(tools: unknown[]): ReadonlyMap<unknown, number> {
   const byName = new Map<unknown, number>()
   for (const tool of tools) {
@@ -237,7 +237,7 @@ function readBlock(block: unknown, added: Added): ReturnType<ReadBlock> {
   if (!isObject(block) || typeof block.type !== 'string') return 'open'
   if (BLOCKS_OF_BYTES.has(block.type)) return null
   if (block.type === 'tool_reference') {
-    // Its definition is written where it is referred to.
+    // The tool's definition is written again wherever a block refers to it.
     const tokens = added.tokensOfTool(block.tool_name)
     added.tokens += tokens ?? 0
     return tokens === undefined ? 'open' : null

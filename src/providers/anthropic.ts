@@ -59,7 +59,7 @@ export const anthropic: Dialect = {
   maxOutputTokens: () => null,
 }
 
-/** Anthropic's own word for a status: https://docs.claude.com/en/api/errors */
+/** Anthropic's error types by status: https://docs.claude.com/en/api/errors */
 const ERROR_TYPE: Record<number, string> = {
   401: 'authentication_error',
   403: 'permission_error',
@@ -69,7 +69,7 @@ const ERROR_TYPE: Record<number, string> = {
 }
 
 /**
- * Makes the SDK's `toolRunner`, which starts threads unless it is told not to, send the call again whole and without `thread`.
+ * At this error the SDK's `toolRunner`, which starts threads unless told not to, sends the whole call again without `thread`.
  * `ThreadUnsupportedRequestErrorDetails` of node_modules/@anthropic-ai/sdk/resources/messages/messages.d.ts
  */
 const UNTHREADED = { error_code: 'thread_unsupported_request' }

@@ -11,7 +11,7 @@ import type { Bound, Edit, JsonObject } from './dialect.ts'
 import { editBound, editInside, invalidField, readArray, readPositiveInteger, unknownField } from './fields.ts'
 import { TOOL_PREAMBLE_TOKENS, tokensOfBody } from './text-bound.ts'
 
-/** More tokens than these families make of an inline image. Claude's: see ./anthropic-messages.ts. */
+/** More tokens than an inline image takes with these families. Claude's: see ./anthropic-messages.ts. */
 const INLINE_IMAGE_TOKENS: Partial<Record<Family, number>> = {
   claude: 5_000,
   nova: 10_000,
@@ -22,8 +22,8 @@ const INLINE_IMAGE_TOKENS: Partial<Record<Family, number>> = {
 const OTHER_IMAGE_TOKENS = 20_000
 
 /**
- * Fields whose cost is known. `guardrailConfig` and `promptVariables` are not among them: both cost by what they hold.
- * `anthropicBeta` is an option of the AI SDK, which leaves it here beside the `anthropic_beta` that it makes of it.
+ * Fields whose cost is known. `guardrailConfig` and `promptVariables` are not among them: what they cost depends on what
+ * they hold. `anthropicBeta` is an option of the AI SDK, which leaves it here beside the `anthropic_beta` made from it.
  */
 const KNOWN_FIELDS = new Set(
   `additionalModelRequestFields additionalModelResponseFieldPaths anthropicBeta inferenceConfig messages outputConfig
@@ -38,12 +38,12 @@ const KNOWN_MODEL_FIELDS = new Set(
   tool_choice topK top_k`.split(/\s+/),
 )
 /**
- * Nova has an `inferenceConfig` of its own in there; AWS recommends a `topK` of 1 for calling tools:
+ * Nova takes an `inferenceConfig` of its own among the model's fields; AWS recommends a `topK` of 1 in it for tool calls:
  * https://docs.aws.amazon.com/nova/latest/userguide/prompting-tool-troubleshooting.html
  */
 const KNOWN_NOVA_FIELDS = new Set('reasoningConfig topK top_k'.split(' '))
 
-/** Blocks that are no more than their bytes. */
+/** Blocks that cost no more than their bytes. */
 const BLOCKS_OF_BYTES = new Set(['text', 'json', 'toolUse', 'reasoningContent', 'citationsContent', 'cachePoint'])
 
 export function readConverseBound(body: JsonObject, bytes: number, model: BedrockModel): Bound | GatewayError {
@@ -94,7 +94,7 @@ export function editConverse(body: JsonObject, granted_output_tokens: number | n
   )
 }
 
-/** Nova's own body has either name; the larger counts, and both are clamped. */
+/** Nova's InvokeModel body may have either name; the larger counts, and both are clamped. */
 function readMaxTokens(body: JsonObject): number | null | GatewayError {
   const config = body.inferenceConfig ?? {}
   if (!isObject(config)) return invalidField('inferenceConfig', 'an object')
@@ -148,7 +148,7 @@ function takesNoBound(body: JsonObject): boolean {
 
 interface Tools {
   added_tokens: number
-  /** A tool that Amazon runs: it loops, and some of them cost by the piece. */
+  /** The path of a tool that Amazon runs: it loops, and some of them have a fee per use. */
   hosted: string | null
 }
 

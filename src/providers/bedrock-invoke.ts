@@ -1,4 +1,4 @@
-// What an InvokeModel call can use at most: its body is written in the words of the model's family. Pure.
+// What an InvokeModel call can use at most. Each family of models has its own format of the body. Pure.
 // https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html
 
 import { type GatewayError, isRefusal } from '../errors.ts'
@@ -15,9 +15,9 @@ import { TOOL_PREAMBLE_TOKENS, tokensOfBody } from './text-bound.ts'
 /** A family whose body is one prompt and flat parameters. */
 interface PromptFamily {
   fields: ReadonlySet<string>
-  /** The field that bounds the output; null for a family that writes none. */
+  /** The field that bounds the output; null for a family that has no output tokens. */
   max: string | null
-  /** The object that holds it, and what else may be in there. */
+  /** The object that holds `max`, and the fields that it may have. */
   within?: { field: string; fields: ReadonlySet<string> }
   /** The field that asks for several answers. */
   choices?: string
@@ -47,10 +47,10 @@ const PROMPT_FAMILIES: Partial<Record<Family, PromptFamily>> = {
   cohere_embed: { fields: words('texts input_type truncate embedding_types output_dimension max_tokens'), max: null },
 }
 
-/** Far more than any model gives; keeps the product with a bound exact. */
+/** Far more answers than any model gives; keeps the product with a bound exact. */
 const MAX_CHOICES = 128
 
-/** An InvokeModel call asks for these in headers: what they would mean in the body is not known. */
+/** InvokeModel takes these as headers: what they would mean in the body is not known. */
 const IN_HEADERS = ['service_tier', 'serviceTier', 'performanceConfig']
 
 /** Fields that are headers in Anthropic's own API. */
@@ -74,7 +74,7 @@ export function readInvokeBound(body: JsonObject, bytes: number, model: BedrockM
   }
   const prompt = family && PROMPT_FAMILIES[family]
   if (!prompt) {
-    // What its body asks for is not known.
+    // A family whose format is not known.
     const unbounded = 'modelId'
     return { ...PLAIN_BOUND, model: id, stream: false, input_tokens: bytes, output: NO_BOUND, unbounded }
   }
@@ -118,20 +118,20 @@ function isChat(family: Family | null, body: JsonObject): boolean {
   return (family === 'chat' || family === 'mistral') && body.messages !== undefined
 }
 
-/** Only OpenAI's own models know the newer name of the bound. */
+/** Only OpenAI's own models know `max_completion_tokens`, the newer name of the bound. */
 function editMessages(body: JsonObject, granted_output_tokens: number | null, id: string): Edit[] {
   const edits = editChat({ ...body, stream: false }, granted_output_tokens)
   if (isOpenAI(id) || typeof body.max_completion_tokens === 'number') return edits
   return edits.map(({ field, value }) => ({ field: field === 'max_completion_tokens' ? 'max_tokens' : field, value }))
 }
 
-/** The newer name of the bound alone, where no documentation says that the model obeys it. */
+/** The field, where the newer name of the bound stands alone and no documentation says that the model obeys it. */
 function foreignBound({ max_tokens, max_completion_tokens }: JsonObject, id: string): string | null {
   const isAlone = (max_completion_tokens ?? null) !== null && (max_tokens ?? null) === null
   return isAlone && !isOpenAI(id) ? 'max_completion_tokens' : null
 }
 
-/** The path chooses streams: what a `stream` in the body would do is not known. */
+/** The path chooses whether to stream: what a `stream` in the body would do is not known. */
 function streamInBody(body: JsonObject): string | null {
   return body.stream === undefined || body.stream === false ? null : 'stream'
 }

@@ -1,4 +1,4 @@
-// What a Bedrock model id or ARN says: whose price it has, and in whose words its body is written. Pure.
+// What a Bedrock model id or ARN says: which price applies, and in which family's format the body is written. Pure.
 // https://docs.aws.amazon.com/bedrock/latest/userguide/models-supported.html
 
 import type { GatewayError } from '../errors.ts'
@@ -23,17 +23,17 @@ export interface BedrockModel {
    * application's inference profile, a router): only an override can price that.
    */
   id: string
-  /** Null where the id does not tell what the body means. */
+  /** Null where the id does not tell the format of the body. */
   family: Family | null
   /** True for a stored prompt: what it holds is not in the body. */
   is_prompt: boolean
 }
 
-/** Most tokens that a model's own template (Claude's is known) writes around a prompt or messages. */
+/** The most tokens that a model's template writes around a prompt or messages. Not for Claude, whose template is known. */
 export const TEMPLATE_TOKENS = 300
 
 const MAX_ID_LENGTH = 2_048
-/** Slashes only where an ARN has them, and never `..`: the path that the provider sees means what was read here. */
+/** Slashes only where an ARN has them, and never `..`, so that the provider reads the path as it was read here. */
 const ID = /^([a-zA-Z0-9][\w.:-]*|arn:[\w:-]+(\/[\w:-][\w.:-]*)+)$/
 const ARN = /^arn:aws[a-z-]*:bedrock:[a-z0-9-]*:\d*:([a-z-]+)\/(.+)$/
 const GEOGRAPHY = new RegExp(`^(${GEOGRAPHIES})\\.`)

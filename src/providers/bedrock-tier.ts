@@ -1,4 +1,4 @@
-// What a Bedrock call costs beyond its tokens' plain price: service tiers and latency-optimized inference. Pure.
+// What multiplies the token price of a Bedrock call: service tiers and latency-optimized inference. Pure.
 // https://docs.aws.amazon.com/bedrock/latest/userguide/service-tiers-inference.html
 
 import { isObject, stringOrNull } from './answer.ts'
@@ -10,7 +10,7 @@ export const LATENCY_HEADER = 'x-amzn-bedrock-performanceconfig-latency'
 /** Tiers that cost no more than the standard price. A reserved call that finds no room is served as a standard one. */
 const NO_DEARER: readonly unknown[] = ['default', 'reserved', 'flex']
 
-/** The dearest tier that may answer; null for the standard one. The name of a price multiplier. */
+/** The dearest tier that may answer, by the name of its price multiplier; null for the standard one. */
 export function dearestTier(tier: unknown, latency: unknown): string | null {
   return tierName(isSet(tier) && !NO_DEARER.includes(tier), isSet(latency) && latency !== 'standard')
 }
@@ -41,7 +41,7 @@ function tierName(priority: boolean, optimized: boolean): string | null {
   return optimized ? 'optimized' : null
 }
 
-/** A tier that is dearer than the standard one, and low latency on top. */
+/** True for low latency on top of a tier that is dearer than the standard one. */
 export function isUnpriced(tier: unknown, latency: unknown): boolean {
   return dearestTier(tier, null) !== null && dearestTier(null, latency) !== null
 }

@@ -15,7 +15,7 @@ import type { Asked, Bound, Dialect, Metered, OpenMeter, Operation, Upstream } f
 import { exceptionFrame, wholeFrames } from './eventstream.ts'
 import { factsOf, isRetryable, refusal, unmetered } from './refusals.ts'
 
-/** Guardrails cost by the text that they read. */
+/** Guardrails are billed by the text that they read. */
 const GUARDRAIL_HEADER = 'x-amzn-bedrock-guardrailidentifier'
 
 type Reader = (asked: Asked, model: BedrockModel) => Bound | GatewayError
@@ -46,7 +46,7 @@ const readInvoke: Reader = ({ body, bytes, headers }, model) => {
 const readConverse: Reader = ({ body, bytes, headers }, model) => {
   const bound = readConverseBound(body, bytes, model)
   if (isRefusal(bound)) return bound
-  // The body says these here: what a header would mean beside it is not known.
+  // Converse has these in its body: what the headers would mean there is not known.
   const odd = [GUARDRAIL_HEADER, TIER_HEADER, LATENCY_HEADER].find((name) => headers.has(name)) ?? null
   return { ...bound, unbounded: bound.unbounded ?? odd }
 }
@@ -61,8 +61,8 @@ function atAudio(sends: boolean, open: OpenMeter): OpenMeter {
 }
 
 /**
- * AWS's SDKs ask again where a connection breaks within JSON, as if no answer had begun. boto3 sends no content type unless
- * its caller names one; AWS documents `application/json` as the default.
+ * AWS's SDKs retry when a connection breaks within JSON, as if no answer had begun: so it is `kept_whole`. boto3 sends no
+ * content type unless its caller names one, and AWS documents `application/json` as the default: so it is assumed.
  */
 const invoke = {
   method: 'POST',
@@ -124,7 +124,7 @@ export function createBedrock({ region }: BedrockOptions): Dialect {
     request_id_header: 'x-amzn-requestid',
     forwarded_headers: ['content-type', 'accept', 'user-agent', 'amz-sdk-*', 'x-amz-user-agent', 'x-amzn-bedrock-*'],
     own_key_headers: [],
-    // A signature of the client's covers the gateway's host: it is of no use to the provider.
+    // A client's own SigV4 signature is no credential here: it covers the gateway's host, so the provider would refuse it.
     readCredential: readBearer,
     encoded_slashes: true,
     setCredential(headers, credential) {
@@ -145,7 +145,7 @@ export function createBedrock({ region }: BedrockOptions): Dialect {
   }
 }
 
-/** The most that known models answer. First match wins. */
+/** The most tokens that known models answer with. First match wins. */
 const MAX_OUTPUT_TOKENS: [RegExp, number][] = [
   [/anthropic\.claude-3-(opus|sonnet|haiku)/, 4_096],
   [/anthropic\.claude-3-5/, 8_192],
@@ -206,7 +206,7 @@ async function sign(request: Request, credential: string, region: string): Promi
   return new Request(url, { method, headers, body, redirect: 'manual' })
 }
 
-/** AWS's SDKs retry 429, 500, 502, 503 and 504, and none of the others; no header stops them. */
+/** AWS's SDKs retry 429, 500, 502, 503 and 504, and no other status; no header stops them. */
 const NOT_RETRIED = 501
 
 /** Modeled errors of the runtime API, which its SDKs throw typed. */
@@ -226,7 +226,7 @@ function refusalOf(error: GatewayError, cap_status: number): { type: string; sta
     case 'upstream_timeout':
       return { type: 'ModelTimeoutException', status: 408 }
     case 'upstream_unreachable':
-      // Its status is 424: it went upstream and may be billed.
+      // AWS's own status for it, which is not retried: the call went upstream and may be billed.
       return { type: 'ModelErrorException', status: 424 }
     default:
       if (status < 500) return { type: 'ValidationException', status: status === 413 ? status : 400 }

@@ -1,4 +1,4 @@
-// What Gemini's contents hold besides text, and what it takes to read it. Pure.
+// What Gemini's contents hold besides text, and the tokens that this takes. Pure.
 
 import { isObject } from './answer.ts'
 import type { JsonObject } from './dialect.ts'
@@ -15,7 +15,7 @@ const STILL_IMAGE = /^image\/(png|jpe?g|webp|heic|heif)$/i
 
 const CONTENT_FIELDS = new Set(['role', 'parts'])
 
-/** Parts that are no more than their bytes. A signature has its whole thought, encrypted. */
+/** Parts that cost no more than their bytes. A signature holds its whole thought, encrypted. */
 const PARTS_OF_BYTES = new Set(
   `text thought thoughtSignature functionCall executableCode codeExecutionResult videoMetadata mediaResolution
   partMetadata speechMetadata`.split(/\s+/),
@@ -33,7 +33,7 @@ export function readContents(contents: unknown, path: string, model: string, rea
   }
 }
 
-/** False where there is anything but text, for operations that have other rates for all else. */
+/** False where there is anything but text, for operations at which everything else has rates of its own. */
 export function holdsOnlyText(contents: unknown): boolean {
   return listOf(contents).every(
     (content) => isObject(content) && listOf(content.parts).every((part) => hasOnly(part, 'text')),
@@ -61,7 +61,7 @@ function readInline({ mimeType, data }: JsonObject, path: string, model: string,
     reading.added_tokens += INLINE_IMAGE_TOKENS - data.length
     return
   }
-  // A second of silence takes next to no bytes and 32 tokens.
+  // Bytes do not bound it: a second of silence is next to no bytes and 32 tokens.
   reading.audio_input ||= mayHoldAudio(type)
   reading.open_input ??= path
 }
@@ -74,14 +74,14 @@ function readProcessing(processing: unknown, path: string, reading: Reading): vo
   if (processing !== 'STATIC' && processing !== 'MEDIA_PROCESSING_UNSPECIFIED') reading.unbounded ??= path
 }
 
-/** A link to YouTube is a film, whatever type it claims to have. */
+/** A link to YouTube is a film, whatever its `mimeType` says. */
 const mayBeFilm = ({ mimeType, fileUri }: JsonObject) =>
   mayHoldAudio(mimeType) || /youtu\.?be/i.test(textOrNone(fileUri))
 
 /** Films have a sound track. */
 const mayHoldAudio = (mimeType: unknown) => !/^(image|text)\/|^application\/pdf$/i.test(textOrNone(mimeType))
 
-/** Beside its JSON a function may have answered with media. */
+/** A function may have answered with media beside its JSON. */
 function readFunctionResponse(fields: JsonObject, path: string, model: string, reading: Reading): void {
   for (const [at, part] of listOf(fields.parts).entries()) {
     const here = `${path}.parts[${at}]`

@@ -1,6 +1,6 @@
-// Names of fields as Google's APIs read them: JSON of a protocol buffer may spell each in lowerCamelCase or as in the
-// proto file (`max_output_tokens`). A bound must not be escaped by spelling: all are read as one, and one that is there
-// in both is refused. https://protobuf.dev/programming-guides/json/ Pure.
+// Names of fields as Google's APIs read them: JSON of a protocol buffer may spell each in lowerCamelCase or as in the proto
+// file (`max_output_tokens`). No spelling must escape a bound: both are read as the same field, and a field that is there in
+// both is refused. https://protobuf.dev/programming-guides/json/ Pure.
 
 import type { GatewayError } from '../errors.ts'
 import { isObject } from './answer.ts'
@@ -27,7 +27,7 @@ export const startReading = (): Reading => ({
   added_tokens: 0,
 })
 
-/** No field of Google's has a longer name; to look into one of megabytes takes seconds, and more memory than a Worker has. */
+/** No field of Google's has a longer name. To convert one of megabytes takes seconds, and more memory than a Worker has. */
 const MAX_NAME_LENGTH = 100
 
 /** `max_output_tokens` is `maxOutputTokens`; a name that is neither spelling of anything stays as it is. */

@@ -16,11 +16,11 @@ import type { StreamFilter } from './dialect.ts'
 import { MAX_FRAME_BYTES, passWholeFrames } from './whole-frames.ts'
 
 /** All other bytes change nothing. */
-const TELLING = setOfBytes(OPEN_BRACE, OPEN_BRACKET, CLOSE_BRACE, CLOSE_BRACKET, QUOTE)
-const TELLING_IN_STRING = setOfBytes(BACKSLASH, QUOTE)
+const MARKS = setOfBytes(OPEN_BRACE, OPEN_BRACKET, CLOSE_BRACE, CLOSE_BRACKET, QUOTE)
+const MARKS_IN_STRING = setOfBytes(BACKSLASH, QUOTE)
 
 interface ArrayScan {
-  /** A `Scan` that counts whatever follows the array to its last frame. `onEnd` is called with each object's end. */
+  /** A `Scan` for which whatever follows the array belongs to the last frame. `onEnd` is called with each object's end. */
   scan(chunk: Uint8Array, onEnd?: (at: number) => void): number
   /** True once the array has closed. */
   readonly closed: boolean
@@ -35,7 +35,7 @@ function scanArray(): ArrayScan {
   const scan: ArrayScan['scan'] = (chunk, onEnd) => {
     let end = 0
     for (let at = 0; at < chunk.length; at++) {
-      if (!escaped) at = indexOfAny(chunk, inString ? TELLING_IN_STRING : TELLING, at)
+      if (!escaped) at = indexOfAny(chunk, inString ? MARKS_IN_STRING : MARKS, at)
       const byte = chunk[at]
       if (inString) {
         if (escaped) escaped = false

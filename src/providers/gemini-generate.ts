@@ -18,7 +18,7 @@ const KNOWN_FIELDS = new Set(
   systemInstruction toolConfig tools`.split(/\s+/),
 )
 
-/** `routingConfig` and `modelSelectionConfig` may choose another model: they are not among them. */
+/** `routingConfig` and `modelSelectionConfig` are not among these: they may choose another model. */
 const KNOWN_CONFIG = new Set(
   `audioTimestamp candidateCount enableEnhancedCivicAnswers frequencyPenalty imageConfig logprobs maxOutputTokens
   mediaResolution presencePenalty responseJsonSchema _responseJsonSchema responseLogprobs responseMimeType
@@ -46,9 +46,9 @@ export function readGenerateBound({ body, bytes, params, query }: Asked, stream:
     reading.added_tokens += TOOL_PREAMBLE_TOKENS
   const output = readOutput(config, reading)
   if (isRefusal(output)) return output
-  // A cache may hold hosted tools beside contents.
+  // Cached content may hold hosted tools, too.
   if (fields.cachedContent !== undefined) reading.unbounded ??= 'cachedContent'
-  // It stands for an earlier answer.
+  // A continuation token stands for an earlier answer.
   if (fields.continuationToken !== undefined) reading.open_input ??= 'continuationToken'
   const audio_output = readModalities(config, model, reading)
   if (reading.refusal) return reading.refusal
@@ -81,7 +81,7 @@ export function askedTier(tier: unknown): 'priority' | null {
   return isCheap ? null : 'priority'
 }
 
-/** The API also takes a plain text. */
+/** The API also takes plain text, whose bytes are counted already. */
 function readInstruction(instruction: unknown, model: string, reading: Reading): void {
   if (typeof instruction !== 'string') readContents(instruction, 'systemInstruction', model, reading)
 }
@@ -92,7 +92,8 @@ function readTools(tools: unknown, reading: Reading): void {
     for (const [name, value] of Object.entries(messageAt(tool, `tools[${at}]`, reading))) {
       const here = `tools[${at}].${name.slice(0, 40)}`
       if (name === 'functionDeclarations' || (Array.isArray(value) && value.length === 0)) continue
-      // The client runs it, Google writes what declares it. All others run at Google: they loop, and searches have fees.
+      // The client runs `computerUse`, but Google writes its declaration. All others run at Google: they loop, and searches
+      // have fees.
       if (name === 'computerUse') reading.open_input ??= here
       else reading.unbounded ??= here
     }

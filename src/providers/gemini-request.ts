@@ -4,7 +4,7 @@ import type { GatewayError } from '../errors.ts'
 import { invalidField } from './fields.ts'
 import { refuseUnknownQuery } from './google-request.ts'
 
-/** The list of models, and what is before the name of one. */
+/** The path of the list of models, and what precedes the name of one. */
 export const MODELS_PATH = '/:version{v1(?:alpha|beta)?}/models'
 
 /** `/v1beta/models/{model}:verb`; aliases, tuned models and other names are not in the table of operations. */
@@ -15,7 +15,7 @@ export function modelInPath({ model = '' }: Readonly<Record<string, string>>): s
   return model.split(':', 1)[0] ?? ''
 }
 
-/** The body may name the model once more, with or without `models/`. Which of two different ones counts is not documented. */
+/** The body may repeat the path's model, with or without `models/`. Which of two different ones counts is not documented. */
 export function refuseOtherModel(named: unknown, model: string, field: string): GatewayError | null {
   const isSame = named === undefined || named === null || named === model || named === `models/${model}`
   return isSame ? null : invalidField(field, 'the model that the path names')
@@ -30,7 +30,7 @@ export function refuseQuery(query: URLSearchParams, known: string[] = []): Gatew
   return isOne ? null : invalidField('alt', 'json or sse, once')
 }
 
-/** True for events, false for one JSON. */
+/** True for server-sent events, false for JSON. */
 export function asksForEvents(query: URLSearchParams): boolean {
   return (query.get('alt') ?? query.get('$alt')) === 'sse'
 }

@@ -48,7 +48,7 @@ const batchEmbedContents: Operation = {
   readBound: readBatchEmbedBound,
 }
 
-/** The most that known models answer, thoughts included. First match wins. */
+/** The most tokens that known models answer with, thoughts included. First match wins. */
 const MAX_OUTPUT_TOKENS: [RegExp, number][] = [
   // Beside an input of 8,192: https://ai.google.dev/gemini-api/docs/speech-generation
   [/^gemini-.*tts/, 16_384],
@@ -60,7 +60,7 @@ const MAX_OUTPUT_TOKENS: [RegExp, number][] = [
 /** Parameters of the list of models. */
 const PAGING = ['pageSize', 'page_size', 'pageToken', 'page_token']
 
-/** Google's parameters for every API are refused: they could turn a free call into another one. */
+/** A free operation. Most parameters of the query are refused: they could turn a free call into another one. */
 const free = (name: string, path: string, method: Operation['method'] = 'GET', known: string[] = []): Operation => ({
   ...unmetered(name, path, method),
   refuse: ({ query }) => refuseQuery(query, known),
@@ -89,8 +89,8 @@ export const gemini: Dialect = {
 }
 
 /**
- * The SDK throws on an event with an error. In an array it is one more object, after the last whole one; where there was
- * none before it, or `asked` is left out, the array cannot be parsed, which no client overlooks.
+ * The SDK throws on an event with an error. In an array, the error is one more object after the last whole one. Without an
+ * object before it, or where `asked` is left out, the array cannot be parsed, which no client overlooks.
  */
 function streamError(error: GatewayError, _request_id: string, asked?: Pick<Asked, 'query'>): Uint8Array {
   const wire = googleError(error)

@@ -14,7 +14,7 @@ import { readFormBoolean, tokensOfForm, unknownFormField } from './openai-form.t
 import { tokensOfText } from './text-bound.ts'
 
 const TRANSCRIBE = /^gpt-4o(-mini)?-transcribe(-diarize|-\d{4}-\d{2}-\d{2})?$/
-/** Their context window; their own limit of a transcript is far lower. */
+/** The context window of these models, whose own limit of a transcript is far lower. */
 const TRANSCRIPT_TOKENS = 16_000
 
 const TRANSCRIPTION_FIELDS = new Set(

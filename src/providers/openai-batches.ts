@@ -1,5 +1,5 @@
-// OpenAI's files and batches. A batch is as large as its file, which no field tells: it has no bound. What it used is
-// known once it has ended, whoever asks for it then. Pure.
+// OpenAI's files and batches. A batch is as large as its file, and no field says how large that is: it has no bound. What it
+// used is known once it has ended and anyone asks for it. Pure.
 
 import { errorClass, isObject, meterAnswer, NO_USAGE, PLAIN_BOUND, stringOrNull, UNREAD } from './answer.ts'
 import type { Concluded, JsonObject, Meter, Operation, TokenUsage } from './dialect.ts'
@@ -7,10 +7,10 @@ import { imagesAmong } from './openai-images-meter.ts'
 import { readTotals } from './openai-responses-meter.ts'
 import { refusedList, unmetered } from './refusals.ts'
 
-/** A batch has 24 hours to run, and as many again until someone has asked for it. */
+/** A batch has 24 hours to run, and then there are 24 more for someone to ask for it. */
 const BATCH_HELD_MS = 48 * 3_600_000
 
-/** OpenAI's own limit. Together they may use more tokens than any model takes. */
+/** OpenAI's own limit of the requests in a batch: their sum may be more tokens than one model takes. */
 const MAX_REQUESTS = 50_000
 
 const ENDED = new Set<unknown>(['completed', 'failed', 'expired', 'cancelled'])
@@ -65,7 +65,7 @@ function meterBatch(created: boolean): Meter {
 }
 
 function concludeBatch(id: string, batch: JsonObject): Concluded {
-  // `failed` is a file that was not valid: nothing of it ran.
+  // `failed` means that the file was not valid: none of its requests ran.
   const neverRan = batch.status === 'failed' && !(isObject(batch.request_counts) && batch.request_counts.completed)
   return {
     id,

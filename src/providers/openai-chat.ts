@@ -26,7 +26,7 @@ export const INLINE_IMAGE_TOKENS = 50_000
 /** OpenAI's own limit of `n` (that of `best_of` is 20); keeps the product with a bound far below 2^53. */
 export const MAX_CHOICES = 128
 
-/** Fields whose cost is known: in the bytes, or accounted for below. Spelling counts: some JSON parsers ignore case. */
+/** Fields whose cost is known: in the bytes, or accounted for below. `N` is unknown: some JSON parsers take it for `n`. */
 const KNOWN_FIELDS = new Set(
   `audio frequency_penalty function_call functions logit_bias logprobs max_completion_tokens max_tokens messages metadata
   modalities model n parallel_tool_calls presence_penalty prompt_cache_key prompt_cache_options prompt_cache_retention
@@ -109,9 +109,9 @@ function findUnbounded(body: JsonObject, model: string, tools: unknown[], modali
   if (unknown !== null) return unknown
   const hosted = findHosted(tools)
   if (hosted !== null) return hosted
-  // Images and whatever comes next: at rates of their own.
+  // Images, and whatever comes next, have rates of their own.
   if (modalities.some((one) => one !== 'text' && one !== 'audio')) return 'modalities'
-  // These models (deep research, too) search the web on every call, for a fee per search that the answer does not tell.
+  // These models (deep research, too) search the web on every call, for a fee per search that the answer does not show.
   return /search/i.test(model) ? 'model' : null
 }
 
@@ -144,10 +144,10 @@ function readMedia(messages: unknown[]): Media {
   return media
 }
 
-/** Members of a message that are no more than their bytes, or are looked at elsewhere. */
+/** Members of a message that cost no more than their bytes, or are looked at elsewhere. */
 const MESSAGE_FIELDS = new Set(['annotations', 'cache_control', 'content', 'function_call', 'parsed', 'tool_calls'])
 
-/** Other members may refer to anything: to audio by its id, to images. One without a text or number refers to nothing. */
+/** Other members may refer to anything (audio by its id, images) unless they hold neither text nor number. */
 function mayRefer(name: string, value: unknown): boolean {
   if (typeof value !== 'object' || value === null || MESSAGE_FIELDS.has(name)) return false
   const isThought = name === 'reasoning_details' || name === 'thinking_blocks'
@@ -192,7 +192,7 @@ function readPart(part: unknown, path: string, media: Media): void {
   }
 }
 
-/** A thought of Mistral's, which is all in the body: https://docs.mistral.ai/capabilities/reasoning */
+/** A thought of Mistral's, all of which is in the body: https://docs.mistral.ai/capabilities/reasoning */
 function isThought({ type, thinking }: JsonObject): boolean {
   const isText = (chunk: unknown) => isObject(chunk) && chunk.type === 'text' && typeof chunk.text === 'string'
   return type === 'thinking' && Array.isArray(thinking) && thinking.every(isText)
@@ -202,7 +202,7 @@ export function isInlineImage(url: unknown): url is string {
   return typeof url === 'string' && /^data:image\/[\w.+-]+;base64,/i.test(url)
 }
 
-/** Audio in a part of a message, in what a tool answered (Responses only), or named by the id of an earlier answer. */
+/** True where audio is in a part of a message or of a tool's output (Responses only), or named by an earlier answer's id. */
 export function sendsAudio({ messages, input }: JsonObject): boolean {
   const isAudio = (part: unknown) => isObject(part) && part.type === 'input_audio'
   const holdsAudio = (parts: unknown) => Array.isArray(parts) && parts.some(isAudio)

@@ -1,4 +1,4 @@
-// The dialect of a provider that speaks OpenAI's API, from its row of configuration: no code of its own. Pure.
+// The dialect of a provider that speaks OpenAI's API, made of its row of configuration alone. Pure.
 
 import { readBearer } from './bearer.ts'
 import type { ConfiguredProvider } from './compatible/configured.ts'
@@ -11,10 +11,10 @@ import { isRetryable, refusal, statusOf } from './refusals.ts'
 
 const CHAT_PATH = '/v1/chat/completions'
 
-/** A token of Microsoft Entra, which a caller may bring in place of a key: it works only as a bearer token. */
+/** A token of Microsoft Entra (a JWT), which a caller may bring in place of a key: it works only as a bearer token. */
 const TOKEN = /^eyJ[\w-]+\./
 
-/** Where OpenAI's own table has each operation of a row. A path that is not in that table is not metered, and so not here. */
+/** The paths in OpenAI's own table of each operation that a row may name. A path that is not in that table is not metered. */
 const PATHS: Record<(typeof OPERATIONS)[number], string[]> = {
   completions: ['/v1/completions'],
   embeddings: ['/v1/embeddings'],

@@ -24,10 +24,10 @@ export const completions: Operation = {
   filter: ({ body }) => (isStreamWithoutUsage(body) ? createUsageChunkFilter() : null),
   meter({ body }) {
     const { n, best_of, prompts } = readCounts(body)
-    // What lost among `best_of` is billed and never seen.
+    // The candidates of `best_of` that are not chosen are billed and never seen.
     const open = meterChat(body, n * prompts, best_of > n)
     if (body.max_tokens !== 0) return open
-    // What it shows is the prompt.
+    // Nothing is generated: what the answer shows is the prompt.
     return (head) => changeEnd(open(head), (metered) => ({ ...metered, seen_output_bytes: 0 }))
   },
 }

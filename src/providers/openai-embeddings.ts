@@ -33,7 +33,7 @@ export const embeddings: Operation = {
 
 export const moderations = unmetered('moderations', '/v1/moderations', 'POST')
 
-/** Bytes bound tokens that are sent as numbers, too: each has a digit and a comma. */
+/** Bytes also bound tokens that are sent as numbers: each has a digit and a comma. */
 function readEmbeddingsBound(body: JsonObject, bytes: number): Bound | GatewayError {
   const model = readModel(body)
   if (isRefusal(model)) return model
@@ -49,7 +49,7 @@ function readEmbeddingsBound(body: JsonObject, bytes: number): Bound | GatewayEr
   }
 }
 
-/** Compatible providers take images and sound by their URL in here: https://openrouter.ai/docs/api_reference/embeddings */
+/** Compatible providers take images and sound by URL in `input`: https://openrouter.ai/docs/api_reference/embeddings */
 function findMedia(input: unknown): string | null {
   const isToken = (one: unknown) => typeof one === 'number'
   const isText = (one: unknown) => typeof one === 'string' || isToken(one) || (Array.isArray(one) && one.every(isToken))
@@ -57,10 +57,10 @@ function findMedia(input: unknown): string | null {
   return at === -1 ? null : `input[${at}]`
 }
 
-/** Embeddings as base64 are longer than this, names and messages are not. */
+/** Embeddings as base64 are longer than this; names and messages are not. */
 const MAX_STRING_BYTES = 1_024
 
-/** Embeddings are not read, as numbers or as base64: two thousand are more than is kept of an answer. */
+/** The vectors are not read, whether numbers or base64: two thousand of them are more than is kept of an answer. */
 function meterEmbeddings(): Meter {
   const leaveOut = leaveOutArrays('embedding')
   const strings = shortenStrings(MAX_STRING_BYTES)

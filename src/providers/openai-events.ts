@@ -8,7 +8,7 @@ export interface EventReader {
   push(bytes: Uint8Array): void
   /** True once `[DONE]` came. */
   readonly done: boolean
-  /** True once a string was too long to be read whole: those counted after that are too short. */
+  /** True once a string was too long to be read whole: the bytes of strings counted from then on are too few. */
   readonly shortened: boolean
   /** Reads what is left. True where all events could be read. */
   end(): boolean

@@ -10,7 +10,7 @@ import { meterImages } from './openai-images-meter.ts'
 import { tokensOfText } from './text-bound.ts'
 
 const MAX_IMAGES = 10
-/** A stream may show each image so many times before it is done, each time billed as so many tokens. */
+/** A stream may show each image this often before it is done; each partial image is billed as `PARTIAL_IMAGE_TOKENS`. */
 const MAX_PARTIAL_IMAGES = 3
 const PARTIAL_IMAGE_TOKENS = 100
 
@@ -54,9 +54,9 @@ const EDIT_FIELDS = new Set(
   quality response_format safety_identifier size stream user`.split(/\s+/),
 )
 const VARIATION_FIELDS = new Set(['image', 'model', 'n', 'response_format', 'size', 'user'])
-/** How many tokens an image takes at any other (`xhigh`, `max`) is not known. */
+/** At any other quality (`xhigh`, `max`) it is not known how many tokens an image takes. */
 const QUALITIES: ReadonlySet<unknown> = new Set(['', 'auto', 'low', 'medium', 'high', 'standard', 'hd'])
-/** A GIF is up to sixteen images, an SVG is written by another model. */
+/** Others are not metered: a GIF is up to sixteen images, an SVG is written by another model. */
 const OUTPUT_FORMATS: ReadonlySet<unknown> = new Set(['', 'png', 'jpeg', 'webp'])
 
 export const imageOperations: Operation[] = [

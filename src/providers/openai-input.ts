@@ -15,8 +15,8 @@ export function countInputs(value: unknown, field: string): number | GatewayErro
 const SLICE_TOKENS = 256
 
 /**
- * A bound for many inputs. Each of them may fill the context window, at which the quote caps a round: so their tokens are
- * split into rounds that stay below it.
+ * A bound for many inputs, each of which may fill the context window. The quote caps a round at that window, so their tokens
+ * are split into rounds that stay below it.
  */
 export function inSlices(tokens: number): Pick<Bound, 'input_tokens' | 'rounds'> {
   const rounds = Math.max(1, Math.ceil(tokens / SLICE_TOKENS))

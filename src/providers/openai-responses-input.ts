@@ -7,13 +7,13 @@ import { INLINE_IMAGE_TOKENS, isInlineImage } from './openai-chat.ts'
 import { isDeclared } from './openai-responses-tools.ts'
 import { TOOL_PREAMBLE_TOKENS } from './text-bound.ts'
 
-/** Items that are no more than their bytes. Others may stand for more: compactions, files, what is stored at OpenAI. */
+/** Items that cost no more than their bytes. Others may stand for more: compactions, files, what is stored at OpenAI. */
 const INLINE_ITEMS = new Set(
   `message agent_message function_call function_call_output custom_tool_call custom_tool_call_output local_shell_call
   local_shell_call_output shell_call shell_call_output apply_patch_call apply_patch_call_output`.split(/\s+/),
 )
 
-/** Items that bring tools which `tools` does not name, of any kind: also those that OpenAI runs. */
+/** Items that bring tools which `tools` does not name. They may be of any kind, even tools that OpenAI runs. */
 const ITEMS_OF_TOOLS = new Set(['additional_tools', 'tool_search_output'])
 
 const TEXT_PARTS = new Set(['input_text', 'output_text', 'summary_text', 'reasoning_text', 'text', 'refusal'])
@@ -33,7 +33,7 @@ export function readResponseInput(input: string | unknown[]): InputBound {
     const type = isObject(item) ? (item.type ?? (typeof item.role === 'string' ? 'message' : null)) : null
     if (!isObject(item) || typeof type !== 'string') bound.open_input ??= path
     else if (ITEMS_OF_TOOLS.has(type)) {
-      // Like those of `tools` they are written into the prompt, for each item that brings some.
+      // Like `tools`, they are written into the prompt, once for each item.
       bound.added_tokens += TOOL_PREAMBLE_TOKENS
       if (!Array.isArray(item.tools) || !item.tools.every(isDeclared)) bound.unbounded ??= path
     } else if (type === 'compaction_trigger' || (type === 'configuration_update' && !isPlainUpdate(item))) {
@@ -53,7 +53,7 @@ export function readResponseInput(input: string | unknown[]): InputBound {
 }
 
 /**
- * A thought that is encrypted and not stored is its bytes: base64 of a text that is not compressed, and 650 bytes more
+ * A thought that is encrypted and not stored costs its bytes: they are base64 of uncompressed text, and 650 bytes more
  * (`estimate_reasoning_length` of https://github.com/openai/codex/blob/main/codex-rs/core/src/context_manager/history.rs).
  * OpenAI refuses one that it cannot verify.
  */
@@ -61,12 +61,12 @@ function isWholeThought({ type, encrypted_content }: JsonObject): boolean {
   return type === 'reasoning' && typeof encrypted_content === 'string' && encrypted_content !== ''
 }
 
-/** It says what was looked for. What was found is an item of its own, with its tools. */
+/** A tool search of the client's says what was looked for. What was found is an item of its own, with its tools. */
 function isSearchOfClient({ type, execution }: JsonObject): boolean {
   return type === 'tool_search_call' && execution === 'client'
 }
 
-/** It only sets how much the model thinks from there on, which the bound of the output covers, and a schema of its answer. */
+/** An update that sets only how much the model thinks from there on, which the output bound covers, and its answer's schema. */
 function isPlainUpdate({ type, id, reasoning = {}, text = {}, ...others }: JsonObject): boolean {
   return hasOnly(reasoning, 'effort') && hasOnly(text, 'format') && Object.keys(others).length === 0
 }

@@ -40,7 +40,7 @@ export function readTools(tools: unknown[], max_tool_calls: number | null): Tool
   return bound
 }
 
-/** True where a tool runs at OpenAI: what it read and wrote may not be in the answer. */
+/** True where a tool runs at OpenAI: what it read and wrote need not be in the answer. */
 export function isHosted(tool: unknown): boolean {
   const kind = kindOf(tool)
   return kind === 'search' || kind === 'unbounded'

@@ -23,8 +23,8 @@ import { openAITier } from './service-tiers.ts'
 import { TOOL_PREAMBLE_TOKENS, tokensOfBody } from './text-bound.ts'
 
 /**
- * Fields whose cost is known (`client_metadata` is Codex's, `logprobs` xAI's). Not here, and so without a bound: `prompt` (a
- * stored one may bring hosted tools), and `context_management` (compacting is a pass of its own, which no field limits).
+ * Fields whose cost is known (`client_metadata` is Codex's, `logprobs` xAI's). Left out, and so unbounded: `prompt` (a stored
+ * one may bring hosted tools), and `context_management` (compacting is a pass of its own, which no field limits).
  */
 const KNOWN_FIELDS = new Set(
   `background background_options client_metadata conversation image include input instructions logprobs
@@ -39,7 +39,7 @@ const MAX_TOOL_CALLS = 1_000
 /** How long a response in the background may run at OpenAI, or wait there for someone to ask for it. */
 const BACKGROUND_HELD_MS = 24 * 3_600_000
 
-/** Without their `streamError`, which the dialect adds. */
+/** Still without a `streamError`, which the dialect adds. */
 export const responseOperations: Operation[] = [
   {
     name: 'responses',
@@ -120,7 +120,7 @@ export function editResponses(body: JsonObject, granted_output_tokens: number | 
   return editBound(body, 'max_output_tokens', granted_output_tokens)
 }
 
-/** Windows of background calls that cost no more than being served as soon as possible. */
+/** Completion windows of background calls that cost no more than the default, `soonest`. */
 const NO_DEARER_WINDOWS: ReadonlySet<unknown> = new Set(['soonest', '2h', '8h'])
 
 /** `image` may ask for images to be compressed, which makes them fewer tokens, and for nothing else. */

@@ -47,7 +47,7 @@ const operations: Operation[] = [
   unmetered('models_get', '/v1/models/:model'),
 ]
 
-/** The most that known models answer; a dated or fine-tuned id that is not here is not known. First match wins. */
+/** The most tokens that known models answer with; a dated or fine-tuned id that is not here is unknown. First match wins. */
 const MAX_OUTPUT_TOKENS: [RegExp, number][] = [
   [/^gpt-3\.5-turbo-instruct(-0914)?$/, 4_096],
   [/^(babbage|davinci)-002$/, 16_384],
@@ -84,7 +84,7 @@ export const openai: Dialect = {
   maxOutputTokens: (model) => MAX_OUTPUT_TOKENS.find(([family]) => family.test(model))?.[1] ?? null,
 }
 
-/** The object in `error`. */
+/** The object that OpenAI's errors have in `error`. */
 export function wireError(error: GatewayError) {
   const status = ERROR_STATUS[error.code]
   let type = status >= 500 ? 'server_error' : 'invalid_request_error'
@@ -98,7 +98,7 @@ export function wireError(error: GatewayError) {
 
 /**
  * The documented event (`type`, `code`, `message`) does not make SDKs throw: they look for an `error` inside, which OpenAI
- * sends as well. How far `sequence_number` has come is not known here.
+ * sends as well. The `sequence_number` is 0: how many events came before is not known here.
  */
 function responsesStreamError(error: GatewayError): Uint8Array {
   const wire = wireError(error)

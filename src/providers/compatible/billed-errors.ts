@@ -23,7 +23,7 @@ export function withBilledErrors(meter: Meter, { status }: AnswerHead, { billed_
   }
 }
 
-/** The error of embeddings that are too long has a message and no code. */
+/** The error for embeddings whose input is too long has a message and no code. */
 function codeOf(answer: unknown): string {
   const { code, message } = isObject(answer) && isObject(answer.error) ? answer.error : {}
   if (typeof code === 'string') return code

@@ -18,7 +18,7 @@ export interface ConfiguredProvider extends CompatibleProvider {
   credential: string | undefined
 }
 
-/** Secrets that open Tollgate itself: naming one by mistake would send it to a provider. */
+/** Secrets that open Tollgate itself: an `api_key_binding` that names one by mistake would send it to a provider. */
 const NOT_FOR_PROVIDERS = ['ADMIN_TOKEN', 'DATABASE_URL', 'JWT_HS256_SECRET', 'KEY_SIGNING_SECRETS']
 
 const entrySchema = z.looseObject(
@@ -34,7 +34,7 @@ const entrySchema = z.looseObject(
   'must be an object',
 )
 
-/** From a worker's whole environment. Issues name the variable and the field: `PROVIDERS.0.base_url`. */
+/** Parses a worker's whole environment. Issues name the variable and the field: `PROVIDERS.0.base_url`. */
 export const compatibleProviders = z
   .looseObject({})
   .transform((env: Record<string, unknown>, context): ConfiguredProvider[] => {

@@ -1,5 +1,5 @@
-// Azure's dated API, as its SDKs still write it: the path names the model, which is a deployment there, and the query a
-// version. It is the same call of the v1 API, which needs neither:
+// Azure's dated API, which its SDKs still speak: the path names the model, called a deployment there, and the query names a
+// version. Each call becomes the same call of the v1 API, which needs neither:
 //
 //   /deployments/{deployment}/chat/completions?api-version=2024-10-21 -> /v1/chat/completions, the deployment as `model`
 //
@@ -7,7 +7,7 @@
 
 import type { Asked, Operation } from '../dialect.ts'
 
-/** The name of a deployment. */
+/** The path segment that is a deployment's name. */
 const DEPLOYMENT = ':deployment{[\\w.-]+}'
 
 /**
@@ -18,7 +18,7 @@ const DEPLOYMENT = ':deployment{[\\w.-]+}'
 export function atDatedPath(operation: Operation, version: string): Operation {
   const { name, path: target, readBound, edits, filter, meter } = operation
   const path = target.slice(version.length)
-  // Here the body names the deployment in the dated API as well.
+  // The dated API, too, takes the deployment of a response from the body.
   if (name === 'responses') return { ...operation, path, target }
   return {
     ...operation,

@@ -15,7 +15,7 @@ import { withUsageQuirks } from './usage.ts'
 /** Sampling parameters that many servers know and that cost nothing. */
 const COMMON_FIELDS = ['top_k', 'min_p', 'repetition_penalty', 'seed', 'presence_penalty', 'frequency_penalty']
 
-/** Operations that take these, and operations that take a provider's own parameters. */
+/** Operations that take `COMMON_FIELDS`, and operations that take the `fields` of a row. */
 const SAMPLES = ['chat_completions', 'completions', 'responses']
 const HAS_FIELDS = ['chat_completions', 'completions']
 
@@ -32,7 +32,7 @@ export function withQuirks(operation: Operation, quirks: Quirks): Operation {
   return {
     ...operation,
     readBound(asked) {
-      // Nobody could fetch what a background job answered: those routes are not here.
+      // Nobody could fetch the answer of a background call: compatible providers have no routes for that here.
       if (asked.body.background === true) return invalidField('background', 'false with this provider')
       const own = ownFields(asked.body, operation, quirks)
       const isOpenAIs = (name: string) => !Object.hasOwn(own, name) && (quirks.service_tiers || name !== 'service_tier')
@@ -59,7 +59,7 @@ function ownFields(body: JsonObject, { name }: Operation, { fields }: Quirks): J
   return Object.fromEntries(Object.entries(body).filter(([field]) => isOwn(field)))
 }
 
-/** The bound of OpenAI's reading, and what this provider may bill on top. */
+/** The bound as OpenAI's own operation reads it, and what this provider may bill on top. */
 function widen(bound: Bound, body: JsonObject, own: JsonObject, quirks: Quirks): Bound {
   const added = Object.keys(own).reduce((sum, field) => sum + (quirks.fields[field] ?? 0), quirks.preamble_tokens)
   return {
@@ -103,7 +103,7 @@ function findTier({ service_tier }: JsonObject, { service_tiers }: Quirks): stri
   return service_tiers || isNoDearerTier(service_tier) ? null : 'service_tier'
 }
 
-/** What may cost a fee that no token tells, or write as much as it likes. */
+/** The path of what may cost a fee that token counts do not show, or write as much as it likes. */
 function findFee({ model }: Bound, body: JsonObject, { fee_models }: Quirks): string | null {
   if (isAmong(model, fee_models)) return 'model'
   if (!areSwitches(body.chat_template_kwargs ?? {})) return 'chat_template_kwargs'
@@ -111,7 +111,7 @@ function findFee({ model }: Bound, body: JsonObject, { fee_models }: Quirks): st
   return hosted ?? findOddPart(body.messages, 'messages') ?? findOddPart(body.input, 'input')
 }
 
-/** An encrypted thought: unlike OpenAI's, it may be compressed, or stand for one that is stored. */
+/** The path of an encrypted thought: unlike OpenAI's, it may be compressed, or stand for one that is stored. */
 function findThought({ input }: JsonObject, { encrypted_thoughts }: Quirks): string | null {
   const items = Array.isArray(input) && !encrypted_thoughts ? input : []
   const at = items.findIndex(
@@ -120,7 +120,7 @@ function findThought({ input }: JsonObject, { encrypted_thoughts }: Quirks): str
   return at === -1 ? null : `input[${at}].reasoning`
 }
 
-/** Servers pass them to the template's renderer: a member may even be a template of its own. */
+/** True for plain switches. Servers pass `chat_template_kwargs` to the template's renderer: a member may be a whole template. */
 function areSwitches(given: unknown): boolean {
   const isSwitch = (value: unknown) => typeof value !== 'object' && /^\w{1,20}$/.test(String(value))
   return isObject(given) && Object.values(given).every(isSwitch)
@@ -149,7 +149,7 @@ function asksForOneHour(body: JsonObject, { cache_ttl }: Quirks): boolean {
   return found
 }
 
-/** OpenAI's edits, without the option that is not known and with the bound in the field that is obeyed. */
+/** OpenAI's edits, without the option that this provider does not know, and with the bound in the field that it obeys. */
 function adapt(
   edits: Edit[],
   body: JsonObject,
