@@ -1,4 +1,4 @@
-// The arguments of a script that npm runs. Wrong ones end it, with one line that says which are right.
+// The arguments of a script that npm runs. Wrong ones end the script, with one line that says which are right.
 
 import { exit } from 'node:process'
 import { type ParseArgsConfig, parseArgs } from 'node:util'
@@ -22,7 +22,7 @@ export function refuseArguments(usage: string, why: string): never {
   exit(1)
 }
 
-/** The number in `text`. Ends the process where it is none, or less than `least`. */
+/** The number in `text`. Ends the process where that is not a whole number of at least `least`. */
 export function wholeNumber(usage: string, name: string, text: string, least = 0): number {
   const value = Number(text)
   if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= least) return value

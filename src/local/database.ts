@@ -52,7 +52,7 @@ export async function openAnsweringDatabase(options: { url?: string; dataDir?: s
   }
 }
 
-// Statements that would end the batch's own transaction, or leave one open for whoever uses the connection next.
+/** Statements that would end the batch's own transaction, or leave one open for whoever uses the connection next. */
 const TRANSACTION_CONTROL =
   /^\s*(begin|start\s+transaction|commit|end|abort|prepare\s+transaction|rollback(?!\s+to))\b/i
 
@@ -67,7 +67,7 @@ async function openFolder(dataDir: string): Promise<PGlite> {
     await mkdir(dataDir, { recursive: true })
     return await PGlite.create({ dataDir })
   } catch (cause) {
-    // An error of its file system, as on a full disk, has no message.
+    // An error of PGlite's file system, as on a full disk, has no message.
     const { message, errno } = cause as { message?: string; errno?: number }
     const why = `Is the disk full, is it damaged, or are files in it another user's, after a start with sudo?`
     const words = message ?? `error ${errno}`
@@ -106,7 +106,7 @@ async function openPGlite({ dataDir, dump }: { dataDir?: string; dump?: Blob }):
 
 const TEXT_AS_IT_IS = { getTypeParser: () => (text: string) => text }
 
-/** Without a limit, a host that drops packets would be waited for without end. */
+/** Without a limit, a host that drops packets would keep us waiting forever. */
 const CONNECT_TIMEOUT_MS = 10_000
 
 function openServer(url: string): LocalDatabase {

@@ -26,7 +26,7 @@ export async function createDemoUser(url: string, adminToken: string): Promise<D
     return text === '' ? {} : JSON.parse(text)
   }
   const { id } = await send('POST', '/admin/users', { name: 'demo' })
-  // Copies of the default caps, which may be of the same types.
+  // A new user has copies of the default caps, which may have the same types as these.
   const { data } = await send('GET', `/admin/users/${id}/caps`)
   for (const cap of data) await send('DELETE', `/admin/users/${id}/caps/${cap.id}`)
   for (const { cap_type, limits } of CAPS) await send('POST', `/admin/users/${id}/caps`, { cap_type, limits })
@@ -34,7 +34,7 @@ export async function createDemoUser(url: string, adminToken: string): Promise<D
   return { user_id: String(id), key: String(key) }
 }
 
-/** False where the database or the signing secret has changed since the user was made. */
+/** Whether the user and its key still work: not where the database or the signing secret has changed since they were made. */
 export async function isUsable(url: string, adminToken: string, { user_id, key }: DemoUser): Promise<boolean> {
   const user = await call(url, `/admin/users/${user_id}`, adminToken)
   const usage = await call(url, '/usage/caps/status', key)

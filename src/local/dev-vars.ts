@@ -41,10 +41,10 @@ export interface LocalProvider {
   is: 'real' | 'fake'
 }
 
-/** Those with a fake, which is used until their key is in `.dev.vars`; then all others that it or `wrangler.toml` switches on. */
+/** Those with a fake, which is used until their key is in `.dev.vars`; then all others that this file or `wrangler.toml` switches on. */
 export function providersOf(devVars: Vars, tomlVars: Vars = {}): LocalProvider[] {
   const faked = FAKED.map(({ name, variable }) => ({ name, is: isReal(variable, devVars) ? 'real' : 'fake' }) as const)
-  // Not where a variable is wrong: the worker says so.
+  // None where a variable is wrong: the worker will say so.
   const vars = { ...withoutEmpty(tomlVars), ...withoutEmpty(devVars) }
   const compatible = compatibleProviders.safeParse(vars).data ?? []
   return [...faked, ...[...compatible, ...servicesOf(vars)].map(({ name }) => ({ name, is: 'real' }) as const)]
@@ -56,7 +56,7 @@ export function textOfDevVars(text: string): string {
   return text.replace(/^\uFEFF/, '')
 }
 
-/** What is empty is not set. */
+/** An empty variable counts as not set. */
 const withoutEmpty = (vars: Vars): Vars => Object.fromEntries(Object.entries(vars).filter(([, value]) => value !== ''))
 
 const servicesOf = (vars: Vars): { name: string }[] =>
@@ -73,7 +73,7 @@ export function withoutEffect(text: string, devVars: Vars, tomlVars: Vars = {}):
     ...VARIABLES,
     ...configured.flatMap(({ name }) => [variableOf(name, 'API_KEY'), variableOf(name, 'BASE_URL')]),
   ])
-  // PROVIDERS may name any variable as an `api_key_binding`. Where an entry is wrong (the worker says so), its names are unknown.
+  // PROVIDERS may name any variable as an `api_key_binding`. Where an entry is wrong, as the worker will say, nobody knows which.
   const isKnown = (name: string) =>
     known.has(name) || vars.PROVIDERS?.includes(name) || (!compatible.success && /_(API_KEY|BASE_URL)$/.test(name))
   const names = Object.keys(devVars)
@@ -82,7 +82,7 @@ export function withoutEffect(text: string, devVars: Vars, tomlVars: Vars = {}):
   const malformed = [...text.matchAll(/^[ \t]*([A-Z][A-Z0-9_]*)(?:[^\n=]*$|[ \t]*=[ \t]*(?:'''|"""))/gm)].map(
     ([, name = '']) => name,
   )
-  // With another word before the name, which the parser takes for a part of it: `set NAME=value`.
+  // With another word before the name, which the parser takes for part of the name: `set NAME=value`.
   malformed.push(...names.flatMap((name) => (/^\w+$/.test(name) ? [] : (name.match(/\b[A-Z][A-Z0-9_]*/g) ?? []))))
   return [
     ...unknown.map((name) => `.dev.vars: ${name} is unknown to Tollgate and has no effect.`),
@@ -112,7 +112,7 @@ export function workerVars(
   }
 }
 
-/** An env file as wrangler reads it (dotenv, then dotenv-expand). @throws for a value that no quote can hold. */
+/** An env file for wrangler (dotenv, then dotenv-expand). @throws {StartFault} for a value that no kind of quote can hold. */
 export function formatEnvFile(vars: Vars): string {
   return Object.entries(vars)
     .map(([name, value]) => {

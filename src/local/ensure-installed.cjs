@@ -10,12 +10,12 @@ if (!isInstalled()) install()
 
 function install() {
   if (process.platform === 'win32' && process.execPath.includes(join('node_modules', 'node', 'bin'))) {
-    // Windows removes no program that runs: npm would stop half-way, with an EPERM.
+    // Windows cannot remove a running program: npm would stop half-way, with an EPERM.
     console.error('What is installed is not what package-lock.json names. Run: npm ci')
     process.exitCode = 1
     return
   }
-  // npm itself is silent until it is done.
+  // npm says nothing until it is done.
   console.log('Installing (npm ci) ...')
   // npm itself must not run on the Node in node_modules, which it is about to replace.
   const path = (process.env.PATH ?? '').split(delimiter)
@@ -31,7 +31,7 @@ function isInstalled() {
   return Object.entries(wanted).every(([folder, { version, integrity, optional }]) => {
     if (folder === '') return true
     const found = installed[folder]
-    // Optional packages are absent on the platforms that they are not for.
+    // Packages for other platforms are optional, and absent here.
     if (!found) return optional === true
     return found.version === version && found.integrity === integrity && existsSync(join(folder, 'package.json'))
   })

@@ -1,4 +1,4 @@
-// Loaded before wrangler (`node --import`): ends it when the process that started it is gone, even by `kill -9`, so
+// Loaded before wrangler (`node --import`): ends wrangler when the process that started it is gone, even by `kill -9`, so
 // that no orphan keeps the port.
 
 process.on('disconnect', () => process.kill(process.pid, 'SIGTERM'))

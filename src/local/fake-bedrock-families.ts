@@ -1,4 +1,4 @@
-// The fake model's answers in the format of each family behind Bedrock's InvokeModel but Claude: whole, and in chunks.
+// The fake model's answers in the format of each family behind Bedrock's InvokeModel, except Claude: whole, and in chunks.
 // https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html
 
 import { isObject } from '../providers/answer.ts'
@@ -10,7 +10,7 @@ export interface Spoken {
   output: number
 }
 
-/** By how the model's id begins. */
+/** Each family's answer, by the beginning of its models' ids. */
 export const FAMILIES: Record<string, (body: Body, input: number) => Spoken> = {
   'amazon.nova-': (body, inputTokens) => {
     const config = isObject(body.inferenceConfig) ? body.inferenceConfig : {}

@@ -24,7 +24,7 @@ import {
 
 export const BEDROCK_CREDENTIAL = 'bedrock-api-key-fake'
 export const AWS_KEYS = { id: 'AKIAFAKEFAKEFAKEFAKE', secret: 'fake/secret+of+the+gateway' }
-/** Stands for the key of a caller who brings one. */
+/** Credentials that stand for a key that a caller brings. */
 const OWN_CREDENTIAL = /^Bearer bedrock-api-key-own/
 
 const PATH = /^\/model\/([^/]+)\/(invoke|invoke-with-response-stream|converse|converse-stream|count-tokens)$/
@@ -173,7 +173,7 @@ function choiceOf(toolChoice: unknown): Choice {
   return at(toolChoice, 'any') ? 'required' : 'auto'
 }
 
-/** Converse's own schema is JSON in a text; Claude's is among the fields that only Claude has. */
+/** Converse's own schema is a string of JSON; Claude's is among the fields that only Claude has. */
 function schemaIn({ outputConfig, additionalModelRequestFields }: Body): unknown {
   const schema = at(outputConfig, 'textFormat', 'structure', 'jsonSchema', 'schema')
   if (typeof schema === 'string') return parseBody(schema)

@@ -19,16 +19,19 @@ import {
 } from './fake-text.ts'
 
 export const GOOGLE_CREDENTIAL = 'goog-fake'
-/** Stands for the key of a caller who brings one. */
+/** Credentials that stand for a key that a caller brings. */
 const OWN_CREDENTIAL = /^goog-own/
 
-/** What it lists. Calls may name any other, as newer clients do. */
+/** The models that it lists. Calls may name any other, as newer clients do. */
 const MODELS = ['gemini-2.5-flash', 'gemini-2.5-flash-lite', 'gemini-2.0-flash', 'gemini-embedding-001']
 
 const MOST_CANDIDATES = 8
 const VERB = /:(generateContent|streamGenerateContent|embedContent|batchEmbedContents|countTokens)$/
 
-/** `/v1/models` is OpenAI's, too: Google's verbs or key tell, but not a colon, as OpenAI's fine-tuned models have some. */
+/**
+ * `/v1/models` is OpenAI's, too. Google's verbs or its key tell them apart; a colon does not, because the names of OpenAI's
+ * fine-tuned models have some.
+ */
 export function isGemini({ pathname, searchParams }: URL, headers: IncomingHttpHeaders): boolean {
   if (/^\/v1(alpha|beta)\//.test(pathname)) return true
   if (!/^\/v1\/models(\/|$)/.test(pathname)) return false
@@ -40,7 +43,7 @@ export function googleRefusal(code: number, status: string, message: string): Sc
   return json({ error: { code, message, status } }, code)
 }
 
-/** Null where the credential is the right one, and the only one. */
+/** The refusal of a request without exactly one, valid credential; null for any other. */
 export function refuseCredential(headers: IncomingHttpHeaders, query: URLSearchParams): Script | null {
   const credential = headers['x-goog-api-key'] ?? query.get('key') ?? ''
   if (credential === '') return googleRefusal(403, 'PERMISSION_DENIED', 'Method does not allow unregistered callers.')

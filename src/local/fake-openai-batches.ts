@@ -1,4 +1,4 @@
-// OpenAI's files and batches. A batch still runs at the first poll, and is done at the second.
+// OpenAI's files and batches. At the first poll a batch is still running, at the second it is done.
 // https://platform.openai.com/docs/api-reference/batch
 
 import { type FakeFile, memory, missing, parseForm, refusal, unparsed } from './fake-openai-wire.ts'

@@ -1,5 +1,5 @@
-// OpenAI's images and audio, with the highest usage that is known of them: the most tokens of an image of its quality, a
-// whole context window of audio. https://platform.openai.com/docs/api-reference/images
+// OpenAI's images and audio, with the highest usage known: for an image the most tokens of its quality, for audio a whole
+// context window. https://platform.openai.com/docs/api-reference/images
 
 import { filesOf, missing, parseForm, refusal, tooMany, unparsed } from './fake-openai-wire.ts'
 import { events, json, type Script } from './fake-script.ts'
@@ -13,7 +13,7 @@ const OUTPUT_TOKENS: [models: RegExp, Record<string, number>][] = [
   [/^gpt-image-1\.5/, { low: 708, medium: 1_884, high: 6_540 }],
   [/^gpt-image-2/, { low: 659, medium: 5_929, high: 23_711 }],
 ]
-/** High fidelity, at the largest size. */
+/** For an image that is sent along, at high fidelity and the largest size. */
 const INPUT_TOKENS = 7_340
 const PARTIAL_TOKENS = 100
 const MOST_PARTIAL_IMAGES = 3

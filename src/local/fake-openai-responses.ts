@@ -5,7 +5,18 @@
 import { isObject } from '../providers/answer.ts'
 import { choiceOf, memory, missing, refusal, unparsed } from './fake-openai-wire.ts'
 import { events, json, type Script } from './fake-script.ts'
-import { at, type Body, boundOf, lastUserText, parseBody, randomId, say, schemaOf, type Tool } from './fake-text.ts'
+import {
+  at,
+  type Body,
+  boundOf,
+  lastUserText,
+  parseBody,
+  randomId,
+  type Said,
+  say,
+  schemaOf,
+  type Tool,
+} from './fake-text.ts'
 
 /** What each search, each stored context and each image adds to the input. */
 const FOUND_TOKENS = 2_000
@@ -28,82 +39,93 @@ export function respond(bytes: Buffer): Script {
     })
 
   const items = typeof body.input === 'string' ? [{ role: 'user', content: body.input }] : body.input
-  const format = at(body.text, 'format') ?? { type: 'text' }
   const said = say({
     userText: lastUserText(items),
     tools: toolsOf(body),
     choice: choiceOf(body.tool_choice),
-    schema: schemaOf(format),
+    schema: schemaOf(formatOf(body)),
     bound: boundOf(bound),
   })
   const searches = searchesOf(body)
-  const rounds = searches.length + 1
-  const stored = body.previous_response_id || body.conversation ? STORED_TOKENS : 0
-  const images = bytes.toString().split('data:image/').length - 1
-  const context = bytes.length + stored + images * IMAGE_TOKENS + FOUND_TOKENS * searches.length
-  const input_tokens = Math.min(context, WINDOW_TOKENS) * rounds
-  const output_tokens = Number(bound ?? said.pieces.length) * rounds
-  const text = said.pieces.join('')
-  const item: Body = said.tool
-    ? {
-        id: randomId('fc_', 32),
-        type: 'function_call',
-        status: 'completed',
-        call_id: randomId('call_', 24),
-        name: said.tool,
-        arguments: text,
-      }
-    : {
-        id: randomId('msg_', 32),
-        type: 'message',
-        status: said.truncated ? 'incomplete' : 'completed',
-        role: 'assistant',
-        content: [{ type: 'output_text', text, annotations: [], logprobs: [] }],
-      }
-  const opening = {
-    id: randomId('resp_', 48),
-    object: 'response',
-    created_at: Math.floor(Date.now() / 1000),
-    status: 'in_progress',
-    background: body.background === true,
-    error: null,
-    incomplete_details: null as Body | null,
-    instructions: body.instructions ?? null,
-    max_output_tokens: bound,
-    model: body.model,
-    output: [] as unknown[],
-    parallel_tool_calls: true,
-    previous_response_id: body.previous_response_id ?? null,
-    service_tier: body.service_tier === 'auto' || !body.service_tier ? 'default' : body.service_tier,
-    store: body.store !== false,
-    temperature: 1,
-    text: { format },
-    tool_choice: body.tool_choice ?? 'auto',
-    tools: body.tools ?? [],
-    top_p: 1,
-    truncation: 'disabled',
-    usage: null as Body | null,
-    metadata: body.metadata ?? {},
-  }
+  const item = itemOf(said)
+  const opening = openingOf(body)
   const whole = {
     ...opening,
     status: said.truncated ? 'incomplete' : 'completed',
     incomplete_details: said.truncated ? { reason: 'max_output_tokens' } : null,
     output: [...searches, item],
-    usage: {
-      input_tokens,
-      input_tokens_details: { cached_tokens: 0, cache_write_tokens: 0 },
-      output_tokens,
-      output_tokens_details: { reasoning_tokens: output_tokens - said.pieces.length },
-      total_tokens: input_tokens + output_tokens,
-    },
+    usage: usageOf(body, bytes, said, searches.length),
   }
   responses.set(opening.id, { response: whole, polls: 0 })
   if (body.stream === true) return streamed(opening, whole, searches, item, said.pieces)
   return json(body.background === true ? { ...opening, status: 'queued' } : whole)
 }
 
-/** A background response still runs at the first poll, and is done at the second. */
+/** The message, or the call of a function, that the model has made. */
+function itemOf({ pieces, tool, truncated }: Said): Body {
+  const text = pieces.join('')
+  if (tool) {
+    const [id, call_id] = [randomId('fc_', 32), randomId('call_', 24)]
+    return { id, type: 'function_call', status: 'completed', call_id, name: tool, arguments: text }
+  }
+  return {
+    id: randomId('msg_', 32),
+    type: 'message',
+    status: truncated ? 'incomplete' : 'completed',
+    role: 'assistant',
+    content: [{ type: 'output_text', text, annotations: [], logprobs: [] }],
+  }
+}
+
+const formatOf = (body: Body) => at(body.text, 'format') ?? { type: 'text' }
+
+/** The response before anything is generated: it repeats most of the request. */
+function openingOf(body: Body) {
+  return {
+    id: randomId('resp_', 48),
+    object: 'response',
+    created_at: Math.floor(Date.now() / 1000),
+    status: 'in_progress',
+    background: body.background === true,
+    error: null,
+    incomplete_details: null,
+    instructions: body.instructions ?? null,
+    max_output_tokens: body.max_output_tokens ?? null,
+    model: body.model,
+    output: [],
+    parallel_tool_calls: true,
+    previous_response_id: body.previous_response_id ?? null,
+    service_tier: body.service_tier === 'auto' || !body.service_tier ? 'default' : body.service_tier,
+    store: body.store !== false,
+    temperature: 1,
+    text: { format: formatOf(body) },
+    tool_choice: body.tool_choice ?? 'auto',
+    tools: body.tools ?? [],
+    top_p: 1,
+    truncation: 'disabled',
+    usage: null,
+    metadata: body.metadata ?? {},
+  }
+}
+
+/** The highest usage that the response may have: each search is one more round over everything. */
+function usageOf(body: Body, bytes: Buffer, { pieces }: Said, searches: number): Body {
+  const rounds = searches + 1
+  const stored = body.previous_response_id || body.conversation ? STORED_TOKENS : 0
+  const images = bytes.toString().split('data:image/').length - 1
+  const context = bytes.length + stored + images * IMAGE_TOKENS + searches * FOUND_TOKENS
+  const input_tokens = Math.min(context, WINDOW_TOKENS) * rounds
+  const output_tokens = Number(body.max_output_tokens ?? pieces.length) * rounds
+  return {
+    input_tokens,
+    input_tokens_details: { cached_tokens: 0, cache_write_tokens: 0 },
+    output_tokens,
+    output_tokens_details: { reasoning_tokens: output_tokens - pieces.length },
+    total_tokens: input_tokens + output_tokens,
+  }
+}
+
+/** At the first poll a background response is still running, at the second it is done. */
 export function storedResponse(method: string, path: string, query: URLSearchParams): Script {
   const [, , , id = '', action] = path.split('/')
   const found = responses.get(id)
@@ -170,7 +192,7 @@ function streamed(opening: Body, whole: Body, searches: Body[], item: Body, piec
   ])
 }
 
-/** As many as the gateway lets pass under a cap. Without a cap a call may ask for more: they must not fill the memory. */
+/** The most that the gateway lets pass under a cap. Without a cap a call may ask for more, which must not fill the memory. */
 const MOST_SEARCHES = 1_000
 
 function searchesOf(body: Body): Body[] {

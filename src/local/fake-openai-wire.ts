@@ -14,10 +14,10 @@ export const missing = (param: string): Script =>
 
 export const unparsed = (): Script => refusal(400, 'We could not parse the JSON body of your request.')
 
-/** Of chat and of legacy completions. */
+/** OpenAI's limit of `n`, in chat and legacy completions. */
 export const MOST_CHOICES = 128
 
-/** The refusal of an `n` that is no whole number from 1 to `most`; null where it is, or there is none. */
+/** The refusal of an `n` that is not a whole number from 1 to `most`; null for a good one, or none. */
 export function tooMany(n: unknown, most: number): Script | null {
   if (n === undefined || n === null) return null
   const isBelow = !(Number.isInteger(n) && Number(n) >= 1)
@@ -40,7 +40,7 @@ export interface FakeFile {
   bytes: Buffer
 }
 
-/** Texts and files of a multipart form; null where it is none. Enough for what SDKs send. */
+/** Texts and files of a multipart form; null where the body is not one. Reads just what SDKs send. */
 export function parseForm(bytes: Buffer, content_type: string): Map<string, string | FakeFile> | null {
   const boundary = /^multipart\/form-data;.*boundary="?([^";]+)/i.exec(content_type)?.[1]
   if (!boundary) return null
@@ -52,7 +52,7 @@ export function parseForm(bytes: Buffer, content_type: string): Map<string, stri
     const content = Buffer.from(rest.join('\r\n\r\n').replace(/\r\n$/, ''), 'latin1')
     const name = /name="([^"]*)"/.exec(head)?.[1] ?? ''
     const filename = /filename="([^"]*)"/.exec(head)?.[1]
-    // Files of a list (`image[]`) all have one name.
+    // Files of a list (`image[]`) have the same name.
     const key = form.has(name) ? `${name} ${form.size}` : name
     form.set(key, filename === undefined ? content.toString() : { filename, bytes: content })
   }

@@ -22,7 +22,7 @@ import {
 } from './fake-text.ts'
 
 export const OPENAI_CREDENTIAL = 'sk-fake'
-/** Stands for the key of a caller who brings one. */
+/** Credentials that stand for a key that a caller brings. */
 const OWN_CREDENTIAL = /^sk-own/
 
 const MODELS = ['gpt-4o', 'gpt-4o-mini', 'gpt-4.1', 'gpt-4.1-mini', 'o4-mini']

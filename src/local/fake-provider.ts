@@ -45,7 +45,7 @@ export interface FakeProvider {
 /** Enough for a developer's session; tests clear `requests` themselves. */
 const REMEMBERED_REQUESTS = 10_000
 
-/** Listens on 127.0.0.1 only; without a port on a free one. */
+/** Listens on 127.0.0.1 only; without a `port`, on any free one. */
 export async function startFakeProvider(options: { port?: number; reply?: Reply } = {}): Promise<FakeProvider> {
   const requests: RecordedRequest[] = []
   // By default Node closes a connection after seconds of idleness, maybe just as the worker uses it again.

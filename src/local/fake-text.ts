@@ -34,7 +34,7 @@ export interface Asked {
   bound: number | null
 }
 
-/** A request's output bound; null where it sets none. */
+/** The output bound in a request's field; null where that is no number. */
 export const boundOf = (value: unknown) => (typeof value === 'number' ? value : null)
 
 export function say({ userText = '', tools = [], choice = 'auto', schema, bound }: Asked): Said {
@@ -51,7 +51,7 @@ function choose(tools: Tool[], choice: Choice, userText: string): Tool | undefin
   return choice === 'required' ? tools[0] : tools.find(({ name }) => choice.includes(name))
 }
 
-/** The last message's text where it is the user's, in either dialect. After a tool's result it is empty: no other call follows. */
+/** The last message's text, if it is the user's. Empty after a tool's result, so that the model does not call the tool again. */
 export function lastUserText(messages: unknown): string {
   const last = Array.isArray(messages) ? messages.at(-1) : null
   if (!isObject(last) || last.role !== 'user') return ''
@@ -60,7 +60,7 @@ export function lastUserText(messages: unknown): string {
   return parts.map((part) => (isObject(part) && typeof part.text === 'string' ? part.text : '')).join(' ')
 }
 
-/** Where any JSON object will do. */
+/** The schema where any JSON object will do. */
 export const ANY_OBJECT = { type: 'object', properties: { city: { type: 'string' } } }
 
 /** The schema in `response_format`, `text.format` or `output_config.format`; undefined where it asks for text. */
@@ -84,8 +84,8 @@ function argumentsFor(schema: unknown): Body {
 }
 
 /**
- * A value of a schema in JSON Schema's words or in Gemini's capitals; null where it has none.
- * @param open references that are being followed: a schema within itself would have no end
+ * A value that fits a schema, whose types are lower case (JSON Schema) or upper case (Gemini); null where none is found.
+ * @param open references that are being followed: a schema that contains itself would have no end
  */
 function valueFor(schema: unknown, root = schema, open: string[] = []): unknown {
   if (!isObject(schema)) return null
@@ -139,7 +139,7 @@ export function at(value: unknown, ...path: string[]): unknown {
   return path.reduce((within, name) => (isObject(within) ? within[name] : undefined), value)
 }
 
-/** Null for what is no JSON object. */
+/** Null for anything but a JSON object. */
 export function parseBody(text: Buffer | string): Body | null {
   const value = parseJsonOrUndefined(text.toString())
   return isObject(value) ? value : null

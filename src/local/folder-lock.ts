@@ -1,5 +1,5 @@
-// One Tollgate a folder: two would corrupt the embedded Postgres. The lock is the operating system's, on a SQLite file: it
-// ends with the process, however that ends.
+// One Tollgate per folder: two would corrupt the embedded Postgres. The lock is the operating system's, on a SQLite file, so
+// it ends with the process, however that ends.
 
 import { readFile, writeFile } from 'node:fs/promises'
 import { DatabaseSync } from 'node:sqlite'
@@ -7,7 +7,7 @@ import { StartFault } from './start-fault.ts'
 
 const SQLITE_BUSY = 5
 
-/** @returns what gives the lock back. @throws {StartFault} where another has it. */
+/** @returns a function that releases the lock. @throws {StartFault} where another process has it. */
 export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   const pid_file = `${folder}/running.pid`
   const lock = new DatabaseSync(`${folder}/running.lock`)
@@ -19,7 +19,7 @@ export async function lockFolder(folder: string): Promise<() => Promise<void>> {
     const pid = await readFile(pid_file, 'utf8').catch(() => 'just started')
     throw new StartFault(`Tollgate already runs in this folder (process ${pid}): dev.json there says where it answers.`)
   }
-  // Only for the message above.
+  // Read only for the message above, in a later process.
   await writeFile(pid_file, String(process.pid))
   return async () => lock.close()
 }

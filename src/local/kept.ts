@@ -7,7 +7,7 @@ import { type LocalSecrets, makeSecrets } from './dev-vars.ts'
 import { readIfThere, writePrivate } from './private-files.ts'
 import { StartFault } from './start-fault.ts'
 
-/** @throws {StartFault} where they are damaged: new ones in their place would silently end every key made here. */
+/** @throws {StartFault} where they are damaged: replacing them would silently invalidate every key made here. */
 export async function keepSecrets(file: string): Promise<LocalSecrets> {
   const text = await readIfThere(file)
   if (text === null) return written(file, makeSecrets())
@@ -19,7 +19,7 @@ export async function keepSecrets(file: string): Promise<LocalSecrets> {
   )
 }
 
-/** A new one where the file is damaged, or its user no longer works. */
+/** The demo user of the file, or a new one where the file is damaged or its user no longer works. */
 export async function keepDemoUser(file: string, url: string, adminToken: string): Promise<DemoUser> {
   const kept = parseJsonOrUndefined((await readIfThere(file)) ?? '')
   if (hasTexts(kept, ['user_id', 'key']) && (await isUsable(url, adminToken, kept))) return kept

@@ -55,7 +55,7 @@ Nothing has changed yet; if you mean it: npm run migrate -- down ${steps} --forc
   return report('Took back', await migrateDown(config, steps))
 }
 
-/** With Neon's own endpoint, the one of DATABASE_HTTP_URL, or one in front of an ordinary server while `use` runs. */
+/** Runs `use` with Neon's own endpoint, that of DATABASE_HTTP_URL, or one put in front of an ordinary server meanwhile. */
 async function withDatabase<T>(use: (config: DatabaseConfig) => Promise<T>): Promise<T> {
   const { DATABASE_URL, DATABASE_HTTP_URL } = env
   if (!DATABASE_URL) throw new Error('Set DATABASE_URL to the connection string of your database: postgresql://...')

@@ -10,7 +10,7 @@ import { down, type Migration, type MigrationDatabase, type MigrationStatus, sta
 import { type DatabaseConfig, openSql, type Via } from '../postgres/sql.ts'
 
 const FOLDER = fileURLToPath(new URL('../../migrations', import.meta.url).href)
-/** An index of many events takes long to make. A migration that times out leaves nothing behind. */
+/** To index many events takes long. A migration that times out leaves nothing behind. */
 const TIMEOUT_MS = 60 * 60_000
 
 /** @returns the names of what was applied. @throws as `up` in src/postgres/migrate.ts does. */

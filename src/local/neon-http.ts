@@ -9,7 +9,7 @@ import { buffer } from 'node:stream/consumers'
 import { isObject, parseJsonOrUndefined } from '../providers/answer.ts'
 import type { LocalDatabase, Query, QueryResult } from './database.ts'
 
-/** Where tests make faults. An exception drops the connection without an answer. */
+/** For tests that cause faults. An exception drops the connection without an answer. */
 export interface NeonHttpHooks {
   beforeQuery?: (queries: Query[]) => Promise<void>
   /** After the commit, before the answer. Not called where SQL failed. */
@@ -22,7 +22,7 @@ export interface NeonHttpServer {
   /** A connection string that the driver accepts; it names this server. */
   databaseUrl: string
   hooks: NeonHttpHooks
-  /** An outage: drops every connection, each new one, too, until `resume`. It keeps its port meanwhile. */
+  /** Begins an outage: drops all connections, and every new one until `resume`. The server keeps its port. */
   pause(): void
   resume(): void
   /** Does not close the database. */
@@ -49,7 +49,7 @@ export async function serveNeonHttp(
   // By default Node closes a connection after seconds of idleness, maybe just as the worker uses it again.
   const server = createServer({ keepAliveTimeout: 0 }, (request, response) => {
     answer(database, hooks, request, response).catch((error) => {
-      // A client that hung up before its request was whole, such as a killed worker, has asked for nothing.
+      // Not worth a word: a client that hung up before its request was whole, such as a killed worker.
       if (!(error instanceof HookFault) && error !== request.errored) console.error(error)
       request.socket.destroy()
     })
@@ -80,12 +80,12 @@ export async function serveNeonHttp(
   }
 }
 
-/** The first message of a client of Postgres's own protocol that would rather encrypt. */
+/** The first message of a client of Postgres's own protocol that asks to encrypt. */
 const SSL_REQUEST = Buffer.from('0000000804d2162f', 'hex')
 const WHY_NOT =
   "This Postgres speaks Neon's HTTP protocol alone. For psql and the like, use one of your own: DATABASE_URL."
 
-/** `databaseUrl` looks as if psql could connect to it, so psql is told why it cannot. What else is no HTTP is dropped. */
+/** `databaseUrl` looks as if psql could connect to it, so psql is told why it cannot. All else that is not HTTP is dropped. */
 function refuseWireProtocol({ rawPacket }: Error & { rawPacket?: Buffer }, socket: Duplex): void {
   if (rawPacket?.equals(SSL_REQUEST)) return void socket.write('N')
   if (rawPacket?.[0] !== 0) return void socket.destroy()
@@ -125,7 +125,7 @@ async function answer(
   send(200, asked.batch ? { results: shown } : shown[0])
 }
 
-/** Any web page can make a browser post here: only the driver's own header and a local host tell the driver from it. */
+/** Any web page can make a browser post here. Only the driver has its own header and a local host. */
 function requestFault({ method, url, headers }: IncomingMessage): { status: number; message: string } | null {
   if (method !== 'POST' || url !== '/sql') return { status: 404, message: 'only POST /sql' }
   if (!/^(127\.0\.0\.1|localhost)(:\d+)?$/.test(headers.host ?? '')) return { status: 403, message: 'not a local host' }
@@ -174,7 +174,7 @@ const ERROR_FIELDS =
     ' ',
   )
 
-/** Null for what did not come from SQL (a lost connection). */
+/** Null for errors that are not SQL's (a lost connection). */
 function sqlErrorOf(error: unknown): Record<string, unknown> | null {
   if (!(error instanceof Error) || !('severity' in error)) return null
   const fields = error as unknown as Record<string, unknown>

@@ -17,7 +17,7 @@ export function onceNpmIsGone(act: () => void): void {
   }, LOOK_EVERY_MS).unref()
 }
 
-/** Null where the process is no shell (some replace themselves by the script, whose parent is then npm), or cannot be looked up. */
+/** Null where the process is not a shell (some shells become the script, whose parent is then npm), or cannot be looked up. */
 function parentOfShell(pid: number): number | null {
   try {
     const [, command = '', parent] = lookUp(pid) ?? []
@@ -27,7 +27,7 @@ function parentOfShell(pid: number): number | null {
   }
 }
 
-/** Its command and its parent's pid. Slim containers have no `ps`, but all of Linux has `/proc`. */
+/** A process's command and its parent's pid. Slim containers have no `ps`, but every Linux has `/proc`. */
 function lookUp(pid: number): RegExpExecArray | null {
   if (process.platform === 'linux') return /^\d+ \((.*)\) \S+ (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))
   // The `ps` of Git for Windows knows no `-o`, and says so.

@@ -17,7 +17,7 @@ const VARIABLES: [keyof Ports, string, number][] = [
 ]
 
 /**
- * 0 stays 0: whoever listens takes a free port then. One that is chosen now may be another process's by then.
+ * 0 stays 0: whoever listens then takes a free port. One that were chosen now might be taken by then.
  * @throws {StartFault} naming the variable of a wrong port, or of each port in use.
  */
 export async function choosePorts(env: Record<string, string | undefined>): Promise<Ports> {

@@ -92,10 +92,7 @@ function refuseDevVars(cause: Error): never {
   throw new StartFault(`.dev.vars must be a file that this user can read: ${cause.message}`, { cause })
 }
 
-/**
- * The last line comes later: where whoever read the first ones has gone meanwhile (`| head`), writing it fails, and everything
- * stops.
- */
+/** The last line comes later: if the reader of the first ones has gone (`| head`), writing it fails, and everything stops. */
 async function greet(greeted: Greeted): Promise<void> {
   process.stdout.write(`${greeting(greeted)}\n`)
   await sleep(LAST_LINE_AFTER_MS)
@@ -103,7 +100,7 @@ async function greet(greeted: Greeted): Promise<void> {
 }
 
 const LAST_LINE_AFTER_MS = 500
-/** npm passes on the Ctrl-C that this process also has from the terminal: that is not a second one of the user's. */
+/** This process gets each Ctrl-C twice, from the terminal and from npm: the copy is not a second one of the user's. */
 const SAME_SIGNAL_WITHIN_MS = 500
 
 let stopping_since: number | null = null

@@ -4,9 +4,12 @@ import type { Vars } from './dev-vars.ts'
 import { readIfThere } from './private-files.ts'
 import { StartFault } from './start-fault.ts'
 
-/** Values that are no text as JSON: Tollgate's variables may be written either way. @throws {StartFault} for a file that is no TOML. */
+/**
+ * A value that is not text becomes JSON: Tollgate's variables may be written either way.
+ * @throws {StartFault} for a file that is not TOML.
+ */
 export async function readTomlVars(file: string): Promise<Vars> {
-  // Most have none, and loading wrangler takes a second.
+  // Most files have no variables, and loading wrangler takes a second.
   if (!/^[\s[]*vars\b/m.test((await readIfThere(file)) ?? '')) return {}
   const { unstable_readConfig } = await import('wrangler')
   try {

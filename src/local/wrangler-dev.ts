@@ -33,7 +33,7 @@ export function startWrangler(options: { port: number; envFile: string; folder: 
   const logFile = join(folder, 'wrangler.log')
   const args = ['dev', '--ip', '127.0.0.1', '--port', String(port), '--env-file', envFile]
   args.push('--persist-to', join(folder, 'wrangler'), '--show-interactive-dev-session=false')
-  // The default is a free one from 9229 on, which another Tollgate that starts just now finds, too.
+  // The default is the first free port from 9229 on, which another Tollgate that starts at the same time would find, too.
   args.push('--inspector-port', '0')
   const child = fork(
     join(dirname(createRequire(import.meta.url).resolve('wrangler/package.json')), 'bin/wrangler.js'),
@@ -52,11 +52,11 @@ export function startWrangler(options: { port: number; envFile: string; folder: 
         NODE_COMPILE_CACHE: join(folder, 'compile-cache'),
         WRANGLER_SEND_METRICS: 'false',
         WRANGLER_HIDE_BANNER: 'true',
-        // It would keep a file for each run.
+        // Otherwise it keeps a file for each run.
         WRANGLER_WRITE_LOGS: 'false',
-        // It would ask Cloudflare what `request.cf` looks like, and wait where a proxy or firewall does not answer.
+        // Otherwise it asks Cloudflare what `request.cf` looks like, and waits where a proxy or firewall does not answer.
         CLOUDFLARE_CF_FETCH_ENABLED: 'false',
-        // It would keep the URL of every call, with what is in `?key=`, in a file that only grows.
+        // Otherwise it keeps the URL of every call, with what is in `?key=`, in a file that only grows.
         X_LOCAL_OBSERVABILITY: 'false',
         CLOUDFLARE_LOAD_DEV_VARS_FROM_DOT_ENV: 'true',
         CLOUDFLARE_INCLUDE_PROCESS_ENV: 'false',
@@ -88,7 +88,7 @@ export function startWrangler(options: { port: number; envFile: string; folder: 
   }
 }
 
-/** Wrangler writes into the user's home, and ends where it cannot: many a user of a container has none. */
+/** Wrangler writes into the user's home, and ends where it cannot. In containers, users often have none. */
 function withoutHome(folder: string): { XDG_CONFIG_HOME?: string } {
   try {
     accessSync(homedir(), constants.W_OK)
@@ -99,7 +99,7 @@ function withoutHome(folder: string): { XDG_CONFIG_HOME?: string } {
 }
 
 /**
- * Settles when the child has ended and all that it wrote is there. A full disk costs lines of the log, not all that runs.
+ * Settles when the child has ended and its output is in the file. A full disk costs lines of the log, and stops nothing.
  * @throws at once, not in the promise, where the file cannot be opened.
  */
 export function keepLog(child: ChildProcess, file: string): Promise<void> {
@@ -118,7 +118,7 @@ export function keepLog(child: ChildProcess, file: string): Promise<void> {
   return once(child, 'close').then(() => closeSync(log))
 }
 
-/** The processes that wrangler starts may hang even when it has ended. */
+/** Ends the whole group: the processes that wrangler starts may hang even after it has ended. */
 function killGroup(leader: ChildProcess): void {
   if (process.platform === 'win32' || leader.pid === undefined) return void leader.kill('SIGKILL')
   try {
@@ -129,7 +129,7 @@ function killGroup(leader: ChildProcess): void {
 }
 
 /**
- * Where it answers.
+ * Waits until the worker answers. @returns its URL.
  * @throws with wrangler's output where it ends first, cannot build the worker, or never answers; with the worker's own
  *   words where a variable is wrong.
  */
