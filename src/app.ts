@@ -1,4 +1,4 @@
-// The whole HTTP surface, from configuration and a way to find ledgers. Runs wherever Web-standard APIs do.
+// The whole HTTP surface, made from the configuration and a way to find ledgers. Runs wherever Web-standard APIs do.
 
 import { Hono } from 'hono'
 import { cors } from 'hono/cors'
@@ -30,7 +30,7 @@ const CORS_MAX_AGE_SECONDS = 7_200
 
 export interface AppOptions {
   config: Config
-  /** Where admins' prices are kept for all workers; null or left out: there are none, and none can be set. */
+  /** Where admins' prices are kept for all workers. Null or left out: admins have no prices, and can set none. */
   priceStore?: PriceStore | null
   ledgerOf: LedgerOf
 }
@@ -55,7 +55,7 @@ export function createApp({ config, ledgerOf, priceStore = null }: AppOptions) {
   const providers = providerNames(config)
   const admin = adminRoutes({ db, ledgerOf, keys, now: Date.now, newId, providers, priceStore: overrides })
   const usage = usageRoutes({ db, ledgerOf })
-  // Else a cache may keep an answer, and give it to anybody where the key came in another header than `Authorization`.
+  // Otherwise a cache may keep an answer and give it to anybody, where the key came in a header other than `Authorization`.
   for (const path of ['/admin/*', '/usage/*', '/prices/*'])
     app.use(path, async function notStored(c, next) {
       await next()

@@ -1,4 +1,4 @@
-// Limits and amounts between the API (`cost_cents`, `cost_usd`) and what is stored (nano-dollars). Pure.
+// Converts limits and amounts between the API (`cost_cents`, `cost_usd`) and what is stored (nano-dollars). Pure.
 
 import { z } from '@hono/zod-openapi'
 import type { LimitType } from '../../durable-objects/ledger/types.ts'
@@ -56,7 +56,7 @@ function toColumns({ requests, tokens, cost_cents, cost_usd }: Limits, context: 
   return { ...columns, limit_cost_nano_usd: nanoUsd }
 }
 
-/** Null where the amount is no whole number of nano-dollars, rounding errors of its float aside. */
+/** Null where the amount is not a whole number of nano-dollars, apart from rounding errors of its float. */
 function exactNanoUsd(amount: number, unit: number): number | null {
   const nanoUsd = Math.round(amount * unit)
   return Math.abs(amount * unit - nanoUsd) <= 4 * Number.EPSILON * nanoUsd ? nanoUsd : null

@@ -71,7 +71,7 @@ export const creates = <S extends z.ZodType>(schema: S, description: string) => 
   },
 })
 
-/** @param collection the path below which what was made is found by its id, absolute or relative to the request's. */
+/** @param collection the path that `/{id}` of what was made follows, absolute or relative to the request's. */
 export function created<T extends { id: string }>(c: Context, made: T, collection = c.req.path) {
   return c.json(made, 201, { location: `${collection}/${made.id}` })
 }
@@ -87,7 +87,7 @@ export const callerSecurity = [{ bearer: [] }, { 'x-api-key': [] }, { 'x-tollgat
 
 const PROBLEMS_OF_EVERY_ROUTE = [400, 401, 403, 500, 503]
 
-/** Documents the errors of a route, which its handler throws, and those that every route has. */
+/** Documents the errors that a route's handler throws, with these statuses, and those that every route has. */
 export const problems = (...statuses: number[]) =>
   Object.fromEntries(
     [...PROBLEMS_OF_EVERY_ROUTE, ...statuses].map((status) => [

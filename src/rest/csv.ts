@@ -1,4 +1,4 @@
-// CSV, strictly as RFC 4180 has it: a fault names its line. Pure.
+// CSV, read strictly by RFC 4180 (a fault names its line) and written. Pure.
 
 export interface CsvRow {
   /** Where the row begins; the first line is 1. */
@@ -12,7 +12,7 @@ export interface CsvFault {
 }
 
 export interface Csv {
-  /** Those before the fault, where there is one. */
+  /** All of them; where there is a fault, those before it. */
   rows: CsvRow[]
   fault: CsvFault | null
 }
@@ -24,8 +24,8 @@ export interface MostOfCsv {
 }
 
 /**
- * Lines end with LF or CRLF; empty ones are skipped. Reading ends at a fault, as it is not sure where the next cell begins,
- * and one row past the most, as short rows take a hundred times as much memory as their text.
+ * Lines end with LF or CRLF; empty ones are skipped. Reading ends at a fault, because nobody can be sure where the next cell
+ * begins, and one row beyond `most.rows`, because short rows take a hundred times as much memory as their text.
  */
 export function parseCsv(text: string, most: MostOfCsv = { rows: Infinity, cells: Infinity }): Csv {
   const rows: CsvRow[] = []
@@ -96,7 +96,7 @@ export function formatCsv(rows: string[][]): string {
 
 const quoted = (cell: string) => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell)
 
-/** What spreadsheets take for a formula. An apostrophe is guarded, too: else `unguardedCell` would take it off. */
+/** What spreadsheets take for a formula; also an apostrophe, which `unguardedCell` would otherwise take off. */
 const FORMULA = /^[=+\-@\t\r\n']/
 
 /** A cell that no spreadsheet runs: an apostrophe goes before what might be a formula. */

@@ -12,7 +12,7 @@ export const emptyBodyIsNone: MiddlewareHandler = async function emptyBodyIsNone
   await next()
 }
 
-/** Only once the body has been read: the new request has none, but Hono keeps what was read. */
+/** To be called once the body has been read: the new request has none, but Hono keeps what was read. */
 export function setType(c: Context, type: string | null): void {
   const { url, method } = c.req
   const headers = new Headers(c.req.raw.headers)

@@ -1,4 +1,4 @@
-// The kinds of fields that requests are made of. Pure but for `Intl`, which knows the time zones.
+// Schemas of the fields that several requests have. Pure but for `Intl`, which knows the time zones.
 
 import { z } from '@hono/zod-openapi'
 import { base64url } from 'jose'
@@ -18,7 +18,7 @@ const storable = (string: z.ZodString, most: number) =>
 /** One to `most` characters that Postgres can store. */
 export const text = (most: number) => storable(z.string(), most)
 
-/** Without the white space around it. */
+/** White space around it is taken off. */
 export const name = storable(z.string().trim(), 200)
 export const email = z.email().max(320)
 
@@ -37,17 +37,17 @@ const instantText = (fault: string) =>
 /** ISO 8601 with `Z` or an offset. */
 export const instant = instantText(INSTANT).transform((value) => new Date(value))
 /**
- * In URLs, where a plus sign is a space. A fraction of a millisecond is rounded up: events are at whole ones, so that the same
- * events lie before the result.
+ * An `instant` in a URL, where a plus sign is a space. A fraction of a millisecond is rounded up: events are at whole
+ * milliseconds, so the same events lie before the result.
  */
 export const queryInstant = instantText(`${INSTANT}, whose + is %2B in a URL`).transform(
   (value) => new Date(Math.min(Date.parse(value) + Number(FRACTION_OF_MS.test(value)), LATEST_MS)),
 )
 
-/** `Date` does not read these digits. */
+/** Digits beyond the millisecond, which `Date` ignores. */
 const FRACTION_OF_MS = /\.\d{3}0*[1-9]/
 
-/** In URLs, as a word. */
+/** A boolean in a URL. */
 export const truth = z.enum(['true', 'false']).transform((value) => value === 'true')
 
 function isInRange(value: string): boolean {

@@ -13,7 +13,7 @@ export interface Deps {
 }
 
 /**
- * Runs a change, then `enforce`. Also where the change was refused: it may repeat one that was saved but did not come into
+ * Runs a change, then `enforce`, even if the change was refused: it may repeat one that was saved but did not come into
  * force.
  * @throws what `refusalOf` makes of the change's error; the error itself, at once, where that is null.
  */
@@ -32,8 +32,8 @@ export async function changeInForce<T>(
 }
 
 /**
- * Call it after every commit that a ledger must know. Also where the change found nothing to do: it may repeat one that did
- * not come into force. And where there is no such user: a ledger may know one whom a restored database has lost.
+ * Call it after every commit that a ledger must know; also if the change found nothing to do, as it may repeat one that did
+ * not come into force; and if there is no such user, as a ledger may know one whom a restored database has lost.
  * @throws {GatewayFault} `not_yet_in_force`
  */
 export async function pushSnapshot({ db, ledgerOf }: Deps, userId: string): Promise<void> {
@@ -47,7 +47,7 @@ export async function pushSnapshot({ db, ledgerOf }: Deps, userId: string): Prom
   })
 }
 
-/** A try after each wait, until one says that it is in force. @throws {GatewayFault} `not_yet_in_force` */
+/** Tries once after each wait, until `isInForce` is true. @throws {GatewayFault} `not_yet_in_force` */
 export async function untilInForce(waits_ms: number[], isInForce: () => Promise<boolean>): Promise<void> {
   let cause: unknown
   for (const wait of waits_ms) {

@@ -1,4 +1,4 @@
-// What is wrong with a request, as the client reads it: one message a field. Pure.
+// What is wrong with a request, as the client reads it: one message per field. Pure.
 
 import type { z } from '@hono/zod-openapi'
 import type { GatewayError } from '../errors.ts'
@@ -6,11 +6,11 @@ import { GatewayFault } from '../fault.ts'
 import { wordsOf } from '../issue-words.ts'
 
 /**
- * Each field at fault; the first is the document's own `field` and `detail`. `input` is what was validated, `target` the part
- * of the request that it came from.
+ * An error with every field at fault; the first one also makes the problem document's `field` and `detail`. `input` is what
+ * was validated, `target` the part of the request that it came from.
  */
 export function invalidRequest(error: z.ZodError, input: unknown, target = 'json'): GatewayError {
-  // Checks after a failed one say the same in other words: the first of a field stands for all.
+  // After a failed check, later ones of the same field say the same in other words: the first stands for all.
   const faults = new Map<string, string>()
   for (const issue of error.issues)
     for (const [field, message] of faultsOf(issue, input, target)) if (!faults.has(field)) faults.set(field, message)
@@ -21,7 +21,7 @@ export function invalidRequest(error: z.ZodError, input: unknown, target = 'json
   return { code: 'invalid_request', message: `${first.field}: ${first.message}`, field: first.field, errors }
 }
 
-/** One field at fault, which only the handler could see. `hint` follows the message. */
+/** One field at fault, for what only a handler can check. `hint` follows the message. */
 export function fieldFault(field: string, message: string, hint = ''): GatewayFault {
   const errors = [{ field, message }]
   return new GatewayFault({ code: 'invalid_request', message: `${field}: ${message}${hint}`, field, errors })
@@ -35,10 +35,10 @@ function faultsOf(issue: z.core.$ZodIssue, input: unknown, target: string): [str
   if (issue.code === 'unrecognized_keys')
     return issue.keys.map((key) => [pathOf([...issue.path, key]), 'is not a known field'])
   const value = valueAt(input, issue.path)
-  // Inside a parameter that is JSON nothing counts as missing: `input` has only its text.
+  // Inside a query parameter that is JSON, nothing counts as missing: `input` has only the parameter's text.
   const isOfObject = issue.path.length > 0 && typeof valueAt(input, issue.path.slice(0, -1)) === 'object'
   const isMissing = issue.code !== 'custom' && isOfObject && value === undefined
-  // Hono makes a list of a parameter that is repeated.
+  // Hono makes an array of a parameter that is repeated.
   const isRepeated = target === 'query' && Array.isArray(value)
   return [[pathOf(issue.path), isMissing ? 'is required' : isRepeated ? 'must be given once' : wordsOf(issue)]]
 }

@@ -1,6 +1,6 @@
-// Whether a provider is one of those that calls can go to: a price of `opneai` would apply to nothing, in silence. Pure.
+// Refuses providers that no call can go to: a price of `opneai` would silently apply to nothing. Pure.
 
-/** `providers` are all that may be named. Null where `provider` is one of them. */
+/** @param providers all that may be named. @returns null where `provider` is one of them. */
 export function providerFault(provider: string, providers: Iterable<string>) {
   const known = [...providers]
   if (known.includes(provider)) return null

@@ -112,7 +112,7 @@ export const newPriceSchema = wirePrice
     path: ['model'],
     message: 'must be the id at the end of the ARN: prices are found by that',
   })
-  // They would apply to nothing: images would cost as much as text.
+  // Image rates would apply to nothing: images would cost as much as text.
   .refine((price) => tellsImages(price) || !ratesIn(price).some(hasImages), {
     path: ['usd_per_mtok'],
     message: 'must not have image_input or image_output: what this model uses does not tell images apart',
@@ -131,7 +131,7 @@ export const documentedPriceChange = wirePrice
   .extend({ usd_per_mtok: given.partial().nullish() })
   .openapi({ description: 'What is named changes, null takes it away; usd_per_mtok and tier_percent merge.' })
 
-/** A change as it is read: its fields as they were sent, as they are checked on the whole price that results. */
+/** A change as it is read: its fields stay as they were sent, and are checked in the whole price that results. */
 export const priceChangeSchema = z
   .strictObject({
     effective_from: z.unknown(),
@@ -174,7 +174,7 @@ function toGiven(wire: WirePrice): GivenPrice {
   }) as GivenPrice
 }
 
-/** In one order, so that equal prices are equal texts. */
+/** Always in the same order, so that equal prices are equal as JSON text. */
 const ratesOf = (rates: z.output<typeof given>) =>
   withoutNulls(Object.fromEntries(RATE_KINDS.map((kind) => [kind, rates[kind]]))) as unknown as GivenRates
 

@@ -28,7 +28,7 @@ type Routed = Pick<Hono, 'routes' | 'router'>
 
 /** `GET, HEAD, POST`; empty where nothing is at the path but middleware, whose method is `ALL`. */
 function methodsOf({ routes, router }: Routed, path: string): string {
-  // Only the router knows what its patterns match.
+  // The router is asked, because only it knows what its patterns match.
   const all = new Set(routes.map(({ method }) => method))
   const found = new Set([...all].flatMap((method) => router.match(method, path)[0].map(([[, route]]) => route)))
   const here = routes.filter((route) => route.method !== 'ALL' && found.has(route))

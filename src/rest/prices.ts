@@ -24,7 +24,7 @@ const ratesSchema = z
 
 /** What a price says, an override's or any other's. */
 export const amountsOfPrice = {
-  // Not `nullable()`, which keeps the name: the document would then allow null wherever it has these rates.
+  // Not `nullable()`: that keeps the schema's name, so null would be allowed wherever the document refers to these rates.
   usd_per_mtok: ratesSchema.or(z.null()),
   usd_per_request: optionalDecimal,
   usd_per_unit: optionalDecimal,

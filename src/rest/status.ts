@@ -96,7 +96,7 @@ export async function userStatus(deps: Deps, userId: string): Promise<LedgerStat
   return statusOf(deps, userId, null, async () => found(await loadSnapshot(deps.db, userId), 'user'))
 }
 
-/** A ledger that was never told of its user is told now. */
+/** Asks the ledger. One that has no configuration yet gets it, and is asked again. */
 async function statusOf(
   { ledgerOf }: Deps,
   userId: string,

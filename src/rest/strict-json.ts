@@ -20,7 +20,7 @@ export const strictJson: MiddlewareHandler = async function strictJson(c, next) 
   const fault = encodingFault(headers)
   if (fault) throw new GatewayFault(fault)
   if (JSON_TYPE.test(mediaTypeOf(headers) ?? '')) {
-    // Hono keeps what was read here for the validators.
+    // The validators read the same bytes again: Hono keeps them.
     const bytes = await c.req.arrayBuffer().catch((error) => {
       throw endedEarly(error)
     })

@@ -7,7 +7,7 @@ import { isDatabaseDown, isTimeout, sqlState } from '../postgres/client.ts'
 
 const TOO_SLOW = 'The database took too long. Try again; a list or a sum of usage events may need a narrower filter.'
 
-/** Faults say what they are, a broken database is a 503, all else a bug. */
+/** A `GatewayFault` says what it is, a broken database is a 503, and all else is a bug. */
 export function gatewayErrorOf(thrown: unknown): GatewayError {
   if (thrown instanceof GatewayFault) return thrown.error
   if (thrown instanceof HTTPException && thrown.status < 500) return ofHttpException(thrown)

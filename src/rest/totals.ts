@@ -1,4 +1,4 @@
-// Sums of usage events as the API asks for them and shows them: what was used, by whom, of what, and when.
+// Sums of usage events as the API takes their query and shows them: how much of what was used, by whom, and when.
 
 import { z } from '@hono/zod-openapi'
 import { CAP_TYPES, type CapType } from '../../durable-objects/ledger/types.ts'
@@ -21,24 +21,24 @@ const groupBy = <const Name extends Group>(names: readonly Name[]) =>
   z
     .string()
     .transform((given) => new Set(given.split(',')))
-    .refine((given) => [...given].every(isOneOf(names)), `must be of ${names.join(', ')}, with commas between them`)
+    .refine((given) => [...given].every(isOneOf(names)), `must be of ${names.join(', ')}, separated by commas`)
     .transform((given) => names.filter((name) => given.has(name)))
     .optional()
     .openapi({
       type: 'string',
-      description: `Fields whose values are told apart, with commas between them: of ${names.join(', ')}.`,
+      description: `Fields to group by, separated by commas: of ${names.join(', ')}.`,
       example: 'provider,request_model',
     })
 
 const metadataKeys = z
   .string()
   .transform((given) => [...new Set(given.split(','))])
-  .refine((given) => given.every(isMetadataKey), 'must be keys of metadata, with commas between them')
+  .refine((given) => given.every(isMetadataKey), 'must be keys of metadata, separated by commas')
   .refine((given) => given.length <= MOST_METADATA_KEYS, `must be at most ${MOST_METADATA_KEYS} keys`)
   .optional()
   .openapi({
     type: 'string',
-    description: 'Keys of `x-tollgate-metadata` whose values are told apart, with commas between them.',
+    description: 'Keys of `x-tollgate-metadata` to group by, separated by commas.',
     example: 'team,project',
   })
 
