@@ -1,4 +1,4 @@
-// The least that a cap with a record of each call costs on this runtime: a Durable Object a user that admits without a
+// The least that a cap with a record of each call costs on this runtime: one Durable Object per user that admits without a
 // write, a worker that reads the answer's usage, and a row on disk before the answer's last bytes. No keys, prices or
 // windows, nothing in Postgres, and nothing for what goes wrong: a crash, a client that leaves, an answer that breaks off.
 // JavaScript, as pass-through.js.
@@ -75,5 +75,5 @@ function metered(reader, settle) {
   )
 }
 
-/** The last event before `[DONE]` has it. */
+/** The usage in the last event before `[DONE]`. */
 const usageIn = (text) => JSON.parse(text.split('data: ').at(-2)).usage

@@ -1,4 +1,4 @@
-// The books of a run: every call that was answered is one event in Postgres, and the sums there are the ledgers'.
+// Checks the books of a run: every answered call is one event in Postgres, and the sums there are the ledgers'.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'drizzle-orm'
@@ -7,7 +7,7 @@ import { openDatabase } from '../../src/postgres/client.ts'
 import { NANO_USD_PER_CENT } from '../../src/pricing/money.ts'
 import { NANO_USD_PER_CALL, TOKENS_PER_CALL } from './chat.ts'
 
-/** So high that nothing is refused or clamped, in three windows at once. */
+/** Three windows at once, with limits so high that nothing is refused or clamped. */
 const CAPS = CAP_TYPES.filter((type) => type !== 'hourly' && type !== 'weekly')
 const LIMITS = { requests: 1e9, tokens: 1e12, cost_cents: 1e8 }
 const LANDED_WITHIN_MS = 60_000
@@ -24,9 +24,9 @@ export interface Books {
   createUsers(count: number): Promise<User[]>
   /** Notes calls that were answered 200. */
   expect(calls: number): void
-  /** Waits until there is an event for every call; how long that took. @throws where there is not. */
+  /** Waits until there is an event for every call. @returns how long that took. @throws where one is missing. */
   landed(): Promise<number>
-  /** @throws where the sums in Postgres are not those of all calls, or any user's not those of its ledger. */
+  /** @throws where the sums in Postgres are not those of all calls, or a user's sums are not those of its ledger. */
   balance(): Promise<void>
 }
 

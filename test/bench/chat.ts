@@ -1,10 +1,10 @@
-// The call that the bench makes, as the client asks it, shortly or at length, and as the upstream answers it. OpenAI-shaped.
+// The call that the bench makes, in OpenAI's format: what the client sends (a short or a long prompt) and the upstream answers.
 
 const PROMPT_TOKENS = 180
 const COMPLETION_TOKENS = 40
 /** What the upstream reports for every call, and so what every event must say. */
 export const TOKENS_PER_CALL = PROMPT_TOKENS + COMPLETION_TOKENS
-/** What the catalogue has for the model. */
+/** At the catalogue's price of the model. */
 export const NANO_USD_PER_CALL = PROMPT_TOKENS * 150 + COMPLETION_TOKENS * 600
 
 /** `long`: a prompt as coding agents send it, answered in JSON. */
@@ -26,7 +26,7 @@ const SHORT_PROMPT: Message[] = [
   { role: 'user', content: 'Why does ice float on water, and what would be different if it did not?' },
 ]
 
-/** A conversation of some 200 KB, which has what is not ASCII here and there. */
+/** A conversation of some 200 KB, with a little text that is not ASCII. */
 const LONG_PROMPT: Message[] = Array.from({ length: 60 }, (_, turn) => ({
   role: turn % 2 === 0 ? 'user' : 'assistant',
   content: Array.from({ length: 60 }, (_, line) => codeLine(turn, line)).join('\n'),
@@ -67,7 +67,7 @@ export const JSON_ANSWER = JSON.stringify({
   usage,
 })
 
-/** One event a token. */
+/** One event per token. */
 export const STREAM_EVENTS = [
   chunk({ role: 'assistant', content: '' }),
   ...pieces.map((content) => chunk({ content })),
@@ -78,7 +78,7 @@ export const STREAM_EVENTS = [
 
 const END_OF_JSON = '"finish_reason":"stop"'
 
-/** Whether an answer is whole, whoever passed it on. */
+/** What a whole answer contains, whoever passed it on. */
 export const END_OF_ANSWER: Record<Mode, string> = {
   json: END_OF_JSON,
   stream: 'data: [DONE]\n\n',

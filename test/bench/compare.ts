@@ -6,11 +6,11 @@ import { grid, isTollgate, type Line } from './report.ts'
 /** A ratio may fall by this share of the stored one. */
 export const MOST_FALL = 0.2
 
-/** What is told of a run besides its figures, by name. */
+/** The circumstances of a run, by name. */
 export type Machine = Record<string, string | number>
 export type Ratio = Pick<Line, 'mode' | 'concurrency' | 'target' | 'throughput_ratio'>
 
-/** What `--save-baseline` writes; what each run writes is one too. */
+/** What `--save-baseline` writes. The results that each run writes can be read as one, too. */
 export interface Stored {
   machine: Machine
   lines: Ratio[]
@@ -33,8 +33,8 @@ export interface Comparison {
   only_now: string[]
 }
 
-/** What decides a ratio besides the code. */
-const TELLING = ['cpu', 'node', 'postgres', 'ledgers', 'plan']
+/** Circumstances that change a ratio while the code is the same. */
+const CIRCUMSTANCES = ['cpu', 'node', 'postgres', 'ledgers', 'plan']
 
 const nameOf = ({ mode, concurrency, target }: Pick<Compared, 'mode' | 'concurrency' | 'target'>) =>
   `${mode} ${concurrency} ${target}`
@@ -46,7 +46,7 @@ export function ratiosOf(lines: Ratio[]): Ratio[] {
     .map(({ mode, concurrency, target, throughput_ratio }) => ({ mode, concurrency, target, throughput_ratio }))
 }
 
-/** @throws where a stored ratio is none, or where the runs have no cell in common: that says nothing, least "all well". */
+/** @throws where a stored ratio is not positive, or the runs have no cell in common: that must not pass for "no fall". */
 export function compare(stored: Ratio[], now: Ratio[]): Comparison {
   const [before, after] = [ratiosOf(stored), ratiosOf(now)]
   const current = new Map(after.map((it) => [nameOf(it), it.throughput_ratio]))
@@ -56,7 +56,7 @@ export function compare(stored: Ratio[], now: Ratio[]): Comparison {
     if (!(throughput_ratio > 0)) throw new Error(`the stored ratio of ${nameOf(it)} is ${throughput_ratio}`)
     const ratio = current.get(nameOf(it))
     if (ratio === undefined) return []
-    // Not `<`: a ratio that could not be taken has fallen.
+    // Not `<`, so that a ratio that could not be measured (NaN) counts as fallen.
     const has_fallen = !(ratio >= throughput_ratio * (1 - MOST_FALL))
     return [{ mode, concurrency, target, stored: throughput_ratio, now: ratio, has_fallen }]
   })
@@ -68,15 +68,15 @@ export function compare(stored: Ratio[], now: Ratio[]): Comparison {
   }
 }
 
-/** The cells that have fallen in every one of some runs. */
+/** The cells that have fallen in all of the runs. */
 export function fallenInAll(comparisons: Comparison[]): string[] {
   const fallen = comparisons.map(({ cells }) => cells.filter((it) => it.has_fallen).map(nameOf))
   return (fallen[0] ?? []).filter((name) => fallen.every((names) => names.includes(name)))
 }
 
-/** One line for each thing in which the two runs' circumstances differ. */
+/** One line for each circumstance in which the two runs differ. */
 export function differences(stored: Machine, now: Machine): string[] {
-  return TELLING.filter((name) => stored[name] !== now[name]).map(
+  return CIRCUMSTANCES.filter((name) => stored[name] !== now[name]).map(
     (name) => `${name}: stored ${stored[name] ?? 'unknown'}, here ${now[name] ?? 'unknown'}`,
   )
 }

@@ -2,10 +2,10 @@
 
 import { median } from './report.ts'
 
-/** The most that may come on top in the first 10,000 calls after the warm-up. */
+/** How much the memory may grow in the first 10,000 calls after the warm-up. */
 const MOST_GROWTH_MIB = 100
 const GROWTH_CALLS = 10_000
-/** How far the memory of the last third may rise: what V8 leaves lying about, as it does for the pass-through. */
+/** How far the memory may rise in the last third: V8 leaves some garbage lying, for the pass-through as well. */
 const MOST_DRIFT_MIB = 20
 
 interface Sample {
@@ -31,7 +31,7 @@ export function growthOf(samples: Sample[]): Growth {
   return { growth_mib, drift_mib: median(slopes) * (last - (third[0]?.calls ?? Number.NaN)) }
 }
 
-/** What is wrong, in words. What could not be measured is wrong too. */
+/** What is wrong, in words. What could not be measured counts as wrong. */
 export function beyondGrowth({ growth_mib, drift_mib }: Growth): string[] {
   return [
     ...(growth_mib <= MOST_GROWTH_MIB ? [] : [`memory grew by ${growth_mib.toFixed(0)} MiB in the first calls`]),

@@ -9,7 +9,7 @@ import { grid, YARDSTICK } from './report.ts'
 import { openStage, type Stage, type Target } from './targets.ts'
 
 const SAMPLES = 30
-/** V8 collects lately: over its first 25,000 calls even the bare pass-through's process grows by some 350 MiB, then stays. */
+/** V8 collects late: even the bare pass-through's process grows by some 350 MiB over its first 25,000 calls, then stays. */
 const WARM_UP_CALLS = 30_000
 const CONCURRENCY = 16
 

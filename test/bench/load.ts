@@ -7,7 +7,7 @@ export interface Load {
   url: URL
   /** Whole HTTP/1.1 requests, sent in turn. */
   requests: Buffer[]
-  /** What a whole answer has in it. */
+  /** Text that only a whole answer contains. */
   mark: string
   concurrency: number
   /** No call starts later than this. */
@@ -20,14 +20,14 @@ export interface Measured {
   calls_per_second: number
   p50_ms: number
   p99_ms: number
-  /** Until the first SSE event was whole; null where answers have none. */
+  /** Time until the first SSE event was whole; null where answers have none. */
   first_p50_ms: number | null
   first_p99_ms: number | null
 }
 
 interface Answer {
   text: string
-  /** As `performance.now()` tells it. */
+  /** By `performance.now()`; null where the answer has no events. */
   first_event_at: number | null
 }
 
@@ -99,7 +99,7 @@ function exchange(socket: Socket, request: Buffer): Promise<Answer> {
     }
     const onData = (part: string) => {
       text += part
-      // The lines of a head end with CRLF: no head and no JSON body of this bench has an empty line like an event's.
+      // `\n\n` ends an event and nothing else here: heads use CRLF, and the bench's JSON has no empty lines.
       if (first_event_at === null && text.includes(END_OF_EVENT)) first_event_at = performance.now()
       if (isComplete(text)) done(() => resolve({ text, first_event_at }))
     }

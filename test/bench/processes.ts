@@ -7,7 +7,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 interface Child<Hello> {
   hello: Hello
   pid: number
-  /** Lets it clean up and end. */
+  /** Asks it to clean up and end, and waits for that. */
   close(): Promise<void>
 }
 
@@ -33,7 +33,7 @@ export async function startChild<Hello>(script: string): Promise<Child<Hello>> {
   }
 }
 
-/** Processes that this one started and that run `workerd`. */
+/** Child processes of this one that run `workerd`. */
 export function workerdPids(): number[] {
   return procfs(
     () =>
@@ -47,7 +47,7 @@ export function workerdPids(): number[] {
   })
 }
 
-/** User and system time. */
+/** CPU time of a process, user and system. */
 export function cpuMs(pid: number): number | null {
   const TICKS_PER_SECOND = 100
   return procfs(() => (statOf(pid).ticks * 1000) / TICKS_PER_SECOND, null)
@@ -55,7 +55,7 @@ export function cpuMs(pid: number): number | null {
 
 export interface Memory {
   rss_mib: number
-  /** Pages that processes share count in part. */
+  /** As RSS, but each page that processes share is divided among them. */
   pss_mib: number
   /** The highest RSS so far. */
   peak_mib: number

@@ -16,7 +16,7 @@ export interface Cell extends Measured {
   landed_ms: number | null
 }
 
-/** Medians over the rounds; what is `added` is added to the pass-through's of the same round. */
+/** Medians over the rounds. `added_...` is the difference to the pass-through in the same round. */
 export interface Line extends Omit<Cell, 'round' | 'calls'> {
   calls: number
   throughput_ratio: number
@@ -26,7 +26,7 @@ export interface Line extends Omit<Cell, 'round' | 'calls'> {
   added_first_p99_ms: number | null
 }
 
-/** One commit of a Durable Object, as what it adds to a call that writes nothing. */
+/** What one commit of a Durable Object adds to a call that writes nothing. */
 export interface Commit {
   p50_ms: number
   p99_ms: number
@@ -110,7 +110,7 @@ export function table(lines: Line[]): string {
   return grid([...head, '+first p50', 'CPU us', 'landed ms'], rows, [0, 2])
 }
 
-/** What is added to calls made one after the other, whole and less one commit. */
+/** What is added to calls made one after the other: all of it, and less one commit. */
 export function addedTable(lines: Line[], commit: Commit): string {
   const rows = lines
     .filter(({ concurrency, target }) => concurrency === 1 && target !== YARDSTICK && target !== 'direct')

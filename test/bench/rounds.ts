@@ -1,4 +1,4 @@
-// One run: a few rounds over everything, each target at another place in each round.
+// One run: a few rounds over everything, with the targets in another order in each round.
 
 import { END_OF_ANSWER, MODES, type Mode } from './chat.ts'
 import { type Load, type Measured, run } from './load.ts'
@@ -6,14 +6,14 @@ import { cpuMs } from './processes.ts'
 import { type Cell, type Commit, median } from './report.ts'
 import type { Committer, Stage, Target } from './targets.ts'
 
-/** At which a long prompt is measured: what it costs beyond a short one is the same for each call. */
+/** The one concurrency for long prompts: what they cost beyond short ones is the same for each call. */
 const CONCURRENCY_OF_LONG = 16
 const WARM_UP = { concurrency: 16, duration_ms: 1_000, most_calls: 2_000 }
 
 interface Plan {
   rounds: number
   concurrencies: number[]
-  /** Of one measurement. */
+  /** The longest that one measurement takes. */
   duration_ms: number
   most_calls: number
 }

@@ -63,7 +63,7 @@ async function growth(): Promise<boolean> {
   const [other] = Object.keys(others).filter((name) => others[name as keyof typeof others])
   if (other) refuseArguments(USAGE, `--growth compares nothing and stores nothing: it takes no --${other}`)
   const calls = wholeNumber(USAGE, '--growth', count, 1)
-  // What measures is loaded only now, so that a question or a mistake is answered at once.
+  // Loaded only now, so that `--help` and wrong arguments are answered at once.
   const { measureGrowth } = await import('./growth.ts')
   return measureGrowth({ calls, memory })
 }
@@ -127,7 +127,7 @@ async function bench(): Promise<boolean> {
   return beyond.length === 0 && fallen.length === 0
 }
 
-/** Prints every comparison. The cells that have fallen in all of them. */
+/** Prints every comparison. @returns the cells that have fallen in all of them. */
 function reportComparisons(stored: Stored, machine: Machine, comparisons: Comparison[]): string[] {
   console.log(`\nCompared with the run of ${stored.machine.date}: a ratio may fall by ${MOST_FALL * 100} %.`)
   for (const difference of differences(stored.machine, machine)) console.log(`Differs in ${difference}.`)
@@ -143,9 +143,9 @@ function readStored(file: string, machine: Machine): Stored {
     ? (parseJsonOrUndefined(readFileSync(file, 'utf8')) as Stored | null | undefined)
     : null
   if (!stored?.machine || !Array.isArray(stored.lines))
-    return refuseArguments(USAGE, `${file} is no run that the bench has stored`)
+    return refuseArguments(USAGE, `${file} is not a run that the bench has stored`)
   const { ledgers } = stored.machine
-  // What a commit costs on disk would drown everything else.
+  // The cost of a commit on disk would hide all other differences.
   if (ledgers !== machine.ledgers)
     refuseArguments(USAGE, `${file} was measured with the ledgers ${ledgers}, these would be ${machine.ledgers}`)
   return stored

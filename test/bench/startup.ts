@@ -1,5 +1,5 @@
-// What the bundle weighs and what its start costs, in the words of `wrangler check startup` (it runs offline), and
-// whether that is within the project's limits.
+// The size of the bundle and the cost of its start, as `wrangler check startup` (which runs offline) reports them, and whether
+// they are within the project's limits.
 
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -9,10 +9,10 @@ import { dirname, join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 
 const STARTUP_LIMIT_MS = 60
-/** A slow machine has longer: so many times what Node takes, in the same run, to load zod. */
+/** On a slow machine the limit is higher: this many times what Node takes, in the same run, to load zod. */
 const MOST_LOADS_OF_ZOD = 2
 export const GZIP_LIMIT_KIB = 1024
-/** Above the limit a start is measured again, up to so often. */
+/** Where every start was above the limit, it is measured again, up to this many times in all. */
 const MOST_STARTUPS = 9
 
 interface Startup {

@@ -19,9 +19,9 @@ const PROVIDER_KEY = 'sk-bench'
 export interface Target {
   name: string
   url: URL
-  /** In turn, one a user. */
+  /** One per user, sent in turn. */
   requests: Record<Mode, Buffer[]>
-  /** Of the workerd that serves it; null where none does or it cannot be told. */
+  /** The workerd that serves it; null where none does, or its pid cannot be found. */
   worker_pid: number | null
   /** Null where no events are written. */
   books: Books | null
@@ -41,7 +41,7 @@ export interface Stage {
   close(): Promise<void>
 }
 
-/** @param memory keeps the ledgers in /dev/shm, and not beside the build. Temporary folders are in memory on some systems. */
+/** @param memory keeps the ledgers in /dev/shm. Else they are beside the build: temporary folders may be in memory, too. */
 export async function openStage({ memory }: { memory: boolean }): Promise<Stage> {
   buildWorker()
   const upstream = await startChild<{ url: string }>('upstream.ts')

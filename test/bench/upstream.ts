@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import { JSON_ANSWER, MARK_OF_STREAM, STREAM_EVENTS } from './chat.ts'
 
-/** Events of one write: what a busy provider's socket holds when it is read. */
+/** Events per write: as many as a busy provider's socket holds when it is read. */
 const EVENTS_PER_WRITE = 8
 
 const json = Buffer.from(JSON_ANSWER)

@@ -1,4 +1,4 @@
-// After a fault: exact books, and every call that a client made where it belongs, see ./match.ts.
+// The check after a fault: the books are exact, and every call that a client made is where it belongs, see ./match.ts.
 
 import { type Audited, checkBooks, type EventRow, isSettled, statusOf } from '../support/books.ts'
 import { eventually } from '../support/gateway.ts'
@@ -6,7 +6,7 @@ import type { Seen, User } from './load.ts'
 import { CLASSES, type Evidence, type Kill, matchCalls } from './match.ts'
 import type { ProviderRecord } from './provider-record.ts'
 
-/** What was counted, in the order in which it is told. */
+/** What was counted, in the order in which it is printed. */
 export type Counted = Record<string, number | string>
 
 /** @throws {Error} unless it holds. */
@@ -23,7 +23,7 @@ export interface Witnessed extends Audited {
 
 type AuditOptions = Pick<Evidence, 'provider_went' | 'some_break_off' | 'besides' | 'ledger_losses'>
 
-/** For what waits to arrive: an outbox that met failures is patient. */
+/** Long, because an outbox that met failures waits before it tries again. */
 const SETTLED_WITHIN_MS = 60_000
 const MOST_FAULTS_TOLD = 10
 

@@ -1,5 +1,5 @@
-// Clients that call without a pause until they are told to stop, JSON and streams, OpenAI and Anthropic in turn, and
-// that write down what became of each call.
+// Clients that call without a pause until they are told to stop (JSON and streams, OpenAI and Anthropic in turn), and that
+// write down what became of each call.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { eventually } from '../support/gateway.ts'
@@ -12,15 +12,15 @@ export interface User {
 
 /** A call as its client knows it. */
 export interface Call {
-  /** Sent with the call, so that it is known also where no answer came. */
+  /** Sent with the call, so that the call can be found even if no answer came. */
   marker: string
   user_id: string
   /** Such as `openai stream`. */
   kind: string
-  /** Of the answer's head; null where none came from Tollgate. */
+  /** From the answer's head; null where Tollgate sent none. */
   request_id: string | null
   status: number | null
-  /** Did its connection bring the answer to its end? */
+  /** True where the connection did not break before the answer's end. */
   is_over: boolean
   /** The provider's own id of the answer that came, as far as it came. */
   answer_id: string | null
@@ -37,7 +37,7 @@ export interface Seen {
   ended_badly: Call[]
   /** An answer whose connection broke before its end. */
   broken_off: Call[]
-  /** A 200 that ended in peace before its end, which must not be. */
+  /** A 200 that is not whole although its connection closed normally, which must not happen. */
   cut_short: Call[]
   /** Refused by a cap, or as no longer allowed. */
   refused: Call[]
@@ -53,7 +53,7 @@ type Fate = Exclude<keyof Seen, 'latencies_ms'>
 export interface Load {
   users: User[]
   seen: Seen
-  /** Waits for so many more calls with a whole 200. */
+  /** Waits until so many more calls have had a whole 200. */
   more(calls: number, within_ms?: number): Promise<void>
   stop(): Promise<Seen>
 }
@@ -68,7 +68,7 @@ interface LoadOptions {
   pause_ms?: number
 }
 
-/** So that a refused client does not keep the processor from the others, nor one that nobody answers from who restarts. */
+/** Keeps refused clients from taking the processor from others, and unanswered ones from taking it from what restarts. */
 const PAUSE_MS: Partial<Record<Fate, number>> = {
   refused: 20,
   failed: 20,
@@ -78,7 +78,7 @@ const PAUSE_MS: Partial<Record<Fate, number>> = {
 }
 const REFUSALS = new Set([401, 402, 403, 429])
 
-/** To a gateway whose URL may change. */
+/** Sends to a gateway whose URL may change. */
 export const sendTo =
   (gateway: { url: string }): Send =>
   (path, init) =>
@@ -120,7 +120,7 @@ export function startLoad(
   }
 }
 
-/** Over all loads of this process, so that no two calls have the same marker. */
+/** Counts the calls of all loads of this process, so that no two have the same marker. */
 let made = 0
 
 /** One call of the kind that the number says, sorted into `seen`. */
@@ -147,7 +147,7 @@ export async function callOnce(
     body,
   }).catch(() => null)
   const { text, is_over } = answer ? await read(answer) : { text: '', is_over: false }
-  // What stands before the worker may answer in its place while it is down.
+  // A proxy in front of the worker may answer in its place while it is down.
   const request_id = answer?.headers.get('x-tollgate-request-id') ?? null
   const status = answer?.status ?? null
   const fate = fateOf(kind, request_id === null ? null : status, text, is_over)
@@ -168,7 +168,7 @@ export async function callOnce(
   return fate
 }
 
-/** By what the client has, and only then by how the connection ended: an answer is whole when all of its bytes are here. */
+/** Looks first at what the client has, then at how the connection ended: an answer is whole once all of its bytes are here. */
 function fateOf(kind: Kind, status: number | null, text: string, isOver: boolean): Fate {
   if (status === null) return 'unanswered'
   if (REFUSALS.has(status)) return 'refused'

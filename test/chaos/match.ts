@@ -36,7 +36,7 @@ export interface LedgerLoss extends Kill {
   user_id: string
 }
 
-/** Calls of each class, in the order in which they are told: the last ones that Tollgate may have without an event. */
+/** Classes of calls, in the order in which they are printed. */
 export const CLASSES = [
   'answered whole, one event',
   'ended in an error event, one event',
@@ -54,7 +54,7 @@ type Class = (typeof CLASSES)[number]
 
 interface Matched {
   classes: Partial<Record<Class, number>>
-  /** Forwarded and without an event; they are among the last classes. */
+  /** How many were forwarded and have no event. */
   lost: number
   faults: string[]
 }
@@ -65,12 +65,12 @@ export interface Evidence {
   events: EventRow[]
   /** All that reached the provider from these users. */
   forwarded: Forwarded[]
-  /** None: every call must have had its answer, and its event. */
+  /** Where there are none, every call must have had its answer, and its event. */
   kills: Kill[]
   ledger_losses?: LedgerLoss[]
   /** The provider itself went away for a while: calls that it was sent just then may have been taken back. */
   provider_went?: boolean
-  /** Answers that are no streams may break off, though nothing was killed: the provider's do, or their calls cannot be recorded. */
+  /** Answers may break off though nothing was killed: the provider's do, or their calls cannot be recorded. */
   some_break_off?: boolean
   /** Ids of events that no client's call made: each has one. */
   besides?: Set<string>
@@ -109,7 +109,7 @@ export function matchCalls(evidence: Evidence): Matched {
   const made = new Set<string>()
   let lost = 0
 
-  /** Its one event, or undefined. */
+  /** The call's one event, or undefined. */
   const eventOf = (call: Call, say: (fault: string) => void): EventRow | undefined => {
     made.add(call.marker)
     const its = byMarker.get(call.marker) ?? []

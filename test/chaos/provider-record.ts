@@ -25,7 +25,7 @@ export interface Forwarded {
 }
 
 export interface ProviderRecord {
-  /** In the order of their arrival. A marker may be here twice, which is a fault. */
+  /** In the order of arrival. A marker that is here twice is a fault. */
   forwarded: Forwarded[]
   /** The sum of a user's so far. */
   usedBy(userId: string): Used
@@ -53,7 +53,7 @@ export function recordProvider(): ProviderRecord {
         const marker = markerIn(body)
         if (marker === null) return inner?.(request, usual)
         const whole = announced(usual(), marker)
-        // The same answer however often it is asked for.
+        // `usual` gives the same answer however often it is called.
         const answer = inner?.(request, () => whole) ?? whole
         const call = { ...forwardedCall(marker, body, whole), is_billed: (answer.status ?? 200) < 400 }
         forwarded.push(call)
@@ -75,13 +75,13 @@ export function recordProvider(): ProviderRecord {
   }
 }
 
-/** Every other JSON says how long it is: such an answer takes another way through the gateway. */
+/** Announces the length of every second JSON answer: such answers take another way through the gateway. */
 function announced(answer: Script, marker: string): Script {
   if (!answer.headers?.['content-type']?.startsWith('application/json') || /[02468]$/.test(marker)) return answer
   return { ...answer, headers: { ...answer.headers, 'content-length': String(Buffer.byteLength(textOf(answer))) } }
 }
 
-/** What of it is text. */
+/** The text in a script. */
 export const textOf = ({ steps }: Script) => steps.filter((step) => typeof step === 'string').join('')
 
 function forwardedCall(marker: string, body: string, answer: Script): Omit<Forwarded, 'is_billed'> {

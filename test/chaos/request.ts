@@ -17,13 +17,13 @@ export const kindOf = (number: number): Kind => KINDS[number % KINDS.length] ?? 
 export const nameOf = ({ isOpenai, isStream }: Kind): string =>
   `${isOpenai ? 'openai' : 'anthropic'} ${isStream ? 'stream' : 'JSON'}`
 
-/** What a JSON and a stream are made of. */
+/** Numbers of calls that are JSON and a stream. */
 export const JSON_KIND = 1
 export const STREAM_KIND = 0
 
 const MARKER = /\bcall-\d+\b/
 
-/** Of a body that the provider was sent. */
+/** The marker in a body that the provider was sent. */
 export const markerIn = (body: string): string | null => MARKER.exec(body)?.[0] ?? null
 export const markerOf = (number: number): string => `call-${number}`
 

@@ -1,5 +1,5 @@
 // npm run test:chaos -- [--only NAME] [--seed N]: breaks Tollgate in every way that it promises to survive, with load
-// running, and checks the books after each. A line a fault; exit code 1 where a promise did not hold.
+// running, and checks the books after each. One line per fault; exit code 1 where a promise did not hold.
 
 import { readArguments, refuseArguments, wholeNumber } from '../../src/local/arguments.ts'
 import { endWellOnSignals } from '../support/temporary.ts'
@@ -8,7 +8,7 @@ import type { Counted } from './audit.ts'
 /** Tells what each part of it has counted. */
 type Fault = (tell: (part: string, counted: Counted) => void, seed: number) => Promise<void>
 
-/** Loaded only when they are played, so that a question or a mistake is answered at once. */
+/** Loaded only when they are played, so that `--help` and wrong arguments are answered at once. */
 const FAULTS: Record<string, () => Promise<Fault>> = {
   kill: async () => (await import('./faults/kill.ts')).killEverything,
   memory: async () => (await import('./faults/lost-memory.ts')).lostMemory,

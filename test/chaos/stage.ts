@@ -1,4 +1,4 @@
-// Where a fault happens: a whole Tollgate whose clock can be moved, with users whose caps are wide and users who meet theirs.
+// Where a fault happens: a whole Tollgate whose clock can be moved, users with wide caps, and users who meet theirs.
 
 import { dirname, join } from 'node:path'
 import { BUILT_WORKER, bundle } from '../support/build.ts'

@@ -1,5 +1,5 @@
-// What operations take: valid bodies and forms to begin with, by the operation's name, and by the route where no provider
-// is behind it. An operation that is not here gets what all others of its kind get. Pure.
+// Valid bodies and forms to begin with, by the operation's name, or by the route where no provider is behind it. An operation
+// that is not here gets a body with a little of everything. Pure.
 
 import type { Json } from './json.ts'
 import type { Route } from './product.ts'
@@ -154,7 +154,7 @@ const BODIES: Record<string, Json[]> = {
   'PATCH /admin/prices/:id': [{ usd_per_mtok: rates }, { note: 'n' }, { tier_percent: { batch: null } }],
 }
 
-/** Has a little of everything. */
+/** For operations without a body of their own: a little of everything. */
 const OF_ANY: Json = { ...(chats[0] as object), input: 'hi', prompt: 'hi', name: 'n', contents: [{ parts: [] }] }
 
 export function bodiesOf(route: Route): Json[] {
@@ -165,7 +165,7 @@ export function bodiesOf(route: Route): Json[] {
   return models.length > 0 ? models : [OF_ANY]
 }
 
-/** For the one endpoint. */
+/** The body for the one endpoint, once for each of several providers. */
 function withProviders(body: Json): Json[] {
   const fields = body as { [name: string]: Json }
   return ['openai', 'groq', 'acme', 'anthropic'].map((name) => ({ ...fields, model: `${name}/${fields.model}` }))

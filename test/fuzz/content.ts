@@ -1,4 +1,4 @@
-// Bodies that are no JSON: multipart forms, CSV and plain bytes, nearly right. Texts with a byte a character. Pure.
+// Bodies that are not JSON: multipart forms, CSV and plain bytes, nearly right. Strings here have one byte per character. Pure.
 
 import fc from 'fast-check'
 import { type Form, PRICE_TABLES } from './bodies.ts'
@@ -6,7 +6,7 @@ import { type Json, oddValue } from './json.ts'
 
 export interface Content {
   type: string
-  /** A byte a character. */
+  /** One byte per character. */
   bytes: string
 }
 

@@ -1,4 +1,4 @@
-// What is wrong with an answer: null for nothing. Pure.
+// Finds what is wrong with an answer. Pure.
 
 import { z } from 'zod'
 import { ERROR_STATUS } from '../../src/errors.ts'
@@ -6,7 +6,7 @@ import type { Kind } from './product.ts'
 import type { FuzzRequest } from './requests.ts'
 import type { Sent } from './send.ts'
 
-/** What the gateway's own errors tell programs. */
+/** What an error tells programs. */
 interface Told {
   code: string | null
   field: string | null
@@ -60,7 +60,7 @@ const ERRORS: Record<Kind, z.ZodType<Told>> = {
   open: problem,
 }
 
-/** A whole body has no field that could be named. */
+/** Messages about the body as a whole, which have no field to name. */
 const OF_THE_WHOLE_BODY = /body must|body is|body ended|JSON in request body/i
 
 export function faultOf(request: FuzzRequest, sent: Sent): string | null {
@@ -93,13 +93,13 @@ function statusIn(body: unknown): number | null {
   return typeof error?.code === 'number' ? error.code : null
 }
 
-/** The gateway's own 400s of a body say which field is at fault; the provider's are its own. */
+/** The gateway's own 400s about a body must name the field at fault. The provider's need not. */
 function faultOfNames({ code, field, message }: Told): string | null {
   const isOurs = code !== null && code in ERROR_STATUS && ERROR_STATUS[code as keyof typeof ERROR_STATUS] === 400
   if (!isOurs || code === 'invalid_header' || field !== null || OF_THE_WHOLE_BODY.test(message)) return null
   return `400 names no field: ${message}`
 }
 
-/** The same for faults that are the same. */
+/** Equal for faults that are the same but for ids and numbers. */
 export const signatureOf = ({ route }: FuzzRequest, fault: string) =>
   `${route} ${fault.replaceAll(/[0-9a-f]{8}-[0-9a-f-]{27}|\d{2,}/g, '#').slice(0, 60)}`

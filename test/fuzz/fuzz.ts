@@ -16,15 +16,15 @@ interface FuzzOptions {
   seed: number
   requests: number
   concurrency?: number
-  /** Of the whole run but its end; what was not sent by then is a failure. */
+  /** Time for all requests; what was not sent by then is a failure. */
   longest_ms?: number
-  /** Where it is not what the tests share. */
+  /** The built worker. Default: the one that the tests share. */
   worker?: string
 }
 
 export interface Failure {
   fault: string
-  /** The smallest request found that shows it; null where it is of the run as a whole. */
+  /** The smallest request found that shows it; null for a fault of the run as a whole. */
   request: FuzzRequest | null
 }
 
@@ -39,7 +39,7 @@ export interface FuzzReport {
   memory: MemorySample[]
 }
 
-/** Below that the run is a warm-up, and too short for each route to succeed once. */
+/** A run of fewer is a warm-up for memory, and too short for each route to succeed once. */
 export const LEAST_REQUESTS_FOR_WHOLE = 10_000
 const MEMORY_SAMPLES = 10
 
@@ -123,12 +123,12 @@ export async function fuzz({
 }
 
 /**
- * The run itself cuts requests short, and workerd warns of odd headers. Whatever else is logged is a fault, also that work
- * failed for which nobody waits and which is tried again.
+ * The run itself cuts requests short, and workerd warns of odd headers. Anything else in the log is a fault, even the failure
+ * of work that nobody waits for and that is tried again.
  */
 const NOISE = /Network connection lost\.|^A header value for /
 
-/** The fake provider demands less of a request than its types say: what it cannot read is a 400, as the real ones do. */
+/** Where the fake provider cannot read a request (it checks less than its types say), it answers 400, as real ones do. */
 function readable(reply: Reply): Reply {
   return (request, usual) => {
     try {
@@ -168,21 +168,21 @@ function count(answers: FuzzReport['answers'], { route }: FuzzRequest, kind: str
   answers.set(route, counts)
 }
 
-/** A route of which every request was refused has not been fuzzed. */
+/** Finds routes that refused every request: they have not been fuzzed. */
 function neverSucceeded(routes: Route[], answers: FuzzReport['answers']): string | null {
   const never = routes
     .filter(({ can_succeed }) => can_succeed)
     .map(({ method, path }) => `${method} ${path}`)
-    // A photo is a redirection.
+    // A photo's answer is a redirect.
     .filter((name) => !answers.get(name)?.['2xx'] && !answers.get(name)?.['3xx'])
   return never.length > 0 ? `never a success of ${never.join(', ')}: see bodies.ts` : null
 }
 
-/** No provider is behind what an admin or a caller asks of Tollgate, nor behind the menu of models. */
+/** True where a provider is behind the route: not for REST, nor for the menu of models. */
 const isMetered = ({ kind, path }: FuzzRequest) =>
   !['admin', 'caller', 'open'].includes(kind) && !path.startsWith('/v1/models')
 
-/** Also of those whom JWTs made: where a user has no cap there is nothing to compare, but each call has its event. */
+/** Includes users that JWTs have made: without a cap there are no sums to compare, but each call has its event. */
 async function faultOfBooks(gateway: Gateway, pool: Pool, answered: Set<string>): Promise<string | null> {
   const callers = () =>
     gateway.postgres.database.query({ query: 'select distinct user_id from usage_events', params: [] })

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 
 export type Json = null | boolean | number | string | Json[] | { [name: string]: Json }
 
-/** Written into the text as it is: what no JavaScript value says. */
+/** Marks JSON text that is written as it is, because no JavaScript value stands for it. */
 const RAW = '@raw:'
 const raw = (text: string) => `${RAW}${text}@`
 
@@ -39,7 +39,7 @@ const change: fc.Arbitrary<Change> = fc.record({
   name: text,
 })
 
-/** A valid body after some changes: its text. */
+/** The text of a valid body after some changes. */
 export function nearly(valid: Json): fc.Arbitrary<string> {
   const changes = fc.oneof(
     { weight: 1, arbitrary: fc.constant([]) },
@@ -48,7 +48,7 @@ export function nearly(valid: Json): fc.Arbitrary<string> {
   return fc.tuple(changes, textAccident).map(([list, accident]) => accident(write(list.reduce(applied, valid))))
 }
 
-/** Mostly none. */
+/** What happens to the text: mostly nothing. */
 const textAccident: fc.Arbitrary<(text: string) => string> = fc.oneof(
   { weight: 20, arbitrary: fc.constant((text: string) => text) },
   { weight: 1, arbitrary: fc.nat(1_000).map((at) => (text: string) => text.slice(0, at % (text.length + 1))) },
@@ -92,7 +92,7 @@ const membersOf = (json: Json): number =>
     ? Object.values(json).reduce((sum: number, child) => sum + 1 + membersOf(child), 0)
     : 0
 
-/** As `JSON.stringify`, and with raw text and names twice. */
+/** As `JSON.stringify`, but also writes raw text, and names that occur twice. */
 function write(json: Json): string {
   if (typeof json === 'string' && json.startsWith(RAW)) return json.slice(RAW.length, -1)
   if (Array.isArray(json)) return `[${json.map(write).join(',')}]`

@@ -1,10 +1,10 @@
 // Whether the worker's memory is flat.
 //
-// Resident memory says little within a run: V8 collects its old objects lately, and even a bare pass-through's process grows
-// by some 350 MB over its first 25,000 calls (test/bench/README.md). So the heap is measured right after a full
-// collection, through V8's inspector: what is there then is held by someone, as are the buffers that V8 counts beside it. Worker
-// and ledgers share that heap. What lies outside of both (SQLite, streams) shows in the resident memory alone, whose limit is
-// only there to stop the worst.
+// Resident memory says little within a run: V8 collects old objects late, and even a bare pass-through's process grows by some
+// 350 MB over its first 25,000 calls (test/bench/README.md). So the heap is measured right after a full collection, through
+// V8's inspector: what is there then is held by someone, as are the buffers that V8 counts beside it. Worker and ledgers share
+// that heap. Memory outside the heap and its buffers (SQLite, streams) shows in the resident memory alone, whose limit is only
+// there to stop the worst.
 
 import { readFileSync } from 'node:fs'
 import { workerdPids } from '../bench/processes.ts'
@@ -14,9 +14,9 @@ export interface MemorySample {
   sent: number
   /** Live objects after a full collection. */
   heap_mb: number
-  /** Bytes outside of it that live objects hold. */
+  /** Buffers outside the heap that live objects hold. */
   buffers_mb: number
-  /** Of the process; 0 where there is no /proc. */
+  /** Resident memory of the process; 0 where there is no /proc. */
   rss_mb: number
 }
 
@@ -32,7 +32,7 @@ export async function sampleMemory(inspector: URL, sent: number): Promise<Memory
       socket.addEventListener('open', resolve)
       socket.addEventListener('error', () => reject(new Error('the inspector does not answer')))
     })
-    // What finalizers let go is only collected by the next one.
+    // Twice: what finalizers of the first collection let go, only the second one collects.
     await ask(socket, 1, 'HeapProfiler.collectGarbage')
     await ask(socket, 2, 'HeapProfiler.collectGarbage')
     const { usedSize, backingStorageSize } = await ask(socket, 3, 'Runtime.getHeapUsage')
@@ -58,7 +58,7 @@ function ask(socket: WebSocket, id: number, method: string): Promise<{ [name: st
   return promise
 }
 
-/** Of every workerd that this process started. */
+/** Resident memory of every workerd that this process started. */
 function rssMb(): number {
   return workerdPids().reduce((sum, pid) => {
     const pages = Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1])

@@ -23,24 +23,24 @@ const SCANT = { requests: 100, tokens: 3_000, cost_cents: 2 }
 
 interface Made {
   path: string
-  /** Never to be deleted. */
+  /** True for what no request may delete. */
   stays: boolean
-  /** True where its call went on after its answer: deleted, nobody could ask how it ended. */
+  /** True where its call goes on after its answer: if it were deleted, nobody could ask how that ended. */
   goes_on: boolean
 }
 
 interface GoingOn {
   path: string
-  /** Of whoever began it. */
+  /** The credentials of whoever began it. */
   headers: [string, string][]
 }
 
 export interface Pool {
   /** `caller0.secret` -> its key. */
   words: Map<string, string>
-  /** Those whose caps nobody changes: their limits are held against them. */
+  /** Users whose caps nobody changes, so that their limits can be checked. */
   stable: string[]
-  /** Those that requests change. */
+  /** Users that requests change. */
   clay: string[]
   /** `/openai/v1/files/:id` -> what is there, by its path. */
   made: Map<string, Map<string, Made>>
@@ -52,7 +52,7 @@ export interface Pool {
 
 const MOST_MADE = 60
 
-/** Clay is changed by requests, `spare` is deleted. `poor`: caps that run out. */
+/** Makes the users: requests change `clay`, may delete `spare`, and use up the caps of `poor`. */
 export async function fillPool({ admin }: Gateway, routes: Route[], spares: number): Promise<Pool> {
   const words = new Map([
     ['admin', ADMIN_TOKEN],
@@ -106,7 +106,7 @@ function keep(pool: Pool, prefix: string, path: string, more: Partial<Made> = {}
   if (there.size > MOST_MADE && oldest) there.delete(oldest.path)
 }
 
-/** With ids and secrets for words; what is deleted is spent. */
+/** The request with ids and secrets in place of words. What it deletes leaves the pool. */
 export function resolved(request: FuzzRequest, { words, made }: Pool): FuzzRequest {
   const filled = (text: string) => text.replace(/@([a-z]+\d*(?:\.secret)?)/g, (word, name) => words.get(name) ?? word)
   const path = request.path.replace(/@at\(([^)]*)\)(\d+)/g, (_, prefix: string, n: string) => {
@@ -127,7 +127,7 @@ export function resolved(request: FuzzRequest, { words, made }: Pool): FuzzReque
 
 const CREDENTIALS = /^(authorization|.*-key|anthropic-version)$/
 
-/** What a 2xx says is there now. The one endpoint makes responses of OpenAI's. */
+/** Keeps what a 2xx has made. Responses of the one endpoint are kept as OpenAI's. */
 export function learn(pool: Pool, request: FuzzRequest, text: string): void {
   const { route, method, headers } = request
   const [path = '', query = ''] = request.path.split('?')

@@ -1,5 +1,5 @@
-// Every public route, as the product itself tells: its router, its tables of operations and its OpenAPI document. What is
-// added there is fuzzed without being named here. No I/O but of the app in this process.
+// Every public route, from the product itself: its router, its tables of operations and its OpenAPI document. What is added
+// there is fuzzed without being named here. No I/O, except that it asks the app in this process.
 
 import { createApp } from '../../src/app.ts'
 import { type Config, parseConfig } from '../../src/config.ts'
@@ -10,7 +10,7 @@ import { ADMIN_TOKEN, KEY_SIGNING_SECRET } from '../support/gateway.ts'
 import type { Json } from './json.ts'
 import { type JsonSchema, sampleOf } from './schema.ts'
 
-/** Who may enter, and how errors look. */
+/** Decides who may enter, and how errors look. */
 export type Kind = 'openai' | 'anthropic' | 'bedrock' | 'google' | 'per_call' | 'admin' | 'caller' | 'open'
 
 export interface Route {
@@ -21,11 +21,11 @@ export interface Route {
   /** `chat_completions`; null where no provider is behind it. */
   operation: string | null
   takes: 'json' | 'form' | 'csv' | null
-  /** Bodies made of the document's schema. */
+  /** Bodies made from the document's schema. */
   samples: Json[]
   /** Parameters that it may have, with one good value each. */
   query: [name: string, value: string][]
-  /** Those that it must have. */
+  /** Parameters that it must have. */
   needed_query: [name: string, value: string][]
   /** Where a Tollgate key may stand, lower case; `?key` for a parameter of the query. */
   credentials: string[]

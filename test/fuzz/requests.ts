@@ -17,7 +17,7 @@ export interface FuzzRequest {
   /** True where the credential opens this route. */
   may_enter: boolean
   body: string | null
-  /** `latin1`: a byte a character. */
+  /** `latin1`: one byte per character. */
   encoding: 'utf8' | 'latin1'
   /** `cut`: fewer bytes than announced, then the connection ends. */
   framing: 'length' | 'chunked' | 'cut'
@@ -26,7 +26,7 @@ export interface FuzzRequest {
 const usually = <T>(value: T, otherwise: fc.Arbitrary<T>, weight = 12): fc.Arbitrary<T> =>
   fc.oneof({ weight, arbitrary: fc.constant(value) }, { weight: 1, arbitrary: otherwise })
 
-/** No credential of a user's opens /admin, and not the other way round. See pool.ts. */
+/** Users' credentials do not open /admin, and the admin's opens nothing else. See pool.ts. */
 const CALLERS = [
   ...Array.from({ length: 4 }, (_, n) => `@caller${n}`),
   ...Array.from({ length: 4 }, (_, n) => `@counted${n}`),
@@ -177,7 +177,7 @@ const NEEDED: Partial<Record<Route['kind'], [string, string]>> = {
 }
 
 export function requestsTo(routes: Route[]): fc.Arbitrary<FuzzRequest> {
-  // What carries a body can go wrong in more ways.
+  // Routes that take a body come up twice as often, because they can go wrong in more ways.
   return fc.constantFrom(...routes, ...routes.filter(({ takes }) => takes !== null)).chain(requestTo)
 }
 

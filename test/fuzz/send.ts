@@ -1,4 +1,4 @@
-// One request over a kept connection, as node:http writes it: it lets nearly everything pass.
+// Sends one request over a kept connection with node:http, which lets nearly everything pass.
 
 import { Agent, request } from 'node:http'
 import type { Socket } from 'node:net'
@@ -11,9 +11,10 @@ export interface Answer {
 }
 
 /**
- * `cut`: the connection ended as the request had it. `hang`: no whole answer in time. `broken`: it ended by itself. `raced`:
- * it ended before a byte of an answer, and had been kept from an earlier request with a body, or was still taking a long one;
- * or amid an answer to a long body of a GET, which nobody reads: the close for the rest of it overtakes the answer.
+ * `cut`: the connection ended as the request's framing says. `hang`: no whole answer in time. `broken`: the connection ended by
+ * itself. `raced`: it ended before a byte of an answer, and had been kept from an earlier request with a body, or was still
+ * taking a long one; or in the middle of an answer to a GET with a long body, which nobody reads: the close for the rest of
+ * that body overtakes the answer.
  */
 export type Sent = Answer | { lost: 'cut' | 'hang' | 'broken' | 'raced'; why: string }
 
@@ -22,7 +23,7 @@ const LONGEST_MS = 15_000
 
 export const newAgent = () => new Agent({ keepAlive: true, maxSockets: 64 })
 
-/** Of a body that nobody reads workerd takes no more. */
+/** workerd takes no more than this of a body that nobody reads. */
 const GRACE_BYTES = 65_536
 
 /**
@@ -87,11 +88,11 @@ function sendOver(
   if (bytes === null) outgoing.end()
   else if (framing === 'cut') {
     outgoing.setHeader('content-length', bytes.length + 7)
-    // One half goes away, the other half closes its side alone and still hears an answer.
+    // Half of them go away; the other half close only their own side, and still hear an answer.
     const leave = () => (bytes.length % 2 ? outgoing.destroy(new Error('cut on purpose')) : outgoing.socket?.end())
     outgoing.write(bytes, () => setImmediate(leave))
   } else if (framing === 'chunked') {
-    // Said explicitly: of a GET, node would write the bytes without any frame.
+    // Set explicitly: for a GET, node would write the bytes without any framing.
     outgoing.setHeader('transfer-encoding', 'chunked')
     const size = Math.ceil(bytes.length / 3) + 1
     for (let at = 0; at < bytes.length; at += size) outgoing.write(bytes.subarray(at, at + size))

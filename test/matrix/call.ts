@@ -1,7 +1,7 @@
 // A call that costs exactly so many units, held and settled, and the provider that answers it so. Pure.
 //
-// An OpenAI chat completion's hold is what its body can be as input tokens and its `max_tokens` as output tokens. Every body
-// here can be as many, `max_tokens` makes up the rest of the units, and the provider reports just that usage.
+// An OpenAI chat completion holds the most input tokens that its body can be, and its `max_tokens` as output tokens. Here the
+// input bound is the same for every body, `max_tokens` makes up the rest of the units, and the provider reports that usage.
 
 import { json, type Script } from '../../src/local/fake-script.ts'
 import { tokensOfBody } from '../../src/providers/text-bound.ts'
@@ -12,7 +12,7 @@ const INPUT_TOKENS = 200
 /** What the catalogue has for the model: checked against every event's cost. */
 const INPUT_NANO_USD = 150
 const OUTPUT_NANO_USD = 600
-/** Of a unit. Output tokens are whole in every multiple of it. */
+/** What a unit is in tokens. In every multiple of a unit, the output tokens are whole. */
 const TOKENS_PER_UNIT = 250
 const NANO_USD_PER_UNIT = 250 * OUTPUT_NANO_USD
 
@@ -44,7 +44,7 @@ function outputTokensOf({ dimension, cost }: { dimension: Dimension; cost: numbe
   return cost * unit - free
 }
 
-/** `user` says to the provider which cell it is. */
+/** @param user tells the provider which cell it is. */
 export function bodyOf(cell: Pick<Cell, 'dimension' | 'cost' | 'stream'>, user: string): string {
   const max_tokens = outputTokensOf(cell)
   const body = (content: string) => ({
@@ -84,5 +84,5 @@ export function answerOf(body: { max_tokens: number; stream?: boolean }): Script
   }
 }
 
-/** What a whole answer has in it. */
+/** Text that only a whole answer contains. */
 export const markOf = ({ stream }: Pick<Cell, 'stream'>): string => (stream ? 'data: [DONE]' : '"finish_reason":"stop"')

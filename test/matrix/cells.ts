@@ -9,13 +9,13 @@ const DIMENSIONS = ['tokens', 'cost', 'requests'] as const
 export type Dimension = (typeof DIMENSIONS)[number]
 
 export interface Cell {
-  /** Says all of the cell, so that a failure can be found and repeated. */
+  /** Describes the whole cell, so that a failure can be found and repeated. */
   name: string
   nodes: number
   dimension: Dimension
   stream: boolean
   budget: number
-  /** The limit is a token, or a nano-dollar, less than the budget: nothing else finds a limit that admits so little too much. */
+  /** The limit is one token or nano-dollar below the budget. Only this finds a ledger that admits so little too much. */
   is_short: boolean
   cost: number
   /** Calls that are made, one by one, before the race. */

@@ -13,7 +13,7 @@ interface Gate {
 
 export interface Gates {
   provider: FakeProvider
-  /** The gate of a user's calls, open at first. Once closed it opens when so many calls are decided. */
+  /** The gate of a user's calls, open at first. Once closed, it opens when `calls` calls are decided. */
   of(user: string, calls: number): Gate
 }
 
@@ -36,7 +36,7 @@ export async function startGates(): Promise<Gates> {
   }
   const provider = await startFakeProvider({
     reply: ({ method, body }) => {
-      // Tollgate looks whether its provider is there when it has lost a call.
+      // Tollgate sends a HEAD when it has lost a call, to see whether its provider is there.
       if (method !== 'POST') return undefined
       const request: { max_tokens: number; stream?: boolean; user: string } = JSON.parse(body.toString())
       const script = answerOf(request)

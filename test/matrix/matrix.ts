@@ -1,4 +1,4 @@
-// Plays cells, the nodes of one count after the other, several cells at once: each has a user, and so a ledger, of its own.
+// Plays cells, one number of nodes after the other, several cells at once: each has a user, and so a ledger, of its own.
 
 import { startNodes } from '../support/nodes.ts'
 import { openTestDatabase } from '../support/postgres.ts'
@@ -9,7 +9,7 @@ import { play } from './play.ts'
 /** Isolates of each workerd process. */
 const PROCESSES: Record<number, number[]> = { 1: [1], 3: [3], 5: [3, 2], 9: [3, 3, 3] }
 const CELLS_AT_ONCE = 4
-/** Where so much is wrong, the rest says nothing new, and a cell that fails may take minutes. */
+/** Beyond this, the other cells would say nothing new, and a cell that fails may take minutes. */
 const MOST_FAILURES = 20
 
 export interface Failure {
@@ -23,7 +23,7 @@ export interface Stage {
   cells: number
   calls: number
   admitted: number
-  /** Admitted by the node that admitted fewest and by the one that admitted most. */
+  /** How many calls the node that admitted fewest admitted, and the one that admitted most. */
   spread: [least: number, most: number]
   seconds: number
 }

@@ -50,7 +50,7 @@ export async function play(cell: Cell, nodes: Nodes, gates: Gates): Promise<Play
     }
   }
   await within(DONE_WITHIN_MS, Promise.all(Array.from({ length: RACING }, caller)))
-  // Where some hang, no more are made.
+  // Where some calls hang, the callers make no more.
   next = Number.POSITIVE_INFINITY
   gate.open()
 
@@ -65,7 +65,7 @@ export async function play(cell: Cell, nodes: Nodes, gates: Gates): Promise<Play
   return { calls: outcomes.length, admitted, faults: faults.slice(0, MOST_FAULTS_TOLD) }
 }
 
-/** An event for each admitted call and no others, equal sums in the ledger and Postgres, and those are what is expected. */
+/** One event for each admitted call and no others, with equal sums in the ledger and Postgres, which are the expected ones. */
 async function faultsInBooks(cell: Cell, nodes: Nodes, userId: string, ids: string[]): Promise<string[]> {
   try {
     await eventually(

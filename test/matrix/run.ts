@@ -14,7 +14,7 @@ if (cells.length === 0)
 
 endWellOnSignals()
 
-// Loaded only now, so that a question or a mistake is answered at once.
+// Loaded only now, so that `--help` and wrong arguments are answered at once.
 const { default: buildWorker } = await import('../support/build.ts')
 const { playMatrix } = await import('./matrix.ts')
 

@@ -1,5 +1,5 @@
-// The checking of the books: what Postgres has is what the ledgers enforce, to the nano-dollar, and no cap is exceeded.
-// Throws plain errors, so that it serves tests and benchmarks alike.
+// Checks the books: what Postgres has is what the ledgers enforce, to the nano-dollar, and no cap is exceeded. Throws plain
+// errors, so that it serves tests and benchmarks alike.
 
 import type { LocalDatabase } from '../../src/local/database.ts'
 import { NANO_USD_PER_CENT } from '../../src/pricing/money.ts'
@@ -55,7 +55,7 @@ export interface Books {
   status: Map<string, UserBook>
 }
 
-/** As much of a gateway as its audit needs. */
+/** What `checkBooks` needs of a gateway. */
 export interface Audited {
   admin: Pick<Gateway['admin'], 'call'>
   postgres: { database: Pick<LocalDatabase, 'query'> }
@@ -67,7 +67,7 @@ export const statusOf = ({ admin }: Pick<Audited, 'admin'>, userId: string): Pro
 /**
  * Waits until nothing is in flight and every event has arrived, then checks every user's every cap.
  *
- * @param admitted request ids of all calls that were admitted, where the caller knows them: one event each, and no others.
+ * @param admitted request ids of all calls that were admitted, where they are known: each has one event, and no other call has.
  * @throws {Error} naming every fault
  */
 export async function checkBooks(gateway: Audited, userIds: string[], admitted?: string[]): Promise<Books> {

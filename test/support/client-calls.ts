@@ -24,7 +24,7 @@ export interface Attempt {
   answer: Response | null
 }
 
-/** A `fetch` that remembers each request: what SDKs repeat by themselves shows. */
+/** A `fetch` that remembers each request, so that the retries of SDKs show. */
 export function countingFetch(): { fetch: typeof fetch; attempts: Attempt[] } {
   const attempts: Attempt[] = []
   return {

@@ -1,5 +1,5 @@
-// The worker as it is, counting what a ledger costs beyond its work: rows that its storage writes, in tables and in indexes,
-// and timers, which keep it awake. GET /cost tells of both since the last time.
+// The worker as it is, but it counts what its ledgers cost besides CPU: rows that storage writes, in tables and in indexes,
+// and timers, which keep a ledger awake. GET /cost returns both since it was last asked.
 
 import tollgate, { UsageLedger as Ledger } from '../../src/index.ts'
 

@@ -1,4 +1,4 @@
-// The worker as it is, but for the ledger's disk: the commit that settles a call with this session id fails.
+// The worker as it is, but its ledgers' disk fails the commit that settles a call with the session id `disk-fails`.
 
 import type { Settlement } from '../../durable-objects/ledger/types.ts'
 import tollgate, { UsageLedger as Ledger } from '../../src/index.ts'

@@ -9,12 +9,12 @@ export function half(usual: Script, ...then: Step[]): Script {
   return { ...usual, steps: [bytes.subarray(0, bytes.length / 2), ...then] }
 }
 
-/** The length of the usual answer is told before it comes: short ones are kept until they are whole. */
+/** The script with the usual answer's length in its head: such answers, if short, are kept until they are whole. */
 export const announced = (usual: Script, script: Script): Script => ({
   ...script,
   headers: { ...usual.headers, 'content-length': String(bytesOf(usual).length) },
 })
 
-/** Counts of tokens, in any dialect, that are none. */
+/** Replaces token counts, in any dialect, with something that is no count. */
 export const withoutCounts = (json: string): string =>
   json.replace(/("\w*[tT]okens?(?:Count)?\w*":)\s*\d+/g, '$1"many"')

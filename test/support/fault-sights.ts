@@ -34,7 +34,7 @@ function isNamed(error: unknown, { isTyped, names }: Subject, why: Why): void {
   if (names) expect(error).toMatchObject({ name: names[why] })
 }
 
-/** No more than a failure: there is no way to say why. */
+/** A failure without a reason: nothing could carry one. */
 export const failure: Sees = ({ said, error }) => {
   expect(said).toBeNull()
   expect(error).toBeInstanceOf(Error)
@@ -45,7 +45,7 @@ export const asItIs = async (seen: Seen): Promise<void> => {
   for (const text of await textsOf(seen)) isSent(text, seen.sent ? textOf(seen.sent) : '')
 }
 
-/** The same of a stream that its client cannot read; an error may come behind it. */
+/** `asItIs` for a stream that its client cannot read; an error may follow the provider's bytes. */
 export const asItIsAndFails: Sees = async (seen, subject, usual) => {
   await failure(seen, subject, usual)
   const sent = seen.sent ?? { steps: [] }
@@ -61,7 +61,7 @@ export const ownErrorEvent: Sees = async (seen, subject) => {
   if (!isTranslated(subject)) await asItIs(seen)
 }
 
-/** All of it, or its beginning where the client hung up, as OpenAI's does at an error. */
+/** The client got all of it, or its beginning where the client hung up, as OpenAI's does at an error. */
 function isSent({ text, is_whole }: Text, sent: string): void {
   expect(text).toBe(is_whole ? sent : sent.slice(0, text.length))
 }

@@ -37,7 +37,7 @@ export interface Seen {
   said: string | null
   error: unknown
   attempts: Attempt[]
-  /** The answers' bodies, where a plain `fetch` got them; null where one broke off. */
+  /** The bodies of answers that came through `fetch`; null for one that broke off. */
   texts: Promise<Text | null>[]
   /** What the provider sent last. */
   sent: Script | null
@@ -54,8 +54,9 @@ type Of<T> = T | ((subject: Subject) => T)
 interface Acts {
   /** What the provider does instead of the usual. */
   sends?: (usual: Script, subject: Subject, cell: Cell) => Script
-  /** What happens once the provider has the call, or once the client has something of its answer. */
+  /** What happens once the provider has the call. */
   asked?: (cell: Cell) => unknown
+  /** What happens once the client has something of its answer. */
   piece?: (cell: Cell) => unknown
 }
 
@@ -86,7 +87,7 @@ export interface Stage {
   at: Gateway
   /** One call, whatever becomes of it. */
   ask(subject: Subject, user: Cell['user'], acts: Acts, max_tokens: number): Promise<Asked>
-  /** The same as a cell of the table. */
+  /** One cell of the table: a call with its fault, and the checks of what came of it. */
   play(subject: Subject, fault: Fault): Promise<void>
   close(): Promise<void>
 }
@@ -101,7 +102,7 @@ const ORIGINS = ['OPENAI', 'ANTHROPIC', 'BEDROCK', 'GEMINI', 'GOOGLE_PLACES'].ma
 
 export interface StageOptions {
   vars?: Record<string, string>
-  /** Where all providers are, if they are not there. */
+  /** Where all providers are said to be, for faults in which they cannot be reached. Default: the fake provider. */
   origin?: string
 }
 
@@ -156,7 +157,7 @@ export async function startStage({ vars = {}, origin }: StageOptions = {}): Prom
     return { mark, seen: { ...answered, attempts, texts, sent } }
   }
 
-  /** By a user of its own, whose books are closed after it. */
+  /** One call by a user of its own, and that user's books once all is settled. */
   async function perform(subject: Subject, fault: Acts) {
     const user = await at.admin.user(GENEROUS)
     let held: CapStatusView['held'] | null = null
@@ -233,7 +234,7 @@ const sumOf = (events: UsageEventView[]) => {
   return { requests: sum('requests'), tokens: sum('tokens'), cost_cents: sum('cost_cents') }
 }
 
-/** Of a call that was sent and never answered. */
+/** Statuses of a call that was sent and never answered. */
 const NO_ANSWER = new Set<number | null>([502, 504])
 
 function checkCharge(

@@ -15,7 +15,7 @@ export interface Asking {
   max_tokens: number
   /** Remembers what each attempt was answered. */
   fetch: typeof fetch
-  /** For clients that take no `fetch`: where that is remembered. */
+  /** Where each attempt is remembered. `fetch` does so; clients that take no `fetch` do it themselves. */
   attempts: Attempt[]
   signal: AbortSignal
   /** To be called when something of a stream has come. */
@@ -31,14 +31,14 @@ export type Why = 'unreachable' | 'timeout' | 'ended' | 'withdrawn'
 export interface Api {
   /** The error of its SDK. */
   isTyped(error: unknown): boolean
-  /** Of an error that came before any answer. */
+  /** The HTTP status of an error that came before any answer. */
   statusOf(error: unknown): number | undefined
   /** What its SDK calls Tollgate's own errors, where it has a class for each. */
   names?: Readonly<Record<Why, string>>
   /** Statuses of Tollgate's own errors after a call went out. */
   unreachable: number
   timeout: number
-  /** JSON of any length reaches its client whole, or not at all: AWS's asks again where a body breaks off. */
+  /** JSON of any length reaches the client whole or not at all, because AWS's client retries when a body breaks off. */
   is_kept_whole: boolean
   /** The provider's own refusal. */
   refusal(status: number, headers: Record<string, string>): Script
@@ -50,9 +50,9 @@ export interface Subject extends Api {
   name: string
   /** Makes the call and reads its answer to the end: what it said. Throws what the client throws. */
   call(asking: Asking): Promise<string>
-  /** What a whole answer is charged that tells no usage. */
+  /** What a whole answer without usage is charged. */
   unread: Charge
-  /** Where prices are by the call: known whenever the provider has it, whatever its answer says. */
+  /** Where prices are by the call: the price is known once the provider has the call, whatever its answer says. */
   is_per_call?: true
   stream: Streaming | null
 }
@@ -65,7 +65,7 @@ export interface Streaming {
   garbage(event: Step): Step
   /** What a stream is charged that had garbage inside, and goes on to tell its usage. */
   garbageCharged: Charge
-  /** A stream without its very last event: is it short of anything, and does it tell its usage? */
+  /** A stream without its very last event: does its client miss anything, and what is charged? */
   withoutLast: { isShort: boolean; charged: Charge }
   /** Marks the event that only Tollgate asked for. */
   unasked?: string
@@ -97,7 +97,7 @@ export const retellFrames: Streaming['retell'] = (script, change) => {
   return { ...script, steps }
 }
 
-/** The frame with a byte that its checksum denies. */
+/** The frame with one bit flipped, so that its checksum does not match. */
 export function corruptFrame(frame: Step): Step {
   if (!(frame instanceof Uint8Array)) return frame
   const corrupt = frame.slice()

@@ -43,7 +43,7 @@ const bedrock: Api = {
   tries: (status) => ([429, 500, 502, 503, 504].includes(status) ? 3 : 1),
 }
 
-/** HTTP/1, as everything local; notes its attempts. */
+/** AWS's client over HTTP/1, which everything local speaks. It notes its attempts. */
 function clientOf({ at, key, attempts, signal }: Asking): BedrockRuntimeClient {
   const requestHandler = new NodeHttpHandler()
   const handle = requestHandler.handle.bind(requestHandler)
@@ -55,7 +55,7 @@ function clientOf({ at, key, attempts, signal }: Asking): BedrockRuntimeClient {
     attempt.answer = new Response(null, { status, headers })
     return answered
   }
-  // Its signal ends no answer that has begun.
+  // Aborting does not end an answer that has begun: destroying the handler does.
   signal.addEventListener('abort', () => setImmediate(() => requestHandler.destroy()))
   return new BedrockRuntimeClient({
     region: 'us-east-1',

@@ -57,7 +57,7 @@ async function post(asking: Asking, path: string, body: object, headers: Record<
 
 const googleKey = ({ key }: Asking) => ({ 'x-goog-api-key': key })
 
-/** A reader of the array: what cannot be parsed, or holds an error, is one. */
+/** Reads the array as a plain client would. Throws where it cannot be parsed or holds an error. */
 function saidIn(text: string): string {
   let objects: { error?: { code: number }; candidates?: { content: { parts: { text: string }[] } }[] }[]
   try {

@@ -1,5 +1,5 @@
-// Every kind of call that faults are tried on: all dialects, whole and streamed. There are no exceptions but these: only a
-// stream has events and can be withdrawn, and no client can leave amid an answer that it reads as one.
+// Every kind of call that faults are tried on: all dialects, whole and streamed. There are only these exceptions: only a
+// stream has events and can be withdrawn, and no client can leave in the middle of an answer that it reads whole.
 
 import type { Streaming, Subject } from './fault-subject.ts'
 import { BEDROCK } from './fault-subjects-aws.ts'

@@ -29,7 +29,7 @@ export interface Gateway {
   prices(): Promise<{ put(key: string, value: string): Promise<void> }>
   /** Puts a user's ledger out of memory. */
   evict(userId: string): Promise<void>
-  /** Its SQLite file. */
+  /** The SQLite file of a user's ledger. */
   ledgerFileOf(userId: string): Promise<string>
   /** Where V8's inspector of the worker listens; only where `inspect` was asked for. */
   inspector(): Promise<URL>
@@ -172,9 +172,9 @@ function quietTimeZone(now: Date): string {
 }
 
 /**
- * Asks until the answer is the wanted one: for what happens in the background.
+ * Asks until the answer is a wanted one: for what happens in the background.
  *
- * @throws {Error} where it never is, with the last one
+ * @throws {Error} with the last answer, where none is in time
  */
 export async function eventually<T>(ask: () => Promise<T>, wanted: (answer: T) => boolean, ms = 30_000): Promise<T> {
   const deadline = Date.now() + ms

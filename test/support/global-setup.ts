@@ -1,4 +1,4 @@
-// Made once, for all tests: the worker, and where tests bring no Postgres, a migrated one to load.
+// Made once for all tests: the worker, and, unless TEST_DATABASE_URL names a server, a migrated Postgres to load.
 
 import buildWorker from './build.ts'
 import { dumpMigratedDatabase } from './postgres.ts'

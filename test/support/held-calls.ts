@@ -5,7 +5,7 @@ import type { FakeProvider } from '../../src/local/fake-provider.ts'
 import { eventually, type Gateway } from './gateway.ts'
 
 export interface CallOptions {
-  /** More fields of the body, or others. */
+  /** Fields that are added to the body, or replace its own. */
   body?: Record<string, unknown>
   headers?: Record<string, string>
 }
@@ -46,7 +46,7 @@ export async function read(call: Promise<Response>): Promise<Answered> {
   return { status, headers, body: await response.text(), request_id: headers.get('x-tollgate-request-id') ?? '' }
 }
 
-/** From now on the provider takes requests and keeps its answers (of streams: all but the first event) until `open`. */
+/** From now on the provider takes requests, but holds its answers back (streams: after the first event) until `open`. */
 export function holdAnswers(provider: FakeProvider): { open(): void } {
   const { promise, resolve } = Promise.withResolvers<void>()
   const before = provider.reply
@@ -91,6 +91,6 @@ export async function race({ provider }: Gateway, calls: (() => Promise<Response
 
 export const idsOf = (answers: Answered[]): string[] => answers.map(({ request_id }) => request_id)
 
-/** So many times the same. */
+/** What `one` returns for each of `count` indexes. */
 export const times = <T>(count: number, one: (index: number) => T): T[] =>
   Array.from({ length: count }, (_, index) => one(index))

@@ -105,7 +105,7 @@ export const ACTIVE: LedgerStatus = {
   outbox: { waiting: 0, rejected: 0 },
 }
 
-/** A ledger that may be asked for nothing else. */
+/** A ledger with these methods alone: every other one is rejected. */
 export function ledgerOfOnly(known: Partial<LedgerRpc>): LedgerRpc {
   const unasked = () => Promise.reject(new Error('this is not to be asked of the ledger'))
   const nothing = { reserve: unasked, mayGoOn: unasked, settle: unasked, conclude: unasked }

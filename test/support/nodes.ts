@@ -29,7 +29,7 @@ interface NodesOptions {
   provider: Pick<FakeProvider, 'url'>
 }
 
-/** Of every workerd's log, what says nothing about Tollgate: Miniflare's proxy to another process keeps RPC results. */
+/** In every workerd's log, and no fault of Tollgate's: Miniflare's proxy to another process does not dispose of RPC results. */
 const PROXY_NOISE = 'An RPC result was not disposed properly'
 
 export async function startNodes({ processes, postgres, provider }: NodesOptions): Promise<Nodes> {

@@ -16,7 +16,7 @@ export interface TestDatabase {
   databaseHttpUrl: string
   /** As the worker sees it. */
   db: Database
-  /** Behind the HTTP server, for looking at things while that is down. */
+  /** The database behind the HTTP server, to look into it while that is down. */
   database: LocalDatabase
   server: NeonHttpServer
   close(): Promise<void>

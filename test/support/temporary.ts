@@ -1,5 +1,5 @@
-// Folders for as long as they are used. Where Ctrl-C ends a script, they go with it: nobody needs its ledgers, least of all
-// where they are kept in memory.
+// Temporary folders. Where Ctrl-C ends a script, they are removed: nobody needs its ledgers any more, least of all where they
+// are kept in memory.
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
@@ -22,11 +22,11 @@ export async function removeFolder(folder: string): Promise<void> {
   IN_USE.delete(folder)
 }
 
-/** For scripts. By default a signal ends a process without those who listen to its end, and who then end what it has started. */
+/** For scripts. By default a signal ends a process without its `exit` listeners, which end what the process has started. */
 export function endWellOnSignals(): void {
   for (const [signal, number] of Object.entries(SIGNALS))
     process.once(signal, () => {
-      // As the last of them: the others write there.
+      // Added last, because the other listeners may still write into these folders.
       process.on('exit', () => {
         for (const folder of IN_USE) rmSync(folder, REMOVAL)
       })

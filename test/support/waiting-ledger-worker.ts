@@ -1,5 +1,5 @@
-// The worker as it is, but for a ledger that lets calls with these session ids wait until the test says so: to be admitted,
-// or to be settled.
+// The worker as it is, but its ledgers make some calls wait until the test lets them in: those with the session id `waits`
+// before they are admitted, those with `waits-at-end` before they are settled.
 
 import type { Ask, Decision, Settlement } from '../../durable-objects/ledger/types.ts'
 import tollgate, { UsageLedger as Ledger } from '../../src/index.ts'

@@ -19,9 +19,9 @@ import { CALL_ID_PREFIX, callId } from '../worker/call-id.ts'
 const WAITING = 100_000
 const AT_ONCE = 5_000
 const DRAINED_WITHIN_MS = 150_000
-/** The clients call now and then: it is the drain's memory that is watched. */
+/** The clients call only now and then, because it is the drain's memory that is watched. */
 const PAUSE_MS = 100
-/** Than with an empty outbox. All events are 90 MB as text: a drain that kept a tenth of them would show. */
+/** Over an empty outbox. All events are 90 MB as text: a drain that kept a tenth of them would show. */
 const MOST_HEAP_GROWTH_MB = 4
 const MOST_RSS_GROWTH_MB = 48
 const CALLS_BEFORE = 20
@@ -111,7 +111,7 @@ function watchArrivals({ postgres }: Stage): { arrived(): number; order: string[
   return { arrived: () => order.length, order }
 }
 
-/** Of a workerd that has just started the inspector may go away once more. */
+/** Tries twice: the inspector of a workerd that has just started may go away once. */
 async function lookAtMemory(stage: Stage): Promise<MemorySample> {
   const look = async () => sampleMemory(await stage.inspector(), 0)
   return look().catch(look)

@@ -11,8 +11,9 @@ import { openStage, WIDE } from '../stage.ts'
 const MINUTE = 60_000
 const HOUR = 60 * MINUTE
 const DAY = 24 * HOUR
-/** Against the true time. At the last but one Postgres is down. */
+/** How far ahead of the true time the clock is, in turn. */
 const JUMPS = [5 * MINUTE, HOUR, HOUR - 90_000, -2 * HOUR, DAY + HOUR, 20 * MINUTE, 0]
+/** At this jump Postgres goes down. */
 const DOWN_AT = DAY + HOUR
 const DOWN_MS = 3_000
 const CALLS_BETWEEN = 40

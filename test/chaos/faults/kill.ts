@@ -1,6 +1,6 @@
 // kill -9 of all that `npm start` runs (itself, the embedded Postgres and its endpoint, the fake provider, wrangler,
-// workerd), at once and again and again, some of the times while it is still starting. The calls go to a fake provider that
-// lives on, as the real ones would: it knows what it was sent, and what it said.
+// workerd), all at once, again and again, sometimes while it is still starting. The calls go to a fake provider that lives on,
+// as real ones would: it knows what it was sent, and what it answered.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -64,7 +64,7 @@ interface Stack extends Witnessed {
 
 async function openStack(): Promise<Stack> {
   const folder = temporaryFolder('tollgate-kill-')
-  // Copied: wrangler watches them, and whoever edits one meanwhile would restart its worker.
+  // Copied, because wrangler watches them: whoever edits one meanwhile would restart its worker.
   for (const name of SOURCES) await cp(join(ROOT, name), join(folder, name), { recursive: true })
   await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
   const provider = await startFakeProvider()

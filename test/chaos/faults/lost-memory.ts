@@ -1,6 +1,6 @@
 // The ledgers' memory is lost at every point at which a call, a drain, a refresh or an admin's change waits for somebody
 // else. The point is held from outside (by the provider or by Postgres), workerd is ended there as kill -9 would, and
-// comes back on the same storage. At last ledgers alone are evicted, while the worker and its calls live on.
+// comes back on the same storage. In the end ledgers alone are evicted, while the worker and its calls live on.
 
 import type { Query } from '../../../src/local/database.ts'
 import { statusOf } from '../../support/books.ts'
@@ -171,7 +171,7 @@ function newHold(): Hold {
   return hold
 }
 
-/** workerd's own way, which takes ten seconds: the worker keeps its calls and settles them with a ledger that is new. */
+/** Evicts as workerd itself does, which takes ten seconds: the worker keeps its calls and settles them with a new ledger. */
 async function evictions(stage: Stage, send: Send): Promise<Counted> {
   const victims = [await stage.admin.user([WIDE]), await stage.admin.user([WIDE])]
   const seen = nothingSeen()

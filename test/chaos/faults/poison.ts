@@ -7,10 +7,10 @@ import { merged, sendTo, startLoad } from '../load.ts'
 import { openStage, WIDE } from '../stage.ts'
 
 const CALLS = 300
-/** Every so many-th call is poisoned. */
-const EVERY = 25
+/** One call in so many is poisoned. */
+const ONE_IN = 25
 const POISON = 'poison'
-/** After so long what was set aside is tried again. */
+/** By then, events that were set aside are tried again. */
 const TRIED_AGAIN_MS = 61 * 60_000
 
 export async function poisonedEvent(tell: (part: string, counted: Counted) => void): Promise<void> {
@@ -21,7 +21,7 @@ export async function poisonedEvent(tell: (part: string, counted: Counted) => vo
     const users = await Promise.all([1, 2, 3, 4].map(() => stage.admin.user([WIDE])))
     const ids = users.map(({ id }) => id)
     let sent = 0
-    const headers = () => ({ 'x-tollgate-session-id': sent++ % EVERY === 0 ? POISON : 'fits' })
+    const headers = () => ({ 'x-tollgate-session-id': sent++ % ONE_IN === 0 ? POISON : 'fits' })
     const load = startLoad(sendTo(stage), users, { headers })
     await load.more(CALLS)
     const seen = await load.stop()

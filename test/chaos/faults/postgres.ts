@@ -17,7 +17,7 @@ const SLOW_MS = 2_000
 export interface Trouble {
   begin(stage: Stage): Promise<unknown>
   end(stage: Stage): Promise<unknown>
-  /** Nothing gets in while it lasts. */
+  /** True where no event reaches Postgres while it lasts. */
   blocks: boolean
 }
 

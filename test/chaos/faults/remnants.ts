@@ -12,13 +12,13 @@ import { openStage, type Stage, WIDE } from '../stage.ts'
 
 const KILLS = 12
 const HOLD_TTL_S = 3_600
-/** In turn. After the longer one some calls are long under way when everything dies: their holds are written by then. */
+/** How long the load runs before each kill, in turn. In the longest, some holds are old enough to be on disk by then. */
 const RUNS_MS = [2_500, 300, 100]
 const SLOW_EVERY = 40
 const SLOW_MS = 4_000
 const CLIENTS = 6
 const SAMPLED_EVERY_MS = 15
-/** Of users who meet their caps at once, and only after many kills. */
+/** The cap of a user who meets it at once, and of one who meets it only after many kills. */
 const FEW_REQUESTS = 60
 const MANY_REQUESTS = 2_000
 /** On a busy machine a user may have ten answers a second. */

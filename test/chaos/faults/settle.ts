@@ -6,7 +6,7 @@ import { sendTo, startLoad } from '../load.ts'
 import { ask, fourUsers, openStage } from '../stage.ts'
 
 const CALLS = 600
-/** Of each user: an answer may wait for its settle, and that may take all of its tries. */
+/** Clients of each user. Many, because an answer waits for its settle, which may take all of its tries. */
 const CLIENTS = 12
 const WITHIN_MS = 90_000
 

@@ -1,7 +1,7 @@
 // A restart with a stale snapshot: a cap was lowered and a key revoked in Postgres, and everything died before the ledger
 // heard of it. What holds then, and until when:
 //
-// - the change was never confirmed, so it may be not yet in force: the caps and keys of before hold, and no others;
+// - the change was never confirmed, so it need not be in force yet: the earlier caps and keys hold, and no others;
 // - repeating the change brings it into force before the answer is there;
 // - without that, the first call after the snapshot's five minutes makes the ledger fetch the new one, also where Postgres
 //   went back to an older state, of a lower version. While Postgres is down it goes on with what it has.

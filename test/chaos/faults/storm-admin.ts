@@ -1,5 +1,5 @@
-// What admins do in a storm: they shut somebody out, and later let them in again. Each change is repeated until its answer
-// is there, as its errors tell to.
+// What admins do in a storm: they shut somebody out, and later let them in again. Each change is repeated until it is
+// answered, as the errors of such changes say.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { must } from '../audit.ts'
@@ -32,7 +32,7 @@ export async function adminTracks(
     const { data } = await stage.admin.call<{ data: { id: string }[] }>('GET', `/admin/users/${user.id}/${what}`)
     return data[0]?.id ?? ''
   }
-  /** `shut` returns whom: they call from then on, until they are let in again. */
+  /** `shut` returns whom it has shut out: that user calls from then on, until `open` lets them in again. */
   const shutting = (name: string, shut: () => Promise<User>, open?: () => Promise<unknown>): Trouble => {
     let stop = async () => nothingSeen()
     return {
@@ -97,7 +97,7 @@ export async function adminTracks(
   }
 }
 
-/** Until the answer is that it is in force. */
+/** Repeats the change until the answer is that it is in force. */
 async function insist<T>(change: () => Promise<T>): Promise<T> {
   const deadline = Date.now() + IN_FORCE_WITHIN_MS
   for (;;) {

@@ -16,18 +16,18 @@ export interface Trouble {
   end?(): Promise<unknown>
 }
 
-/** Its troubles come one at a time. */
+/** Troubles that come one at a time. Several tracks run at once. */
 export interface Track {
   troubles: Trouble[]
   /** The longest pause before one. */
   quiet_ms: number
-  /** The longest that one lasts which has an end. */
+  /** The longest that a trouble with an `end` lasts. */
   lasts_ms: number
 }
 
 const MINUTE = 60_000
 export const HOUR = 60 * MINUTE
-/** Against the true time. All are within a day: for so long a ledger knows how its calls have ended. */
+/** How far ahead of the true time the clock is. Always within a day: for so long a ledger knows how its calls have ended. */
 const JUMPS = [0, 5 * MINUTE, HOUR, -2 * HOUR, 3 * HOUR, 20 * HOUR]
 /** Later than all holds and waits. */
 export const AFTERWARDS = 21.5 * HOUR
@@ -35,7 +35,7 @@ const SHARE = 0.5
 const SLOW_MS = 2_500
 const ERRORS = [400, 500, 503, 529]
 
-/** `losses` takes when which ledger dies. */
+/** @param losses is filled with which ledger died when. */
 export function systemTracks(stage: Stage, users: User[], random: Random, losses: LedgerLoss[]): Track[] {
   return [
     ...workerd(stage, users, losses),
@@ -99,7 +99,7 @@ function postgres(stage: Stage, random: Random): Trouble[] {
   ]
 }
 
-/** While workerd is down nobody hears of it: the next one is told. */
+/** While workerd is down the clock cannot be moved; the one that is started next is told. */
 const jump = (stage: Stage, ahead_ms: number): Trouble => ({
   name: `clock ${ahead_ms / MINUTE} min ahead`,
   begin: () => stage.moveClock(ahead_ms).catch(() => undefined),
@@ -109,7 +109,7 @@ function provider({ provider }: Stage, random: Random): Trouble[] {
   const changing = (name: string, change: (usual: Script) => Script): Trouble => ({
     name: `provider ${name}`,
     async begin() {
-      // Who asks whether it is there (HEAD) has its answer.
+      // Tollgate's question whether the provider is there (HEAD) is always answered.
       provider.reply = ({ method }, usual) => (method === 'POST' && random() < SHARE ? change(usual()) : undefined)
     },
     async end() {

@@ -13,11 +13,11 @@ import { AFTERWARDS, HOUR, pick, type Random, systemTracks, type Track } from '.
 const STORM_MS = 40_000
 const CALLS_BEFORE = 40
 const CALLS_AFTER = 100
-/** Of each user: some wait for a ledger that cannot be reached. */
+/** Clients of each user. Many, because some wait for a ledger that cannot be reached. */
 const CLIENTS = 6
 const HOURLY = 40
 const FEW = 60
-/** So many of the clients' calls are left, within so long. */
+/** This share of calls is left by its client, within this time. */
 const LEFT_SHARE = 0.05
 const LEFT_WITHIN_MS = 100
 const OVER = ': over'

@@ -1,4 +1,4 @@
-// The worker as it is, with doors more: to move its clock, to make its network bad, to take a ledger's memory, to settle
+// The worker as it is, with more doors: to move its clock, to make its network bad, to take a ledger's memory, and to settle
 // many calls from within.
 
 import type { Settlement } from '../../../durable-objects/ledger/types.ts'
@@ -7,10 +7,10 @@ import { callId } from './call-id.ts'
 import { moveClock, trueInstant, trueNow } from './clock.ts'
 import { overNetwork, setNetwork } from './network.ts'
 
-/** An alarm that was set rings at least so often, to see whether its time has come by a clock that was moved since. */
+/** An alarm rings at least this often, to see whether its time has come by a clock that was moved meanwhile. */
 const LONGEST_SLEEP_MS = 1_000
 
-/** A ledger whose alarms follow the moved clock. Ringing early is allowed to them: each looks what is due. */
+/** A ledger whose alarms follow the moved clock. They may ring early, because each looks at what is due. */
 export class UsageLedger extends Ledger {
   constructor(ctx: DurableObjectState, env: Env) {
     const { storage } = ctx
@@ -21,7 +21,7 @@ export class UsageLedger extends Ledger {
     super(ctx, env)
   }
 
-  /** Its memory is lost, with all that is not yet on disk, and whoever waits for it hears of that. */
+  /** Loses the ledger's memory, with all that is not yet on disk. Whoever waits for the ledger gets an error. */
   async die(): Promise<void> {
     this.ctx.abort('made by a test')
   }
