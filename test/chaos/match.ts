@@ -125,7 +125,7 @@ export function matchCalls(evidence: Evidence): Matched {
     if (its.length > 1) say(`was forwarded ${its.length} times`)
     return its[0]
   }
-  const each = (calls: Call[], fate: string, judge: (judged: Judged) => Class | null) => {
+  const each = (calls: Call[], fate: string, judge: Judge) => {
     for (const call of calls) {
       const found: string[] = []
       const say = (fault: string) => found.push(fault)
@@ -146,47 +146,16 @@ export function matchCalls(evidence: Evidence): Matched {
     }
   }
 
-  each(seen.answered, 'was answered', ({ call, event, sent, say }) => {
-    if (!sent) say('was never forwarded')
-    else if (sent.answer_id === null || call.answer_id !== sent.answer_id) say("had another call's answer")
-    if (!event) say('has no event')
-    else if (event.outcome !== 'settled' || event.usage_source !== 'reported') say('is not charged as reported')
-    return event ? 'answered whole, one event' : null
-  })
-  each(seen.ended_badly, 'ended in an error event', ({ call, event, sent, say }) => {
-    if (event) return 'ended in an error event, one event'
-    if (sent && isGivenUp(call)) return 'given up, no event'
-    say('has no event')
-    return null
-  })
-  each(seen.refused, 'was refused', ({ event, sent, say }) => {
-    if (event) say('has an event')
-    if (sent) say('was forwarded')
-    return event || sent ? null : 'refused, no event'
-  })
-  each(seen.failed, 'failed', ({ call, event, sent, say }) => {
-    if (sent?.is_billed !== false && !FAILURES.has(call.status)) say(`has a ${call.status}, which nobody sent`)
-    if (event) return 'failed, one event'
-    if (!sent && call.status === LEDGER_UNAVAILABLE) return 'failed before they were held, no event'
-    if (sent && isGivenUp(call)) return 'given up, no event'
-    say('has no event')
-    return null
-  })
-  const unheard = (name: 'broke off' | 'unanswered') => (judged: Judged) => {
-    if (kills.length === 0 && !(some_break_off && judged.sent)) judged.say('happened, though nothing was killed')
-    if (kills.length === 0 && !judged.event) judged.say('has no event')
-    return `${name}, ${judged.event ? 'one' : 'no'} event` as const
-  }
-  const { broken_off, unanswered } = seen
-  each(broken_off, 'broke off', unheard('broke off'))
-  each(unanswered, 'had no answer', unheard('unanswered'))
+  each(seen.answered, 'was answered', judgeAnswered)
+  each(seen.ended_badly, 'ended in an error event', judgeEndedBadly)
+  each(seen.refused, 'was refused', judgeRefused)
+  each(seen.failed, 'failed', judgeFailed)
+  each(seen.broken_off, 'broke off', judgeUnheard('broke off', evidence))
+  each(seen.unanswered, 'had no answer', judgeUnheard('unanswered', evidence))
   // Cut where nothing but its mark was to come: nothing is added.
   const lacksOnlyItsMark = ({ said }: Call) => some_break_off && lacksMark(said ?? '')
+  each(seen.cut_short.filter(lacksOnlyItsMark), 'ended without its mark', judgeUnmarked)
   const cut_short = seen.cut_short.filter((call) => !lacksOnlyItsMark(call))
-  each(seen.cut_short.filter(lacksOnlyItsMark), 'ended without its mark', ({ event, say }) => {
-    if (!event) say('has no event')
-    return event ? 'ended without its mark, one event' : null
-  })
   each(cut_short, 'ended early as if it were whole', () => null)
   faults.push(...cut_short.map((call) => `an answer ended early as if it were whole: ${JSON.stringify(call)}`))
 
@@ -206,6 +175,52 @@ interface Judged {
   event: EventRow | undefined
   sent: Forwarded | undefined
   say: (fault: string) => void
+}
+
+/** Says what is wrong with a call, if anything is. Returns the call's class; null where it is in none. */
+type Judge = (judged: Judged) => Class | null
+
+const judgeAnswered: Judge = ({ call, event, sent, say }) => {
+  if (!sent) say('was never forwarded')
+  else if (sent.answer_id === null || call.answer_id !== sent.answer_id) say("had another call's answer")
+  if (!event) say('has no event')
+  else if (event.outcome !== 'settled' || event.usage_source !== 'reported') say('is not charged as reported')
+  return event ? 'answered whole, one event' : null
+}
+
+const judgeEndedBadly: Judge = ({ call, event, sent, say }) => {
+  if (event) return 'ended in an error event, one event'
+  if (sent && isGivenUp(call)) return 'given up, no event'
+  say('has no event')
+  return null
+}
+
+const judgeRefused: Judge = ({ event, sent, say }) => {
+  if (event) say('has an event')
+  if (sent) say('was forwarded')
+  return event || sent ? null : 'refused, no event'
+}
+
+const judgeFailed: Judge = ({ call, event, sent, say }) => {
+  if (sent?.is_billed !== false && !FAILURES.has(call.status)) say(`has a ${call.status}, which nobody sent`)
+  if (event) return 'failed, one event'
+  if (!sent && call.status === LEDGER_UNAVAILABLE) return 'failed before they were held, no event'
+  if (sent && isGivenUp(call)) return 'given up, no event'
+  say('has no event')
+  return null
+}
+
+function judgeUnheard(name: 'broke off' | 'unanswered', { kills, some_break_off }: Evidence): Judge {
+  return ({ event, sent, say }) => {
+    if (kills.length === 0 && !(some_break_off && sent)) say('happened, though nothing was killed')
+    if (kills.length === 0 && !event) say('has no event')
+    return `${name}, ${event ? 'one' : 'no'} event`
+  }
+}
+
+const judgeUnmarked: Judge = ({ event, say }) => {
+  if (!event) say('has no event')
+  return event ? 'ended without its mark, one event' : null
 }
 
 const LEDGER_UNAVAILABLE = 503
