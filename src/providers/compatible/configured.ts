@@ -38,46 +38,78 @@ const entrySchema = z.looseObject(
 export const compatibleProviders = z
   .looseObject({})
   .transform((env: Record<string, unknown>, context): ConfiguredProvider[] => {
-    const found: ConfiguredProvider[] = []
-    const fault = (path: PropertyKey[], message: string) => context.addIssue({ code: 'custom', path, message })
-    const credentialIn = (variable: string) => {
-      const credential = textOf(env, variable)
-      if (credential && !CREDENTIAL.test(credential)) fault([variable], CREDENTIAL_FAULT)
-      return credential
+    const reading: Reading = {
+      env,
+      found: [],
+      fault: (path, message) => context.addIssue({ code: 'custom', path, message }),
     }
-    const add = (row: object, credential: string | undefined, pathOf: (path: PropertyKey[]) => PropertyKey[]) => {
-      const parsed = providerSchema.safeParse(row, {
-        error: ({ input }) => (input === undefined ? 'is required' : undefined),
-      })
-      if (parsed.success) found.push({ ...parsed.data, credential })
-      for (const issue of parsed.error?.issues ?? []) fault(pathOf(issue.path), wordsOf(issue))
-    }
-
-    const { PROVIDERS } = env
-    const entries = readEntries(PROVIDERS)
-    if (entries === null) fault(['PROVIDERS'], 'must be a JSON array of objects')
-    const repeated = entries === null || typeof PROVIDERS !== 'string' ? '' : repeatedName(PROVIDERS)
-    if (repeated !== '') fault(['PROVIDERS'], `has ${repeated} more than once`)
-    const names = new Set<string>()
-    for (const [index, raw] of (entries ?? []).entries()) {
-      const at = (path: PropertyKey[]) => ['PROVIDERS', index, ...path]
-      const entry = entrySchema.safeParse(raw)
-      for (const issue of entry.error?.issues ?? []) fault(at(issue.path), wordsOf(issue))
-      if (!entry.success) continue
-      const { api_key_binding, ...own } = entry.data
-      if (names.has(own.name)) fault(at(['name']), 'is taken by an earlier entry')
-      names.add(own.name)
-      const credential = credentialIn(api_key_binding ?? variableOf(own.name, 'API_KEY'))
-      if (api_key_binding && !credential) fault(at(['api_key_binding']), `names ${api_key_binding}, which is not set`)
-      add(merged(own, env), credential, at)
-    }
-    for (const row of KNOWN_PROVIDERS) {
-      const [key, url] = [variableOf(row.name, 'API_KEY'), variableOf(row.name, 'BASE_URL')]
-      if (names.has(row.name) || !(textOf(env, key) || textOf(env, url))) continue
-      add(merged({ name: row.name }, env), credentialIn(key), () => [url])
-    }
-    return found
+    const names = addEntries(reading)
+    addKnown(reading, names)
+    return reading.found
   })
+
+interface Reading {
+  env: Record<string, unknown>
+  found: ConfiguredProvider[]
+  fault(path: PropertyKey[], message: string): void
+}
+
+/** The entries of `PROVIDERS`. @returns their names. */
+function addEntries(reading: Reading): ReadonlySet<string> {
+  const { env, fault } = reading
+  const { PROVIDERS } = env
+  const names = new Set<string>()
+  const entries = readEntries(PROVIDERS)
+  if (entries === null) {
+    fault(['PROVIDERS'], 'must be a JSON array of objects')
+    return names
+  }
+  const repeated = typeof PROVIDERS === 'string' ? repeatedName(PROVIDERS) : ''
+  if (repeated !== '') fault(['PROVIDERS'], `has ${repeated} more than once`)
+  for (const [index, raw] of entries.entries()) {
+    const at = (path: PropertyKey[]) => ['PROVIDERS', index, ...path]
+    const entry = entrySchema.safeParse(raw)
+    for (const issue of entry.error?.issues ?? []) fault(at(issue.path), wordsOf(issue))
+    if (!entry.success) continue
+    const { api_key_binding, ...own } = entry.data
+    if (names.has(own.name)) fault(at(['name']), 'is taken by an earlier entry')
+    names.add(own.name)
+    const credential = credentialIn(reading, api_key_binding ?? variableOf(own.name, 'API_KEY'))
+    if (api_key_binding && !credential) fault(at(['api_key_binding']), `names ${api_key_binding}, which is not set`)
+    addProvider(reading, merged(own, env), credential, at)
+  }
+  return names
+}
+
+/** The known providers that their variables switch on, unless an entry has their name. */
+function addKnown(reading: Reading, names: ReadonlySet<string>): void {
+  const { env } = reading
+  for (const { name } of KNOWN_PROVIDERS) {
+    const [key, url] = [variableOf(name, 'API_KEY'), variableOf(name, 'BASE_URL')]
+    if (names.has(name) || !(textOf(env, key) || textOf(env, url))) continue
+    addProvider(reading, merged({ name }, env), credentialIn(reading, key), () => [url])
+  }
+}
+
+/** @param pathOf where the operator finds a field of the row. */
+function addProvider(
+  { found, fault }: Reading,
+  row: object,
+  credential: string | undefined,
+  pathOf: (path: PropertyKey[]) => PropertyKey[],
+): void {
+  const parsed = providerSchema.safeParse(row, {
+    error: ({ input }) => (input === undefined ? 'is required' : undefined),
+  })
+  if (parsed.success) found.push({ ...parsed.data, credential })
+  for (const issue of parsed.error?.issues ?? []) fault(pathOf(issue.path), wordsOf(issue))
+}
+
+function credentialIn({ env, fault }: Reading, variable: string): string | undefined {
+  const credential = textOf(env, variable)
+  if (credential && !CREDENTIAL.test(credential)) fault([variable], CREDENTIAL_FAULT)
+  return credential
+}
 
 /** An entry on top of the known row of its name: quirks are replaced one by one, all other fields whole. */
 function merged(entry: { name: string; [field: string]: unknown }, env: Record<string, unknown>): object {
