@@ -21,7 +21,7 @@ import { textOrNone } from './fields.ts'
 import { recognizeRepeats } from './repeated-events.ts'
 import { createSseReader } from './sse.ts'
 
-/** Families that think only when they are asked to: otherwise all that they bill shows in the answer. */
+/** Families that think only when asked to: if not, all that they bill shows in the answer. */
 const THINKS_WHEN_ASKED = /^claude-(2|3|instant|(opus|sonnet|haiku)-4(-[0156])?(-\d{8})?$)/
 
 export function meterMessage(body: JsonObject): OpenMeter {
@@ -29,7 +29,7 @@ export function meterMessage(body: JsonObject): OpenMeter {
   return ({ format }) => (format === 'sse' ? meterStream(expected) : meterWhole(expected))
 }
 
-/** @param asked_cache_write the kind of those cache writes whose lifetime the answer does not tell. */
+/** @param asked_cache_write the kind of the cache writes whose lifetime the answer does not tell. */
 export function readMessageUsage(usage: JsonObject, asked_cache_write: '5m' | '1h'): TokenUsage | null {
   if (typeof usage.input_tokens !== 'number' || typeof usage.output_tokens !== 'number') return null
   const searches = isObject(usage.server_tool_use) ? usage.server_tool_use : {}
@@ -44,9 +44,9 @@ export function readMessageUsage(usage: JsonObject, asked_cache_write: '5m' | '1
 }
 
 /**
- * Runs of the model beside the message itself (compaction, advice) are billed and are not in the totals. Where another model
- * took over from one that refused, the totals are those of the last run alone, which is in the list, too; one that refused
- * before it wrote anything is free. See `usage.iterations` in @anthropic-ai/sdk/lib/middleware.
+ * Runs of the model besides the message itself (compaction, advice) are billed and are not in the totals. Where another model
+ * took over from one that refused, the totals are those of the last run alone, and the list has that run, too; a run that was
+ * refused before it wrote anything is free. See `usage.iterations` in @anthropic-ai/sdk/lib/middleware.
  */
 function billedRuns(usage: JsonObject): JsonObject[] {
   const runs = Array.isArray(usage.iterations) ? usage.iterations.filter(isObject) : []
@@ -75,11 +75,11 @@ const INPUT_FIELDS: ReadonlySet<string> = new Set([
   'cache_creation',
 ])
 
-/** Some servers say 0 in all events but one. No message has an empty input, so that is no count. */
+/** False where all counts are 0: some servers send zeros in all events but one, and no message has an empty input. */
 const hasInput = ({ input_tokens, cache_read_input_tokens, cache_creation_input_tokens }: JsonObject): boolean =>
   [input_tokens, cache_read_input_tokens, cache_creation_input_tokens].some((count) => tokenCount(count) !== 0)
 
-/** What the request tells of its answer. */
+/** What the request says about its answer. */
 export interface Expected {
   /** True where more is billed than is in the answer. */
   may_hide_output: boolean
@@ -102,8 +102,8 @@ function readUsage(usage: JsonObject, expected: Expected, metered: Metered): voi
 }
 
 /**
- * Speed and place multiply the price; `priority` does not, because commitments are paid for apart. What the answer does
- * not say is as the request asked.
+ * Speed and place multiply the price; `priority` does not, because commitments are paid for separately. What the answer does
+ * not say is taken from the request.
  */
 export function answeredTier(
   usage: JsonObject,
@@ -130,7 +130,7 @@ export function meterWhole(expected: Expected): Meter {
 /** Reads the events of a message's stream, however they are framed. */
 export interface MessageEvents {
   read(event: unknown): void
-  /** The same with an event's JSON, which is not parsed where it only repeats the event before it with another text. */
+  /** `read` of an event's JSON, which is not parsed where it only repeats the event before it with another text. */
   readJson(json: string): void
   /** True once the event that ends the stream was read. */
   readonly ended: boolean
@@ -147,7 +147,7 @@ export function readMessageEvents(expected: Expected): MessageEvents {
   let ended = false
   let unreadable = false
 
-  /** Totals so far: fields that are set replace what was there, and nothing is added up. */
+  /** Each usage has the totals so far: fields that are set replace earlier ones, and nothing is added up. */
   const overwrite = (latest: unknown) => {
     if (!isObject(latest)) return
     const tells = ([name, value]: [string, unknown]) => value !== null && (hasInput(latest) || !INPUT_FIELDS.has(name))
@@ -191,7 +191,7 @@ export function readMessageEvents(expected: Expected): MessageEvents {
     },
     end(whole) {
       metered.complete = ended && whole && !unreadable && metered.error_class === null
-      // message_start has only a first count of the output: the last is there once the stream has told why it stopped.
+      // message_start has only a first count of the output. The final one is there once the stream has said why it stopped.
       if (isOutputTold && (stopped || ended)) readUsage(usage, expected, metered)
       return metered
     },

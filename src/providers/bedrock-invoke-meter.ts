@@ -1,5 +1,5 @@
-// Reads what an InvokeModel call used: in the words of its model's family, else in Bedrock's own. Pure; unreadable usage is
-// unknown usage.
+// Reads what an InvokeModel call used: from the usage of the model's family, else from Bedrock's own counts. Pure; unreadable
+// usage is unknown usage.
 
 import { bytesShown, changeEnd, isObject, parseJsonOrUndefined, tokenCount, usageOf } from './answer.ts'
 import { type Expected as ExpectedMessage, expectedOf, meterWhole, readMessageEvents } from './anthropic-meter.ts'
@@ -13,13 +13,13 @@ import { readChatUsage } from './openai-meter.ts'
 
 const METRICS = 'amazon-bedrock-invocationMetrics'
 
-/** What the request tells of its answer. */
+/** What the request says about its answer. */
 interface Expected {
   family: Family | null
   cache_write: '5m' | '1h'
-  /** The dearest that may answer. */
+  /** The dearest tier that may answer. */
   tier: string | null
-  /** The same for a message of Claude's; null for other families. */
+  /** What a request to Claude says about its message; null for other families. */
   message: ExpectedMessage | null
 }
 
@@ -72,7 +72,7 @@ export function chunkOf({ headers, body }: Frame): unknown {
     for (let at = 0; at < text.length; at++) bytes[at] = text.charCodeAt(at)
     return parseJsonOrUndefined(new TextDecoder().decode(bytes))
   } catch {
-    // No base64.
+    // It was not base64.
     return undefined
   }
 }
@@ -128,7 +128,7 @@ function metricsUsage(metrics: unknown, asked_cache_write: '5m' | '1h'): TokenUs
   })
 }
 
-/** Embeddings have no output to count. */
+/** Usage from the headers. Embeddings have no output to count. */
 function headerUsage(headers: Headers, family: Family | null, asked_cache_write: '5m' | '1h'): TokenUsage | null {
   const count = (name: string) => {
     const value = headers.get(`x-amzn-bedrock-${name}-token-count`)

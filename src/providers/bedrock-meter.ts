@@ -6,7 +6,7 @@ import { askedCacheWrite } from './cache-ttl.ts'
 import type { AnswerHead, JsonObject, Meter, Metered, OpenMeter, TokenUsage } from './dialect.ts'
 import { createFrameReader, type Frame } from './eventstream.ts'
 
-/** Usage as Converse and Nova tell it: input without cache reads and writes. */
+/** Usage as Converse and Nova report it: input without cache reads and writes. */
 export function readConverseUsage(usage: unknown, asked_cache_write: '5m' | '1h'): TokenUsage | null {
   if (!isObject(usage)) return null
   if (typeof usage.inputTokens !== 'number' || typeof usage.outputTokens !== 'number') return null
@@ -24,10 +24,10 @@ export function readConverseUsage(usage: unknown, asked_cache_write: '5m' | '1h'
   })
 }
 
-/** What a Converse request tells of its answer. */
+/** What a Converse request says about its answer. */
 interface Expected {
   cache_write: '5m' | '1h'
-  /** The dearest that may answer. */
+  /** The dearest tier that may answer. */
   tier: string | null
 }
 
@@ -44,7 +44,7 @@ function meterExpected({ cache_write, tier }: Expected, head: AnswerHead): Meter
   if (head.format !== 'eventstream') {
     return meterJson(head, (answer, metered) => {
       metered.complete = isObject(answer.output)
-      // A role alone is nothing generated.
+      // Only the content: nobody generated the role.
       const message = isObject(answer.output) ? answer.output.message : null
       metered.seen_output_bytes = bytesOfStrings(isObject(message) ? message.content : answer.output)
       readEnd(answer, metered)
@@ -71,7 +71,7 @@ function meterExpected({ cache_write, tier }: Expected, head: AnswerHead): Meter
   )
 }
 
-/** One JSON answer; its errors are `{ message }` with a type in a header. */
+/** Meters one JSON answer. Errors are `{ message }`, with their type in a header. */
 export function meterJson(head: AnswerHead, read: (answer: JsonObject, metered: Metered) => void): Meter {
   const buffer = bufferAnswer()
   return {
@@ -87,10 +87,10 @@ export function meterJson(head: AnswerHead, read: (answer: JsonObject, metered: 
 }
 
 /**
- * A stream of frames.
+ * Meters a stream of frames.
  *
  * @param stopped true once the answer has reached its own end.
- * @param told true once usage has been told, after which nothing comes. Default: with that end.
+ * @param told true once usage has come, after which nothing follows. Default: once `stopped`.
  */
 export function meterFrames(
   onEvent: (frame: Frame, metered: Metered) => void,
@@ -116,7 +116,7 @@ export function meterFrames(
   }
 }
 
-/** Bedrock's own word for an error as one of our stable classes. */
+/** Bedrock's type of an exception as one of our stable classes. */
 function exceptionClass(type: string): string {
   if (/throttl|quota/i.test(type)) return 'upstream_rate_limited'
   return /unavailable|notReady/i.test(type) ? 'upstream_overloaded' : 'upstream_error'

@@ -1,4 +1,4 @@
-// Reads what a Gemini answer used, from its JSON, its events or its growing array. Pure; unreadable usage is unknown.
+// Reads what a Gemini answer used, from its JSON, its events or its growing array. Pure; unreadable usage is unknown usage.
 
 import {
   bytesOfStrings,
@@ -25,12 +25,12 @@ const THINKS_NEVER = /^gemini-(1\.|2\.0-flash(-lite|-\d|$))/
 /** https://ai.google.dev/gemini-api/docs/priority-inference */
 const TIER_HEADER = 'x-gemini-service-tier'
 /**
- * Gemini 3 and later bill each search, older ones a prompt that was grounded. "We ignore the empty web search queries when
- * counting unique queries": Google's documentation, as https://discuss.ai.google.dev/t/168136 quotes it.
+ * Gemini 3 and later are billed for each search, older ones once for a prompt that was grounded. "We ignore the empty web
+ * search queries when counting unique queries": Google's documentation, as https://discuss.ai.google.dev/t/168136 quotes it.
  */
 const BILLED_BY_PROMPT = /^gemini-[12]\./
 
-/** What the request tells of its answer. */
+/** What the request says about its answer. */
 interface Expected {
   model: string
   candidates: number
@@ -53,7 +53,7 @@ export function meterGenerate({ body, params }: Asked, stream: boolean): OpenMet
   }
 }
 
-/** Null where a number is missing or is no count. Cached tokens are inside the prompt's, tool results beside them. */
+/** Null where a number is missing or is no count. The prompt's tokens include cached ones, but not tool results. */
 export function readGeminiUsage(usage: JsonObject): TokenUsage | null {
   if (typeof usage.promptTokenCount !== 'number') return null
   const prompt = tokenCount(usage.promptTokenCount)
@@ -64,7 +64,7 @@ export function readGeminiUsage(usage: JsonObject): TokenUsage | null {
     input_tokens,
     cached_input_tokens: tokenCount(usage.cachedContentTokenCount),
     audio_input_tokens: audioIn(usage.promptTokensDetails) + audioIn(usage.toolUsePromptTokensDetails),
-    // Counts that are zero are left out: where the total knows more, it is believed.
+    // Gemini leaves out counts that are zero. Where the total is larger than the parts, it counts.
     output_tokens: Math.max(
       tokenCount(usage.candidatesTokenCount) + reasoning_tokens,
       tokenCount(usage.totalTokenCount) - input_tokens,
@@ -92,7 +92,7 @@ interface Answer {
   end(ended: boolean): Metered
 }
 
-/** A whole answer, or the sum of a stream's chunks: each says what was used up to it, the last one all. */
+/** Reads a whole answer, or a stream chunk by chunk: each chunk says what was used so far, the last one all that was used. */
 function readAnswer({ model, candidates, service_tier }: Expected, headers: Headers): Answer {
   const metered: Metered = {
     ...UNREAD,
@@ -137,11 +137,11 @@ function readAnswer({ model, candidates, service_tier }: Expected, headers: Head
       for (const candidate of Array.isArray(chunk.candidates) ? chunk.candidates : []) readCandidate(candidate)
       blocked ||= isObject(chunk.promptFeedback) && typeof chunk.promptFeedback.blockReason === 'string'
       if (isObject(chunk.usageMetadata)) usage = chunk.usageMetadata
-      // What comes after a usage is not in it.
+      // Output that comes after a usage is not counted in it.
       else if (metered.seen_output_bytes > seenBefore) usage = null
     },
     end(ended) {
-      // JSON that has closed and tells its usage has told all, whether or not it says why it has no (other) candidate.
+      // JSON that has closed and has its usage is complete, whether or not it says why it has no (other) candidate.
       const hasToldAll = areAllFinished() || usage !== null
       metered.complete = ended && !unreadable && metered.error_class === null && hasToldAll
       // A newer model may have answered in place of a retired one.
@@ -162,7 +162,7 @@ function answeredTier({ serviceTier, trafficType }: JsonObject): string | null {
   return ['priority', 'flex', 'batch', 'standard'].find((tier) => said.includes(tier)) ?? null
 }
 
-/** @param alternatives true where the answer lists, for each token, which others were likely. */
+/** @param alternatives true where the answer lists, for each token, which other tokens were likely. */
 function meterJson(answer: Answer, alternatives: boolean): Meter {
   const meter = meterLongAnswer((whole, shortened) => {
     answer.read(whole)
@@ -174,7 +174,7 @@ function meterJson(answer: Answer, alternatives: boolean): Meter {
   return { ...meter, push: (bytes) => meter.push(leaveOut(bytes)) }
 }
 
-/** Nothing marks the last event, and older models say in every one that they finished: never `over` before the end. */
+/** Never `over` before the end: nothing marks the last event, and older models say in every event that they have finished. */
 function meterEvents(answer: Answer): Meter {
   const sse = createSseReader((data) => answer.read(parseJsonOrUndefined(data)))
   return {

@@ -5,10 +5,10 @@ import type { AnswerHead, JsonObject, Meter, Metered, TokenUsage } from './diale
 import { readEvents } from './openai-events.ts'
 import { utf8Length } from './text-bound.ts'
 
-/** Speech has 21 tokens a second, and no codec that is offered writes a second into fewer than 700 bytes. */
+/** Speech has 21 tokens a second, and no codec on offer encodes a second in fewer than 700 bytes. */
 const AUDIO_BYTES_PER_TOKEN = 32
 
-/** A day of audio: what is longer is an error, not usage. */
+/** A day of audio. More is an error, not usage. */
 const MAX_SECONDS = 86_400
 
 const BLANK: Metered = { ...UNREAD, may_hide_output: true }
@@ -17,7 +17,7 @@ type ReadUsage = (answer: JsonObject) => TokenUsage | null
 
 /**
  * Null where a number is missing or is no count.
- * @param heard true where what is read is audio, unless it is told apart.
+ * @param heard true where all input counts as audio, unless the usage tells the kinds apart.
  */
 function readTokens({ usage }: JsonObject, heard: boolean): TokenUsage | null {
   if (!isObject(usage) || typeof usage.input_tokens !== 'number' || typeof usage.output_tokens !== 'number') return null
@@ -31,7 +31,7 @@ function readTokens({ usage }: JsonObject, heard: boolean): TokenUsage | null {
   return isWhole(read) ? read : null
 }
 
-/** As units. Null where none are told. A translation tells no usage, only how long its file was. */
+/** Seconds, as units; null where the answer has none. A translation has no usage, only the duration of its file. */
 function readSeconds({ usage, duration }: JsonObject): TokenUsage | null {
   const seconds = isObject(usage) ? usage.seconds : duration
   const isTime = typeof seconds === 'number' && seconds >= 0 && seconds <= MAX_SECONDS
@@ -39,10 +39,10 @@ function readSeconds({ usage, duration }: JsonObject): TokenUsage | null {
 }
 
 /**
- * JSON, a stream that ends in `transcript.text.done`, or plain text, which tells nothing.
+ * Meters JSON, a stream that ends in `transcript.text.done`, or plain text, which has no usage.
  *
- * @param by_tokens true for a model that is billed by tokens: the `duration` of its file, which it may tell in their place,
- *   says nothing of what it used.
+ * @param by_tokens true for a model that is billed by tokens: if its answer has only the `duration` of the file, that does not
+ *   say what was used.
  */
 export function meterTranscript(by_tokens: boolean, { format, status }: AnswerHead): Meter {
   const readUsage: ReadUsage = (answer) => readTokens(answer, true) ?? (by_tokens ? null : readSeconds(answer))
@@ -66,7 +66,7 @@ function meterText(by_tokens: boolean, complete: boolean): Meter {
   }
 }
 
-/** @param characters what the call is billed for, whatever is answered; null where it is billed by tokens. */
+/** @param characters what the call is billed for, whatever the answer; null where it is billed by tokens. */
 export function meterSpeech(characters: number | null, { format, status }: AnswerHead): Meter {
   const isSpeech = status < 400
   const usage = characters !== null && isSpeech ? { ...NO_USAGE, units: characters } : null
@@ -87,7 +87,7 @@ export function meterSpeech(characters: number | null, { format, status }: Answe
   }
 }
 
-/** At most: base64 is a third longer than its bytes. */
+/** At most so many: base64 is a third longer than its bytes. */
 const audioTokens = (base64: string) => Math.ceil(base64.length / AUDIO_BYTES_PER_TOKEN)
 
 function meterEvents(last: string, tokensOf: (generated: string) => number, readUsage: ReadUsage): Meter {

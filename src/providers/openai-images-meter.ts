@@ -6,7 +6,7 @@ import { textOrNone } from './fields.ts'
 import { readEvents } from './openai-events.ts'
 
 interface AskedImages {
-  /** True where images are billed by the piece. */
+  /** True where images are billed one by one, not by tokens. */
   by_image: boolean
   n: number
 }
@@ -17,7 +17,7 @@ export function meterImages(asked: AskedImages, { format }: AnswerHead): Meter {
 
 /**
  * Null where a number is missing or is no count.
- * @param svg_usage of the model that writes an SVG: its tokens are charged as if they were images.
+ * @param svg_usage the usage of the model that writes an SVG: its tokens are charged as if they were images'.
  */
 function readImageUsage(usage: unknown, svg_usage: unknown = null): TokenUsage | null {
   if (!isObject(usage)) return null
@@ -38,7 +38,7 @@ function readImageUsage(usage: unknown, svg_usage: unknown = null): TokenUsage |
 }
 
 /**
- * How many of these tokens are images: all, which costs the most, unless the kinds are told and add up.
+ * How many of these tokens are images': all, which costs the most, unless the usage tells the kinds apart and they add up.
  * @param answers the most answers that they may be the sum of
  */
 export function imagesAmong(tokens: number, details: unknown, answers = 1): number {
@@ -60,7 +60,7 @@ function meterJson({ by_image }: AskedImages): Meter {
   })
 }
 
-/** Each image ends with an event that tells its usage: their sum is the call's. */
+/** Each image ends with an event that has its usage. Their sum is the call's. */
 function meterStream({ by_image, n }: AskedImages): Meter {
   let completed = 0
   let usage: TokenUsage | null = NO_USAGE

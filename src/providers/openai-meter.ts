@@ -21,7 +21,7 @@ import { namedOpenAITier, unnamedOpenAITier } from './service-tiers.ts'
 /** Families that are known not to reason: all that they bill shows in the answer. */
 export const VISIBLE_OUTPUT = /^gpt-(3\.5|4)(?!.*(audio|realtime|search))/
 
-/** The member of an answer that lists, for each token, which others were likely. */
+/** The member of an answer that lists, for each token, which other tokens were likely. */
 export const ALTERNATIVES = 'top_logprobs'
 export const asksForAlternatives = ({ top_logprobs }: JsonObject): boolean =>
   typeof top_logprobs === 'number' && top_logprobs > 0
@@ -37,7 +37,7 @@ interface Expected {
 }
 
 /**
- * Of chat completions, and of legacy ones, whose choices have a `text` in place of a `delta`.
+ * Meters chat completions, and legacy ones, whose choices have a `text` in place of a `delta`.
  *
  * @param hides_more true where more is billed than is in the answer, whatever the model.
  */
@@ -104,7 +104,7 @@ function meterJson(expected: Expected): Meter {
 const bytesOfChoices = (choices: unknown) =>
   Array.isArray(choices) ? choices.reduce((sum, choice) => sum + bytesGenerated(choice), 0) : 0
 
-/** Bytes of what a choice says. A role alone is nothing generated. */
+/** Bytes of what a choice says. The role does not count: nobody generated it. */
 function bytesGenerated(choice: unknown): number {
   if (!isObject(choice)) return 0
   const said = choice.delta ?? choice.message ?? choice.text
@@ -125,9 +125,9 @@ function meterStream(expected: Expected): Meter {
   const finished = new Set<unknown>()
   const repeats = recognizeRepeats()
   let usage: TokenUsage | null = null
-  /** Usage that came in a chunk of its own is final; beside choices it may be a sum so far. */
+  /** Usage in a chunk of its own is final; in a chunk with choices it may be a sum so far. */
   let usageIsFinal = false
-  /** Whether anything was generated after the last usage, which does not count it. */
+  /** True where something was generated after the last usage, which cannot count that. */
   let wentOn = false
 
   const readChunk = (chunk: JsonObject, json: string) => {
@@ -151,10 +151,10 @@ function meterStream(expected: Expected): Meter {
       wentOn = false
     }
   }
-  /** Counts a chunk that only repeats the one before it with another text: there is nothing else to read in it. */
+  /** Counts a chunk that only repeats the one before it with another text. False for a chunk with more to read. */
   const isRepeat = (json: string) => {
     const bytes = repeats.bytesOf(json)
-    // After a usage each chunk must be read, to see whether it went on.
+    // After a usage each chunk must be read, to see whether generation went on.
     if (bytes === null || usage !== null) return false
     metered.seen_output_bytes += bytes
     return true

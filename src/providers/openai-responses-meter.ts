@@ -1,5 +1,5 @@
-// Reads what an OpenAI response used: from the answer to its making, JSON or stream, and from later answers that show
-// how one ended that ran in the background. Pure; unreadable usage is unknown usage.
+// Reads what an OpenAI response used: from the answer to the call that makes it (JSON or a stream), and from later answers that
+// show how a background response ended. Pure; unreadable usage is unknown usage.
 
 import {
   bytesShown,
@@ -29,9 +29,9 @@ const GOES_ON = new Set<unknown>(['queued', 'in_progress'])
 
 /** What has been read of an answer so far. */
 interface Read {
-  /** The latest that was said of the response itself. */
+  /** The latest state of the response itself. */
   response: JsonObject | null
-  /** Bytes of deltas: what was generated, until the whole is there. */
+  /** Bytes of deltas: what was generated, for as long as the whole output is not there. */
   delta_bytes: number
   /** An error outside any response. */
   error: unknown
@@ -49,7 +49,7 @@ interface Expected {
   service_tier: string | null
 }
 
-/** Of `POST /v1/responses`. */
+/** Meters `POST /v1/responses`. */
 export function meterResponse(body: JsonObject): OpenMeter {
   const hosted = Array.isArray(body.tools) && body.tools.some(isHosted)
   const expected: Expected = {
@@ -81,7 +81,7 @@ function meterMade(expected: Expected, stream: boolean): Meter {
   })
 }
 
-/** Of `GET /v1/responses/:id` and its cancelling: costs nothing itself, and may show that a response has ended. */
+/** Meters `GET /v1/responses/:id` and `.../cancel`, which cost nothing and may show that a response has ended. */
 export function meterStored(stream: boolean): Meter {
   return meterWith(stream, true, ({ response, error, readable }) => {
     const isOver = response !== null && TERMINAL.has(response.status) && typeof response.id === 'string'
@@ -95,7 +95,7 @@ export function meterStored(stream: boolean): Meter {
   })
 }
 
-/** Of `DELETE /v1/responses/:id`: nobody can learn any more what it used. */
+/** Meters `DELETE /v1/responses/:id`, after which nobody can learn what the response used. */
 export function meterDeleted(id: string): Meter {
   const unknown = { id, usage: null, longest_input_tokens: null, model: null, service_tier: null, error_class: null }
   return meterAnswer(({ deleted }) => ({
@@ -124,9 +124,9 @@ function readResponsesUsage({ usage, output, tool_usage }: JsonObject): TokenUsa
   if (tokens === null) return null
   const items = Array.isArray(output) ? output : []
   const tools = isObject(tool_usage) ? tool_usage : {}
-  // OpenAI's own count leaves out searches at a discount, and may be absent.
+  // OpenAI's own count leaves out discounted searches, and may be absent.
   const counted = isObject(tools.web_search) ? tools.web_search.num_requests : 0
-  // Made by a model that no answer names: they cost here what the response's own tokens do.
+  // Images are made by a model that no answer names. Here their tokens cost as much as the response's own.
   const images = isObject(tools.image_gen) ? tools.image_gen : {}
   const [image_input, image_output] = [tokenCount(images.input_tokens), tokenCount(images.output_tokens)]
   const read = {
@@ -140,7 +140,7 @@ function readResponsesUsage({ usage, output, tool_usage }: JsonObject): TokenUsa
   return isWhole(read) ? read : null
 }
 
-/** `usage` of a response, or of a batch of at most this many. */
+/** Reads the `usage` of a response, or of a batch of at most `answers` requests. */
 export function readTotals(usage: unknown, answers = 1): TokenUsage | null {
   if (!isObject(usage)) return null
   if (typeof usage.input_tokens !== 'number' || typeof usage.output_tokens !== 'number') return null
@@ -159,7 +159,7 @@ export function readTotals(usage: unknown, answers = 1): TokenUsage | null {
   return isWhole(read) && read.cached_input_tokens + read.cache_write_5m_tokens <= read.input_tokens ? read : null
 }
 
-/** Opening a page and finding text in it cost nothing; a call that does not tell its action may be a search. */
+/** Opening a page and finding text in it are free. A call that does not say its action may be a search. */
 function isSearch(item: unknown): boolean {
   if (!isObject(item) || item.type !== 'web_search_call') return false
   return !isObject(item.action) || !['open_page', 'find_in_page', 'find'].includes(textOrNone(item.action.type))
@@ -204,7 +204,7 @@ function readEvent(event: JsonObject, read: Read): void {
   if (typeof event.delta === 'string') read.delta_bytes += utf8Length(event.delta)
 }
 
-/** The event's type decides, because the response inside it may be newer than the stream, or older. */
+/** The event's type decides over the status inside: that may be newer than the stream, or older. */
 function statusOf(type: unknown, status: unknown): unknown {
   const ended = /^response\.(completed|incomplete|failed|cancelled)$/.exec(textOrNone(type))?.[1]
   return ended ?? (TERMINAL.has(status) ? 'in_progress' : status)

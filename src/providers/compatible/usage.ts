@@ -1,4 +1,4 @@
-// Usage that a provider reports in a place of its own, read beside OpenAI's meter. Pure; must never throw.
+// Reads usage that a provider reports in a place of its own, in addition to OpenAI's meter. Pure; must never throw.
 
 import { bufferAnswer, changeEnd, isObject, parseJsonOrUndefined } from '../answer.ts'
 import type { AnswerHead, Meter, Metered, TokenUsage } from '../dialect.ts'
@@ -12,7 +12,7 @@ import type { Quirks } from './provider.ts'
 interface SentKinds {
   /** Cache writes are for an hour. */
   one_hour: boolean
-  /** Audio is sent: all input counts as that where the usage does not say how much was (Mistral tells its seconds). */
+  /** Audio is sent: all input counts as audio where the usage does not say how much was (Mistral only tells its seconds). */
   audio_input: boolean
 }
 
@@ -24,10 +24,10 @@ export function withUsageQuirks(meter: Meter, { format }: AnswerHead, quirks: Qu
   }
   const change = (metered: Metered): Metered => {
     const own = reader?.end() ?? null
-    // A sum so far is no usage: OpenAI's meter must have found a final one, but it does not look at `usage_at`.
+    // A sum so far is not the usage. OpenAI's meter knows which one is final, but does not look at `usage_at`.
     const isFinal = metered.usage !== null || (metered.complete && quirks.usage_at !== null)
     const usage = isFinal && own !== null ? own : metered.usage
-    // A model here may reason in silence whatever its name: unread usage is the hold.
+    // Any model here may reason without showing it, whatever its name: unread usage is charged the hold.
     return { ...metered, may_hide_output: true, usage: usage && atDearest(usage, sent) }
   }
   return changeEnd(meter, change, push)
@@ -47,7 +47,7 @@ function atDearest(usage: TokenUsage, { one_hour, audio_input }: SentKinds): Tok
 /** The last usage of an answer. */
 function readUsage(stream: boolean, quirks: Quirks): { push(bytes: Uint8Array): void; end(): TokenUsage | null } {
   if (!stream) {
-    // Usage stands after megabytes of sound, of pictures, of other tokens.
+    // Usage comes after what may be megabytes of sound, of pictures, of alternative tokens.
     const [leaveOut, strings, buffer] = [leaveOutArrays(ALTERNATIVES), shortenStrings(), bufferAnswer()]
     const push = (bytes: Uint8Array) => buffer.push(strings.push(leaveOut(bytes)))
     return { push, end: () => usageIn(buffer.end(), quirks) ?? null }
@@ -70,7 +70,7 @@ function readUsage(stream: boolean, quirks: Quirks): { push(bytes: Uint8Array): 
   }
 }
 
-/** Undefined where there is none, null where it cannot be read. */
+/** The usage in an answer or chunk: undefined where there is none, null where it cannot be read. */
 function usageIn(answer: unknown, { usage_at, cached_tokens_at }: Quirks): TokenUsage | null | undefined {
   const elsewhere = usage_at === null ? undefined : valueAt(answer, usage_at)
   const usage = isObject(elsewhere) ? elsewhere : valueAt(answer, 'usage')
