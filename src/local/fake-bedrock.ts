@@ -79,19 +79,7 @@ function converse(body: Body, size: number, streams: boolean): Script {
     bound: boundOf(config.maxTokens),
   })
   const stopReason = said.truncated ? 'max_tokens' : said.tool ? 'tool_use' : 'end_turn'
-  const input = promptTokens(size)
-  const output = said.pieces.length
-  // Half the prompt of a body with cache points is written to the cache.
-  const asText = JSON.stringify(body)
-  const written = asText.includes('"cachePoint":{') ? Math.floor(input / 2) : 0
-  const ttl = asText.includes('"ttl":"1h"') ? '1h' : '5m'
-  const usage = {
-    inputTokens: input - written,
-    outputTokens: output,
-    totalTokens: input + output,
-    serverToolUsage: {},
-    ...(written > 0 && { cacheWriteInputTokens: written, cacheDetails: [{ ttl, inputTokens: written }] }),
-  }
+  const usage = usageOf(body, promptTokens(size), said.pieces.length)
   const tier = isObject(body.serviceTier) ? { serviceTier: body.serviceTier } : {}
   const toolUse = { toolUseId: randomId('tooluse_', 22), name: said.tool }
   const text = said.pieces.join('')
@@ -114,6 +102,20 @@ function converse(body: Body, size: number, streams: boolean): Script {
     event('messageStop', { stopReason }),
     event('metadata', { usage, metrics: { latencyMs: 7 }, ...tier }),
   ])
+}
+
+function usageOf(body: Body, input: number, output: number): Body {
+  // Half the prompt of a body with cache points is written to the cache.
+  const asText = JSON.stringify(body)
+  const written = asText.includes('"cachePoint":{') ? Math.floor(input / 2) : 0
+  const ttl = asText.includes('"ttl":"1h"') ? '1h' : '5m'
+  return {
+    inputTokens: input - written,
+    outputTokens: output,
+    totalTokens: input + output,
+    serverToolUsage: {},
+    ...(written > 0 && { cacheWriteInputTokens: written, cacheDetails: [{ ttl, inputTokens: written }] }),
+  }
 }
 
 function invoke(id: string, body: Body, bytes: Buffer, streams: boolean): Script {
