@@ -63,7 +63,7 @@ export async function fuzz({
   try {
     const routes = await routesOfProduct()
     const anyRequest = requestsTo(routes)
-    const pool = await fillPool(gateway, routes, 20)
+    const pool = await fillPool(gateway, routes)
     const agent = newAgent()
     const report: FuzzReport = {
       sent: 0,

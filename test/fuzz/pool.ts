@@ -50,10 +50,11 @@ export interface Pool {
   going_on: GoingOn[]
 }
 
+const SPARES = 20
 const MOST_MADE = 60
 
 /** Makes the users: requests change `clay`, may delete `spare`, and use up the caps of `poor`. */
-export async function fillPool({ admin }: Gateway, routes: Route[], spares: number): Promise<Pool> {
+export async function fillPool({ admin }: Gateway, routes: Route[]): Promise<Pool> {
   const words = new Map([
     ['admin', ADMIN_TOKEN],
     ['jwt', await signed(JWT_VARS.JWT_HS256_SECRET)],
@@ -74,7 +75,7 @@ export async function fillPool({ admin }: Gateway, routes: Route[], spares: numb
     const key = await admin.call<{ id: string }>('POST', `/admin/users/${id}/keys`, { name: 'to be changed' })
     keep(pool, '/admin/users/:id/keys/:key_id', `/admin/users/${id}/keys/${key.id}`)
   }
-  for (let n = 0; n < spares; n++) {
+  for (let n = 0; n < SPARES; n++) {
     const { id } = await admin.call<{ id: string }>('POST', '/admin/users', { name: 'spare' })
     keep(pool, '/admin/users/:id', `/admin/users/${id}`)
   }
