@@ -69,7 +69,8 @@ async function openFolder(dataDir: string): Promise<PGlite> {
   } catch (cause) {
     // An error of PGlite's file system, as on a full disk, has no message.
     const { message, errno } = cause as { message?: string; errno?: number }
-    const why = `Is the disk full, is it damaged, or are files in it another user's, after a start with sudo?`
+    const why =
+      'Is the disk full, is the database damaged, or do files in it belong to another user, after a start with sudo?'
     const words = message ?? `error ${errno}`
     throw new StartFault(`The Postgres in ${dataDir} does not open. ${why} (${words})`, { cause })
   }

@@ -44,7 +44,7 @@ async function run(): Promise<string[]> {
 async function takeBack(config: DatabaseConfig, steps: number, force: boolean): Promise<string[]> {
   const applied = (await migrationStatus(config)).filter(({ applied_at }) => applied_at !== null).length
   if (steps > applied)
-    throw new Error(`down ${steps} is too much: migrations applied here: ${applied}. Nothing has changed.`)
+    throw new Error(`down ${steps} is too many: migrations applied here: ${applied}. Nothing has changed.`)
   if (!force) {
     const back = (await readMigrations()).slice(0, applied).reverse().slice(0, steps)
     const sql = back.map(({ down }) => down.replaceAll('--> statement-breakpoint', '').trim().replaceAll(/^/gm, '  '))

@@ -12,7 +12,7 @@ const RESERVED_NAMES: ReadonlySet<string> = new Set(
 /** Name in paths, events, prices and variables: no two spellings of it share a `<NAME>_API_KEY`. */
 export const providerName = z
   .string()
-  .regex(/^[a-z][a-z0-9-]{0,39}$/, 'must be 1 to 40 of a-z, 0-9 and -, a letter first')
+  .regex(/^[a-z][a-z0-9-]{0,39}$/, 'must be 1 to 40 of a-z, 0-9 and -, beginning with a letter')
   .refine((name) => !RESERVED_NAMES.has(name), 'is the name of another route')
 
 /** The path of a call is appended to it. */

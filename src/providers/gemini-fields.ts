@@ -46,7 +46,7 @@ export function fieldsOf(message: JsonObject, path: string, reading: Reading): J
     const name = camelCase(spelling)
     if (names.has(name)) {
       const field = `${path}${name}`
-      reading.refusal ??= { code: 'invalid_request', message: `${field} is there in two spellings.`, field }
+      reading.refusal ??= { code: 'invalid_request', message: `${field} is given in two spellings.`, field }
     }
     names.add(name)
     if (value !== null) fields.push([name, value])

@@ -24,7 +24,7 @@ const PATH = /^(\/([\w.~-]+|:[a-z]\w*(\{[\w:-]+\})?))+$/i
 
 const routeSchema = z.strictObject({
   /** Stable: the operation in events, and the model in the price book. */
-  name: z.string().regex(NAME, 'must be lower case letters, digits, - and _, from a letter on'),
+  name: z.string().regex(NAME, 'must be lower case letters, digits, - and _, beginning with a letter'),
   method: z.enum(['GET', 'POST', 'DELETE']),
   path: z.string().max(500).regex(PATH, 'must be a path such as /v1/things/:id, without * and query'),
   usd_per_request: z.number().min(0).max(1_000),
@@ -66,7 +66,7 @@ export const perCallServicesSchema = z.array(perCallServiceSchema).superRefine((
 
 function refuseRepeated(keys: string[], pathOf: (at: number) => PropertyKey[], context: z.RefinementCtx): void {
   for (const [at, key] of keys.entries()) {
-    if (keys.indexOf(key) < at) context.addIssue({ code: 'custom', path: pathOf(at), message: 'is there twice' })
+    if (keys.indexOf(key) < at) context.addIssue({ code: 'custom', path: pathOf(at), message: 'is used twice' })
   }
 }
 

@@ -26,17 +26,17 @@ const limits = z.strictObject({
 type Limits = z.output<typeof limits>
 type LimitColumns = Pick<CapSettings, 'limit_requests' | 'limit_tokens' | 'limit_cost_nano_usd'>
 
-/** The limits of a new cap: at least one, and the cost in cents or in dollars. Null is as absent. */
+/** The limits of a new cap: at least one, and the cost in cents or in dollars. Null counts as absent. */
 export const limitsOfNewCap = limits
   .transform(withoutNulls)
   .refine((given) => Object.keys(given).length > 0, 'must have at least one limit')
   .transform(toColumns)
-  .openapi({ description: 'At least one limit; null is as absent. cost_cents or cost_usd, not both.' })
+  .openapi({ description: 'At least one limit; null counts as absent. cost_cents or cost_usd, not both.' })
 
-/** Limits that replace those of a cap; null takes one away. */
+/** Limits that replace those of a cap; null removes one. */
 export const limitsOfChangedCap = limits.transform(toColumns).openapi({
   description:
-    'What is named changes, null takes it away, at least one limit must stay. cost_cents or cost_usd, not both.',
+    'Given limits change, null removes one, at least one limit must remain. cost_cents or cost_usd, not both.',
 })
 
 function toColumns({ requests, tokens, cost_cents, cost_usd }: Limits, context: z.RefinementCtx): LimitColumns {

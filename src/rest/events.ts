@@ -53,19 +53,19 @@ const metadata = z
 
 /** What narrows events down, by query parameter. */
 export const eventFilters = {
-  id: id.optional().openapi({ description: "A call's `x-tollgate-request-id`." }),
+  id: id.optional().openapi({ description: 'The `x-tollgate-request-id` of a call.' }),
   key_id: id.optional(),
   provider: label,
   operation: label,
   model: label.openapi({ description: 'As asked for or as answered.' }),
   outcome: z.enum(OUTCOMES).optional(),
   usage_source: z.enum(USAGE_SOURCES).optional(),
-  status: status.optional().openapi({ description: 'That the client saw.' }),
+  status: status.optional().openapi({ description: 'The HTTP status that the client saw.' }),
   error_class: label,
-  overrun: truth.optional().openapi({ description: 'Of calls that used more than was held for them.' }),
+  overrun: truth.optional().openapi({ description: 'True: calls that used more than was held for them.' }),
   brings_own_key: truth
     .optional()
-    .openapi({ description: "Of calls that the provider bills to the caller's own account." }),
+    .openapi({ description: "True: calls that the provider bills to the caller's own account." }),
   price_source: priceSource.optional().openapi({ description: '`none`: the model has no price.' }),
   job_id: label,
   batch_id: label,

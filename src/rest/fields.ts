@@ -68,7 +68,7 @@ const cursor = z
   .transform((value, context): Position => {
     const position = decodeCursor(value)
     if (position) return position
-    context.addIssue({ code: 'custom', message: 'must be a next_cursor as it was given' })
+    context.addIssue({ code: 'custom', message: 'must be a next_cursor, unchanged' })
     return z.NEVER
   })
 

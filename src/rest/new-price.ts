@@ -90,13 +90,15 @@ const wirePrice = z.strictObject({
     .openapi({ type: ['string', 'null'], format: 'date-time', description: 'Default: now.' }),
   usd_per_mtok: given.nullish().openapi({
     description:
-      'Per million tokens. Left out kinds cost what is usual at the provider, images as much as text, audio has no price. Left out whole: tokens cost nothing.',
+      'Per million tokens. Kinds that are left out cost what is usual at the provider; images cost as much as text, and audio has no price. Without any, tokens cost nothing.',
   }),
   usd_per_request: usd.nullish(),
   usd_per_unit: usd.nullish().openapi({ description: 'Of what is billed by the second, the character or the image.' }),
   usd_per_thousand_web_searches: usd.nullish(),
   tier_percent: tierPercent.nullish().openapi({ description: 'Of service tiers, in percent: `{"batch": 50}`.' }),
-  long_context: thresholds.nullish().openapi({ description: 'Rates of the whole request beyond so many tokens.' }),
+  long_context: thresholds
+    .nullish()
+    .openapi({ description: 'Rates of a whole request with more input tokens than this.' }),
   context_window: whole(1, MOST_WINDOW).nullish().openapi({ description: 'Default: what the catalogue says.' }),
   note: text(500).nullish(),
 })
@@ -115,7 +117,7 @@ export const newPriceSchema = wirePrice
   // Image rates would apply to nothing: images would cost as much as text.
   .refine((price) => tellsImages(price) || !ratesIn(price).some(hasImages), {
     path: ['usd_per_mtok'],
-    message: 'must not have image_input or image_output: what this model uses does not tell images apart',
+    message: 'must not have image_input or image_output: the usage of this model does not tell images from text',
   })
   .transform((wire) => ({
     provider: wire.provider,
@@ -129,7 +131,7 @@ export const newPriceSchema = wirePrice
 export const documentedPriceChange = wirePrice
   .omit({ provider: true, model: true })
   .extend({ usd_per_mtok: given.partial().nullish() })
-  .openapi({ description: 'What is named changes, null takes it away; usd_per_mtok and tier_percent merge.' })
+  .openapi({ description: 'Given fields change, null removes one; usd_per_mtok and tier_percent are merged.' })
 
 /** A change as it is read: its fields stay as they were sent, and are checked in the whole price that results. */
 export const priceChangeSchema = z

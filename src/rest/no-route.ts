@@ -17,7 +17,7 @@ export function answerNoRoute(app: Routed) {
       const message = `There is no ${method} ${path} here.`
       return problemResponse({ code: 'not_found', message }, c.get('request_id'))
     }
-    const message = `There is no ${method} ${path} here, but ${allowed}.`
+    const message = `There is no ${method} ${path} here, only ${allowed}.`
     const answer = problemResponse({ code: 'method_not_allowed', message }, c.get('request_id'))
     answer.headers.set('allow', allowed)
     return answer

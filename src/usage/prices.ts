@@ -105,7 +105,7 @@ const versionView = ({ id, effective_from }: { id: string; effective_from: numbe
 })
 
 /** For admins who have just set a price and do not see it yet. */
-const CHANGES = `What was just changed at /admin/prices is in force within ${IN_FORCE_AFTER_MS / 60_000} minutes, by the time in the tollgate-in-force-by header of its answer.`
+const CHANGES = `A change at /admin/prices is in force within ${IN_FORCE_AFTER_MS / 60_000} minutes, by the time in the tollgate-in-force-by header of its answer.`
 
 const WITHOUT_PRICE = 'Under a cost cap its calls are refused; else they are allowed and recorded with a cost of 0.'
 

@@ -127,7 +127,7 @@ describe('JSON', () => {
     [services({ ...FINDER, routes: [] }), 'PER_CALL_SERVICES.0.routes: must have at least one route'],
     [services({ ...FINDER, provider: 'prices' }), 'PER_CALL_SERVICES.0.provider: is the name of another route'],
     [services({ ...FINDER, provider: 'google-places' }), 'PER_CALL_SERVICES.0.provider: is the name of another route'],
-    [services(FINDER, FINDER), 'PER_CALL_SERVICES.1.provider: is there twice'],
+    [services(FINDER, FINDER), 'PER_CALL_SERVICES.1.provider: is used twice'],
     [{ PROVIDERS: '[{"sk-secret' }, 'PROVIDERS: must be a JSON array of objects'],
     [{ BEDROCK_MODELS: '{"a":"b","a":"c"}' }, 'BEDROCK_MODELS: has a more than once'],
     [{ PER_CALL_SERVICES: '[{"routes":[{"name":"a","name":"b"}]}]' }, 'PER_CALL_SERVICES: has [0].routes[0].name more'],

@@ -51,7 +51,7 @@ Nothing has changed yet; if you mean it: npm run migrate -- down 4 --force
   it('takes nothing back where more is asked for than was applied, and says so', async () => {
     const tooMany = NAMES.length + 1
     const refused = await migrate(['down', String(tooMany), '--force'], env)
-    const stderr = `down ${tooMany} is too much: migrations applied here: ${NAMES.length}. Nothing has changed.\n`
+    const stderr = `down ${tooMany} is too many: migrations applied here: ${NAMES.length}. Nothing has changed.\n`
     expect(refused).toEqual({ code: 1, stdout: '', stderr })
     expect(await users()).toEqual([['Ada']])
   })

@@ -244,7 +244,7 @@ PER_CALL_SERVICES='${things}'
     const damaged = startElsewhere()
     expect(await damaged.code).toBe(1)
     expect(await damaged.output).toMatch(
-      /^The Postgres in .*\.tollgate.postgres does not open\. Is the disk full, is it damaged, .*\n$/,
+      /^The Postgres in .*\.tollgate.postgres does not open\. Is the disk full, is the database damaged, .*\n$/,
     )
   })
 
