@@ -45,8 +45,8 @@ export function parseJsonBody(bytes: Uint8Array): JsonBody | GatewayError {
     const path = repeatedName(text).slice(0, MAX_PATH_LENGTH)
     return invalid(`The field ${JSON.stringify(path)} occurs more than once.`, path)
   }
-  // Some versions of V8 (13.6, 15.0) misread a name with an escape where an earlier object had a name that is the part before
-  // the escape.
+  // Some versions of V8 (13.6, 15.0) can misread a name with an escape where an earlier object had a name with a backslash that
+  // this one, as text, begins with: after `{"q":1,"b\\":1}` they read `{"q":1,"b\u0043":1}` as the same object.
   const misread = [...found.members.keys()].find((name) => !Object.hasOwn(value, name))?.slice(0, MAX_PATH_LENGTH)
   if (misread !== undefined) return invalid(`The field ${JSON.stringify(misread)} cannot be read.`, misread)
   return { bytes, value, members: found.members, is_ascii: text.length === bytes.length }
