@@ -69,7 +69,7 @@ export function gateway(options: GatewayOptions): Hono<GatewayEnv> {
 }
 
 /** What precedes a known ending that belongs to another resource: `/v1/vector_stores/vs_1` before `/files`. */
-const BELOW_ANOTHER = /\/v\d\w*\/+(?!v\d|\/|$)/
+const BELOW_ANOTHER = /\/v\d\w*(?:\/+(?!v\d\w*(?:\/|$))[^/]+)+\/*$/
 
 /** Helps with base URLs that lack their version or have it twice, Azure's deployments, and paths with an extra slash. */
 function hintFor(method: string, path: string, { provider, operations }: Dialect): string {

@@ -315,6 +315,7 @@ describe('refusals are OpenAI’s typed errors, raised once, and nothing is forw
     '/openai/v1/v1/chat/completions',
     '/openai/v1//chat/completions',
     '/openai/api/v1/chat/completions',
+    '/openai/client/v4/accounts/a/ai/v1/chat/completions',
     '/openai/openai/deployments/gpt-4o-mini/chat/completions?api-version=2024-10-21',
   ])('%s: which path was meant', async (path) => {
     const answer = await send('{}', user.key, path)
