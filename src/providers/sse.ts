@@ -27,14 +27,16 @@ export function createSseReader(onData: (data: string) => void): SseReader {
   const decoder = new TextDecoder()
   const parser = createParser({
     maxBufferSize: MAX_EVENT_LENGTH,
-    // One without data is none, to browsers and here: some servers keep the connection alive with it.
+    // One without data is none, to browsers and here: some servers keep the connection alive with it. At the end it is half of
+    // one that was cut off.
     onEvent: ({ data }) => {
-      if (data !== '') onData(data)
+      if (data !== '' || hasEnded) onData(data)
     },
     onError: (error) => {
       if (error.type === 'max-buffer-size-exceeded') broken = true
     },
   })
+  let hasEnded = false
   let endedInCr = false
   // The parser throws when it is fed after it gave up. After a CR it would wait for an LF, though the event may be whole.
   const feed = (text: string) => {
@@ -45,7 +47,10 @@ export function createSseReader(onData: (data: string) => void): SseReader {
   }
   return {
     push: (bytes) => feed(decoder.decode(strings.push(bytes), { stream: true })),
-    end: () => feed(`${decoder.decode()}\n\n`),
+    end() {
+      hasEnded = true
+      feed(`${decoder.decode()}\n\n`)
+    },
     get broken() {
       return broken
     },

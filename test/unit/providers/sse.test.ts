@@ -20,6 +20,14 @@ test('an event without data is none', () => {
   expect(read('data:\n\nevent: ping\ndata: \n\ndata: a\n\n')).toEqual(['a'])
 })
 
+test.each(['data', 'data:', 'data: '])('an event that is cut off behind "%s" is there, and cannot be read', (half) => {
+  const events: string[] = []
+  const reader = createSseReader((data) => events.push(data))
+  reader.push(new TextEncoder().encode(`data: a\n\n${half}`))
+  reader.end()
+  expect(events).toEqual(['a', ''])
+})
+
 test('whatever ends the lines and wherever they are cut, the events are the same', () => {
   const stream = 'data: one\n\n: a comment\ndata: two\ndata: lines\n\nevent: x\ndata: Grüße 👋\n\n'
   fc.assert(
