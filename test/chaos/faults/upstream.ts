@@ -67,7 +67,10 @@ export async function upstreamCuts(tell: (part: string, counted: Counted) => voi
     second = await startFakeProvider({ port: Number(new URL(stage.provider.url).port) })
     stage.record.watch(second)
     await again.more(CALLS_EACH)
-    const { counted: recounted } = await audit(stage, later, await again.stop(), { provider_went: true })
+    const { counted: recounted } = await audit(stage, later, await again.stop(), {
+      provider_went: true,
+      some_break_off: true,
+    })
     tell('upstream refuses connections', recounted)
   } finally {
     await second?.close()
