@@ -19,6 +19,8 @@ const DOWN_MS = 3_000
 const CALLS_BETWEEN = 40
 const HOURLY = 30
 const DAILY = 50
+/** Of users whose windows `exceedsNo` reads. */
+export const IN_UTC = { time_zone: 'UTC' }
 
 export async function clockJumps(tell: (part: string, counted: Counted) => void): Promise<void> {
   const stage = await openStage()
@@ -26,8 +28,8 @@ export async function clockJumps(tell: (part: string, counted: Counted) => void)
     const users = await Promise.all([
       stage.admin.user([WIDE]),
       stage.admin.user([WIDE]),
-      stage.admin.user([{ cap_type: 'hourly', limits: { requests: HOURLY } }]),
-      stage.admin.user([{ cap_type: 'daily', limits: { requests: DAILY } }, WIDE]),
+      stage.admin.user([{ cap_type: 'hourly', limits: { requests: HOURLY } }], IN_UTC),
+      stage.admin.user([{ cap_type: 'daily', limits: { requests: DAILY } }, WIDE], IN_UTC),
     ])
     // Slow enough that every jump has calls in flight.
     stage.provider.reply = (_, usual) => ({ ...usual(), steps: [{ delay_ms: 30 }, ...usual().steps] })
@@ -60,7 +62,7 @@ export async function clockJumps(tell: (part: string, counted: Counted) => void)
 
 const isWaiting = ({ outbox }: { outbox: { waiting: number } }) => outbox.waiting > 0
 
-/** Windows of a user in UTC: whole hours and days of the epoch. */
+/** Windows of a user who lives in UTC: whole hours and days of the epoch. */
 export function exceedsNo(window_ms: number, limit: number, events: EventRow[], user: User | undefined): void {
   const counts = new Map<number, number>()
   for (const { user_id, occurred_at, requests } of events) {

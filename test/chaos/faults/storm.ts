@@ -6,7 +6,7 @@ import { audit, type Counted, must } from '../audit.ts'
 import { merged, type Send, sendTo, startLoad } from '../load.ts'
 import type { LedgerLoss } from '../match.ts'
 import { openStage, WIDE } from '../stage.ts'
-import { exceedsNo } from './clock.ts'
+import { exceedsNo, IN_UTC } from './clock.ts'
 import { adminTracks } from './storm-admin.ts'
 import { AFTERWARDS, HOUR, pick, type Random, systemTracks, type Track } from './storm-tracks.ts'
 
@@ -28,7 +28,7 @@ export async function storm(tell: (part: string, counted: Counted) => void, seed
   const program: string[] = []
   const ledger_losses: LedgerLoss[] = []
   try {
-    const capped = (cap_type: string, limits: object) => stage.admin.user([{ cap_type, limits }])
+    const capped = (cap_type: string, limits: object) => stage.admin.user([{ cap_type, limits }], IN_UTC)
     const users = {
       wide: await stage.admin.user([WIDE]),
       own_key: await stage.admin.user([{ cap_type: 'monthly', limits: WIDE.limits }, WIDE]),
