@@ -21,7 +21,8 @@ interface FetchOptions {
 }
 
 // The driver knows one endpoint for the whole process. This one function serves every client: a client's own endpoint
-// and timeout come along with each request. The body is read here, so that a timeout in it is the driver's error too.
+// and timeout come along with each request. The body is read and parsed here, so that a timeout in it, and a body that is cut
+// or is no JSON (a page of some proxy), are the driver's errors too.
 neonConfig.fetchFunction = async (
   url: string,
   { endpoint, timeout_ms = TIMEOUT_MS, via = fetch, ...init }: RequestInit & Partial<FetchOptions>,
@@ -31,7 +32,11 @@ neonConfig.fetchFunction = async (
   const timer = setTimeout(() => timeout.abort(new DOMException('no answer in time', 'TimeoutError')), timeout_ms)
   try {
     const response = await via(endpoint ?? url, { ...init, signal: timeout.signal })
-    return new Response(await response.text(), { status: response.status })
+    const { ok, status } = response
+    const text = await response.text()
+    // The driver takes the bodies of all other statuses as text.
+    const json = ok || status === 400 ? JSON.parse(text) : null
+    return { ok, status, json: () => json, text: () => text }
   } finally {
     clearTimeout(timer)
   }
