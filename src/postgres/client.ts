@@ -23,6 +23,14 @@ export function sqlState(error: unknown): string | null {
   return null
 }
 
+/** The function of Postgres's source that raised the error: it is the same in every language. */
+function routine(error: unknown): string {
+  for (const cause of causes(error)) {
+    if ('routine' in cause && typeof cause.routine === 'string') return cause.routine
+  }
+  return ''
+}
+
 /** The constraint that was violated; null where none was. */
 export function violatedConstraint(error: unknown): string | null {
   for (const cause of causes(error)) {
@@ -31,9 +39,12 @@ export function violatedConstraint(error: unknown): string | null {
   return null
 }
 
+/** Where Postgres itself has run out of transaction ids: it says 54000, too, which is no fault of the values. */
+const OUT_OF_IDS = /^GetNew/
+
 /** Whether Postgres refuses the values themselves (classes 22 and 23; 54: too long for an index), however often they are sent. */
 export function isDataError(error: unknown): boolean {
-  return /^(2[23]|54)/.test(sqlState(error) ?? '')
+  return /^(2[23]|54)/.test(sqlState(error) ?? '') && !OUT_OF_IDS.test(routine(error))
 }
 
 /** Whether the database is unreachable, broken or not migrated: any of its errors except those of the values. */

@@ -76,6 +76,14 @@ test.each([
     said('could not extend file because project size limit has been exceeded', { code: '53100' }),
   ],
   ['it is a read replica', 400, said('cannot execute INSERT in a read-only transaction', { code: '25006' })],
+  [
+    'Postgres has run out of transaction ids',
+    400,
+    said('database is not accepting commands to avoid wraparound data loss in database "neondb"', {
+      code: '54000',
+      routine: 'GetNewTransactionId',
+    }),
+  ],
   ['the request is too large', 413, said('request is too large (max is 67108864 bytes)')],
   ['the answer is too large', 507, said('response is too large (max is 67108864 bytes)')],
   ['the host is not Neon’s', 404, 'Not Found'],
