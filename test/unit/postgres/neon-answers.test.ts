@@ -57,7 +57,7 @@ test.each([
   ],
   ['the endpoint is disabled', 500, said('Control plane request failed: endpoint is disabled')],
   ['the compute does not wake up', 500, said('Control plane request failed', { 'neon:retryable': true })],
-  ['a quota is used up', 500, said('Your project has exceeded the data transfer quota.')],
+  ['a quota is used up', 402, said('Your account or project has exceeded the compute time quota.')],
   ['there are too many attempts', 500, said('Too many connections attempts')],
   [
     'Postgres has no free connection',
@@ -70,6 +70,7 @@ test.each([
   ['the proxy is stopped', 400, '{"message":"Query cancelled, connection was terminated","code":"08P01"}'],
   ['the proxy does not take any more', 503, '{"msg":"Shutting down"}'],
   ['the proxy takes no request', 400, '{"msg":"invalid uri"}'],
+  ['the path is not /sql', 400, '"query is not supported"'],
   [
     'the project is full',
     400,
