@@ -106,7 +106,8 @@ async function answer(
   const fault = requestFault(request)
   if (fault) return void send(fault.status, { message: fault.message })
   const asked = parseRequest(text)
-  if (!asked) return void send(400, { message: 'the body is neither {query, params} nor {queries: [...]}' })
+  if (!asked)
+    return void send(400, notOfPostgres('the body is neither {query, params} nor {queries: [...]} in Unicode'))
 
   await callHook(hooks.beforeQuery, asked.queries)
   let results: QueryResult[]
@@ -116,7 +117,7 @@ async function answer(
       : await Promise.all(asked.queries.map((query) => database.query(query)))
   } catch (error) {
     const sqlError = sqlErrorOf(error)
-    return void send(sqlError ? 400 : 500, sqlError ?? { message: `the database does not answer: ${error}` })
+    return void send(sqlError ? 400 : 500, sqlError ?? notOfPostgres(`the database does not answer: ${error}`))
   }
   await callHook(hooks.afterQuery, asked.queries)
 
@@ -134,6 +135,9 @@ function requestFault({ method, url, headers }: IncomingMessage): { status: numb
   return null
 }
 
+/** Where Postgres has said nothing, Neon's code and severity are empty. */
+const notOfPostgres = (message: string) => ({ message, code: '', severity: '' })
+
 function parseRequest(text: string): { batch: boolean; queries: Query[] } | null {
   const body = parseJsonOrUndefined(text)
   const batch = isObject(body) && Array.isArray(body.queries) ? body.queries : null
@@ -143,8 +147,11 @@ function parseRequest(text: string): { batch: boolean; queries: Query[] } | null
 
 function parseQuery(value: unknown): Query | null {
   if (!isObject(value) || typeof value.query !== 'string') return null
-  const params = value.params ?? []
-  return Array.isArray(params) ? { query: value.query, params: params.map(textOf) } : null
+  if (!Array.isArray(value.params ?? [])) return null
+  const params = ((value.params ?? []) as unknown[]).map(textOf)
+  // Neon's proxy cannot read JSON with a lone surrogate; Node would replace it.
+  const isUnicode = [value.query, ...params].every((text) => text?.isWellFormed() ?? true)
+  return isUnicode ? { query: value.query, params } : null
 }
 
 function textOf(param: unknown): string | null {

@@ -196,6 +196,11 @@ describe.each(databases)('Neon over HTTP on %s', (_, open) => {
     expect(await sql`select 1 as one`).toEqual([{ one: 1 }])
   })
 
+  it('cannot read a lone surrogate, as Neon cannot: Postgres has no part in the error', async () => {
+    for (const query of [sql`select ${'\ud800'}::text`, sql.query(`select '\udfff'`)])
+      expect(await failure(query)).toMatchObject({ name: 'NeonDbError', code: '', severity: '' })
+  })
+
   it('carries detail, hint and position of an error', async () => {
     expect(await failure(sql`select nam from neon_http_things`)).toMatchObject({ code: '42703', position: '8' })
     await sql`insert into neon_http_things (id) values (1)`
