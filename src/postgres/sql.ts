@@ -36,6 +36,8 @@ neonConfig.fetchFunction = async (
     const text = await response.text()
     // The driver takes the bodies of all other statuses as text.
     const json = ok || status === 400 ? JSON.parse(text) : null
+    // The driver would take only the message: its error would say nothing.
+    if (status === 400 && typeof json?.message !== 'string') throw new Error(`HTTP status 400: ${text}`)
     return { ok, status, json: () => json, text: () => text }
   } finally {
     clearTimeout(timer)

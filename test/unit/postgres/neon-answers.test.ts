@@ -103,6 +103,7 @@ test.each([
   for (const error of thrown) {
     expect(error).not.toBeInstanceOf(EventRejected)
     expect(gatewayErrorOf(error).code).toBe('database_unavailable')
+    expect(rootCause(error)).toMatchObject({ message: expect.stringMatching(/./) })
     // All that is logged and told.
     expect(`${rootCause(error)} ${gatewayErrorOf(error).message}`).not.toContain('S3CRET')
   }
