@@ -11,24 +11,36 @@ import { problemResponse } from './problem.ts'
 
 export { UsageLedger }
 
-let app: ReturnType<typeof createApp> | undefined
+/**
+ * One for each state of the variables: when only these change, Cloudflare may go on with the isolate and give it another `env`.
+ * https://developers.cloudflare.com/workers/runtime-apis/bindings/#making-changes-to-bindings
+ */
+const apps = new WeakMap<Env, ReturnType<typeof createApp>>()
 
 export default {
   async fetch(request, env, ctx) {
     try {
-      app ??= createApp({
-        config: parseConfig(env),
-        ledgerOf: ledgersIn(env.USAGE_LEDGER),
-        priceStore: pricesIn(env.PRICES),
-      })
+      return appOf(env).fetch(request, env, ctx)
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error
       console.error(error.message)
       return notConfigured(error.message).fetch(request)
     }
-    return app.fetch(request, env, ctx)
   },
 } satisfies ExportedHandler<Env>
+
+/** @throws {ConfigError} */
+function appOf(env: Env): ReturnType<typeof createApp> {
+  const known = apps.get(env)
+  if (known) return known
+  const app = createApp({
+    config: parseConfig(env),
+    ledgerOf: ledgersIn(env.USAGE_LEDGER),
+    priceStore: pricesIn(env.PRICES),
+  })
+  apps.set(env, app)
+  return app
+}
 
 const notConfigured = (message: string) =>
   new Hono<{ Variables: { request_id: string } }>()
