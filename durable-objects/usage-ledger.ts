@@ -248,13 +248,15 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
       overdue = this.#ledger.takeOverdue(Date.now())
       this.#ledger.prune(Date.now())
       this.#outbox.forgetDelivered()
-      // Rings at once where more were due than one `expire` ends: the next expiry is then in the past.
-      this.#wakeBy(this.#ledger.nextExpiry())
-      if (!this.#ledger.isAtRest) this.#wakeBy(Date.now() + GUARD_MS)
     })
     if (!isTidy) this.#wakeBy(Date.now() + TIDY_RETRY_MS)
     await Promise.all([this.#drain(), overdue && this.#askForEnd(overdue)])
     this.#outbox.forgetDelivered()
+    if (!isTidy) return
+    // Last of all: should the object die before, this alarm rings again, as long as no other was set. An expiry may be days away.
+    // Rings at once where more were due than one `expire` ends: the next expiry is then in the past.
+    this.#wakeBy(this.#ledger.nextExpiry())
+    if (!this.#ledger.isAtRest) this.#wakeBy(Date.now() + GUARD_MS)
   }
 
   /** One at a time, as alarms ring one at a time. Where the provider does not tell, nothing changes: the call expires. */

@@ -4,7 +4,7 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { checkBooks, eventRowsOf } from '../support/books.ts'
 import { eventually, startGateway } from '../support/gateway.ts'
-import { chat, read } from '../support/held-calls.ts'
+import { chat, holdAnswers, read } from '../support/held-calls.ts'
 import { amount, ask, DRAFT, settlement } from '../support/ledger-fixtures.ts'
 
 const CAPS = [{ cap_type: 'total', limits: { requests: 100, tokens: 1_000_000 } }]
@@ -46,4 +46,43 @@ test('what had ended when everything died is in Postgres moments later, though n
   )
   expect(events.map(({ id }) => id).toSorted()).toEqual([settled.request_id, concluded].toSorted())
   await checkBooks(gateway, users, [settled.request_id, concluded])
+})
+
+test('a ledger that dies while its alarm writes events writes them moments later, though a hold that is out expires much later', async () => {
+  const gateway = await startGateway({ onLog: () => undefined })
+  onTestFinished(() => gateway.close())
+  const { id, key } = await gateway.admin.user(CAPS)
+  const held = holdAnswers(gateway.provider)
+  const underWay = read(chat(gateway, key)).catch(() => null)
+  await eventually(
+    async () => gateway.provider.requests,
+    ({ length }) => length === 1,
+  )
+  gateway.provider.reply = undefined
+  let inserts = 0
+  const { server } = gateway.postgres
+  // The first is the call's own, which fails: the second is then the alarm's.
+  server.hooks.beforeQuery = async (queries) => {
+    if (!queries.some(({ query }) => query.startsWith('insert into usage_events'))) return
+    inserts += 1
+    if (inserts === 1) throw new Error('made by a test')
+    await new Promise(() => undefined)
+  }
+  const settled = await read(chat(gateway, key))
+  expect(settled.status).toBe(200)
+  await eventually(
+    async () => inserts,
+    (seen) => seen === 2,
+  )
+  await gateway.restart()
+  delete server.hooks.beforeQuery
+
+  const events = await eventually(
+    () => eventRowsOf(gateway, [id]),
+    ({ length }) => length > 0,
+    20_000,
+  )
+  expect(events.map((event) => event.id)).toEqual([settled.request_id])
+  held.open()
+  await underWay
 })
