@@ -14,8 +14,8 @@ import type { SilenceWatch } from './silence.ts'
 const READ_ON_MS = 25_000
 
 export interface PumpOptions {
-  /** The request's own: whether the client has already left. */
-  signal: Pick<AbortSignal, 'aborted'>
+  /** The request's own: whether the client has left. */
+  signal: AbortSignal
   meter: Meter
   filter: StreamFilter | null
   /** Ends the upstream request when it falls silent. */
@@ -37,8 +37,10 @@ export function pumpAnswer(
 ): { body: ReadableStream<Uint8Array>; done: Promise<void> } {
   const client = openClientBody()
   const pump = new Pump(client, options)
-  // Nothing else tells: of an answer that it cannot begin to send, workerd neither asks for the body nor cancels it.
+  // Nothing else tells: of an answer that it cannot begin to send, workerd neither asks for the body nor cancels it. Later
+  // nothing else tells while the provider is silent, and the platform ends all work 30 seconds after the client has left.
   if (options.signal.aborted) client.giveUp()
+  else options.signal.addEventListener('abort', client.giveUp)
   return { body: client.body, done: pump.run(upstream.getReader()) }
 }
 

@@ -11,7 +11,7 @@ export interface ClientBody {
   readonly isAwaited: boolean
   /** Waits until the client asks for this piece; drops it at once where the client is gone. */
   write(bytes: Uint8Array): Promise<void>
-  /** Stops waiting for the client, which counts as gone from now on. */
+  /** Stops waiting for the client, which counts as gone from now on, unless it has all of the body. */
   giveUp(): void
   /** With an error the body is cut. */
   close(error: Error | null): void
@@ -34,9 +34,8 @@ export function openClientBody(): ClientBody {
         letGo?.()
       },
       cancel() {
-        if (controller === null) return
-        controller = null
         client.giveUp()
+        controller = null
       },
     },
     { highWaterMark: 0 },
@@ -63,7 +62,7 @@ export function openClientBody(): ClientBody {
       controller?.enqueue(bytes)
     },
     giveUp() {
-      if (isGone) return
+      if (isGone || controller === null) return
       isGone = true
       client.onGone()
       letGo?.()

@@ -160,6 +160,24 @@ test('a client that does not read what it is told of a silent provider is given 
   expect(ends).toMatchObject([{ cut: 'upstream_timeout' }])
 })
 
+test('an answer is read for 25 s after its client left, also where its provider is silent then', async () => {
+  vi.useFakeTimers()
+  const client = new AbortController()
+  let controller: ReadableStreamDefaultController | undefined
+  const silent = new ReadableStream<Uint8Array>({
+    start(its) {
+      controller = its
+    },
+  })
+  const abort = () => controller?.error(new Error('aborted'))
+  const { ends } = pumped(silent, { signal: client.signal, abort }, 300_000)
+  client.abort()
+  await vi.advanceTimersByTimeAsync(24_000)
+  expect(ends).toEqual([])
+  await vi.advanceTimersByTimeAsync(1_000)
+  expect(ends).toMatchObject([{ cut: 'client_gone', client_gone: true }])
+})
+
 test('what comes after the end of a stream passes and is not metered', async () => {
   const push = vi.fn()
   const meter: Meter = { push, ending: 'over', end: () => ({ ...UNREAD, complete: true, may_hide_output: false }) }
@@ -169,8 +187,10 @@ test('what comes after the end of a stream passes and is not metered', async () 
 
 test('an answer that is over leaves no timer behind, whether or not its client stayed', async () => {
   vi.useFakeTimers()
-  const whole = pumped(['one ', LAST])
+  const client = new AbortController()
+  const whole = pumped(['one ', LAST], { signal: client.signal })
   await Promise.all([new Response(whole.body).text(), whole.done])
+  client.abort()
   const left = pumped(['one ', LAST])
   await left.body.cancel()
   await left.done
