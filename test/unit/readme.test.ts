@@ -15,7 +15,8 @@ const shownWorker = readme.match(/```ts\n(.*?)```/s)?.[1] ?? ''
 // As `wrangler types` writes it for a binding with a `script_name`.
 const ENV = `declare namespace Cloudflare {
   interface Env { USAGE_LEDGER: DurableObjectNamespace; KEY_SIGNING_SECRETS: string }
-}`
+}
+interface Env extends Cloudflare.Env {}`
 
 const TSCONFIG = {
   compilerOptions: {
