@@ -47,6 +47,9 @@ async function settleMany(env: Env, { settlement, from, count }: ManyCalls): Pro
   }
 }
 
+/** One, as Tollgate makes an app for each that it is given. */
+let troubledEnv: Env | undefined
+
 export default {
   async fetch(request, env, ctx) {
     const { pathname } = new URL(request.url)
@@ -64,6 +67,7 @@ export default {
       await settleMany(env, await request.json())
       return Response.json(null)
     }
-    return tollgate.fetch(request, { ...env, USAGE_LEDGER: overNetwork(env.USAGE_LEDGER) }, ctx)
+    troubledEnv ??= { ...env, USAGE_LEDGER: overNetwork(env.USAGE_LEDGER) }
+    return tollgate.fetch(request, troubledEnv, ctx)
   },
 } satisfies ExportedHandler<Env>
