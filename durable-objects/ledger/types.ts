@@ -168,7 +168,7 @@ export interface EventDraft {
 /** What is known of a call when it has ended. Kinds of tokens are parts of the totals in `Amount`. */
 export interface EventFacts {
   response_model: string | null
-  /** HTTP status that the client saw; null where the call never came back. */
+  /** The provider's HTTP status, else that of the gateway's error; null where the call never came back. */
   status: number | null
   latency_ms: number | null
   time_to_first_byte_ms: number | null

@@ -25,9 +25,9 @@ const priceSource = z
 
 const status = z
   .string()
-  .regex(/^[1-5]\d\d$/, 'must be an HTTP status')
+  .regex(/^[1-9]\d\d$/, 'must be an HTTP status')
   .transform(Number)
-  .openapi({ type: 'integer', minimum: 100, maximum: 599 })
+  .openapi({ type: 'integer', minimum: 100, maximum: 999 })
 
 const plainText = z.string().refine(isStorableText, 'must not contain NUL or lone surrogates')
 const metadataValue = z.union(
@@ -60,7 +60,7 @@ export const eventFilters = {
   model: label.openapi({ description: 'As asked for or as answered.' }),
   outcome: z.enum(OUTCOMES).optional(),
   usage_source: z.enum(USAGE_SOURCES).optional(),
-  status: status.optional().openapi({ description: 'The HTTP status that the client saw.' }),
+  status: status.optional().openapi({ description: "The provider's HTTP status, else that of Tollgate's error." }),
   error_class: label,
   overrun: truth.optional().openapi({ description: 'True: calls that used more than was held for them.' }),
   brings_own_key: truth

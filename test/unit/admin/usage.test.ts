@@ -44,7 +44,15 @@ const adasEvents = [
     batch_id: 'b1',
     price_source: `override:${OVERRIDE}`,
   }),
-  usageEvent({ user_id: ada, occurred_at: AT - 3_000, response_model: 'gpt-5', usage_source: 'hold', session_id: SQL }),
+  usageEvent({
+    user_id: ada,
+    occurred_at: AT - 3_000,
+    response_model: 'gpt-5',
+    usage_source: 'hold',
+    // As a provider may say; its client saw a 502.
+    status: 699,
+    session_id: SQL,
+  }),
 ]
 const bobsEvents = Array.from({ length: 25 }, () =>
   usageEvent({ user_id: bob, key_id: bobsKey, occurred_at: AT - 500 }),
@@ -80,6 +88,7 @@ describe('each filter finds its events', () => {
     ['outcome=released', [2]],
     ['usage_source=hold', [3]],
     ['status=529', [2]],
+    ['status=699', [3]],
     ['status=404', []],
     ['error_class=upstream_overloaded', [2]],
     ['overrun=true', [1]],
@@ -122,7 +131,7 @@ test.each([
   ['status=20', 'status'],
   ['status=2e2', 'status'],
   ['status=099', 'status'],
-  ['status=600', 'status'],
+  ['status=1000', 'status'],
   ['overrun=1', 'overrun'],
   ['error_class=', 'error_class'],
   ['from=2026-01-02T00:00:00Z&to=2026-01-02T00:00:00Z', 'to'],
