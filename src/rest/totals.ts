@@ -54,7 +54,7 @@ const query = {
   window: z
     .enum(CAP_TYPES)
     .default('total')
-    .openapi({ description: 'Splits the sums into windows like those of caps.' }),
+    .openapi({ description: `Splits the sums into windows like those of caps, at most ${MOST_WINDOWS}.` }),
   group_by_metadata: metadataKeys,
 }
 const OWN_GROUPS = GROUPS.filter((name) => name !== 'user_id')
