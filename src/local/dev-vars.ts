@@ -24,7 +24,7 @@ export function makeSecrets(): LocalSecrets {
   }
 }
 
-/** Providers that a fake stands in for, until the variable with their real key is in `.dev.vars`. */
+/** Providers that a fake stands in for, until their real key, or another address, is in `.dev.vars`. */
 const FAKED = [
   { name: 'OpenAI', variable: 'OPENAI', credential: OPENAI_CREDENTIAL },
   { name: 'Anthropic', variable: 'ANTHROPIC', credential: ANTHROPIC_CREDENTIAL },
@@ -34,14 +34,18 @@ const FAKED = [
 ]
 
 const isReal = (variable: string, devVars: Vars) =>
-  Boolean(devVars[`${variable}_API_KEY`] || (variable === 'BEDROCK' && devVars.AWS_ACCESS_KEY_ID))
+  Boolean(
+    devVars[`${variable}_API_KEY`] ||
+      devVars[`${variable}_BASE_URL`] ||
+      (variable === 'BEDROCK' && devVars.AWS_ACCESS_KEY_ID),
+  )
 
 export interface LocalProvider {
   name: string
   is: 'real' | 'fake'
 }
 
-/** Those with a fake, which is used until their key is in `.dev.vars`; then all others that this file or `wrangler.toml` switches on. */
+/** Those with a fake, each with what answers for it; then all others that this file or `wrangler.toml` switches on. */
 export function providersOf(devVars: Vars, tomlVars: Vars = {}): LocalProvider[] {
   const faked = FAKED.map(({ name, variable }) => ({ name, is: isReal(variable, devVars) ? 'real' : 'fake' }) as const)
   // None where a variable is wrong: the worker will say so.

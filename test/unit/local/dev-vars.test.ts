@@ -85,15 +85,16 @@ test('what is written wins over the fakes and the kept secrets, what is empty do
   expect(vars).toMatchObject({
     KEY_SIGNING_SECRETS: 'kept',
     ADMIN_TOKEN: 'own',
-    OPENAI_API_KEY: 'sk-fake',
     OPENAI_BASE_URL: 'http://own',
+    ANTHROPIC_API_KEY: 'sk-ant-fake',
     ANTHROPIC_BASE_URL: 'http://fake',
     DATABASE_URL: 'postgresql://local',
     DATABASE_HTTP_URL: 'http://local',
   })
-  // The keys of AWS are Bedrock's.
-  expect(vars).not.toHaveProperty('BEDROCK_API_KEY')
-  expect(providersOf(devVars).filter(({ is }) => is === 'real')).toEqual([{ name: 'Bedrock', is: 'real' }])
+  // What is at an address of one's own is no fake, and gets none of its keys. The keys of AWS are Bedrock's.
+  for (const name of ['OPENAI_API_KEY', 'BEDROCK_API_KEY']) expect(vars).not.toHaveProperty(name)
+  const real = providersOf(devVars).filter(({ is }) => is === 'real')
+  expect(real.map(({ name }) => name)).toEqual(['OpenAI', 'Bedrock'])
 })
 
 test('a value is quoted with what it does not contain, and named where nothing can quote it', () => {
