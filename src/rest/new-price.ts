@@ -85,9 +85,11 @@ const tierPercent = z
 const wirePrice = z.strictObject({
   provider,
   model,
-  effective_from: instant
-    .nullish()
-    .openapi({ type: ['string', 'null'], format: 'date-time', description: 'Default: now.' }),
+  effective_from: instant.nullish().openapi({
+    type: ['string', 'null'],
+    format: 'date-time',
+    description: 'Null: now, as for a new price without one.',
+  }),
   usd_per_mtok: given.nullish().openapi({
     description:
       'Per million tokens. Kinds that are left out cost what is usual at the provider; images cost as much as text, and audio has no price. Without any, tokens cost nothing.',
