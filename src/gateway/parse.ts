@@ -118,7 +118,7 @@ interface Content {
 }
 
 async function readContent(request: Request, operation: Operation): Promise<Content> {
-  if (operation.method !== 'POST' || carriesNothing(request)) return { bytes: null, json: null, value: {} }
+  if (operation.method !== 'POST' || carriesNothing(request, operation)) return { bytes: null, json: null, value: {} }
   const bytes = accepted(await readBody(request, operation))
   if (operation.takes === 'form') {
     const content_type = request.headers.get('content-type') ?? ''
@@ -128,9 +128,10 @@ async function readContent(request: Request, operation: Operation): Promise<Cont
   return { bytes, json, value: json.value }
 }
 
-/** True for a POST without a body, such as a cancellation. */
-function carriesNothing({ headers, body }: Request): boolean {
-  return headers.get('content-type') === null && (body === null || headers.get('content-length') === '0')
+/** True for a POST without a body, such as a cancellation, which Python's clients call JSON all the same. */
+function carriesNothing({ headers, body }: Request, { readBound }: Operation): boolean {
+  const isEmpty = body === null || headers.get('content-length') === '0'
+  return isEmpty && (readBound === null || headers.get('content-type') === null)
 }
 
 type QuotedCall = Pick<Call, 'bound' | 'price' | 'are_prices_known' | 'output_defaults' | 'quote'>

@@ -288,6 +288,23 @@ describe('files and batches', () => {
     expect((await client.batches.cancel(id)).status).toBe('cancelling')
     expect(lastRequest(gateway).body).toHaveLength(0)
   })
+
+  // As the official Python clients do.
+  test.each([
+    '/openai/v1/batches/batch_1/cancel',
+    '/openai/v1/responses/resp_1/cancel',
+    '/anthropic/v1/messages/batches/b_1/cancel',
+  ])('a POST to %s without a body may say that it is JSON', async (path) => {
+    const { key } = await caller(REQUESTS)
+    const headers = {
+      authorization: `Bearer ${key}`,
+      'content-type': 'application/json',
+      'anthropic-version': '2023-06-01',
+    }
+    gateway.provider.reply = () => json({ id: 'x' })
+    expect((await fetch(gateway.url + path, { method: 'POST', headers })).status).toBe(200)
+    expect(lastRequest(gateway).body).toHaveLength(0)
+  })
 })
 
 test('lists of what others have, and realtime, are NotFoundErrors that say why', async () => {
