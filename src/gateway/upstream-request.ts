@@ -50,6 +50,7 @@ const WITHHELD = [
   'alt-svc',
   'cdn-cache-control',
   'clear-site-data',
+  'cloudflare-cdn-cache-control',
   'connection',
   'content-encoding',
   'content-length',
