@@ -14,6 +14,11 @@ export function mediaTypeOf(headers: Headers): string | undefined {
  */
 const UTF_8 = /^charset\s*[=:]\s*("?)utf-?8\1$/i
 
+/** Whether an answer is still compressed: `fetch` undoes these alone. A provider may send another, although none was asked for. */
+export function isStillCompressed(headers: Headers): boolean {
+  return !['gzip', 'br', 'identity', null].includes(headers.get('content-encoding'))
+}
+
 /** Why a body with these headers is not read: it is not in UTF-8, or is compressed. Null where it is read. */
 export function encodingFault(headers: Headers): GatewayError | null {
   // All of them: servers differ in which of two counts.

@@ -15,7 +15,7 @@ const OURS = /^(access-control-|vary$|ratelimit)/
 const MAX_BYTES = 1_048_576
 
 /**
- * Behind `requestId()`. An answer that breaks off or is far too long for a batch becomes an error of Anthropic's.
+ * Behind `requestId()`. An answer that breaks off, is compressed or far too long for a batch becomes an error of Anthropic's.
  *
  * @example
  * ```ts
@@ -42,7 +42,9 @@ export function batchResultsUrl(): MiddlewareHandler<{ Variables: { request_id: 
   }
 }
 
-async function readText({ body }: Response): Promise<string | GatewayError> {
+async function readText({ body, headers }: Response): Promise<string | GatewayError> {
+  if (headers.has('content-encoding'))
+    return unreachable('The provider answered in a compression that is not known here.')
   const decoder = new TextDecoder()
   let text = ''
   let bytes = 0

@@ -15,5 +15,8 @@ export async function denoFetch(...call: Parameters<typeof fetch>): Promise<Resp
   const answer = await fetch(request, { body: request.body?.pipeThrough(new TransformStream()) ?? null })
   const encoding = answer.headers.get('content-encoding')
   if (!answer.body || !isCompression(encoding)) return answer
-  return new Response(answer.body.pipeThrough(new DecompressionStream(encoding)), answer)
+  const plain = new Response(answer.body.pipeThrough(new DecompressionStream(encoding)), answer)
+  // Its length was that of the compressed body.
+  for (const name of ['content-encoding', 'content-length']) plain.headers.delete(name)
+  return plain
 }

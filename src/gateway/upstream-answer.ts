@@ -1,6 +1,6 @@
 // The provider's answer once its headers are here, or why there is none and whether it may have been billed. I/O: fetch.
 
-import { mediaTypeOf } from '../body-type.ts'
+import { isStillCompressed, mediaTypeOf } from '../body-type.ts'
 import type { GatewayError } from '../errors.ts'
 import type { AnswerHead } from '../providers/dialect.ts'
 import { denoFetch } from './deno-fetch.ts'
@@ -81,7 +81,8 @@ async function isThere(url: string): Promise<boolean> {
 }
 
 export function headOf({ status, headers }: Response): AnswerHead {
-  const type = mediaTypeOf(headers)
+  // Nothing in it can be read, and no error event can be put at its end.
+  const type = isStillCompressed(headers) ? undefined : mediaTypeOf(headers)
   return { status, headers, format: (type && FORMATS[type]) || 'other' }
 }
 

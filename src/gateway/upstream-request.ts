@@ -1,6 +1,7 @@
 // The request to the provider: its credential on, the gateway's off, and of the client's headers only those that the
 // dialect lets through. Pure. The host comes from configuration and from nowhere else.
 
+import { isStillCompressed } from '../body-type.ts'
 import type { Dialect } from '../providers/dialect.ts'
 
 export interface UpstreamRequest {
@@ -42,7 +43,7 @@ function matches(pattern: string, name: string): boolean {
   return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern
 }
 
-/** Headers of one hop, of the body as encoded, about the provider's host and caches, and about the operator's account. */
+/** Headers of one hop, of the body's length, about the provider's host and caches, and about the operator's account. */
 const WITHHELD = [
   'access-control-allow-credentials',
   'access-control-allow-origin',
@@ -52,7 +53,6 @@ const WITHHELD = [
   'clear-site-data',
   'cloudflare-cdn-cache-control',
   'connection',
-  'content-encoding',
   'content-length',
   'keep-alive',
   'nel',
@@ -72,6 +72,7 @@ const WITHHELD = [
 export function answerHeaders(upstream: Headers): Headers {
   const headers = new Headers(upstream)
   for (const name of WITHHELD) headers.delete(name)
+  if (!isStillCompressed(upstream)) headers.delete('content-encoding')
   // What the provider calls public is for those with a key: a shared cache would give it to anybody, uncounted. Of two
   // directives that contradict each other the stricter one holds: https://www.rfc-editor.org/rfc/rfc9111#section-4.2.1
   headers.append('cache-control', 'private')

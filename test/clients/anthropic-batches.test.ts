@@ -83,6 +83,10 @@ describe('a message batch', () => {
   const chunked = (...steps: Script['steps']): Script => ({ headers: { 'content-type': 'application/json' }, steps })
   test.each([
     ['breaks off', chunked('{"id":"msgbatch_1","type":"mess', CUT)],
+    [
+      'cannot be decompressed',
+      { ...chunked('x'), headers: { 'content-type': 'application/json', 'content-encoding': 'zstd' } },
+    ],
     ['is far too long', chunked('{"id":"', 'x'.repeat(2 * 1_048_576), '"}')],
   ])('whose answer %s is one error of Anthropic’s', async (_, answer) => {
     const { client, attempts } = anthropicOf(gateway, user.key, { maxRetries: 2 })

@@ -3,6 +3,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { deflateSync, inflateSync } from 'node:zlib'
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { events, inGzip, inPieces, json, type Script, withCrlf, without } from '../../src/local/fake-script.ts'
 import {
@@ -147,6 +148,22 @@ describe.each(['openai', 'anthropic'] satisfies Provider[])('%s', (provider) => 
       expect(answer.headers.get('content-encoding')).toBeNull()
       expect(new Headers(lastRequest(gateway).headers).get('accept-encoding')).toBe('identity')
       expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'reported', output_tokens: 10 })
+    }
+  })
+
+  test('an answer in a compression that nobody here undoes says which, and is charged as unread', async () => {
+    for (const stream of [false, true]) {
+      const { id, key } = await gateway.admin.user()
+      const { last } = answerWith(gateway, (usual) => ({
+        ...usual,
+        headers: { ...usual.headers, 'content-encoding': 'deflate' },
+        steps: [deflateSync(bytesOf(usual))],
+      }))
+      const answer = await post(gateway, provider, key, bodyOf(provider, { stream }))
+      expect(answer.headers.get('content-encoding')).toBe('deflate')
+      // `fetch` decompresses it.
+      expect(await answer.text()).toBe(inflateSync(bytesOf(last())).toString())
+      expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'hold', output_tokens: 10 })
     }
   })
 
