@@ -141,7 +141,8 @@ class Pump {
     const endsBadly = !isRecorded || (!isWhole && (this.#cut !== null || metered.error_class === null))
     if (isRecorded) await this.#write(this.#kept)
     // Half an event is left out: after it the client could not read the error event.
-    if (filter && !endsBadly) await this.#write(filter.end())
+    const isRestWanted = errorEvent === null ? isRecorded : !endsBadly
+    if (filter && isRestWanted) await this.#write(filter.end())
     if (errorEvent && endsBadly) await this.#write(errorEvent(this.#cut))
     silence.stop()
     clearTimeout(this.#readOn)

@@ -9,6 +9,7 @@ import { keepAlive } from '../middleware/answers.ts'
 import type { CallEnd } from '../middleware/hold.ts'
 import type { PriceBook } from '../pricing/price-book.ts'
 import { MAYBE_BILLED } from '../providers/answer.ts'
+import { concatBytes } from '../providers/bytes.ts'
 import type { AnswerHead, Dialect, Meter, Operation, StreamFilter, Upstream } from '../providers/dialect.ts'
 import { applyEdits } from '../providers/json-body.ts'
 import { passWholeEvents } from '../providers/whole-frames.ts'
@@ -17,6 +18,7 @@ import { pumpAnswer } from './answer-pump.ts'
 import { type GatewayEnv, letGoOfBody } from './call.ts'
 import { endOfAnswer, endOfFailure } from './call-end.ts'
 import { concludeOthers } from './conclude.ts'
+import { hideCredential } from './hide-credential.ts'
 import { boundToWrite } from './quote.ts'
 import { headOf, type NoAnswer, type Sent, sendUpstream } from './upstream-answer.ts'
 import { answerHeaders, type Outgoing, upstreamRequest } from './upstream-request.ts'
@@ -66,7 +68,9 @@ export function forward(options: ForwardOptions): Handler<GatewayEnv> {
     const { body } = answered
     const head = headOf(answered)
     const length = announcedLength(answered)
-    const answer = { response: answered, head, length, meter: openMeter(head), filter, silence, abort }
+    // The caller's own key is no secret to the caller.
+    const hide = answered.ok || c.var.caller.brings_own_key ? null : hideCredential(call.credential)
+    const answer = { response: answered, head, length, meter: openMeter(head), filter, hide, silence, abort }
     const isKept = length <= MAX_WHOLE_BYTES || operation.kept_whole === true
     if (body === null || (head.format === 'json' && isKept)) return passWhole(c, options, answer)
     return passStream(c, options, answer, body)
@@ -82,6 +86,8 @@ interface Answer extends Pick<Sent, 'silence' | 'abort'> {
   meter: Meter
   /** The operation's own. */
   filter: StreamFilter | null
+  /** For errors: hides the gateway's credential. */
+  hide: StreamFilter | null
 }
 
 /** NaN also where the answer is compressed unasked: the header is then not the length of what is read. */
@@ -91,7 +97,7 @@ function announcedLength({ headers }: Response): number {
 
 /** Short answers: settled before the client has a byte. */
 async function passWhole(c: Context<GatewayEnv>, options: ForwardOptions, answer: Answer): Promise<Response> {
-  const { response, length, meter, silence } = answer
+  const { response, length, meter, hide, silence } = answer
   const bytes = await readAnswer(response, length, silence)
   silence.stop()
   if (bytes) meter.push(bytes)
@@ -103,7 +109,8 @@ async function passWhole(c: Context<GatewayEnv>, options: ForwardOptions, answer
   await concludeOthers(options, c.var, end)
   if (cut || !isRecorded) return options.errorAnswer(cutError(isRecorded ? cut : 'not_recorded'), c.var.request_id)
   // A status such as 204 admits not even an empty body.
-  return toClient(c, options, response, response.body && bytes)
+  const shown = bytes && hide ? concatBytes([hide.push(bytes), hide.end()]) : bytes
+  return toClient(c, options, response, response.body && shown)
 }
 
 /** Everything else: passed on piece by piece, settled before the last one. */
@@ -123,7 +130,7 @@ function passStream(
   const pumped = pumpAnswer(body, {
     signal: c.req.raw.signal,
     meter,
-    filter: isStream ? (answer.filter ?? (head.format === 'sse' ? passWholeEvents() : null)) : null,
+    filter: isStream ? (answer.filter ?? (head.format === 'sse' ? passWholeEvents() : null)) : answer.hide,
     silence,
     abort,
     mayGoOn: hold.mayGoOn,

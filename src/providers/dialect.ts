@@ -137,7 +137,7 @@ export interface Meter {
 export interface StreamFilter {
   /** The bytes that may go to the client now; may be empty. */
   push(chunk: Uint8Array): Uint8Array
-  /** What is left when the stream ends; not called for one that ends badly. */
+  /** What is left at the end; not called for a stream that ends badly. */
   end(): Uint8Array
 }
 

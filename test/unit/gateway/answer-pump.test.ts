@@ -95,6 +95,14 @@ test('a stream whose call could not be recorded is read no further', async () =>
   expect(abort).toHaveBeenCalledOnce()
 })
 
+test('what was kept back of an answer that is no stream passes once its call is on record, and only then', async () => {
+  const filter = { push: (bytes: Uint8Array) => bytes, end: () => new TextEncoder().encode('[rest]') }
+  const error = { filter, errorEvent: null }
+  expect(await new Response(pumped(['not JSON '], error).body).text()).toBe('not JSON [rest]')
+  const unrecorded = pumped(['not JSON '], { ...error, settle: async () => false }).body
+  expect(await new Response(unrecorded).text().catch(String)).toBe('Error: not_recorded')
+})
+
 test('what is half an event when a stream breaks off does not pass, and its end that is whole does', async () => {
   const filter = { push: (bytes: Uint8Array) => bytes, end: () => new TextEncoder().encode('[rest]') }
   expect(await new Response(pumped(['one ', LAST], { filter }).body).text()).toBe(`one ${LAST}[rest]`)

@@ -1,0 +1,44 @@
+// A provider's error may repeat the key that it was sent, which is the operator's: AWS's do so, and so do servers that tell
+// which key they do not know. Pure.
+
+import { concatBytes } from '../providers/bytes.ts'
+import type { StreamFilter } from '../providers/dialect.ts'
+
+/** What is shorter is no secret, and may be a word of the error. */
+const SHORTEST = 6
+const ASTERISK = 0x2a
+
+/**
+ * Writes asterisks over it; over each part of one with colons, which is how AWS's keys are kept. What may be its beginning waits
+ * for what follows.
+ */
+export function hideCredential(credential: string): StreamFilter {
+  const secrets = credential
+    .split(':')
+    .filter(({ length }) => length >= SHORTEST)
+    .map((secret) => new TextEncoder().encode(secret))
+  let kept = new Uint8Array()
+  return {
+    push(chunk) {
+      const bytes = concatBytes([kept, chunk])
+      let end = bytes.length
+      for (const secret of secrets) {
+        for (let at = 0; at < bytes.length; at++) {
+          if (!agree(bytes, at, secret)) continue
+          if (at + secret.length > bytes.length) end = Math.min(end, at)
+          else bytes.fill(ASTERISK, at, at + secret.length)
+        }
+      }
+      kept = bytes.slice(end)
+      return bytes.subarray(0, end)
+    },
+    end: () => kept,
+  }
+}
+
+/** Whether the bytes from there on are the secret, or its beginning where they end. */
+function agree(bytes: Uint8Array, from: number, secret: Uint8Array): boolean {
+  const length = Math.min(secret.length, bytes.length - from)
+  for (let at = 0; at < length; at++) if (bytes[from + at] !== secret[at]) return false
+  return true
+}
