@@ -5,7 +5,7 @@ import { type Provider, providersOf } from '../../src/gateway/upstreams.ts'
 import { answerOpenAI } from '../../src/local/fake-openai.ts'
 import { type FakeProvider, OPENAI_CREDENTIAL, type RecordedRequest } from '../../src/local/fake-provider.ts'
 import type { Script } from '../../src/local/fake-script.ts'
-import { ADMIN_TOKEN, type Gateway, KEY_SIGNING_SECRET, startGateway } from '../support/gateway.ts'
+import { ADMIN_TOKEN, type Gateway, type GatewayOptions, KEY_SIGNING_SECRET, startGateway } from '../support/gateway.ts'
 import { ANTHROPIC_CASES, BEDROCK_CASES } from './anthropic-cases.ts'
 import { type Case, isPaid, type Sent } from './case.ts'
 import { COMPATIBLE_CASES, COMPATIBLE_PROVIDERS } from './compatible-cases.ts'
@@ -70,8 +70,8 @@ export interface Stage {
   close(): Promise<void>
 }
 
-export async function openStage(): Promise<Stage> {
-  const gateway = await startGateway({ vars: varsOf })
+export async function openStage(options: Pick<GatewayOptions, 'onLog'> = {}): Promise<Stage> {
+  const gateway = await startGateway({ ...options, vars: varsOf })
   const { provider } = gateway
   return {
     gateway,
@@ -137,11 +137,14 @@ async function send(
   })
 }
 
+/** What is uploaded where a form has a file. */
+export const FILE = { name: 'name-of-a-file.bin', content: 'content-of-a-file' }
+
 /** Whole: an upload that streams is cut off where it is refused before it has ended. */
 async function bytesOfForm(fields: Record<string, string | null>) {
   const form = new FormData()
   for (const [name, value] of Object.entries(fields)) {
-    if (value === null) form.set(name, new File(['data'], 'a.bin', { type: 'application/octet-stream' }))
+    if (value === null) form.set(name, new File([FILE.content], FILE.name, { type: 'application/octet-stream' }))
     else form.set(name, value)
   }
   const encoded = new Response(form)

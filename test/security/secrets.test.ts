@@ -1,11 +1,10 @@
 // What must never leave: the operator's secrets from the worker, and what people ask and are answered into any table.
 
-import { readdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { CUT, json } from '../../src/local/fake-script.ts'
 import { allEvents, bodyOf, onlyEvent, type Provider, post, type User } from '../support/client-calls.ts'
 import { ADMIN_TOKEN, eventually, type Gateway, KEY_SIGNING_SECRET, startGateway } from '../support/gateway.ts'
+import { everyTable, ledgerFiles } from '../support/stored.ts'
 
 const DATABASE_PASSWORD = 'the-password-of-the-database'
 const JWT_SECRET = 'the-shared-jwt-secret-0123456789-0123456789'
@@ -113,7 +112,7 @@ describe('secrets', () => {
   })
 
   test('are in no table, and no key can be read back from one', async () => {
-    const dump = await everyTable()
+    const dump = await everyTable(gateway)
     for (const secret of [...SECRETS, user.key, user.key.slice(3, -4)]) expect(dump).not.toContain(secret)
   })
 })
@@ -150,10 +149,10 @@ describe('prompts and answers', () => {
     gateway.provider.reply = undefined
     await allEvents(gateway, id, 6)
 
-    const dump = await everyTable()
+    const dump = await everyTable(gateway)
     expect(dump).toContain(id)
     for (const marker of [PROMPT, ANSWER]) expect(dump).not.toContain(marker)
-    const files = await ledgerFiles()
+    const files = await ledgerFiles(gateway)
     expect(files.includes(id)).toBe(true)
     for (const marker of [PROMPT, ANSWER]) expect(files.includes(marker)).toBe(false)
   })
@@ -162,25 +161,6 @@ describe('prompts and answers', () => {
     const { id, key } = await gateway.admin.user()
     await fetch(`${gateway.url}/openai/v1/models?note=${PROMPT}`, as(key))
     expect((await onlyEvent(gateway, id)).path).toBe('/openai/v1/models')
-    expect(await everyTable()).not.toContain(PROMPT)
+    expect(await everyTable(gateway)).not.toContain(PROMPT)
   })
 })
-
-/** Every row of every table, as text. */
-async function everyTable(): Promise<string> {
-  const { database } = gateway.postgres
-  const tables = await database.query({
-    query: `select format('%I.%I', schemaname, tablename) from pg_tables where schemaname not in ('pg_catalog', 'information_schema')`,
-    params: [],
-  })
-  expect(tables.rows.length).toBeGreaterThan(4)
-  const dumps = tables.rows.map(([table]) => database.query({ query: `select t::text from ${table} t`, params: [] }))
-  return (await Promise.all(dumps)).flatMap(({ rows }) => rows.flat()).join('\n')
-}
-
-async function ledgerFiles(): Promise<Buffer> {
-  const names = await readdir(gateway.storage, { recursive: true })
-  const files = names.filter((name) => /\.sqlite(-wal)?$/.test(name))
-  expect(files.length).toBeGreaterThan(0)
-  return Buffer.concat(await Promise.all(files.map((name) => readFile(join(gateway.storage, name)))))
-}
