@@ -2,6 +2,7 @@
 
 import type { EventDraft } from '../../durable-objects/ledger/types.ts'
 import { GATEWAY_KEY_HEADER } from '../auth/credential.ts'
+import { holdsKey } from '../auth/keys.ts'
 import type { GatewayError } from '../errors.ts'
 import { isStorableText } from '../postgres/storable-text.ts'
 import { isObject, parseJsonOrUndefined } from '../providers/answer.ts'
@@ -36,6 +37,8 @@ export function readCallHeaders(headers: Iterable<[name: string, value: string]>
   for (const [name, value] of headers) {
     if (!name.startsWith(PREFIX)) continue
     if (!KNOWN_HEADERS.includes(name)) return bad(name, `is not known here. Known are ${KNOWN_HEADERS.join(', ')}`)
+    if (name !== GATEWAY_KEY_HEADER && holdsKey(value))
+      return bad(name, 'has a Tollgate key, which the event would keep')
     own.set(name, value)
   }
   for (const name of [JOB_ID_HEADER, BATCH_ID_HEADER, SESSION_ID_HEADER]) {

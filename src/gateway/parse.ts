@@ -44,7 +44,8 @@ async function readCall(c: Context<GatewayEnv>, options: ParseOptions): Promise<
   const labels = accepted(readCallHeaders(headers))
   const credential = await credentialOf(c, dialect, upstream, config)
   if (dialect.credential_query && url.search) url.searchParams.delete(dialect.credential_query)
-  refuseKeyInQuery(url)
+  refuseKeyIn('path', c.req.path)
+  refuseKeyIn('query', ...[...url.searchParams].flat())
   const { bytes, json, value } = await readContent(request, operation)
   const asked: Asked = {
     body: value,
@@ -57,6 +58,8 @@ async function readCall(c: Context<GatewayEnv>, options: ParseOptions): Promise<
   if (refusal) throw new GatewayFault(refusal)
   const quoted = await quoteCall(asked, options)
   const { bound } = quoted
+  const request_model = bound ? bound.model : modelOf(value)
+  refuseKeyIn('model', request_model ?? '')
   return {
     started_at,
     target: operation.target ?? targetOf(url, dialect),
@@ -73,7 +76,7 @@ async function readCall(c: Context<GatewayEnv>, options: ParseOptions): Promise<
       operation: operation.name,
       method: request.method,
       path: c.req.path.slice(0, MAX_PATH_LENGTH),
-      request_model: bound ? bound.model : modelOf(value),
+      request_model,
       stream: bound?.stream ?? false,
       brings_own_key: caller.brings_own_key,
       ...labels,
@@ -105,9 +108,10 @@ async function credentialOf(
   return credential
 }
 
-function refuseKeyInQuery({ searchParams }: URL): void {
-  if (![...searchParams].flat().some(holdsKey)) return
-  const message = 'The query has a Tollgate key, which the provider would see. Send it in a header alone.'
+/** The provider would log it, and of a path and a model the event would keep it. */
+function refuseKeyIn(part: 'path' | 'query' | 'model', ...texts: string[]): void {
+  if (!texts.some(holdsKey)) return
+  const message = `The ${part} has a Tollgate key, which the provider would see. Send it in a header alone.`
   throw new GatewayFault({ code: 'invalid_request', message })
 }
 

@@ -132,6 +132,25 @@ test('a key in a query that goes to the provider is refused: it would stand in t
   expect([google.status, gateway.provider.requests.at(-1)?.path]).toEqual([200, '/v1beta/models'])
 })
 
+test('a key in the path, as the model or in what the event keeps is refused: it would stand in a table', async () => {
+  const { key } = user
+  const labelled = (name: string, text: string) => ({ headers: { [`x-tollgate-${name}`]: text } })
+  const answers = await Promise.all([
+    fetch(`${gateway.url}/openai/v1/models/${key}`, { headers: { authorization: `Bearer ${key}` } }),
+    fetch(`${gateway.url}/openai/v1/models/%74${key.slice(1)}`, { headers: { authorization: `Bearer ${key}` } }),
+    post(gateway, 'openai', key, bodyOf('openai', { model: key })),
+    ...['job-id', 'batch-id', 'session-id'].map((name) =>
+      post(gateway, 'openai', key, bodyOf('openai'), labelled(name, `of ${key}`)),
+    ),
+    post(gateway, 'openai', key, bodyOf('openai'), labelled('metadata', JSON.stringify({ key }))),
+  ])
+  for (const answer of answers) {
+    expect(await answer.text()).toContain('has a Tollgate key')
+    expect(answer.status).toBe(400)
+  }
+  expect(gateway.provider.requests).toHaveLength(0)
+})
+
 describe('JWTs', () => {
   const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url')
 
