@@ -66,4 +66,4 @@ test('what goes through every operation is in no table, ledger or log, and the p
   }
   expect(stored.tables).toContain(user.id)
   expect(stored.ledgers).toContain(user.id)
-}, 120_000)
+}, 300_000)

@@ -115,6 +115,17 @@ function send(isRecorded: boolean, dialect: Dialect = openai): Promise<Response>
   return Promise.resolve(app.request('/v1/chat/completions', { method: 'POST', body: '{}' }))
 }
 
+test.each([
+  ['that is kept until it is whole', { 'content-type': 'application/json', 'content-length': 30 }],
+  ['that is passed on in pieces', { 'content-type': 'text/plain' }],
+])('an error %s does not show the operator’s key', async (_, headers) => {
+  respond = (request, answer) => {
+    answer.writeHead(401, headers).end(`"no such: ${request.headers.authorization} "`)
+  }
+  const answer = await send(true)
+  expect([answer.status, await answer.text()]).toEqual([401, '"no such: Bearer *********** "'])
+})
+
 test('a short answer is passed on once its call is on record', async () => {
   const answer = await send(true)
   expect([answer.status, await answer.text()]).toEqual([200, SECRET])
