@@ -4,8 +4,8 @@
 import { concatBytes } from '../providers/bytes.ts'
 import type { StreamFilter } from '../providers/dialect.ts'
 
-/** What is shorter is no secret, and may be a word of the error. */
-const SHORTEST = 6
+/** What is shorter is no secret (such as `ollama`, for a server that asks for none), and may be a word of the error. */
+const SHORTEST = 7
 const ASTERISK = 0x2a
 
 /**

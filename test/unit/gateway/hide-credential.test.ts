@@ -14,17 +14,21 @@ function shown(credential: string, ...pieces: string[]): string {
 
 test.each([
   [
-    'sk-abab-sk-abac',
-    'no sk-abab-sk-abab-sk-abac, é sk-abab-sk-abac!',
-    'no sk-abab-***************, é ***************!',
+    'sk-abab1-sk-abab2',
+    'no sk-abab1-sk-abab1-sk-abab2, é sk-abab1-sk-abab2!',
+    'no sk-abab1-*****************, é *****************!',
   ],
   [
-    'AKIAID:the/secret:the+token',
-    'for AKIAID and x-amz-security-token:the+token',
-    'for ****** and x-amz-security-token:*********',
+    'AKIA0123456789AB:the/secret/access/key:the+session+token',
+    'for AKIA0123456789AB and x-amz-security-token:the+session+token',
+    'for **************** and x-amz-security-token:*****************',
   ],
-  ['sk-abcd', 'What ends as a key begins passes: sk-', 'What ends as a key begins passes: sk-'],
-  ['a:b', 'What is short may be a word of a sentence', 'What is short may be a word of a sentence'],
+  ['sk-0123456789abcd', 'What ends as a key begins passes: sk-', 'What ends as a key begins passes: sk-'],
+  [
+    'ollama',
+    'What is short may be a word: no such model at ollama',
+    'What is short may be a word: no such model at ollama',
+  ],
 ])('%s is hidden in: %s', (credential, error, wanted) => {
   for (let at = 0; at <= error.length; at++) {
     expect(shown(credential, error.slice(0, at), error.slice(at))).toBe(wanted)
