@@ -1,6 +1,6 @@
 // settle: what a call is charged, and what its event says. Pure.
 //
-//   refused by the provider, 5xx without usage, never reached -> release
+//   refused by the provider, 5xx without usage, never reached -> release; so is a stream that is nothing but such a refusal
 //   usage reported, or bounded by what was seen               -> that
 //   an error that is billed all the same                      -> its input, or the hold
 //   anything else                                             -> the hold
@@ -33,7 +33,8 @@ export function endOfAnswer(
   const goesOnAs = status < 400 ? metered.continues_as : null
   const { usage, usage_source, kinds } =
     goesOnAs === null ? charge(metered, call, admission.granted_output_tokens) : chargeReported(NO_USAGE, null, null)
-  const isBilled = status < 400 || MAYBE_BILLED.has(status) || metered.is_billed || metered.usage !== null
+  const isTaken = (status < 400 && !metered.is_turned_away) || MAYBE_BILLED.has(status)
+  const isBilled = isTaken || metered.is_billed || metered.usage !== null
   return {
     outcome: isBilled ? 'settled' : 'released',
     usage,

@@ -40,6 +40,7 @@ export const UNREAD: Omit<Metered, 'may_hide_output'> = Object.freeze({
   service_tier: null,
   error_class: null,
   is_billed: false,
+  is_turned_away: false,
   continues_as: null,
   concluded: [],
 })
@@ -172,6 +173,13 @@ export function errorClass(error: unknown): string {
   if (words.includes('overloaded')) return 'upstream_overloaded'
   return 'upstream_error'
 }
+
+/**
+ * True for an error that says: no quota, or no room. Some are a 200 whose stream has only that, in place of a 429, 503 or 529;
+ * as long as nothing of an answer came before it, no model has run. https://github.com/Wei-Shaw/sub2api/issues/5563
+ */
+export const isTurnedAway = (error_class: string | null): boolean =>
+  error_class === 'upstream_rate_limited' || error_class === 'upstream_overloaded'
 
 export interface AnswerBuffer {
   push(bytes: Uint8Array): void

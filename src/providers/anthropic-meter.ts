@@ -6,6 +6,7 @@ import {
   bytesShown,
   errorClass,
   isObject,
+  isTurnedAway,
   meterLongAnswer,
   NO_USAGE,
   parseJsonOrUndefined,
@@ -145,6 +146,7 @@ export function readMessageEvents(expected: Expected): MessageEvents {
   let isOutputTold = false
   let stopped = false
   let ended = false
+  let begun = false
   let unreadable = false
 
   /** Each usage has the totals so far: fields that are set replace earlier ones, and nothing is added up. */
@@ -157,6 +159,7 @@ export function readMessageEvents(expected: Expected): MessageEvents {
   const read = (event: unknown, json: string | null) => {
     // Some servers end with OpenAI's `[DONE]` behind it.
     if (ended) return
+    begun ||= !isObject(event) || (event.type !== 'ping' && event.type !== 'error')
     if (!isObject(event)) {
       unreadable = true
     } else if (event.type === 'message_start' && isObject(event.message)) {
@@ -191,6 +194,7 @@ export function readMessageEvents(expected: Expected): MessageEvents {
     },
     end(whole) {
       metered.complete = ended && whole && !unreadable && metered.error_class === null
+      metered.is_turned_away = !begun && isTurnedAway(metered.error_class)
       // message_start has only a first count of the output. The final one is there once the stream has said why it stopped.
       if (isOutputTold && (stopped || ended)) readUsage(usage, expected, metered)
       return metered

@@ -90,7 +90,8 @@ function meterClaudeFrames(message: ExpectedMessage, finish: (metered: Metered, 
     () => events.ended,
   )
   return changeEnd(frames, (framed) => {
-    const metered = { ...events.end(framed.complete), ...(framed.error_class && { error_class: framed.error_class }) }
+    const { error_class, is_turned_away } = framed
+    const metered = { ...events.end(framed.complete), ...(error_class && { error_class, is_turned_away }) }
     return events.ended || metered.usage ? finish(metered, metrics) : { ...metered, service_tier: null }
   })
 }

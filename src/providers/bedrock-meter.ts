@@ -1,6 +1,15 @@
 // Reads what a Bedrock call used, from its JSON or its frames. Pure; unreadable usage is unknown usage.
 
-import { bufferAnswer, bytesOfStrings, isObject, parseJsonOrUndefined, tokenCount, UNREAD, usageOf } from './answer.ts'
+import {
+  bufferAnswer,
+  bytesOfStrings,
+  isObject,
+  isTurnedAway,
+  parseJsonOrUndefined,
+  tokenCount,
+  UNREAD,
+  usageOf,
+} from './answer.ts'
 import { answeredTier, dearestTier, tierOf } from './bedrock-tier.ts'
 import { askedCacheWrite } from './cache-ttl.ts'
 import type { AnswerHead, JsonObject, Meter, Metered, OpenMeter, TokenUsage } from './dialect.ts'
@@ -98,8 +107,12 @@ export function meterFrames(
   told = stopped,
 ): Meter {
   const metered = blank()
+  let begun = false
   const frames = createFrameReader((frame) => {
-    if (frame.headers[':message-type'] === 'event') return onEvent(frame, metered)
+    if (frame.headers[':message-type'] === 'event') {
+      begun = true
+      return onEvent(frame, metered)
+    }
     metered.error_class ??= exceptionClass(frame.headers[':exception-type'] ?? frame.headers[':error-code'] ?? '')
   })
   return {
@@ -111,6 +124,7 @@ export function meterFrames(
     end() {
       const whole = !frames.broken && (told() || frames.pending === 0)
       metered.complete = stopped() && whole && metered.error_class === null
+      metered.is_turned_away = whole && !begun && isTurnedAway(metered.error_class)
       return metered
     },
   }

@@ -89,6 +89,8 @@ export interface Metered {
   error_class: string | null
   /** True for an error that is billed all the same. */
   is_billed: boolean
+  /** True for an answer that is nothing but an error by which the provider did not take the call: see `isTurnedAway`. */
+  is_turned_away: boolean
   /** The provider's id under which the call goes on (a background response, a batch); its hold waits until that ends. */
   continues_as: string | null
   /** Earlier calls that this answer shows to have ended. */

@@ -3,6 +3,7 @@
 import {
   bytesOfStrings,
   isObject,
+  isTurnedAway,
   isWhole,
   meterLongAnswer,
   NO_USAGE,
@@ -104,6 +105,7 @@ function readAnswer({ model, candidates, service_tier }: Expected, headers: Head
   const queries = new Set<string>()
   let searches = 0
   let blocked = false
+  let begun = false
   let unreadable = false
   let usage: JsonObject | null = null
 
@@ -133,6 +135,7 @@ function readAnswer({ model, candidates, service_tier }: Expected, headers: Head
         return
       }
       if (isObject(chunk.error)) metered.error_class ??= googleErrorClass(chunk.error)
+      else begun = true
       metered.response_model = stringOrNull(chunk.modelVersion) ?? metered.response_model
       for (const candidate of Array.isArray(chunk.candidates) ? chunk.candidates : []) readCandidate(candidate)
       blocked ||= isObject(chunk.promptFeedback) && typeof chunk.promptFeedback.blockReason === 'string'
@@ -144,6 +147,8 @@ function readAnswer({ model, candidates, service_tier }: Expected, headers: Head
       // JSON that has closed and has its usage is complete, whether or not it says why it has no (other) candidate.
       const hasToldAll = areAllFinished() || usage !== null
       metered.complete = ended && !unreadable && metered.error_class === null && hasToldAll
+      const isNothingElse = !begun && !unreadable && usage === null
+      metered.is_turned_away = isNothingElse && isTurnedAway(metered.error_class)
       // A newer model may have answered in place of a retired one.
       metered.may_hide_output ||= !THINKS_NEVER.test(metered.response_model ?? model)
       if (usage === null || !metered.complete) return metered

@@ -1,6 +1,16 @@
 // Reads what OpenAI's transcripts and speech used. Pure; unreadable usage is unknown usage.
 
-import { bytesOfStrings, errorClass, isObject, isWhole, meterAnswer, NO_USAGE, tokenCount, UNREAD } from './answer.ts'
+import {
+  bytesOfStrings,
+  errorClass,
+  isObject,
+  isTurnedAway,
+  isWhole,
+  meterAnswer,
+  NO_USAGE,
+  tokenCount,
+  UNREAD,
+} from './answer.ts'
 import type { AnswerHead, JsonObject, Meter, Metered, TokenUsage } from './dialect.ts'
 import { readEvents } from './openai-events.ts'
 import { utf8Length } from './text-bound.ts'
@@ -93,8 +103,10 @@ const audioTokens = (base64: string) => Math.ceil(base64.length / AUDIO_BYTES_PE
 function meterEvents(last: string, tokensOf: (generated: string) => number, readUsage: ReadUsage): Meter {
   const metered: Metered = { ...BLANK }
   let done = false
+  let begun = false
   const events = readEvents((event) => {
     if (event.error || event.type === 'error') metered.error_class ??= errorClass(event.error ?? event)
+    else begun = true
     const generated = event.delta ?? event.audio
     if (typeof generated === 'string') metered.seen_output_bytes += tokensOf(generated)
     if (event.type !== last) return
@@ -108,7 +120,8 @@ function meterEvents(last: string, tokensOf: (generated: string) => number, read
     },
     end() {
       const whole = events.end()
-      return { ...metered, complete: done && whole && metered.error_class === null }
+      const is_turned_away = whole && !begun && isTurnedAway(metered.error_class)
+      return { ...metered, complete: done && whole && metered.error_class === null, is_turned_away }
     },
   }
 }

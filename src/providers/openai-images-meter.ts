@@ -1,6 +1,16 @@
 // Reads what OpenAI's images used, from JSON or a stream of partial images. Pure; unreadable usage is unknown usage.
 
-import { addUsage, errorClass, isObject, isWhole, meterLongAnswer, NO_USAGE, tokenCount, UNREAD } from './answer.ts'
+import {
+  addUsage,
+  errorClass,
+  isObject,
+  isTurnedAway,
+  isWhole,
+  meterLongAnswer,
+  NO_USAGE,
+  tokenCount,
+  UNREAD,
+} from './answer.ts'
 import type { AnswerHead, Meter, Metered, TokenUsage } from './dialect.ts'
 import { textOrNone } from './fields.ts'
 import { readEvents } from './openai-events.ts'
@@ -65,8 +75,10 @@ function meterStream({ by_image, n }: AskedImages): Meter {
   let completed = 0
   let usage: TokenUsage | null = NO_USAGE
   let error_class: string | null = null
+  let begun = false
   const events = readEvents((event) => {
     if (event.error || event.type === 'error') error_class ??= errorClass(event.error ?? event)
+    else begun = true
     if (!/^image_\w+\.completed$/.test(textOrNone(event.type))) return
     completed += 1
     usage = addUsage(usage, by_image ? { ...NO_USAGE, units: 1 } : readImageUsage(event.usage))
@@ -77,8 +89,10 @@ function meterStream({ by_image, n }: AskedImages): Meter {
       return completed >= n ? 'over' : 'not_yet'
     },
     end() {
-      const complete = events.end() && completed >= n && error_class === null
-      return { ...BLANK, usage: complete ? usage : null, complete, error_class }
+      const whole = events.end()
+      const complete = whole && completed >= n && error_class === null
+      const is_turned_away = whole && !begun && isTurnedAway(error_class)
+      return { ...BLANK, usage: complete ? usage : null, complete, error_class, is_turned_away }
     },
   }
 }

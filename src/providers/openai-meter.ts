@@ -4,6 +4,7 @@ import {
   bytesOfStrings,
   errorClass,
   isObject,
+  isTurnedAway,
   isWhole,
   meterLongAnswer,
   NO_USAGE,
@@ -115,10 +116,12 @@ function readCommon(chunk: JsonObject, metered: Metered): void {
   // Azure's chunks about its content filter have a model of no letters.
   metered.response_model = stringOrNull(chunk.model) || metered.response_model
   metered.service_tier = namedOpenAITier(chunk) ?? metered.service_tier
-  // Mistral's errors are no member of a chunk but all of it, and so were vLLM's.
-  const error = chunk.error ?? (chunk.object === 'error' ? chunk : null)
+  const error = errorOf(chunk)
   if (error !== null) metered.error_class ??= errorClass(error)
 }
+
+/** Mistral's errors are no member of a chunk but all of it, and so were vLLM's. */
+const errorOf = (chunk: JsonObject): unknown => chunk.error ?? (chunk.object === 'error' ? chunk : null)
 
 function meterStream(expected: Expected): Meter {
   const metered = blank(expected)
@@ -129,9 +132,11 @@ function meterStream(expected: Expected): Meter {
   let usageIsFinal = false
   /** True where something was generated after the last usage, which cannot count that. */
   let wentOn = false
+  let begun = false
 
   const readChunk = (chunk: JsonObject, json: string) => {
     readCommon(chunk, metered)
+    begun ||= errorOf(chunk) === null
     const parts = Array.isArray(chunk.choices) ? chunk.choices : []
     for (const part of parts) {
       if (!isObject(part)) continue
@@ -173,6 +178,8 @@ function meterStream(expected: Expected): Meter {
       const whole = events.end()
       const ended = events.done || areAllFinished()
       metered.complete = ended && whole && metered.error_class === null
+      const isNothingElse = whole && !begun && metered.seen_output_bytes === 0
+      metered.is_turned_away = isNothingElse && isTurnedAway(metered.error_class)
       metered.may_hide_output ||= events.shortened
       metered.usage = usageIsFinal || (ended && !wentOn) ? usage : null
       return metered

@@ -5,6 +5,7 @@ import {
   bytesShown,
   errorClass,
   isObject,
+  isTurnedAway,
   isWhole,
   meterAnswer,
   meterLongAnswer,
@@ -26,6 +27,10 @@ import { utf8Length } from './text-bound.ts'
 
 const TERMINAL = new Set<unknown>(['completed', 'incomplete', 'failed', 'cancelled'])
 const GOES_ON = new Set<unknown>(['queued', 'in_progress'])
+/** Events of a stream before anything is generated, and of one that fails before that. */
+const SAYS_NOTHING = new Set<unknown>(
+  `error keepalive response.created response.failed response.in_progress response.queued`.split(' '),
+)
 
 /** What has been read of an answer so far. */
 interface Read {
@@ -33,6 +38,8 @@ interface Read {
   response: JsonObject | null
   /** Bytes of deltas: what was generated, for as long as the whole output is not there. */
   delta_bytes: number
+  /** True once an event came that is none of `SAYS_NOTHING`. */
+  begun: boolean
   /** An error outside any response. */
   error: unknown
   /** False where some event of a stream could not be read. */
@@ -67,15 +74,18 @@ function meterMade(expected: Expected, stream: boolean): Meter {
     const isOver = TERMINAL.has(response.status)
     const goesOn = GOES_ON.has(response.status) && (expected.background || response.background === true)
     const error = read.error ?? response.error ?? null
+    const error_class = error === null ? null : errorClass(error)
+    const hasOutput = read.begun || (Array.isArray(response.output) && response.output.length > 0)
     return {
       ...UNREAD,
+      is_turned_away: stream && read.readable && !goesOn && !hasOutput && isTurnedAway(error_class),
       complete: (isOver || (goesOn && !stream)) && read.readable && error === null,
       may_hide_output: expected.may_hide_output || shortened,
       usage: isOver ? readResponsesUsage(response) : null,
       seen_output_bytes: isOver ? bytesShown(response.output) : read.delta_bytes,
       response_model: stringOrNull(response.model),
       service_tier: namedOpenAITier(response) ?? expected.service_tier,
-      error_class: error === null ? null : errorClass(error),
+      error_class,
       continues_as: goesOn ? stringOrNull(response.id) : null,
     }
   })
@@ -175,7 +185,7 @@ function asksForLogprobs(body: JsonObject): boolean {
 /** @param logprobs true where the answer may have log probabilities of its tokens, which are not read. */
 function meterWith(stream: boolean, logprobs: boolean, measure: (read: Read, shortened: boolean) => Metered): Meter {
   const leaveOut = logprobs ? leaveOutArrays('logprobs', stream) : (bytes: Uint8Array) => bytes
-  const read: Read = { response: null, delta_bytes: 0, error: null, readable: true }
+  const read: Read = { response: null, delta_bytes: 0, begun: false, error: null, readable: true }
   if (!stream) {
     const meter = meterLongAnswer((answer, shortened) => {
       if (answer.object === 'response' || Array.isArray(answer.output)) read.response = answer
@@ -200,6 +210,7 @@ function meterWith(stream: boolean, logprobs: boolean, measure: (read: Read, sho
 function readEvent(event: JsonObject, read: Read): void {
   if (isObject(event.response))
     read.response = { ...event.response, status: statusOf(event.type, event.response.status) }
+  read.begun ||= !SAYS_NOTHING.has(event.type)
   read.error ??= event.error ?? (event.type === 'error' ? event : null)
   if (typeof event.delta === 'string') read.delta_bytes += utf8Length(event.delta)
 }

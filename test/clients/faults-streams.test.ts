@@ -17,6 +17,8 @@ afterAll(() => stage.close())
 
 /** Events before the accident. */
 const BEFORE = 5
+/** Errors by which a provider says that it has not taken the call. */
+const TURNED_AWAY: ReadonlySet<string> = new Set(['upstream_rate_limited', 'upstream_overloaded'])
 const EARLY = /The provider ended the answer early/
 
 const streamOf = ({ stream }: Subject): Streaming => {
@@ -75,6 +77,15 @@ const faults: Fault[] = [
     event: (subject) => ({ status: 200, error_class: streamOf(subject).error_class }),
   },
   {
+    name: 'an error event of the provider, and nothing else',
+    sends: (usual, subject) => afterSteps(usual, 0, alone(streamOf(subject).errorEvent)),
+    sees: ownErrorEvent,
+    // AWS's SDK looks at the first frame before it calls the answer one.
+    attempts: ({ name }) => (name.startsWith('bedrock') ? 3 : 1),
+    charged: (subject) => (TURNED_AWAY.has(streamOf(subject).error_class) ? 'nothing' : 'hold'),
+    event: (subject) => ({ status: 200, error_class: streamOf(subject).error_class }),
+  },
+  {
     name: 'garbage in place of an event',
     sends: withGarbage,
     sees: asItIsAndFails,
@@ -96,6 +107,9 @@ const faults: Fault[] = [
     event: { status: 200, error_class: null },
   },
 ]
+
+/** In an array it is the first of its objects. */
+const alone = (event: Step): Step => (typeof event === 'string' ? event.replace(/^,/, '[') : event)
 
 function withGarbage(usual: Script, subject: Subject): Script {
   const garbage = streamOf(subject).garbage(usual.steps[BEFORE] ?? '')

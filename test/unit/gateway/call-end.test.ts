@@ -99,6 +99,12 @@ describe('a refusal', () => {
     expect(refused.facts?.error_class).toBe('upstream_error')
   })
 
+  test('whose only sign is an error in the stream is charged nothing, unless there is usage', () => {
+    const refused = ended({ usage: null, complete: false, is_turned_away: true })
+    expect(refused).toMatchObject({ outcome: 'released', usage_source: 'reported' })
+    expect(ended({ is_turned_away: true })).toMatchObject({ outcome: 'settled', usage: { input_tokens: 10 } })
+  })
+
   test('that tells of usage all the same is charged that', () => {
     expect(ended({}, {}, { status: 500 })).toMatchObject({ outcome: 'settled', usage: { input_tokens: 10 } })
   })

@@ -1,0 +1,100 @@
+// Streams in which a provider says that it has no quota or no room, where it could have answered with a 429, 503 or 529. The
+// shapes are those that others have recorded: https://github.com/Wei-Shaw/sub2api/issues/5563 (Anthropic),
+// https://github.com/BenedictKing/ccx/issues/250 and https://github.com/vercel/ai, openai-error.1.chunks.txt (OpenAI).
+
+import { describe, expect, test } from 'vitest'
+import { anthropic } from '../../../src/providers/anthropic.ts'
+import type { AnswerHead, JsonObject, Operation } from '../../../src/providers/dialect.ts'
+import { exceptionFrame, jsonFrame } from '../../../src/providers/eventstream.ts'
+import { gemini } from '../../../src/providers/gemini.ts'
+import { chunkFrame, operationOf } from './bedrock-vectors.ts'
+import { operation } from './openai-operations.ts'
+import { askedWith, headOf } from './replay.ts'
+
+const data = (value: object) => new TextEncoder().encode(`data: ${JSON.stringify(value)}\n\n`)
+
+const response = (type: string, more: object = {}) =>
+  data({ type: `response.${type}`, response: { id: 'resp_1', model: 'gpt-5.1', output: [], usage: null, ...more } })
+const inProgress = { status: 'in_progress', error: null }
+const BEGUN = [response('created', inProgress), response('in_progress', inProgress)]
+const noRoom = { type: 'service_unavailable_error', code: 'server_is_overloaded', message: 'Later.', param: null }
+const noQuota = { type: 'insufficient_quota', code: 'insufficient_quota', message: 'Pay first.', param: null }
+const failed = (error: { code: string }, more: object = {}) => [
+  data({ type: 'error', sequence_number: 2, error }),
+  response('failed', { status: 'failed', error: { code: error.code, message: 'No.' }, ...more }),
+]
+const CONVERSES = jsonFrame({ ':event-type': 'messageStart', ':message-type': 'event' }, { role: 'assistant' })
+const THROTTLED = exceptionFrame('throttlingException', 'Too many tokens.')
+const overloaded = data({ type: 'error', error: { details: null, type: 'overloaded_error', message: 'Overloaded' } })
+const START = data({ type: 'message_start', message: { model: 'm', usage: { input_tokens: 9, output_tokens: 1 } } })
+const exhausted = data({ error: { code: 429, message: 'Quota.', status: 'RESOURCE_EXHAUSTED' } })
+const EMPTY = data({ candidates: [{ content: { role: 'model' }, index: 0 }] })
+const ROLE = data({ choices: [{ index: 0, delta: { role: 'assistant', content: '' } }], model: 'gpt-5.1' })
+
+const SSE = headOf('sse')
+const FRAMES = headOf('eventstream')
+const find = (operations: Operation[], name: string) => operations.find((one) => one.name === name) as Operation
+const messages = find(anthropic.operations, 'messages')
+const generate = find(gemini.operations, 'stream_generate_content')
+const CLAUDE = 'us.anthropic.claude-haiku-4-5-20251001-v1:0'
+
+function meter(of: Operation, head: AnswerHead, body: JsonObject, ...chunks: Uint8Array[]) {
+  const params = { model: head === FRAMES ? CLAUDE : 'gemini-2.5-flash:verb' }
+  const opened = of.meter(askedWith(body, { params }))(head)
+  for (const chunk of chunks) opened.push(chunk)
+  return opened.end()
+}
+
+describe('nothing but an error that says so has not been taken', () => {
+  test.each<[string, Operation, AnswerHead, Uint8Array[]]>([
+    ['Anthropic', messages, SSE, [data({ type: 'ping' }), overloaded]],
+    ['OpenAI responses without room', operation('responses'), SSE, [...BEGUN, ...failed(noRoom)]],
+    ['OpenAI responses without quota', operation('responses'), SSE, [...BEGUN, ...failed(noQuota)]],
+    ['OpenAI chat', operation('chat_completions'), SSE, [data({ error: noQuota })]],
+    ['OpenAI images', operation('images_generations'), SSE, [data({ type: 'error', error: noQuota })]],
+    ['OpenAI transcripts', operation('audio_transcriptions'), SSE, [data({ type: 'error', error: noQuota })]],
+    ['Gemini', generate, SSE, [exhausted]],
+    ['Gemini, as an array', generate, headOf('json'), [new TextEncoder().encode('[{"error":{"code":503}}]')]],
+    ['Converse', operationOf('converse_stream'), FRAMES, [THROTTLED]],
+    ['Claude on Bedrock', operationOf('invoke_model_stream'), FRAMES, [THROTTLED]],
+  ])('%s', (_, of, head, chunks) => {
+    expect(meter(of, head, { model: 'gpt-4o-transcribe' }, ...chunks)).toMatchObject({
+      is_turned_away: true,
+      usage: null,
+      complete: false,
+    })
+  })
+})
+
+describe('once anything of an answer came, it may have been billed', () => {
+  const item = data({ type: 'response.output_item.added', item: { type: 'reasoning', summary: [] } })
+  test.each<[string, Operation, AnswerHead, Uint8Array[]]>([
+    ['Anthropic', messages, SSE, [START, overloaded]],
+    ['Anthropic, whatever the order', messages, SSE, [overloaded, START]],
+    ['OpenAI responses', operation('responses'), SSE, [...BEGUN, item, ...failed(noRoom)]],
+    ['OpenAI responses, in the last event', operation('responses'), SSE, failed(noRoom, { output: [{}] })],
+    ['OpenAI chat', operation('chat_completions'), SSE, [ROLE, data({ error: noQuota })]],
+    ['Gemini', generate, SSE, [EMPTY, exhausted]],
+    ['Converse', operationOf('converse_stream'), FRAMES, [CONVERSES, THROTTLED]],
+    ['Claude on Bedrock', operationOf('invoke_model_stream'), FRAMES, [chunkFrame('{"type":"ping"}'), THROTTLED]],
+  ])('%s', (_, of, head, chunks) => {
+    expect(meter(of, head, { model: 'gpt-5.1' }, ...chunks)).toMatchObject({ is_turned_away: false })
+  })
+})
+
+test('any other error may have come from a model that ran', () => {
+  const broken = { type: 'api_error', code: 'server_error', message: 'Internal server error' }
+  expect(meter(messages, SSE, {}, data({ type: 'error', error: broken }))).toMatchObject({ is_turned_away: false })
+  expect(meter(operation('responses'), SSE, {}, ...BEGUN, ...failed(broken))).toMatchObject({ is_turned_away: false })
+})
+
+test('a background response goes on whatever the stream of its first answer says', () => {
+  const begun = meter(
+    operation('responses'),
+    SSE,
+    { background: true },
+    ...BEGUN,
+    data({ type: 'error', error: noRoom }),
+  )
+  expect(begun).toMatchObject({ is_turned_away: false, continues_as: 'resp_1' })
+})
