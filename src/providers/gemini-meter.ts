@@ -179,9 +179,16 @@ function meterJson(answer: Answer, alternatives: boolean): Meter {
   return { ...meter, push: (bytes) => meter.push(leaveOut(bytes)) }
 }
 
-/** Never `over` before the end: nothing marks the last event, and older models say in every event that they have finished. */
+/**
+ * Never `over` before the end: nothing marks the last event, and older models say in every event that they have finished. An
+ * error may come as plain JSON, in lines of no event: https://github.com/theopenco/llmgateway/pull/3616
+ */
 function meterEvents(answer: Answer): Meter {
-  const sse = createSseReader((data) => answer.read(parseJsonOrUndefined(data)))
+  const readStray = (lines: string) => {
+    const stray = parseJsonOrUndefined(lines)
+    if (isObject(stray) && isObject(stray.error)) answer.read(stray)
+  }
+  const sse = createSseReader((data) => answer.read(parseJsonOrUndefined(data)), readStray)
   return {
     push: sse.push,
     get ending() {

@@ -6,6 +6,9 @@ import { shortenStrings } from './long-strings.ts'
 /** Characters of one event, once its long strings (images, documents) are shortened; providers' own are far smaller. */
 const MAX_EVENT_LENGTH = 4 * 1024 * 1024
 
+/** Characters of lines outside of any event; an error has far fewer. */
+const MAX_STRAY_LENGTH = 64 * 1024
+
 /** An error as an event of its own, whatever came before it: a blank line ends an event that was cut off. */
 export function sseError(data: object, event?: string): Uint8Array {
   return new TextEncoder().encode(`\n\n${event ? `event: ${event}\n` : ''}data: ${JSON.stringify(data)}\n\n`)
@@ -21,8 +24,10 @@ export interface SseReader {
   readonly shortened: boolean
 }
 
-export function createSseReader(onData: (data: string) => void): SseReader {
+/** @param onStray called at the end with the lines that are of no event, where there are any. */
+export function createSseReader(onData: (data: string) => void, onStray?: (lines: string) => void): SseReader {
   let broken = false
+  let stray = ''
   const strings = shortenStrings()
   const decoder = new TextDecoder()
   const parser = createParser({
@@ -34,6 +39,7 @@ export function createSseReader(onData: (data: string) => void): SseReader {
     },
     onError: (error) => {
       if (error.type === 'max-buffer-size-exceeded') broken = true
+      else if (onStray && stray.length < MAX_STRAY_LENGTH) stray += `${error.line ?? ''}\n`
     },
   })
   let hasEnded = false
@@ -50,6 +56,7 @@ export function createSseReader(onData: (data: string) => void): SseReader {
     end() {
       hasEnded = true
       feed(`${decoder.decode()}\n\n`)
+      if (stray !== '') onStray?.(stray)
     },
     get broken() {
       return broken

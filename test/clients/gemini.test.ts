@@ -2,7 +2,7 @@
 
 import { ApiError, FunctionCallingConfigMode, GoogleGenAI, Type } from '@google/genai'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { CUT, inPieces } from '../../src/local/fake-script.ts'
+import { afterSteps, CUT, inPieces } from '../../src/local/fake-script.ts'
 import {
   allEvents,
   answerWith,
@@ -102,6 +102,23 @@ describe('answers', () => {
       stream: true,
       output_tokens: TOKENS,
       usage_source: 'reported',
+    })
+  })
+
+  test('an error in plain JSON at the end of a stream of events is raised as Google wrote it', async () => {
+    const { id, key } = await gateway.admin.user(GENEROUS)
+    const error = { code: 503, message: 'This model is busy: try again later.', status: 'UNAVAILABLE' }
+    const plain = JSON.stringify({ error }, null, 2)
+    answerWith(gateway, (usual) => afterSteps(usual, 2, plain))
+
+    const raised = await failure(streamed(key))
+
+    expect(raised).toBeInstanceOf(ApiError)
+    expect(raised).toMatchObject({ status: 503, message: expect.stringContaining('try again later') })
+    expect(await onlyEvent(gateway, id)).toMatchObject({
+      status: 200,
+      usage_source: 'hold',
+      error_class: 'upstream_overloaded',
     })
   })
 

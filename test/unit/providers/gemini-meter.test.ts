@@ -86,6 +86,12 @@ describe('recorded streams read alike at every chunk boundary', () => {
     ])
   })
 
+  test('one that ends with an error in plain JSON, in lines of no event', () => {
+    expect(readings('sse', 'gemini-plain-error')).toEqual([
+      expect.objectContaining({ complete: false, usage: null, error_class: 'upstream_overloaded' }),
+    ])
+  })
+
   test('one with an error inside', () => {
     expect(readings('sse', 'gemini-error')).toEqual([
       expect.objectContaining({ complete: false, usage: null, error_class: 'upstream_overloaded' }),

@@ -54,6 +54,7 @@ describe('nothing but an error that says so has not been taken', () => {
     ['OpenAI images', operation('images_generations'), SSE, [data({ type: 'error', error: noQuota })]],
     ['OpenAI transcripts', operation('audio_transcriptions'), SSE, [data({ type: 'error', error: noQuota })]],
     ['Gemini', generate, SSE, [exhausted]],
+    ['Gemini, in plain JSON', generate, SSE, [new TextEncoder().encode('{\n  "error": {\n    "code": 503\n  }\n}\n')]],
     ['Gemini, as an array', generate, headOf('json'), [new TextEncoder().encode('[{"error":{"code":503}}]')]],
     ['Converse', operationOf('converse_stream'), FRAMES, [THROTTLED]],
     ['Claude on Bedrock', operationOf('invoke_model_stream'), FRAMES, [THROTTLED]],
