@@ -73,7 +73,7 @@ function meterMade(expected: Expected, stream: boolean): Meter {
     const response = read.response ?? {}
     const isOver = TERMINAL.has(response.status)
     const goesOn = GOES_ON.has(response.status) && (expected.background || response.background === true)
-    const error = read.error ?? response.error ?? null
+    const error = read.error ?? errorOf(response)
     const error_class = error === null ? null : errorClass(error)
     const hasOutput = read.begun || (Array.isArray(response.output) && response.output.length > 0)
     return {
@@ -116,8 +116,11 @@ export function meterDeleted(id: string): Meter {
   }))
 }
 
+/** Azure says in an event after the last one why a response failed. */
+const errorOf = ({ error, status }: JsonObject): unknown => error ?? (status === 'failed' ? {} : null)
+
 function conclude(response: JsonObject): Concluded {
-  const error = response.error ?? null
+  const error = errorOf(response)
   return {
     id: stringOrNull(response.id) ?? '',
     usage: readResponsesUsage(response),

@@ -121,6 +121,19 @@ describe('a stream', () => {
     },
   )
 
+  // Azure's content filter: https://github.com/maximhq/bifrost/pull/6652
+  test('that failed says so though its reason comes in an event after that', () => {
+    const failed = event('response.failed', { ...RESPONSE, status: 'failed', model: 'gpt-4.1', usage: null })
+    const why = 'data: {"type":"error","error":{"type":"invalid_request_error","code":"content_policy_violation"}}\n\n'
+    for (const stream of [failed, failed + why])
+      expect(meterOnce(responses, BODY, true, stream)).toMatchObject({
+        complete: false,
+        usage: null,
+        error_class: 'upstream_error',
+      })
+    expect(meterOnce(stored, {}, true, failed).concluded).toMatchObject([{ error_class: 'upstream_error' }])
+  })
+
   test('that Tollgate ends gets an event that both the documentation and the SDKs call an error', () => {
     const text = new TextDecoder().decode(
       responses.streamError?.({ code: 'upstream_timeout', message: 'Silent.' }, 'r'),
