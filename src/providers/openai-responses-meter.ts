@@ -78,7 +78,8 @@ function meterMade(expected: Expected, stream: boolean): Meter {
     const hasOutput = read.begun || (Array.isArray(response.output) && response.output.length > 0)
     return {
       ...UNREAD,
-      is_turned_away: stream && read.readable && !goesOn && !hasOutput && isTurnedAway(error_class),
+      is_turned_away:
+        stream && read.readable && !goesOn && !hasOutput && (isTurnedAway(error_class) || isTooLong(error)),
       complete: (isOver || (goesOn && !stream)) && read.readable && error === null,
       may_hide_output: expected.may_hide_output || shortened,
       usage: isOver ? readResponsesUsage(response) : null,
@@ -115,6 +116,9 @@ export function meterDeleted(id: string): Meter {
     concluded: deleted === true ? [unknown] : [],
   }))
 }
+
+/** With JSON it is a 400. Codex tries again: https://github.com/openai/codex/issues/4441 */
+const isTooLong = (error: unknown): boolean => isObject(error) && error.code === 'context_length_exceeded'
 
 /** Azure says in an event after the last one why a response failed. */
 const errorOf = ({ error, status }: JsonObject): unknown => error ?? (status === 'failed' ? {} : null)

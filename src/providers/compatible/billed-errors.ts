@@ -1,12 +1,19 @@
 // Errors that a provider bills all the same, by their code or their status. Pure; must never throw.
 
-import { bufferAnswer, isObject } from '../answer.ts'
+import { bufferAnswer, changeEnd, isObject, isTurnedAway } from '../answer.ts'
 import type { AnswerHead, Meter } from '../dialect.ts'
 import { textOrNone } from '../fields.ts'
 import type { Quirks } from './provider.ts'
 
 export function withBilledErrors(meter: Meter, { status }: AnswerHead, { billed_errors }: Quirks): Meter {
-  if (status < 400 || billed_errors.length === 0) return meter
+  if (billed_errors.length === 0) return meter
+  // One that only the stream tells of may be among the billed ones, unless the call was turned away for want of quota or room.
+  if (status < 400)
+    return changeEnd(meter, ({ is_turned_away, error_class, ...metered }) => ({
+      ...metered,
+      error_class,
+      is_turned_away: is_turned_away && isTurnedAway(error_class),
+    }))
   const answer = bufferAnswer()
   return {
     push(bytes) {

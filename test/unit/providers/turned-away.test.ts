@@ -4,9 +4,11 @@
 
 import { describe, expect, test } from 'vitest'
 import { anthropic } from '../../../src/providers/anthropic.ts'
+import { compatibleProviders } from '../../../src/providers/compatible/configured.ts'
 import type { AnswerHead, JsonObject, Operation } from '../../../src/providers/dialect.ts'
 import { exceptionFrame, jsonFrame } from '../../../src/providers/eventstream.ts'
 import { gemini } from '../../../src/providers/gemini.ts'
+import { openAICompatible } from '../../../src/providers/openai-compatible.ts'
 import { chunkFrame, operationOf } from './bedrock-vectors.ts'
 import { operation } from './openai-operations.ts'
 import { askedWith, headOf } from './replay.ts'
@@ -19,6 +21,8 @@ const inProgress = { status: 'in_progress', error: null }
 const BEGUN = [response('created', inProgress), response('in_progress', inProgress)]
 const noRoom = { type: 'service_unavailable_error', code: 'server_is_overloaded', message: 'Later.', param: null }
 const noQuota = { type: 'insufficient_quota', code: 'insufficient_quota', message: 'Pay first.', param: null }
+// https://github.com/openai/codex/issues/4441: Codex tries six times. With JSON it is a 400.
+const tooLong = { type: 'invalid_request_error', code: 'context_length_exceeded', message: 'Too long.', param: 'input' }
 const failed = (error: { code: string }, more: object = {}) => [
   data({ type: 'error', sequence_number: 2, error }),
   response('failed', { status: 'failed', error: { code: error.code, message: 'No.' }, ...more }),
@@ -50,6 +54,7 @@ describe('nothing but an error that says so has not been taken', () => {
     ['Anthropic', messages, SSE, [data({ type: 'ping' }), overloaded]],
     ['OpenAI responses without room', operation('responses'), SSE, [...BEGUN, ...failed(noRoom)]],
     ['OpenAI responses without quota', operation('responses'), SSE, [...BEGUN, ...failed(noQuota)]],
+    ['OpenAI responses with too long an input', operation('responses'), SSE, [...BEGUN, ...failed(tooLong)]],
     ['OpenAI chat', operation('chat_completions'), SSE, [data({ error: noQuota })]],
     ['OpenAI images', operation('images_generations'), SSE, [data({ type: 'error', error: noQuota })]],
     ['OpenAI transcripts', operation('audio_transcriptions'), SSE, [data({ type: 'error', error: noQuota })]],
@@ -98,4 +103,12 @@ test('a background response goes on whatever the stream of its first answer says
     data({ type: 'error', error: noRoom }),
   )
   expect(begun).toMatchObject({ is_turned_away: false, continues_as: 'resp_1' })
+})
+
+test('Azure bills inputs that are too long, but not for want of quota or room', () => {
+  const AZURE = { AZURE_API_KEY: 'k', AZURE_BASE_URL: 'https://acme.openai.azure.com/openai/v1' }
+  const [azure] = compatibleProviders.parse(AZURE)
+  const responses = find(openAICompatible(azure ?? expect.unreachable()).operations, 'responses')
+  expect(meter(responses, SSE, {}, ...BEGUN, ...failed(tooLong))).toMatchObject({ is_turned_away: false })
+  expect(meter(responses, SSE, {}, ...BEGUN, ...failed(noQuota))).toMatchObject({ is_turned_away: true })
 })
