@@ -199,6 +199,31 @@ test('a stream whose provider says that it failed passes as it is, and is charge
   expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'hold', error_class: 'upstream_error' })
 })
 
+// The shape that others have recorded: https://github.com/maximhq/bifrost/issues/5040
+test('a stream in which the account turns out to have no quota is raised as that, and uses nothing', async () => {
+  const { id, key } = await gateway.admin.user(GENEROUS)
+  const error = { type: 'insufficient_quota', code: 'insufficient_quota', message: 'Pay first.', param: null }
+  const response = { id: 'resp_1', object: 'response', status: 'failed', error, output: [], usage: null }
+  const told = (value: { type: string }) => `event: ${value.type}\ndata: ${JSON.stringify(value)}\n\n`
+  const raised = { type: 'error', error }
+  const failed = { type: 'response.failed', response }
+  // After those that say that it was created and is in progress.
+  answerWith(gateway, (usual) => afterSteps(usual, 2, told(raised), told(failed)))
+
+  const { client, attempts } = openaiOf(gateway, key)
+  const stream = await client.responses.create({ ...HELLO, stream: true })
+
+  expect(await failure(collect(stream))).toMatchObject({ code: 'insufficient_quota' })
+  expect(attempts).toHaveLength(1)
+  expect(await onlyEvent(gateway, id)).toMatchObject({
+    outcome: 'released',
+    status: 200,
+    error_class: 'upstream_rate_limited',
+    cost_cents: 0,
+    requests: 0,
+  })
+})
+
 describe('stored and background responses', () => {
   test('are polled, read and deleted at no cost beside their own', async () => {
     const { id, key } = await gateway.admin.user(GENEROUS)
