@@ -5,7 +5,7 @@
 // other calls too: so nobody hears of a hold in memory before its ceiling is there.
 
 import { DurableObject } from 'cloudflare:workers'
-import { type Config, ConfigError, DEFAULT_HOLD_TTL_SECONDS, parseConfig } from '../src/config.ts'
+import { type Config, ConfigError, DEFAULT_HOLD_TTL_SECONDS, parseWorkerConfig } from '../src/config.ts'
 import { rootCause } from '../src/errors.ts'
 import { conclusionOf } from '../src/gateway/overdue.ts'
 import { type Database, openDatabase } from '../src/postgres/client.ts'
@@ -304,12 +304,12 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
 }
 
 /**
- * Null where a variable is wrong. Not thrown: calls under way could not be settled, and the alarm of an object that cannot be
+ * Null where a variable is wrong or a binding is missing. Not thrown: calls under way could not be settled, and the alarm of an object that cannot be
  * made rings ever more rarely.
  */
 function configIn(env: Env): Config | null {
   try {
-    return parseConfig(env)
+    return parseWorkerConfig(env)
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     console.error(error.message)

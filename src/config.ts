@@ -178,4 +178,18 @@ export function parseConfig(bindings: object): Config {
   return { ...parsed.data, COMPATIBLE_PROVIDERS: compatible.data, PER_CALL_SERVICES }
 }
 
+/** What `wrangler.toml` binds to the Worker. Without `PRICES` it would charge what the catalogue says, whatever admins have set. */
+const BINDINGS = ['USAGE_LEDGER', 'PRICES'] as const
+
+/**
+ * That of the Worker itself, which needs its bindings, too.
+ * @throws {ConfigError}
+ */
+export function parseWorkerConfig(env: Record<(typeof BINDINGS)[number], unknown>): Config {
+  const missing = BINDINGS.filter((name) => !env[name])
+  if (missing.length === 0) return parseConfig(env)
+  const why = 'is not bound to this Worker (environments in wrangler.toml do not inherit bindings: repeat them there)'
+  throw wrong(missing.map((name) => `${name}: ${why}`).join('; '))
+}
+
 const wrong = (faults: string) => new ConfigError(`Tollgate is not configured. ${faults}`)

@@ -3,7 +3,7 @@
 import { Hono } from 'hono'
 import { UsageLedger } from '../durable-objects/usage-ledger.ts'
 import { createApp } from './app.ts'
-import { type Config, ConfigError, parseConfig } from './config.ts'
+import { type Config, ConfigError, parseWorkerConfig } from './config.ts'
 import { ledgersIn } from './ledgers.ts'
 import { requestId } from './middleware/request-id.ts'
 import { pricesIn } from './pricing/price-store.ts'
@@ -34,7 +34,7 @@ function appOf(env: Env): ReturnType<typeof createApp> {
   const known = apps.get(env)
   if (known) return known
   const app = createApp({
-    config: parseConfig(env),
+    config: parseWorkerConfig(env),
     ledgerOf: ledgersIn(env.USAGE_LEDGER),
     priceStore: pricesIn(env.PRICES),
   })
@@ -50,6 +50,6 @@ const notConfigured = (message: string) =>
 declare global {
   interface Env extends Record<Exclude<keyof Config, 'COMPATIBLE_PROVIDERS'>, string> {
     USAGE_LEDGER: DurableObjectNamespace<UsageLedger>
-    PRICES?: KVNamespace
+    PRICES: KVNamespace
   }
 }

@@ -11,6 +11,7 @@ interface Namespace {
 /** Workers that read this key know a new value within a minute. */
 const PRICES_KEY = 'overrides'
 
-/** Null where no namespace is bound. */
-export const pricesIn = (prices: Namespace | undefined): PriceStore | null =>
-  prices ? { get: () => prices.get(PRICES_KEY, { cacheTtl: 30 }), put: (value) => prices.put(PRICES_KEY, value) } : null
+export const pricesIn = (prices: Namespace): PriceStore => ({
+  get: () => prices.get(PRICES_KEY, { cacheTtl: 30 }),
+  put: (value) => prices.put(PRICES_KEY, value),
+})

@@ -57,6 +57,7 @@ export async function openStage({ memory }: { memory: boolean }): Promise<Stage>
     name: 'tollgate',
     scriptPath: BUILT_WORKER,
     durableObjects: { USAGE_LEDGER: { className: 'UsageLedger', useSQLite: true } },
+    kvNamespaces: ['PRICES'],
     resourcePersistencePath: join(storage, 'tollgate'),
     bindings: {
       DATABASE_URL: postgres.hello.databaseUrl,

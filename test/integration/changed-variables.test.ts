@@ -13,7 +13,7 @@ beforeAll(async () => {
 })
 afterAll(() => gateway.close())
 
-async function change(variables: Record<string, string>): Promise<void> {
+async function change(variables: Record<string, string | null>): Promise<void> {
   await fetch(`${gateway.url}/variables`, { method: 'POST', body: JSON.stringify(variables) })
 }
 
@@ -46,4 +46,18 @@ test('a variable that becomes wrong closes the worker, and opens it again once i
   expect(await statusOf('/admin/users', ADMIN_TOKEN)).toBe(503)
   await change({ CAP_STATUS: '402' })
   expect(await statusOf('/admin/users', ADMIN_TOKEN)).toBe(200)
+})
+
+// The last one: what is bound cannot be given back.
+test('without its bindings the worker is closed, and names them: admins have set prices that it would not know', async () => {
+  const { key } = await gateway.admin.user()
+  await change({ PRICES: null })
+  expect(await statusOf('/openai/v1/models', key)).toBe(503)
+  await change({ USAGE_LEDGER: null })
+  const answer = await fetch(gateway.url)
+  expect(answer.status).toBe(503)
+  expect(await answer.json()).toMatchObject({
+    code: 'not_configured',
+    detail: expect.stringMatching(/^Tollgate is not configured. USAGE_LEDGER: is not bound.*; PRICES: is not bound/),
+  })
 })

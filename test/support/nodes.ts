@@ -57,6 +57,7 @@ export async function startNodes({ processes, postgres, provider }: NodesOptions
         ...((process > 0 || isolate > 0) && { scriptName: 'node-0-0' }),
       },
     },
+    kvNamespaces: ['PRICES'],
     bindings,
   })
   const running: Miniflare[] = []
