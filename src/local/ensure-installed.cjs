@@ -4,7 +4,7 @@
 
 const { spawnSync } = require('node:child_process')
 const { existsSync, readFileSync } = require('node:fs')
-const { delimiter, join } = require('node:path')
+const { delimiter, join, relative, sep } = require('node:path')
 
 if (!isInstalled()) install()
 
@@ -25,16 +25,26 @@ function install() {
 }
 
 function isInstalled() {
-  const wanted = readPackages('package-lock.json')
-  const installed = readPackages('node_modules/.package-lock.json')
+  const root = projectRoot()
+  const wanted = readPackages(join(root, 'package-lock.json'))
+  const installed = readPackages(join(root, 'node_modules/.package-lock.json'))
   if (!wanted || !installed) return false
   return Object.entries(wanted).every(([folder, { version, integrity, optional }]) => {
     if (folder === '') return true
     const found = installed[folder]
     // Packages for other platforms are optional, and absent here.
     if (!found) return optional === true
-    return found.version === version && found.integrity === integrity && existsSync(join(folder, 'package.json'))
+    return found.version === version && found.integrity === integrity && existsSync(join(root, folder, 'package.json'))
   })
+}
+
+/** Where npm installs: here, or where this is a workspace, in the project around it. */
+function projectRoot() {
+  const root = process.env.npm_config_local_prefix
+  if (!root) return '.'
+  // npm hands it on to all that it starts: it may be that of some other project.
+  const here = relative(root, process.cwd()).replaceAll(sep, '/')
+  return readPackages(join(root, 'package-lock.json'))?.[here] ? root : '.'
 }
 
 function readPackages(file) {

@@ -43,8 +43,8 @@ async function write(file: string, content: unknown): Promise<void> {
   await writeFile(join(folder, file), typeof content === 'string' ? content : JSON.stringify(content))
 }
 const remove = (file: string) => rm(join(folder, file), { recursive: true })
-function ensureInstalled(path = bin): Promise<{ code: unknown; output: string }> {
-  const options = { cwd: folder, env: { PATH: `${path}:/usr/bin:/bin` } }
+function ensureInstalled(path = bin, { cwd = folder, root = '' } = {}): Promise<{ code: unknown; output: string }> {
+  const options = { cwd, env: { PATH: `${path}:/usr/bin:/bin`, npm_config_local_prefix: root } }
   return new Promise((done) =>
     execFile(process.execPath, [SCRIPT], options, (error, stdout, stderr) =>
       done({ code: error ? error.code : 0, output: stdout + stderr }),
@@ -79,6 +79,24 @@ describe.skipIf(process.platform === 'win32')('before npm start, the tests and t
   ])('says that it installs, and does, where %s', async (_name, happens) => {
     await happens()
     expect(await ensureInstalled()).toEqual({ code: 0, output: INSTALLS })
+  })
+
+  it('takes what npm has installed for the project of which this is a workspace, and installs where that lacks something', async () => {
+    const workspace = { 'apps/here': { version: '0.1.0' } }
+    await write('apps/here/package.json', {})
+    await write('apps/here/package-lock.json', { packages: { '': {}, 'node_modules/of-its-own': A } })
+    await write('package-lock.json', { packages: { ...LOCK, ...workspace } })
+    await write('node_modules/.package-lock.json', { packages: { ...INSTALLED, ...workspace } })
+    const here = { cwd: join(folder, 'apps/here'), root: folder }
+    expect(await ensureInstalled(bin, here)).toEqual({ code: 0, output: '' })
+    await remove('node_modules/a')
+    expect(await ensureInstalled(bin, here)).toEqual({ code: 0, output: INSTALLS })
+  })
+
+  it('asks for its own packages where npm was started for another project around it', async () => {
+    await write('apps/other/package-lock.json', { packages: LOCK })
+    const other = { cwd: join(folder, 'apps/other'), root: folder }
+    expect(await ensureInstalled(bin, other)).toEqual({ code: 0, output: INSTALLS })
   })
 
   it('fails where the install fails', async () => {
