@@ -3,7 +3,7 @@
 import { z } from 'zod'
 import { secretsIn } from './auth/keys.ts'
 import { wordsOf } from './issue-words.ts'
-import { endsWithinPassword } from './postgres/connection-string.ts'
+import { endsWithinPassword, isNeonUrl } from './postgres/connection-string.ts'
 import { parseJsonOrUndefined } from './providers/answer.ts'
 import { type ConfiguredProvider, compatibleProviders, textOf, variableOf } from './providers/compatible/configured.ts'
 import { KNOWN_PROVIDERS } from './providers/compatible/table.ts'
@@ -182,14 +182,18 @@ export function parseConfig(bindings: object): Config {
 const BINDINGS = ['USAGE_LEDGER', 'PRICES'] as const
 
 /**
- * That of the Worker itself, which needs its bindings, too.
+ * That of the Worker itself, which needs its bindings, too, and a database that answers over HTTP: for any but Neon's, the driver
+ * would send the password to the host `api.` of the same domain, which may be anybody's.
  * @throws {ConfigError}
  */
 export function parseWorkerConfig(env: Record<(typeof BINDINGS)[number], unknown>): Config {
   const missing = BINDINGS.filter((name) => !env[name])
-  if (missing.length === 0) return parseConfig(env)
   const why = 'is not bound to this Worker (environments in wrangler.toml do not inherit bindings: repeat them there)'
-  throw wrong(missing.map((name) => `${name}: ${why}`).join('; '))
+  if (missing.length > 0) throw wrong(missing.map((name) => `${name}: ${why}`).join('; '))
+  const config = parseConfig(env)
+  if (!config.DATABASE_HTTP_URL && !isNeonUrl(config.DATABASE_URL))
+    throw wrong('DATABASE_HTTP_URL: is required, because the database in DATABASE_URL is not at Neon')
+  return config
 }
 
 const wrong = (faults: string) => new ConfigError(`Tollgate is not configured. ${faults}`)

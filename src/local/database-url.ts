@@ -16,11 +16,6 @@ export function requirePostgresUrl(url: string): void {
   }
 }
 
-/** Whether it is Neon's, which itself answers SQL over HTTP. */
-export function isNeonUrl(url: string): boolean {
-  return URL.canParse(url) && /\.neon\.(tech|build)$/i.test(new URL(url).hostname)
-}
-
 /** Tells databases apart without revealing anything of the URL. Stays the same when the password changes. */
 export function databaseFingerprint(url: string): string {
   return createHash('sha256').update(withoutPassword(url)).digest('hex').slice(0, 16)

@@ -2,11 +2,12 @@
 // (or DATABASE_HTTP_URL is set), else as any Postgres server.
 
 import { env, exit } from 'node:process'
+import { isNeonUrl } from '../postgres/connection-string.ts'
 import { MigrationError } from '../postgres/migrate.ts'
 import type { DatabaseConfig } from '../postgres/sql.ts'
 import { readArguments, refuseArguments, wholeNumber } from './arguments.ts'
 import { openAnsweringDatabase } from './database.ts'
-import { isNeonUrl, requirePostgresUrl } from './database-url.ts'
+import { requirePostgresUrl } from './database-url.ts'
 import { migrateDown, migrateUp, migrationStatus, readMigrations } from './migrations.ts'
 import { serveNeonHttp } from './neon-http.ts'
 

@@ -1,7 +1,12 @@
-// Connection strings whose password was not %-encoded. Pure.
+// What can be known of a database from its connection string. Pure.
 
-/** For a parser the host ends at a `/`, `?` or `#` in the password: part of the password would be looked up, and shown. */
+/** True where the password was not %-encoded: for a parser the host ends at a `/`, `?` or `#` in the password: part of the password would be looked up, and shown. */
 export function endsWithinPassword({ pathname, search, hash }: URL): boolean {
   // The value of a parameter may have an `@`.
   return pathname.includes('@') || /^\?[^=]*@/.test(search) || hash !== ''
+}
+
+/** Whether it is Neon's, which itself answers SQL over HTTP. */
+export function isNeonUrl(url: string): boolean {
+  return /\.neon\.(tech|build)$/i.test(URL.parse(url)?.hostname ?? '')
 }

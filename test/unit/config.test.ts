@@ -1,7 +1,7 @@
 // The variables of the worker: what each becomes, and how a wrong one is named.
 
 import { describe, expect, test } from 'vitest'
-import { ConfigError, parseConfig, VARIABLES } from '../../src/config.ts'
+import { ConfigError, parseConfig, parseWorkerConfig, VARIABLES } from '../../src/config.ts'
 import { configuredPrices, providersOf } from '../../src/gateway/upstreams.ts'
 
 const ENV = {
@@ -279,4 +279,15 @@ test('models may be listed of every provider of /v1, also of one that is not swi
   const PROVIDERS = '[{"name":"acme","base_url":"https://api.acme.example/v1"}]'
   expect(parsed({ MODELS: JSON.stringify(MODELS), PROVIDERS }).MODELS).toEqual(MODELS)
   expect(parsed().MODELS).toEqual([])
+})
+
+test('the password of a database that is not Neon’s goes to no host that merely begins with api', () => {
+  const bindings = { USAGE_LEDGER: {}, PRICES: {} }
+  const open = (more: object) => () => parseWorkerConfig({ ...ENV, ...bindings, ...more })
+  const DATABASE_URL = 'postgresql://tollgate:secret@gate.duckdns.org/tollgate'
+  expect(open({ DATABASE_URL })).toThrow(/DATABASE_HTTP_URL: is required/)
+  expect(open({ DATABASE_URL, DATABASE_HTTP_URL: 'https://gate.duckdns.org/sql' })).not.toThrow()
+  expect(
+    open({ DATABASE_URL: 'postgresql://u:p@ep-a-pooler.c-2.eu-central-1.aws.neon.tech/db?sslmode=require' }),
+  ).not.toThrow()
 })

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { databaseFingerprint, isNeonUrl, requirePostgresUrl } from '../../../src/local/database-url.ts'
+import { databaseFingerprint, requirePostgresUrl } from '../../../src/local/database-url.ts'
+import { isNeonUrl } from '../../../src/postgres/connection-string.ts'
 
 describe('a database URL', () => {
   it.each([
