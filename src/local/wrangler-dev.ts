@@ -33,6 +33,8 @@ export function startWrangler(options: { port: number; envFile: string; folder: 
   const logFile = join(folder, 'wrangler.log')
   const args = ['dev', '--ip', '127.0.0.1', '--port', String(port), '--env-file', envFile]
   args.push('--persist-to', join(folder, 'wrangler'), '--show-interactive-dev-session=false')
+  // Otherwise the worker takes itself for the domain in wrangler.toml's routes, and sends clients there for a batch's results.
+  args.push('--infer-origin-from-routes=false')
   // The default is the first free port from 9229 on, which another Tollgate that starts at the same time would find, too.
   args.push('--inspector-port', '0')
   const child = fork(
