@@ -304,8 +304,8 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
 }
 
 /**
- * Null where a variable is wrong or a binding is missing. Not thrown: calls under way could not be settled, and the alarm of an object that cannot be
- * made rings ever more rarely.
+ * Null where a variable is wrong or a binding is missing. Not thrown: calls under way could not be settled, and the alarm of an
+ * object that cannot be made rings ever more rarely.
  */
 function configIn(env: Env): Config | null {
   try {
