@@ -194,7 +194,7 @@ export function readMessageEvents(expected: Expected): MessageEvents {
     },
     end(whole) {
       metered.complete = ended && whole && !unreadable && metered.error_class === null
-      metered.is_turned_away = !begun && isTurnedAway(metered.error_class)
+      metered.is_turned_away = whole && !begun && isTurnedAway(metered.error_class)
       // message_start has only a first count of the output. The final one is there once the stream has said why it stopped.
       if (isOutputTold && (stopped || ended)) readUsage(usage, expected, metered)
       return metered

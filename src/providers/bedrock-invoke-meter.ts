@@ -91,7 +91,7 @@ function meterClaudeFrames(message: ExpectedMessage, finish: (metered: Metered, 
   )
   return changeEnd(frames, (framed) => {
     const { error_class, is_turned_away } = framed
-    const metered = { ...events.end(framed.complete), ...(error_class && { error_class, is_turned_away }) }
+    const metered = { ...events.end(framed.complete), is_turned_away, ...(error_class && { error_class }) }
     return events.ended || metered.usage ? finish(metered, metrics) : { ...metered, service_tier: null }
   })
 }

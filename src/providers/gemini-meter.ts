@@ -196,7 +196,8 @@ function meterEvents(answer: Answer): Meter {
     },
     end() {
       sse.end()
-      const metered = answer.end(!sse.broken && answer.finished)
+      if (sse.broken) answer.read(undefined)
+      const metered = answer.end(answer.finished)
       return { ...metered, may_hide_output: metered.may_hide_output || sse.shortened }
     },
   }
@@ -209,6 +210,9 @@ function meterArray(answer: Answer): Meter {
     get ending() {
       return array.closed ? 'over' : 'not_yet'
     },
-    end: () => answer.end(array.closed && !array.broken),
+    end() {
+      if (array.broken) answer.read(undefined)
+      return answer.end(array.closed)
+    },
   }
 }

@@ -136,7 +136,6 @@ function meterStream(expected: Expected): Meter {
 
   const readChunk = (chunk: JsonObject, json: string) => {
     readCommon(chunk, metered)
-    begun ||= errorOf(chunk) === null
     const parts = Array.isArray(chunk.choices) ? chunk.choices : []
     for (const part of parts) {
       if (!isObject(part)) continue
@@ -150,6 +149,7 @@ function meterStream(expected: Expected): Meter {
     if (parts.length > 0) usageIsFinal = false
     // Moonshot's stands in the choice; of several nobody says whether each has its own.
     const told = chunk.usage ?? (expected.choices === 1 ? parts.find(isObject)?.usage : null)
+    begun ||= errorOf(chunk) === null || isObject(told)
     if (isObject(told)) {
       usage = readChatUsage(told)
       usageIsFinal = parts.length === 0

@@ -75,11 +75,11 @@ function meterMade(expected: Expected, stream: boolean): Meter {
     const goesOn = GOES_ON.has(response.status) && (expected.background || response.background === true)
     const error = read.error ?? errorOf(response)
     const error_class = error === null ? null : errorClass(error)
-    const hasOutput = read.begun || (Array.isArray(response.output) && response.output.length > 0)
+    const hasOutput = Array.isArray(response.output) && response.output.length > 0
+    const begun = read.begun || hasOutput || isObject(response.usage)
     return {
       ...UNREAD,
-      is_turned_away:
-        stream && read.readable && !goesOn && !hasOutput && (isTurnedAway(error_class) || isTooLong(error)),
+      is_turned_away: stream && read.readable && !goesOn && !begun && (isTurnedAway(error_class) || isTooLong(error)),
       complete: (isOver || (goesOn && !stream)) && read.readable && error === null,
       may_hide_output: expected.may_hide_output || shortened,
       usage: isOver ? readResponsesUsage(response) : null,

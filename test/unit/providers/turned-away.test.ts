@@ -33,7 +33,17 @@ const overloaded = data({ type: 'error', error: { details: null, type: 'overload
 const START = data({ type: 'message_start', message: { model: 'm', usage: { input_tokens: 9, output_tokens: 1 } } })
 const exhausted = data({ error: { code: 429, message: 'Quota.', status: 'RESOURCE_EXHAUSTED' } })
 const EMPTY = data({ candidates: [{ content: { role: 'model' }, index: 0 }] })
+/** As none was ever seen, but Bedrock adds its counts to whatever event is the last. */
+const BILLED = JSON.stringify({
+  type: 'error',
+  error: { type: 'overloaded_error' },
+  'amazon-bedrock-invocationMetrics': { inputTokenCount: 9, outputTokenCount: 1 },
+})
 const ROLE = data({ choices: [{ index: 0, delta: { role: 'assistant', content: '' } }], model: 'gpt-5.1' })
+
+/** Larger than any event that is read. */
+const ENORMOUS = Array(5).fill(new TextEncoder().encode(`data: [${'0,'.repeat(500_000)}`))
+const TOLD = { prompt_tokens: 9, completion_tokens: 0, total_tokens: 9 }
 
 const SSE = headOf('sse')
 const FRAMES = headOf('eventstream')
@@ -79,10 +89,15 @@ describe('once anything of an answer came, it may have been billed', () => {
     ['Anthropic, whatever the order', messages, SSE, [overloaded, START]],
     ['OpenAI responses', operation('responses'), SSE, [...BEGUN, item, ...failed(noRoom)]],
     ['OpenAI responses, in the last event', operation('responses'), SSE, failed(noRoom, { output: [{}] })],
+    ['OpenAI responses, with a usage', operation('responses'), SSE, failed(noRoom, { usage: { input_tokens: 9 } })],
     ['OpenAI chat', operation('chat_completions'), SSE, [ROLE, data({ error: noQuota })]],
+    ['OpenAI chat, with a usage', operation('chat_completions'), SSE, [data({ error: noQuota, usage: TOLD })]],
     ['Gemini', generate, SSE, [EMPTY, exhausted]],
+    ['Gemini, in what cannot be read', generate, SSE, [exhausted, ...ENORMOUS]],
+    ['Anthropic, in what cannot be read', messages, SSE, [overloaded, ...ENORMOUS]],
     ['Converse', operationOf('converse_stream'), FRAMES, [CONVERSES, THROTTLED]],
     ['Claude on Bedrock', operationOf('invoke_model_stream'), FRAMES, [chunkFrame('{"type":"ping"}'), THROTTLED]],
+    ['Claude on Bedrock, with a usage', operationOf('invoke_model_stream'), FRAMES, [chunkFrame(BILLED)]],
   ])('%s', (_, of, head, chunks) => {
     expect(meter(of, head, { model: 'gpt-5.1' }, ...chunks)).toMatchObject({ is_turned_away: false })
   })
