@@ -14,9 +14,16 @@ export function mediaTypeOf(headers: Headers): string | undefined {
  */
 const UTF_8 = /^charset\s*[=:]\s*("?)utf-?8\1$/i
 
-/** Whether an answer is still compressed: `fetch` undoes these alone. A provider may send another, although none was asked for. */
+/** https://www.iana.org/assignments/http-parameters; others (`none`, `utf-8`) are no compression, though servers send them. */
+const COMPRESSION = /\b(br|compress|dcb|dcz|deflate|gzip|zstd)\b/i
+
+/**
+ * Whether an answer is still compressed: `fetch` undoes `gzip` and `br` alone, in lower case. A provider may send another,
+ * although none was asked for.
+ */
 export function isStillCompressed(headers: Headers): boolean {
-  return !['gzip', 'br', 'identity', null].includes(headers.get('content-encoding'))
+  const encoding = headers.get('content-encoding') ?? ''
+  return COMPRESSION.test(encoding) && encoding !== 'gzip' && encoding !== 'br'
 }
 
 /** Why a body with these headers is not read: it is not in UTF-8, or is compressed. Null where it is read. */

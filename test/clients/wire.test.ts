@@ -167,6 +167,22 @@ describe.each(['openai', 'anthropic'] satisfies Provider[])('%s', (provider) => 
     }
   })
 
+  test('an answer is read, although it says that it is in an encoding which is none', async () => {
+    // Servers say `none` so that a proxy does not hold a stream back to compress it.
+    for (const [encoding, stream] of [
+      ['none', true],
+      ['none', false],
+      ['Identity', true],
+    ] as const) {
+      const { id, key } = await gateway.admin.user()
+      answerWith(gateway, (usual) => ({ ...usual, headers: { ...usual.headers, 'content-encoding': encoding } }))
+      const answer = await post(gateway, provider, key, bodyOf(provider, { stream }))
+      expect(answer.headers.get('content-encoding')).toBeNull()
+      await answer.text()
+      expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'reported', output_tokens: 10 })
+    }
+  })
+
   test('a JSON answer of several megabytes is exact and metered', async () => {
     const { id, key } = await gateway.admin.user()
     const { last } = answerWith(gateway, (usual) => ({
