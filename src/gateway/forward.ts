@@ -3,6 +3,7 @@
 import type { Context, Handler } from 'hono'
 import type { LedgerOf } from '../../durable-objects/ledger/types.ts'
 import { takesCredentialAlong } from '../auth/credential.ts'
+import { isStillCompressed } from '../body-type.ts'
 import type { Config } from '../config.ts'
 import type { GatewayError } from '../errors.ts'
 import { keepAlive } from '../middleware/answers.ts'
@@ -123,7 +124,8 @@ function passStream(
   const { response, head, meter, silence, abort } = answer
   const { dialect, operation } = options
   const { call, hold, request_id } = c.var
-  const isStream = response.ok && (head.format === 'sse' || head.format === 'eventstream' || operation.streams === true)
+  const streams = operation.streams === true && !isStillCompressed(response.headers)
+  const isStream = response.ok && (head.format === 'sse' || head.format === 'eventstream' || streams)
   const streamError = operation.streamError ?? dialect.streamError
   const end = Promise.withResolvers<CallEnd>()
   const settled = hold.settle(end.promise)

@@ -1,5 +1,6 @@
 // What the official Gemini client sees through Tollgate, and what the provider sees of it.
 
+import { deflateSync, inflateSync } from 'node:zlib'
 import { ApiError, FunctionCallingConfigMode, GoogleGenAI, Type } from '@google/genai'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { afterSteps, CUT, inPieces } from '../../src/local/fake-script.ts'
@@ -60,6 +61,18 @@ async function streamed(key: string, config: object = {}) {
 }
 
 describe('answers', () => {
+  test.each(['', '?alt=sse'])('a stream%s in a compression that nobody here undoes arrives as it is', async (query) => {
+    const { id, key } = await gateway.admin.user(GENEROUS)
+    const { last } = answerWith(gateway, (usual) => ({
+      ...usual,
+      headers: { ...usual.headers, 'content-encoding': 'deflate' },
+      steps: [deflateSync(bytesOf(usual))],
+    }))
+    const answer = await post(key, 'streamGenerateContent', CONTENTS, query)
+    expect(await answer.text()).toBe(inflateSync(bytesOf(last())).toString())
+    expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'hold' })
+  })
+
   // Clients before 3.0 ask for v1beta by themselves.
   test.each([
     ['v1', undefined],
