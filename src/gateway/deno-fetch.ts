@@ -1,7 +1,11 @@
 // How a call is sent on Deno, where `fetch` alone might send it twice and not decompress its answer. I/O: fetch.
 
-/** The encodings that `DecompressionStream` knows by the names of `content-encoding`. */
-const isCompression = (encoding: string | null) => encoding === 'gzip' || encoding === 'deflate'
+/** What Deno's `DecompressionStream` calls them. The types are workerd's, which does not have the last one. */
+const COMPRESSIONS = new Map<string | null, 'gzip' | 'deflate'>([
+  ['gzip', 'gzip'],
+  ['deflate', 'deflate'],
+  ['br', 'brotli' as 'gzip'],
+])
 
 /**
  * Deno sends a request once more where its connection ends without an answer, also a POST that the provider has billed by then:
@@ -13,9 +17,9 @@ const isCompression = (encoding: string | null) => encoding === 'gzip' || encodi
 export async function denoFetch(...call: Parameters<typeof fetch>): Promise<Response> {
   const request = new Request(...call)
   const answer = await fetch(request, { body: request.body?.pipeThrough(new TransformStream()) ?? null })
-  const encoding = answer.headers.get('content-encoding')
-  if (!answer.body || !isCompression(encoding)) return answer
-  const plain = new Response(answer.body.pipeThrough(new DecompressionStream(encoding)), answer)
+  const compression = COMPRESSIONS.get(answer.headers.get('content-encoding'))
+  if (!answer.body || !compression) return answer
+  const plain = new Response(answer.body.pipeThrough(new DecompressionStream(compression)), answer)
   // Its length was that of the compressed body.
   for (const name of ['content-encoding', 'content-length']) plain.headers.delete(name)
   return plain

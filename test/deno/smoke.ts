@@ -1,6 +1,7 @@
 // The portable parts at work on Deno, run by check.ts without permission for files, processes or any host but this one.
 // Silent where all is well.
 
+import { brotliCompressSync } from 'node:zlib'
 import { SignJWT } from 'jose'
 import { Ledger } from '../../durable-objects/ledger/ledger.ts'
 import type { LedgerRpc, UsageEvent } from '../../durable-objects/ledger/types.ts'
@@ -77,7 +78,7 @@ same('a suspended user', answer.status, 403)
 const events: UsageEvent[] = []
 const policy = new Ledger(nodeSql(), { hold_ttl_ms: 60_000, emit: (event) => events.push(event) }, Date.now())
 const active = { id: KEY_ID, expires_at: null, scopes: ['call' as const] }
-policy.configure(snapshot([cap('total', { requests: 5 })], { keys: [active] }), Date.now())
+policy.configure(snapshot([cap('total', { requests: 6 })], { keys: [active] }), Date.now())
 const open = createApp({
   config,
   ledgerOf: () =>
@@ -98,8 +99,11 @@ same('its charge', events.at(-1)?.usage_source, 'hold')
 provider.reply = (_, usual) => inGzip(usual())
 same('a compressed answer', JSON.parse((await call()).text).object, 'chat.completion')
 same('its charge', events.at(-1)?.usage_source, 'reported')
+const inBrotli = { 'content-type': 'application/json', 'content-encoding': 'br' }
+provider.reply = () => ({ headers: inBrotli, steps: [brotliCompressSync('{"object":"in br"}')] })
+same('an answer in br', JSON.parse((await call()).text).object, 'in br')
 provider.reply = undefined
 const racing = await Promise.all(Array.from({ length: 10 }, call))
 same('racing calls within a cap', racing.filter(({ status }) => status === 200).length, 3)
-same('events', events.length, 5)
+same('events', events.length, 6)
 await provider.close()
