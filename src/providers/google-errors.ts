@@ -3,7 +3,7 @@
 
 import { type CapFacts, ERROR_STATUS, type GatewayError } from '../errors.ts'
 import type { JsonObject } from './dialect.ts'
-import { factsOf, refusal, statusOf } from './refusals.ts'
+import { factsOf, refusal, statusNotRepeated } from './refusals.ts'
 
 /** Google's names of HTTP statuses. Any other is an `INVALID_ARGUMENT`. */
 const STATUS_NAME: Record<number, string> = {
@@ -11,6 +11,7 @@ const STATUS_NAME: Record<number, string> = {
   403: 'PERMISSION_DENIED',
   404: 'NOT_FOUND',
   409: 'ABORTED',
+  424: 'FAILED_PRECONDITION',
   429: 'RESOURCE_EXHAUSTED',
   500: 'INTERNAL',
   502: 'UNAVAILABLE',
@@ -45,7 +46,7 @@ export function googleError(error: GatewayError, code: number = ERROR_STATUS[err
 }
 
 export function googleErrorResponse(error: GatewayError, request_id: string, cap_status?: number): Response {
-  const status = statusOf(error, cap_status)
+  const status = statusNotRepeated(error, cap_status)
   return refusal(error, status, googleError(error, status), { 'x-request-id': request_id })
 }
 

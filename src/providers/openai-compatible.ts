@@ -7,7 +7,7 @@ import type { CompatibleProvider, OPERATIONS, Quirks } from './compatible/provid
 import { withQuirks } from './compatible/quirks.ts'
 import type { Dialect, Upstream } from './dialect.ts'
 import { openai, wireError } from './openai.ts'
-import { isRetryable, refusal, statusOf } from './refusals.ts'
+import { refusal, statusNotRepeated, statusOf } from './refusals.ts'
 
 const CHAT_PATH = '/v1/chat/completions'
 
@@ -50,8 +50,7 @@ export function openAICompatible(provider: CompatibleProvider): Dialect {
 }
 
 const statusErrorResponse: Dialect['errorResponse'] = (error, request_id, cap_status) => {
-  const usual = statusOf(error, cap_status)
-  const status = usual >= 500 && !isRetryable(error) ? 424 : usual
+  const status = statusNotRepeated(error, cap_status)
   const { code, ...wire } = wireError(error)
   const body = { error: { ...wire, code: status, metadata: { code } } }
   return refusal(error, status, body, { 'x-request-id': request_id })

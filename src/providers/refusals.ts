@@ -28,6 +28,12 @@ export function statusOf(
   return code === 'cap_exceeded' ? (cap_status ?? of_cap) : ERROR_STATUS[code]
 }
 
+/** As `statusOf`, for clients that ask again at any 5xx, whatever its headers say: none where that may be billed twice. */
+export function statusNotRepeated(error: GatewayError, cap_status: number | undefined): number {
+  const status = statusOf(error, cap_status)
+  return status >= 500 && !isRetryable(error) ? 424 : status
+}
+
 /** What every dialect's error says beside its own words. */
 export function factsOf({ field, cap, errors }: GatewayError): Pick<GatewayError, 'field' | 'cap' | 'errors'> {
   return { ...(field !== undefined && { field }), ...(cap && { cap }), ...(errors && { errors }) }

@@ -292,7 +292,7 @@ describe('the key in the query', () => {
     ]
     gateway.provider.reply = () => ({ steps: [CUT] })
     answers.push(await post('', 'generateContent', CONTENTS, `?key=${key}`))
-    expect(answers.map(({ status }) => status)).toEqual([200, 200, 400, 404, 200, 502])
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 400, 404, 200, 424])
 
     const events = await allEvents(gateway, id, 4)
     const { rows } = await gateway.postgres.database.query({

@@ -235,7 +235,7 @@ const sumOf = (events: UsageEventView[]) => {
 }
 
 /** Statuses of a call that was sent and never answered. */
-const NO_ANSWER = new Set<number | null>([502, 504])
+const NO_ANSWER = new Set<number | null>([424, 502, 504])
 
 function checkCharge(
   event: UsageEventView,

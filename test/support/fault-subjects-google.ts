@@ -10,8 +10,8 @@ const ERROR = '{"error": {"code": 503, "message": "busy", "status": "UNAVAILABLE
 const google: Api = {
   isTyped: (error) => error instanceof ApiError,
   statusOf: statusIn,
-  unreachable: 502,
-  timeout: 504,
+  unreachable: 424,
+  timeout: 424,
   is_kept_whole: false,
   refusal: refusalWithError,
   tries: () => 1,
@@ -143,6 +143,8 @@ export const GOOGLE_AND_PER_CALL: Subject[] = [
   {
     ...plain,
     name: 'a configured service',
+    unreachable: 502,
+    timeout: 504,
     unread: 'reported',
     is_per_call: true,
     stream: null,

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { Hono } from 'hono'
 import { describe, expect, test } from 'vitest'
-import type { GatewayError } from '../../../src/errors.ts'
+import { ERROR_STATUS, type ErrorCode, type GatewayError } from '../../../src/errors.ts'
 import type { StreamFilter } from '../../../src/providers/dialect.ts'
 import { gemini } from '../../../src/providers/gemini.ts'
 import { passWholeObjects } from '../../../src/providers/gemini-frames.ts'
@@ -77,6 +77,25 @@ describe('whole frames', () => {
         expect(sent.subarray(0, passed.length).equals(passed)).toBe(true)
       }),
     )
+  })
+})
+
+// The Python client (with `retry_options`, or LangChain's default of six tries) asks again at these, whatever headers say.
+test('Google’s clients repeat only what was never forwarded and may be mended by a moment', async () => {
+  const asked = (code: ErrorCode) => gemini.errorResponse({ code, message: 'No.' }, 'r')
+  const codes = Object.keys(ERROR_STATUS) as ErrorCode[]
+  const repeated = codes.filter((code) => [408, 429, 500, 502, 503, 504].includes(asked(code).status))
+  expect(repeated.sort()).toEqual([
+    'cap_busy',
+    'cap_exceeded',
+    'database_unavailable',
+    'keys_unavailable',
+    'ledger_unavailable',
+    'not_yet_in_force',
+    'prices_unavailable',
+  ])
+  expect(await asked('upstream_timeout').json()).toEqual({
+    error: { code: 424, message: 'No.', status: 'FAILED_PRECONDITION', reason: 'upstream_timeout' },
   })
 })
 
