@@ -16,7 +16,7 @@ export function completeText(bytes: Buffer): Script {
   const { pieces, truncated } = say({ bound })
   const prompts = countInputs(body.prompt ?? '')
   const n = Number(body.n ?? 1)
-  const usage = usageOf(bytes, bound * Math.max(n, Number(body.best_of ?? 1)) * prompts)
+  const usage = usageOf(body, bound * Math.max(n, Number(body.best_of ?? 1)) * prompts)
   const common = {
     id: randomId('cmpl-', 29),
     object: 'text_completion',
@@ -67,8 +67,9 @@ export function moderate(bytes: Buffer): Script {
   return json({ id: randomId('modr-', 29), model, results })
 }
 
-function usageOf(bytes: Buffer, completion_tokens: number): Body {
-  const prompt_tokens = bytes.length
+/** What Tollgate adds to ask for usage is no part of a prompt. */
+function usageOf({ stream_options: _, ...asked }: Body, completion_tokens: number): Body {
+  const prompt_tokens = Buffer.byteLength(JSON.stringify(asked))
   return { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens }
 }
 

@@ -76,7 +76,7 @@ describe('legacy completions', () => {
     })
     const chunks = await collect(stream)
     expect(chunks.every(({ choices }) => choices.length > 0)).toBe(true)
-    expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'reported', output_tokens: 10 })
+    expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'reported', output_tokens: 10, overrun: false })
   })
 })
 
