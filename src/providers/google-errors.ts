@@ -1,7 +1,7 @@
 // Errors of Google's APIs (`google.rpc.Status` as JSON), which Gemini's SDK raises as ApiError, once.
 // https://google.aip.dev/193 Pure.
 
-import { type CapFacts, ERROR_STATUS, type GatewayError } from '../errors.ts'
+import type { CapFacts, GatewayError } from '../errors.ts'
 import type { JsonObject } from './dialect.ts'
 import { factsOf, refusal, statusNotRepeated } from './refusals.ts'
 
@@ -13,10 +13,7 @@ const STATUS_NAME: Record<number, string> = {
   409: 'ABORTED',
   424: 'FAILED_PRECONDITION',
   429: 'RESOURCE_EXHAUSTED',
-  500: 'INTERNAL',
-  502: 'UNAVAILABLE',
   503: 'UNAVAILABLE',
-  504: 'DEADLINE_EXCEEDED',
 }
 
 /** Waiting does not help. The longest duration that Google's APIs can say, ten thousand years. */
@@ -31,7 +28,7 @@ function retryInfo({ retry_after_seconds }: CapFacts) {
   return { '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay }
 }
 
-export function googleError(error: GatewayError, code: number = ERROR_STATUS[error.code]) {
+export function googleError(error: GatewayError, code = statusNotRepeated(error, undefined)) {
   const isCap = error.code === 'cap_exceeded'
   return {
     error: {

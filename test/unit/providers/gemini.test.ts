@@ -102,7 +102,7 @@ test('Google’s clients repeat only what was never forwarded and may be mended 
 describe('a stream that ends badly', () => {
   const ERROR: GatewayError = { code: 'upstream_timeout', message: 'Silent.' }
   const { streamError } = gemini
-  const wire = { error: { code: 504, message: 'Silent.', status: 'DEADLINE_EXCEEDED', reason: 'upstream_timeout' } }
+  const wire = { error: { code: 424, message: 'Silent.', status: 'FAILED_PRECONDITION', reason: 'upstream_timeout' } }
 
   test('of events ends with an event that the SDK throws', () => {
     const asked = askedWith({}, { query: new URLSearchParams('alt=sse') })
