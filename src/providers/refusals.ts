@@ -28,7 +28,7 @@ export function statusOf(
   return code === 'cap_exceeded' ? (cap_status ?? of_cap) : ERROR_STATUS[code]
 }
 
-/** As `statusOf`, for clients that ask again at any 5xx, whatever its headers say: none where that may be billed twice. */
+/** As `statusOf`, for clients that ask again at any 5xx, whatever its headers say: a 424 where it might be billed twice. */
 export function statusNotRepeated(error: GatewayError, cap_status: number | undefined): number {
   const status = statusOf(error, cap_status)
   return status >= 500 && !isRetryable(error) ? 424 : status
