@@ -15,8 +15,7 @@ export async function readForm(
     const message = 'content-type must be multipart/form-data with exactly one boundary.'
     return { code: 'invalid_request', message, field: 'content-type' }
   }
-  // Some clients begin with an empty line. Nobody reads what comes before the first delimiter.
-  const form_bytes = bytes[0] === CR && bytes[1] === LF ? bytes.subarray(2) : bytes
+  const form_bytes = withoutEmptyLines(bytes)
   const fault = faultOfParts(form_bytes, boundary)
   if (fault) return { code: 'invalid_request', message: fault }
   let form: FormData
@@ -31,6 +30,13 @@ export async function readForm(
     fields[name] = values.length === 1 ? values[0] : values
   }
   return { fields }
+}
+
+/** Some clients begin with an empty line or, as Ruby's, end with one. Nobody reads what is around the delimiters. */
+function withoutEmptyLines(bytes: Uint8Array): Uint8Array {
+  const from = bytes[0] === CR && bytes[1] === LF ? 2 : 0
+  const isEmptyLast = [CR, LF, CR, LF].every((byte, at) => bytes.at(at - 4) === byte)
+  return bytes.subarray(from, isEmptyLast ? -2 : undefined)
 }
 
 const describe = ({ name, type, size }: File) => ({ name, type, size })

@@ -42,6 +42,12 @@ async function caller(caps: typeof GENEROUS | typeof REQUESTS | typeof TOKENS = 
   return { id, key, ...openaiOf(gateway, key) }
 }
 const bodyBytes = () => lastRequest(gateway).body.length
+const postForm = (key: string, content_type: string, body: string) =>
+  fetch(`${gateway.url}/openai/v1/audio/transcriptions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}`, 'content-type': content_type },
+    body,
+  })
 const PNG = () => toFile(Buffer.from('a png'), 'a.png', { type: 'image/png' })
 const MP3 = () => toFile(Buffer.alloc(5_000), 'a.mp3', { type: 'audio/mpeg' })
 
@@ -187,6 +193,31 @@ describe('audio', () => {
       overrun: false,
       cost_nano_usd: 16_000 * 3_000 + 16_000 * 5_000,
     })
+  })
+
+  // Recorded: Faraday 1.1 with multipart-post 2.0, and HTTPClient 2.8 of Ruby; both end with an empty line.
+  test.each([
+    [
+      'Faraday',
+      '-----------RubyMultipartPost-d0dcace9c4188c19b0f699c83f3ab62e',
+      'name="file"; filename="a.mp3"\r\nContent-Length: 5000\r\nContent-Type: audio/mpeg\r\nContent-Transfer-Encoding: binary',
+    ],
+    [
+      'HTTPClient',
+      'e1fca1db1fb236d538eeac9c8f2657344ab34219',
+      'name="file"; filename="a.mp3"; modification-date="Mon, 30 Nov 2026 11:57:04 +0000"; read-date="Mon, 30 Nov 2026 11:57:04 +0000"\r\nContent-Type: application/octet-stream',
+    ],
+  ])("the form of Ruby's %s is taken, and goes on as it came", async (_, boundary, file) => {
+    const { id, key } = await caller()
+    const form = [
+      `--${boundary}\r\nContent-Disposition: form-data; name="model"\r\n\r\ngpt-4o-mini-transcribe\r\n`,
+      `--${boundary}\r\nContent-Disposition: form-data; ${file}\r\n\r\n${'\0'.repeat(5_000)}\r\n`,
+      `--${boundary}--\r\n\r\n`,
+    ].join('')
+    const answer = await postForm(key, `multipart/form-data; boundary=${boundary}`, form)
+    expect(answer.status).toBe(200)
+    expect(lastRequest(gateway).body.toString()).toBe(form)
+    expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'reported', input_tokens: 16_000 })
   })
 
   test('transcripts stream', async () => {

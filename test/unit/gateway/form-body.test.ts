@@ -12,6 +12,7 @@ test.each([
   ['as SDKs write it', `${PART}--b--\r\n`, TYPE],
   ['after an empty line', `\r\n${PART}--b--\r\n`, TYPE],
   ['without a line break at its end', `${PART}--b--`, TYPE],
+  ['before an empty line', `${PART}--b--\r\n\r\n`, TYPE],
   ['with a quoted boundary', `${PART}--b--\r\n`, 'Multipart/Form-Data; Boundary="b"'],
   ['with other parameters', `${PART}--b--\r\n`, 'multipart/form-data; charset=utf-8; boundary=b'],
 ])('a form %s is read', async (_, body, type) => {
@@ -61,7 +62,7 @@ test.each([
   ['in two empty lines before it', `\r\n\r\n${PART}--b--\r\n`],
   ['after its closing delimiter', `${PART}--b--\r\nx`],
   ['in another form after it', `${PART}--b--\r\n${PART}`],
-  ['in two line breaks after it', `${PART}--b--\r\n\r\n`],
+  ['in two empty lines after it', `${PART}--b--\r\n\r\n\r\n`],
   ['and no closing delimiter', PART],
   ['and another boundary', `${PART.replace('--b', '--c')}--c--`],
   ['after a first close, and closed again', `${PART}--b--\r\n${PART}--b--\r\n`],
