@@ -14,6 +14,17 @@ export function mediaTypeOf(headers: Headers): string | undefined {
  */
 const UTF_8 = /^charset\s*[=:]\s*("?)utf-?8\1$/i
 
+/**
+ * Apache's HttpClient 5 says so of every form, whatever its texts are in: https://issues.apache.org/jira/browse/HTTPCLIENT-2325.
+ * Some parsers believe it, others do not.
+ */
+const LATIN_1 = /^charset=("?)iso-8859-1\1$/i
+
+/** Whether a form with this type may be read as ISO-8859-1. */
+export const saysLatin1 = (content_type: string) => parametersOf(content_type).some((text) => LATIN_1.test(text))
+
+const parametersOf = (content_type: string) => content_type.split(/[;,]/).map((parameter) => parameter.trim())
+
 /** https://www.iana.org/assignments/http-parameters; others (`none`, `utf-8`) are no compression, though servers send them. */
 const COMPRESSION = /\b(br|compress|dcb|dcz|deflate|gzip|zstd)\b/i
 
@@ -26,14 +37,15 @@ export function isStillCompressed(headers: Headers): boolean {
   return COMPRESSION.test(encoding) && encoding !== 'gzip' && encoding !== 'br'
 }
 
-/** Why a body with these headers is not read: it is not in UTF-8, or is compressed. Null where it is read. */
+/**
+ * Why a body with these headers is not read: it is not in UTF-8, or is compressed. Null where it is read; `readForm` looks
+ * whether a form that says ISO-8859-1 is UTF-8 as well.
+ */
 export function encodingFault(headers: Headers): GatewayError | null {
   // All of them: servers differ in which of two counts.
-  const parameters = headers
-    .get('content-type')
-    ?.split(/[;,]/)
-    .map((parameter) => parameter.trim())
-  const charset = parameters?.find((parameter) => /charset/i.test(parameter) && !UTF_8.test(parameter))
+  const charsets = parametersOf(headers.get('content-type') ?? '').filter((parameter) => /charset/i.test(parameter))
+  const isForm = mediaTypeOf(headers) === 'multipart/form-data'
+  const charset = charsets.find((parameter) => !UTF_8.test(parameter) && !(isForm && LATIN_1.test(parameter)))
   if (charset !== undefined) {
     const message = `The body must be UTF-8: its type must not say ${charset.slice(0, 40)}.`
     return { code: 'unsupported_media_type', message, field: 'content-type' }

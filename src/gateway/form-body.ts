@@ -1,6 +1,7 @@
 // A multipart form as the fields that operations read. The bytes go to the provider as they came, so a form that two parsers
 // might read differently (two boundaries, text around the parts, a part with two names) is refused. Pure.
 
+import { saysLatin1 } from '../body-type.ts'
 import type { GatewayError } from '../errors.ts'
 import { CR, LF } from '../providers/bytes.ts'
 import type { JsonObject } from '../providers/dialect.ts'
@@ -24,6 +25,10 @@ export async function readForm(
   } catch {
     return { code: 'invalid_request', message: 'The request body is not a valid multipart form.' }
   }
+  if (saysLatin1(content_type) && ![...form].flat().every(isFileOrAscii)) {
+    const message = 'The form has text beyond ASCII, which must be UTF-8: its type must not say charset=ISO-8859-1.'
+    return { code: 'unsupported_media_type', message, field: 'content-type' }
+  }
   const fields: { [name: string]: unknown } = Object.create(null)
   for (const name of new Set(form.keys())) {
     const values = form.getAll(name).map((value) => (typeof value === 'string' ? value : describe(value)))
@@ -38,6 +43,9 @@ function withoutEmptyLines(bytes: Uint8Array): Uint8Array {
   const isEmptyLast = [CR, LF, CR, LF].every((byte, at) => bytes.at(at - 4) === byte)
   return bytes.subarray(from, isEmptyLast ? -2 : undefined)
 }
+
+/** ASCII is the same in UTF-8 and in ISO-8859-1. */
+const isFileOrAscii = (part: string | File) => typeof part !== 'string' || /^[\0-\x7f]*$/.test(part)
 
 const describe = ({ name, type, size }: File) => ({ name, type, size })
 

@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { json } from '../../src/local/fake-script.ts'
 import { checkBooks } from '../support/books.ts'
 import {
+  bodyOf,
   capOf,
   collect,
   failure,
@@ -218,6 +219,26 @@ describe('audio', () => {
     expect(answer.status).toBe(200)
     expect(lastRequest(gateway).body.toString()).toBe(form)
     expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'reported', input_tokens: 16_000 })
+  })
+
+  // Recorded: Apache's HttpClient 5.1, on which clients in Java are built.
+  test('a form that says ISO-8859-1 is taken, and goes on as it came; JSON that says so is not', async () => {
+    const { id, key } = await caller()
+    const boundary = 'cSl0Mw7-Gv9dwPNFOd0zQ8YS1L7qwB8qeoHQRw'
+    const form = [
+      `--${boundary}\r\nContent-Disposition: form-data; name="model"\r\nContent-Type: text/plain; charset=ISO-8859-1\r\n\r\n`,
+      `gpt-4o-mini-transcribe\r\n`,
+      `--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="a.mp3"\r\nContent-Type: audio/mpeg\r\n\r\n`,
+      `${'\0'.repeat(5_000)}\r\n--${boundary}--\r\n`,
+    ].join('')
+    const type = `multipart/form-data; charset=ISO-8859-1; boundary=${boundary}`
+    const answer = await postForm(key, type, form)
+    expect(answer.status).toBe(200)
+    expect(lastRequest(gateway).body.toString()).toBe(form)
+    expect(new Headers(lastRequest(gateway).headers).get('content-type')).toBe(type)
+    expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'reported', input_tokens: 16_000 })
+    const headers = { 'content-type': 'application/json; charset=ISO-8859-1' }
+    expect((await post(gateway, 'openai', key, bodyOf('openai'), { headers })).status).toBe(415)
   })
 
   test('transcripts stream', async () => {

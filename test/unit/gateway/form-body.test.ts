@@ -19,6 +19,18 @@ test.each([
   expect(fieldsOf(await read(body, type))).toEqual({ model: 'whisper-1' })
 })
 
+test('a form that says ISO-8859-1 is read where all its texts are ASCII, which every parser then takes for the same', async () => {
+  const type = 'multipart/form-data; charset=ISO-8859-1; boundary=b'
+  const text = (name: string, value: string) =>
+    `--b\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`
+  const file = '--b\r\nContent-Disposition: form-data; name="file"; filename="é.wav"\r\n\r\né\r\n'
+  expect(fieldsOf(await read(`${PART}${file}--b--\r\n`, type))).toMatchObject({ model: 'whisper-1' })
+  for (const part of [text('prompt', 'é'), text('é', 'x'), text('a', 'x') + text('a', 'é')]) {
+    expect(await read(`${PART}${part}--b--\r\n`, type)).toMatchObject({ field: 'content-type' })
+    expect(await read(`${PART}${part}--b--\r\n`)).toHaveProperty('fields')
+  }
+})
+
 test('the forms of fetch are read', async () => {
   const form = new FormData()
   form.set('model', 'whisper-1')
