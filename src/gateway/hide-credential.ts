@@ -23,7 +23,8 @@ export function hideCredential(credential: string): StreamFilter {
       const bytes = concatBytes([kept, chunk])
       let end = bytes.length
       for (const secret of secrets) {
-        for (let at = 0; at < bytes.length; at++) {
+        const [first = 0] = secret
+        for (let at = bytes.indexOf(first); at !== -1; at = bytes.indexOf(first, at + 1)) {
           if (!agree(bytes, at, secret)) continue
           if (at + secret.length > bytes.length) end = Math.min(end, at)
           else bytes.fill(ASTERISK, at, at + secret.length)
