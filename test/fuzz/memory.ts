@@ -24,9 +24,14 @@ export interface MemorySample {
 export const MOST_HEAP_GROWTH_MB = 5
 export const MOST_RSS_GROWTH_MB = 600
 
+/** workerd's inspector was seen asleep over a message until another connection came, for minutes. */
+const WOKEN_AFTER_MS = 5_000
+
 /** @param inspector the WebSocket of a worker's inspector */
 export async function sampleMemory(inspector: URL, sent: number): Promise<MemorySample> {
   const socket = new WebSocket(inspector.href)
+  const another = `http://${inspector.host}/json/version`
+  const waking = setInterval(() => fetch(another).then((answer) => answer.text(), String), WOKEN_AFTER_MS)
   try {
     await new Promise((resolve, reject) => {
       socket.addEventListener('open', resolve)
@@ -39,6 +44,7 @@ export async function sampleMemory(inspector: URL, sent: number): Promise<Memory
     const buffers_mb = Number(backingStorageSize) / 1e6
     return { sent, heap_mb: Number(usedSize) / 1e6, buffers_mb, rss_mb: rssMb() }
   } finally {
+    clearInterval(waking)
     socket.close()
   }
 }
