@@ -4,7 +4,7 @@
 
 import { dirname, join } from 'node:path'
 import { convertV4MiniflareOptions, Miniflare, type V4MiniflareOptions } from 'miniflare'
-import buildWorker, { BUILT_WORKER } from '../support/build.ts'
+import { BUILT_WORKER, buildWorker } from '../support/build.ts'
 import { RUNTIME } from '../support/runtime.ts'
 import { removeFolder, temporaryFolder } from '../support/temporary.ts'
 import { type Books, openBooks } from './books.ts'

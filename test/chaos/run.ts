@@ -35,13 +35,11 @@ const chosen = (values.only ?? Object.keys(FAULTS)).map((name) => {
 })
 endWellOnSignals()
 const { CLASSES } = await import('./match.ts')
-const { buildStage } = await import('./stage.ts')
 const started = Date.now()
 let failures = 0
 /** Over all faults. */
 const totals = new Map<string, number>()
 
-buildStage()
 for (const { name, load } of chosen) {
   const fault = await load()
   let since = Date.now()

@@ -1,7 +1,6 @@
 // Where a fault happens: a whole Tollgate whose clock can be moved, users with wide caps, and users who meet theirs.
 
-import { dirname, join } from 'node:path'
-import { BUILT_WORKER, bundle } from '../support/build.ts'
+import { bundle } from '../support/build.ts'
 import { type Admin, type Gateway, startGateway } from '../support/gateway.ts'
 import type { Witnessed } from './audit.ts'
 import type { User } from './load.ts'
@@ -11,13 +10,6 @@ import { recordProvider } from './provider-record.ts'
 export interface Stage extends Gateway, Pick<Witnessed, 'record' | 'kills'> {
   /** Moves the clock of the worker and its ledgers so far from the true time. A restart keeps it there. */
   moveClock(ahead_ms: number): Promise<void>
-}
-
-const WORKER_WITH_CLOCK = join(dirname(dirname(BUILT_WORKER)), 'chaos/entry.js')
-
-/** The worker and worker/entry.ts around it, as a deployment would build them. */
-export function buildStage(): void {
-  bundle('dist/chaos', 'test/chaos/worker/entry.ts')
 }
 
 /** Holds end after two seconds, so that calls that never come back are charged while the fault is watched. */
@@ -31,7 +23,7 @@ export interface StageOptions {
 
 export async function openStage({ vars = {}, inspect = false }: StageOptions = {}): Promise<Stage> {
   const gateway = await startGateway({
-    worker: WORKER_WITH_CLOCK,
+    worker: bundle('test/chaos/worker/entry.ts'),
     vars: { HOLD_TTL_SECONDS, ...vars },
     onLog: () => undefined,
     inspect,

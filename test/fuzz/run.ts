@@ -15,13 +15,13 @@ const requests = wholeNumber(USAGE, '--requests', values.requests ?? '20000', 1)
 endWellOnSignals()
 
 // Loaded only now, so that `--help` and wrong arguments are answered at once.
-const { bundle } = await import('../support/build.ts')
+const { buildWorker } = await import('../support/build.ts')
 const { fuzz, LEAST_REQUESTS_FOR_WHOLE } = await import('./fuzz.ts')
 const { MOST_HEAP_GROWTH_MB } = await import('./memory.ts')
 
 console.log(`Fuzzing with --seed ${seed} --requests ${requests}`)
 // In a folder of its own, so that no other build replaces it while it runs.
-const worker = bundle('dist/fuzz')
+const worker = buildWorker('dist/fuzz')
 const started = Date.now()
 const report = await fuzz({ seed, requests, worker })
 const { sent, failures, memory, races } = report

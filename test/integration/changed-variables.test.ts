@@ -8,7 +8,7 @@ const ANOTHER_SECRET = 'another-signing-secret-for-tests-0123456789'
 
 let gateway: Gateway
 beforeAll(async () => {
-  const worker = bundle('dist/changing-variables', 'test/support/changing-variables-worker.ts')
+  const worker = bundle('test/support/changing-variables-worker.ts')
   gateway = await startGateway({ worker, onLog: () => undefined })
 })
 afterAll(() => gateway.close())

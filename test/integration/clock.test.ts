@@ -2,7 +2,7 @@
 // it was meant to be.
 
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { buildStage, openStage, type Stage } from '../chaos/stage.ts'
+import { openStage, type Stage } from '../chaos/stage.ts'
 import { statusOf } from '../support/books.ts'
 import { eventually } from '../support/gateway.ts'
 import { chat, read } from '../support/held-calls.ts'
@@ -11,7 +11,6 @@ const MINUTE = 60_000
 
 let stage: Stage
 beforeAll(async () => {
-  buildStage()
   stage = await openStage()
 })
 afterEach(() => {

@@ -16,7 +16,7 @@ const ROWS_OF_ONE_OF_MANY = 4
 let worker: string
 let gateway: Gateway
 beforeAll(() => {
-  worker = bundle('dist/counting', 'test/support/counting-worker.ts')
+  worker = bundle('test/support/counting-worker.ts')
 })
 // Each has its own: ledgers of an earlier test may still come to rest.
 beforeEach(async () => {

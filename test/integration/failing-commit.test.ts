@@ -9,7 +9,7 @@ import { chat, holdAnswers, read, times } from '../support/held-calls.ts'
 let gateway: Gateway
 beforeAll(async () => {
   gateway = await startGateway({
-    worker: bundle('dist/failing-commit', 'test/support/failing-commit-worker.ts'),
+    worker: bundle('test/support/failing-commit-worker.ts'),
     vars: { HOLD_TTL_SECONDS: '10' },
   })
 })

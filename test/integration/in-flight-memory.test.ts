@@ -22,7 +22,7 @@ let gateway: Gateway
 let user: { id: string; key: string }
 
 beforeAll(async () => {
-  const worker = bundle('dist/waiting-ledger', 'test/support/waiting-ledger-worker.ts')
+  const worker = bundle('test/support/waiting-ledger-worker.ts')
   // Without its API key Bedrock's requests are signed.
   const vars = {
     BEDROCK_API_KEY: '',

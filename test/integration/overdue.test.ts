@@ -2,7 +2,7 @@
 
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { HANG, json } from '../../src/local/fake-script.ts'
-import { buildStage, openStage, type Stage } from '../chaos/stage.ts'
+import { openStage, type Stage } from '../chaos/stage.ts'
 import { checkBooks, statusOf } from '../support/books.ts'
 import { anthropicOf, eventsOf, openaiOf, type UsageEventView, type User } from '../support/client-calls.ts'
 import { eventually } from '../support/gateway.ts'
@@ -20,7 +20,6 @@ const PARAMS = {
 
 let stage: Stage
 beforeAll(async () => {
-  buildStage()
   stage = await openStage()
 })
 beforeEach(() => stage.moveClock(0))

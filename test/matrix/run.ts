@@ -15,7 +15,7 @@ if (cells.length === 0)
 endWellOnSignals()
 
 // Loaded only now, so that `--help` and wrong arguments are answered at once.
-const { default: buildWorker } = await import('../support/build.ts')
+const { buildWorker } = await import('../support/build.ts')
 const { playMatrix } = await import('./matrix.ts')
 
 buildWorker()

@@ -1,8 +1,5 @@
 // A worker with a price book over KV and a clock and a store that each request may turn: for kv.test.ts.
 
-// The bundler takes no entry without what wrangler.toml names.
-export { UsageLedger } from '../../../durable-objects/usage-ledger.ts'
-
 import { createOverrides } from '../../../src/pricing/overrides.ts'
 import { createPriceBook } from '../../../src/pricing/price-book.ts'
 

@@ -9,7 +9,7 @@ let miniflare: Miniflare
 let url: string
 let scriptPath: string
 beforeAll(() => {
-  scriptPath = bundle('dist/kv-worker', 'test/unit/pricing/kv-worker.ts')
+  scriptPath = bundle('test/unit/pricing/kv-worker.ts')
 })
 beforeEach(async () => {
   miniflare = new Miniflare(
@@ -19,7 +19,6 @@ beforeEach(async () => {
       scriptPath,
       ...RUNTIME,
       kvNamespaces: ['PRICES'],
-      durableObjects: { USAGE_LEDGER: { className: 'UsageLedger', useSQLite: true } },
       unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
     }),
   )
