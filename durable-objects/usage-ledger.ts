@@ -64,6 +64,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
   readonly #config
   readonly #database: Database | null
   readonly #hold_ttl_ms
+  #isRinging = false
   #refreshAt = 0
   #settling: Settling[] = []
   #isWritingHolds = false
@@ -109,7 +110,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
 
   async mayGoOn(call: CallUnderWay): Promise<boolean> {
     const mayGoOn = this.#ledger.mayGoOn(call, Date.now())
-    this.#wakeBy(this.#ledger.nextExpiry())
+    this.#wakeForHold(this.#ledger.nextExpiry())
     return mayGoOn
   }
 
@@ -118,7 +119,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
     if (!this.#ledger.isAtRest) this.#beatOn()
     if (epoch !== 0) this.#writeHoldsSoon()
     // Under a ceiling the alarm rings soon: what a crash leaves of it begins to expire only at the restart.
-    else this.#wakeBy(reserved_at + (this.#ledger.isAtRest ? this.#hold_ttl_ms : GUARD_MS))
+    else this.#wakeForHold(reserved_at + (this.#ledger.isAtRest ? this.#hold_ttl_ms : GUARD_MS))
   }
 
   /**
@@ -144,7 +145,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
     this.#isWritingHolds = true
     setTimeout(() => {
       this.#isWritingHolds = false
-      const done = attempt('could not write its holds', () => this.#wakeBy(this.#ledger.writeHolds()))
+      const done = attempt('could not write its holds', () => this.#wakeForHold(this.#ledger.writeHolds()))
       if (!this.#ledger.areHoldsWritten) this.#writeHoldsSoon(done ? WRITE_HOLDS_MS : BEAT_MS)
     }, after_ms)
   }
@@ -242,6 +243,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
 
   override async alarm(): Promise<void> {
     this.#alarm.rang()
+    this.#isRinging = true
     let overdue: OverdueCall | null | undefined
     const isTidy = attempt('could not tidy up', () => {
       this.#ledger.expire(Date.now())
@@ -251,6 +253,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
     })
     if (!isTidy) this.#wakeBy(Date.now() + TIDY_RETRY_MS)
     await Promise.all([this.#drain(), overdue && this.#askForEnd(overdue)])
+    this.#isRinging = false
     this.#outbox.forgetDelivered()
     if (!isTidy) return
     // Last of all: should the object die before, this alarm rings again, as long as no other was set. An expiry may be days away.
@@ -275,6 +278,14 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
   async #drain(): Promise<void> {
     await this.#outbox.drain()
     if (this.#outbox.isBehind) this.#wakeBy(this.#outbox.nextAttempt())
+  }
+
+  /**
+   * While the alarm rings, one that is set replaces its retry: so it is set soon, for the work that is left should the object
+   * die meanwhile.
+   */
+  #wakeForHold(at: number | null): void {
+    this.#wakeBy(at !== null && this.#isRinging ? Math.min(at, Date.now() + GUARD_MS) : at)
   }
 
   #wakeBy(at: number | null): void {
