@@ -147,7 +147,7 @@ function readAnswer({ model, candidates, service_tier }: Expected, headers: Head
       // JSON that has closed and has its usage is complete, whether or not it says why it has no (other) candidate.
       const hasToldAll = areAllFinished() || usage !== null
       metered.complete = ended && !unreadable && metered.error_class === null && hasToldAll
-      const isNothingElse = !begun && !unreadable && usage === null
+      const isNothingElse = !begun && !unreadable && usage === null && metered.seen_output_bytes === 0
       metered.is_turned_away = isNothingElse && isTurnedAway(metered.error_class)
       // A newer model may have answered in place of a retired one.
       metered.may_hide_output ||= !THINKS_NEVER.test(metered.response_model ?? model)
@@ -211,7 +211,7 @@ function meterArray(answer: Answer): Meter {
       return array.closed ? 'over' : 'not_yet'
     },
     end() {
-      if (array.broken) answer.read(undefined)
+      if (array.broken || !array.closed) answer.read(undefined)
       return answer.end(array.closed)
     },
   }

@@ -13,7 +13,8 @@ import { chunkFrame, operationOf } from './bedrock-vectors.ts'
 import { operation } from './openai-operations.ts'
 import { askedWith, headOf } from './replay.ts'
 
-const data = (value: object) => new TextEncoder().encode(`data: ${JSON.stringify(value)}\n\n`)
+const bytesOf = (text: string) => new TextEncoder().encode(text)
+const data = (value: object) => bytesOf(`data: ${JSON.stringify(value)}\n\n`)
 
 const response = (type: string, more: object = {}) =>
   data({ type: `response.${type}`, response: { id: 'resp_1', model: 'gpt-5.1', output: [], usage: null, ...more } })
@@ -31,7 +32,8 @@ const CONVERSES = jsonFrame({ ':event-type': 'messageStart', ':message-type': 'e
 const THROTTLED = exceptionFrame('throttlingException', 'Too many tokens.')
 const overloaded = data({ type: 'error', error: { details: null, type: 'overloaded_error', message: 'Overloaded' } })
 const START = data({ type: 'message_start', message: { model: 'm', usage: { input_tokens: 9, output_tokens: 1 } } })
-const exhausted = data({ error: { code: 429, message: 'Quota.', status: 'RESOURCE_EXHAUSTED' } })
+const EXHAUSTED = { error: { code: 429, message: 'Quota.', status: 'RESOURCE_EXHAUSTED' } }
+const exhausted = data(EXHAUSTED)
 const EMPTY = data({ candidates: [{ content: { role: 'model' }, index: 0 }] })
 /** As none was ever seen, but Bedrock adds its counts to whatever event is the last. */
 const BILLED = JSON.stringify({
@@ -39,13 +41,19 @@ const BILLED = JSON.stringify({
   error: { type: 'overloaded_error' },
   'amazon-bedrock-invocationMetrics': { inputTokenCount: 9, outputTokenCount: 1 },
 })
+const ERROR_EVENT = data({ type: 'error', error: noQuota })
 const ROLE = data({ choices: [{ index: 0, delta: { role: 'assistant', content: '' } }], model: 'gpt-5.1' })
 
+/** Cut inside of its JSON. */
+const CUT = bytesOf('data: {"type":"mess\n\n')
 /** Larger than any event that is read. */
-const ENORMOUS = Array(5).fill(new TextEncoder().encode(`data: [${'0,'.repeat(500_000)}`))
+const ENORMOUS = Array(5).fill(bytesOf(`data: [${'0,'.repeat(500_000)}`))
+const ARRAY = bytesOf('[{"error":{"code":503}}')
+const HUGE = bytesOf(`,{"candidates":"${'0'.repeat(24 * 1024 * 1024)}`)
 const TOLD = { prompt_tokens: 9, completion_tokens: 0, total_tokens: 9 }
 
 const SSE = headOf('sse')
+const JSON_ARRAY = headOf('json')
 const FRAMES = headOf('eventstream')
 const find = (operations: Operation[], name: string) => operations.find((one) => one.name === name) as Operation
 const messages = find(anthropic.operations, 'messages')
@@ -66,11 +74,11 @@ describe('nothing but an error that says so has not been taken', () => {
     ['OpenAI responses without quota', operation('responses'), SSE, [...BEGUN, ...failed(noQuota)]],
     ['OpenAI responses with too long an input', operation('responses'), SSE, [...BEGUN, ...failed(tooLong)]],
     ['OpenAI chat', operation('chat_completions'), SSE, [data({ error: noQuota })]],
-    ['OpenAI images', operation('images_generations'), SSE, [data({ type: 'error', error: noQuota })]],
-    ['OpenAI transcripts', operation('audio_transcriptions'), SSE, [data({ type: 'error', error: noQuota })]],
+    ['OpenAI images', operation('images_generations'), SSE, [ERROR_EVENT]],
+    ['OpenAI transcripts', operation('audio_transcriptions'), SSE, [ERROR_EVENT]],
     ['Gemini', generate, SSE, [exhausted]],
-    ['Gemini, in plain JSON', generate, SSE, [new TextEncoder().encode('{\n  "error": {\n    "code": 503\n  }\n}\n')]],
-    ['Gemini, as an array', generate, headOf('json'), [new TextEncoder().encode('[{"error":{"code":503}}]')]],
+    ['Gemini, in plain JSON', generate, SSE, [bytesOf('{\n  "error": {\n    "code": 503\n  }\n}\n')]],
+    ['Gemini, as an array', generate, JSON_ARRAY, [ARRAY, bytesOf(']')]],
     ['Converse', operationOf('converse_stream'), FRAMES, [THROTTLED]],
     ['Claude on Bedrock', operationOf('invoke_model_stream'), FRAMES, [THROTTLED]],
   ])('%s', (_, of, head, chunks) => {
@@ -92,10 +100,33 @@ describe('once anything of an answer came, it may have been billed', () => {
     ['OpenAI responses, with a usage', operation('responses'), SSE, failed(noRoom, { usage: { input_tokens: 9 } })],
     ['OpenAI chat', operation('chat_completions'), SSE, [ROLE, data({ error: noQuota })]],
     ['OpenAI chat, with a usage', operation('chat_completions'), SSE, [data({ error: noQuota, usage: TOLD })]],
+    [
+      'OpenAI chat, with text',
+      operation('chat_completions'),
+      SSE,
+      [data({ error: noQuota, choices: [{ text: 'a' }] })],
+    ],
+    ['OpenAI chat, in what cannot be read', operation('chat_completions'), SSE, [data({ error: noQuota }), CUT]],
+    ['OpenAI responses, in what cannot be read', operation('responses'), SSE, [...failed(noRoom), CUT]],
+    ['OpenAI images', operation('images_generations'), SSE, [data({ type: 'x' }), ERROR_EVENT]],
+    ['OpenAI images, in what cannot be read', operation('images_generations'), SSE, [ERROR_EVENT, CUT]],
+    ['OpenAI transcripts', operation('audio_transcriptions'), SSE, [data({ type: 'x' }), ERROR_EVENT]],
+    ['OpenAI transcripts, in what cannot be read', operation('audio_transcriptions'), SSE, [ERROR_EVENT, CUT]],
     ['Gemini', generate, SSE, [EMPTY, exhausted]],
+    ['Gemini, with a usage', generate, SSE, [data({ ...EXHAUSTED, usageMetadata: { promptTokenCount: 9 } })]],
+    [
+      'Gemini, with text',
+      generate,
+      SSE,
+      [data({ ...EXHAUSTED, candidates: [{ content: { parts: [{ text: 'a' }] } }] })],
+    ],
     ['Gemini, in what cannot be read', generate, SSE, [exhausted, ...ENORMOUS]],
+    ['Gemini, in half an object of an array', generate, JSON_ARRAY, [ARRAY, bytesOf(',{"candi')]],
+    ['Gemini, in what is too long for an array', generate, JSON_ARRAY, [ARRAY, HUGE, bytesOf('"}]')]],
+    ['Anthropic, in half an event', messages, SSE, [overloaded, CUT]],
     ['Anthropic, in what cannot be read', messages, SSE, [overloaded, ...ENORMOUS]],
     ['Converse', operationOf('converse_stream'), FRAMES, [CONVERSES, THROTTLED]],
+    ['Converse, in half a frame', operationOf('converse_stream'), FRAMES, [THROTTLED, CONVERSES.subarray(0, 20)]],
     ['Claude on Bedrock', operationOf('invoke_model_stream'), FRAMES, [chunkFrame('{"type":"ping"}'), THROTTLED]],
     ['Claude on Bedrock, with a usage', operationOf('invoke_model_stream'), FRAMES, [chunkFrame(BILLED)]],
   ])('%s', (_, of, head, chunks) => {
