@@ -92,6 +92,12 @@ describe('recorded streams read alike at every chunk boundary', () => {
     ])
   })
 
+  test('other lines of no event change nothing, as SDKs pass over them', () => {
+    const event = 'data: {"candidates":[{"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":5}}\n\n'
+    for (const stray of ['oops\n', '{"usageMetadata":{"promptTokenCount":1}}\n'])
+      expect(metered('sse', {}, event, stray)).toMatchObject({ complete: true, usage: { input_tokens: 5 } })
+  })
+
   test('one with an error inside', () => {
     expect(readings('sse', 'gemini-error')).toEqual([
       expect.objectContaining({ complete: false, usage: null, error_class: 'upstream_overloaded' }),

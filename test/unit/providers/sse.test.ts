@@ -43,6 +43,18 @@ test('whatever ends the lines and wherever they are cut, the events are the same
   )
 })
 
+test('of lines that are of no event, however many, no more is kept than an error has', () => {
+  const kept: string[] = []
+  const reader = createSseReader(
+    () => {},
+    (lines) => kept.push(lines),
+  )
+  reader.push(new TextEncoder().encode('oops\n'.repeat(100_000)))
+  reader.end()
+  expect(kept).toEqual([expect.stringMatching(/^(oops\n)+$/)])
+  expect(kept[0]?.length).toBeLessThan(100_000)
+})
+
 test('an event with megabytes in a string is read, and so is all after it', () => {
   const long = { image: 'A'.repeat(6 * 2 ** 20), usage: 1 }
   const bytes = new TextEncoder().encode(`data: ${JSON.stringify(long)}\n\ndata: {"usage":2}\n\n`)

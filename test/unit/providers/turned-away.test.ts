@@ -20,6 +20,8 @@ const response = (type: string, more: object = {}) =>
   data({ type: `response.${type}`, response: { id: 'resp_1', model: 'gpt-5.1', output: [], usage: null, ...more } })
 const inProgress = { status: 'in_progress', error: null }
 const BEGUN = [response('created', inProgress), response('in_progress', inProgress)]
+const WAITED = [response('queued', { ...inProgress, status: 'queued' }), data({ type: 'keepalive' })]
+const ITEM = data({ type: 'response.output_item.added', item: { type: 'reasoning', summary: [] } })
 const noRoom = { type: 'service_unavailable_error', code: 'server_is_overloaded', message: 'Later.', param: null }
 const noQuota = { type: 'insufficient_quota', code: 'insufficient_quota', message: 'Pay first.', param: null }
 // https://github.com/openai/codex/issues/4441: Codex tries six times. With JSON it is a 400.
@@ -53,7 +55,7 @@ const HUGE = bytesOf(`,{"candidates":"${'0'.repeat(24 * 1024 * 1024)}`)
 const TOLD = { prompt_tokens: 9, completion_tokens: 0, total_tokens: 9 }
 
 const SSE = headOf('sse')
-const JSON_ARRAY = headOf('json')
+const JSON_ANSWER = headOf('json')
 const FRAMES = headOf('eventstream')
 const find = (operations: Operation[], name: string) => operations.find((one) => one.name === name) as Operation
 const messages = find(anthropic.operations, 'messages')
@@ -70,7 +72,7 @@ function meter(of: Operation, head: AnswerHead, body: JsonObject, ...chunks: Uin
 describe('nothing but an error that says so has not been taken', () => {
   test.each<[string, Operation, AnswerHead, Uint8Array[]]>([
     ['Anthropic', messages, SSE, [data({ type: 'ping' }), overloaded]],
-    ['OpenAI responses without room', operation('responses'), SSE, [...BEGUN, ...failed(noRoom)]],
+    ['OpenAI responses without room', operation('responses'), SSE, [...BEGUN, ...WAITED, ...failed(noRoom)]],
     ['OpenAI responses without quota', operation('responses'), SSE, [...BEGUN, ...failed(noQuota)]],
     ['OpenAI responses with too long an input', operation('responses'), SSE, [...BEGUN, ...failed(tooLong)]],
     ['OpenAI chat', operation('chat_completions'), SSE, [data({ error: noQuota })]],
@@ -78,7 +80,7 @@ describe('nothing but an error that says so has not been taken', () => {
     ['OpenAI transcripts', operation('audio_transcriptions'), SSE, [ERROR_EVENT]],
     ['Gemini', generate, SSE, [exhausted]],
     ['Gemini, in plain JSON', generate, SSE, [bytesOf('{\n  "error": {\n    "code": 503\n  }\n}\n')]],
-    ['Gemini, as an array', generate, JSON_ARRAY, [ARRAY, bytesOf(']')]],
+    ['Gemini, as an array', generate, JSON_ANSWER, [ARRAY, bytesOf(']')]],
     ['Converse', operationOf('converse_stream'), FRAMES, [THROTTLED]],
     ['Claude on Bedrock', operationOf('invoke_model_stream'), FRAMES, [THROTTLED]],
   ])('%s', (_, of, head, chunks) => {
@@ -91,11 +93,10 @@ describe('nothing but an error that says so has not been taken', () => {
 })
 
 describe('once anything of an answer came, it may have been billed', () => {
-  const item = data({ type: 'response.output_item.added', item: { type: 'reasoning', summary: [] } })
   test.each<[string, Operation, AnswerHead, Uint8Array[]]>([
     ['Anthropic', messages, SSE, [START, overloaded]],
     ['Anthropic, whatever the order', messages, SSE, [overloaded, START]],
-    ['OpenAI responses', operation('responses'), SSE, [...BEGUN, item, ...failed(noRoom)]],
+    ['OpenAI responses', operation('responses'), SSE, [...BEGUN, ITEM, ...failed(noRoom)]],
     ['OpenAI responses, in the last event', operation('responses'), SSE, failed(noRoom, { output: [{}] })],
     ['OpenAI responses, with a usage', operation('responses'), SSE, failed(noRoom, { usage: { input_tokens: 9 } })],
     ['OpenAI chat', operation('chat_completions'), SSE, [ROLE, data({ error: noQuota })]],
@@ -121,8 +122,8 @@ describe('once anything of an answer came, it may have been billed', () => {
       [data({ ...EXHAUSTED, candidates: [{ content: { parts: [{ text: 'a' }] } }] })],
     ],
     ['Gemini, in what cannot be read', generate, SSE, [exhausted, ...ENORMOUS]],
-    ['Gemini, in half an object of an array', generate, JSON_ARRAY, [ARRAY, bytesOf(',{"candi')]],
-    ['Gemini, in what is too long for an array', generate, JSON_ARRAY, [ARRAY, HUGE, bytesOf('"}]')]],
+    ['Gemini, in half an object of an array', generate, JSON_ANSWER, [ARRAY, bytesOf(',{"candi')]],
+    ['Gemini, in what is too long for an array', generate, JSON_ANSWER, [ARRAY, HUGE, bytesOf('"}]')]],
     ['Anthropic, in half an event', messages, SSE, [overloaded, CUT]],
     ['Anthropic, in what cannot be read', messages, SSE, [overloaded, ...ENORMOUS]],
     ['Converse', operationOf('converse_stream'), FRAMES, [CONVERSES, THROTTLED]],
@@ -138,6 +139,11 @@ test('any other error may have come from a model that ran', () => {
   const broken = { type: 'api_error', code: 'server_error', message: 'Internal server error' }
   expect(meter(messages, SSE, {}, data({ type: 'error', error: broken }))).toMatchObject({ is_turned_away: false })
   expect(meter(operation('responses'), SSE, {}, ...BEGUN, ...failed(broken))).toMatchObject({ is_turned_away: false })
+})
+
+test('a whole response that says so was made, and may have been billed', () => {
+  const made = JSON.stringify({ id: 'resp_1', object: 'response', status: 'failed', error: noRoom, output: [] })
+  expect(meter(operation('responses'), JSON_ANSWER, {}, bytesOf(made))).toMatchObject({ is_turned_away: false })
 })
 
 test('a background response goes on whatever the stream of its first answer says', () => {
@@ -157,4 +163,5 @@ test('Azure bills inputs that are too long, but not for want of quota or room', 
   const responses = find(openAICompatible(azure ?? expect.unreachable()).operations, 'responses')
   expect(meter(responses, SSE, {}, ...BEGUN, ...failed(tooLong))).toMatchObject({ is_turned_away: false })
   expect(meter(responses, SSE, {}, ...BEGUN, ...failed(noQuota))).toMatchObject({ is_turned_away: true })
+  expect(meter(responses, SSE, {}, ...BEGUN, ITEM, ...failed(noQuota))).toMatchObject({ is_turned_away: false })
 })
