@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { encodingFault } from '../../../src/body-type.ts'
 import { accepted } from '../../../src/fault.ts'
 import { readForm } from '../../../src/gateway/form-body.ts'
 
@@ -24,12 +25,23 @@ test('a form that says ISO-8859-1 is read where all its texts are ASCII, which e
   const text = (name: string, value: string) =>
     `--b\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`
   const file = '--b\r\nContent-Disposition: form-data; name="file"; filename="é.wav"\r\n\r\né\r\n'
-  expect(fieldsOf(await read(`${PART}${file}--b--\r\n`, type))).toMatchObject({ model: 'whisper-1' })
+  const plain = `${PART}${file}${text('prompt', '')}--b--\r\n`
+  expect(fieldsOf(await read(plain, type))).toMatchObject({ model: 'whisper-1', prompt: '' })
   for (const part of [text('prompt', 'é'), text('é', 'x'), text('a', 'x') + text('a', 'é')]) {
     expect(await read(`${PART}${part}--b--\r\n`, type)).toMatchObject({ field: 'content-type' })
     expect(await read(`${PART}${part}--b--\r\n`)).toHaveProperty('fields')
   }
 })
+
+test.each(['utf-7', 'utf-16', 'windows-1252', '"iso-8859-1', 'iso-8859-15', ' iso-8859-1'])(
+  'a form may not say that it is in %s',
+  (charset) => {
+    const fault = (type: string) => encodingFault(new Headers({ 'content-type': type }))
+    expect(fault(`${TYPE}; charset=ISO-8859-1`)).toBeNull()
+    expect(fault(`${TYPE}; charset=${charset}`)).toMatchObject({ field: 'content-type' })
+    expect(fault(`${TYPE}; charset=iso-8859-1; charset=${charset}`)).toMatchObject({ field: 'content-type' })
+  },
+)
 
 test('the forms of fetch are read', async () => {
   const form = new FormData()
@@ -72,6 +84,7 @@ test.each([
 test.each([
   ['before its first delimiter', `x\r\n${PART}--b--\r\n`],
   ['in two empty lines before it', `\r\n\r\n${PART}--b--\r\n`],
+  ['in a line that is not empty before it', `\rx${PART}--b--\r\n`],
   ['after its closing delimiter', `${PART}--b--\r\nx`],
   ['in another form after it', `${PART}--b--\r\n${PART}`],
   ['in two empty lines after it', `${PART}--b--\r\n\r\n\r\n`],

@@ -33,6 +33,7 @@ describe('a database URL', () => {
   it.each([
     ['postgresql://u:p@ep-cool-1.eu-central-1.aws.neon.tech/db?sslmode=require', true],
     ['postgresql://u:p@ep-cool-1.local.neon.build/db', true],
+    ['postgresql://u:p@EP-COOL-1.eu-central-1.aws.NEON.tech/db', true],
     ['postgresql://u:p@ep-cool-1.neon.tech.example.com/db', false],
     ['postgresql://u:p@myneon.tech/db', false],
     ['postgresql://neon.tech@127.0.0.1:5432/db', false],

@@ -103,7 +103,8 @@ test.each([
   for (const error of thrown) {
     expect(error).not.toBeInstanceOf(EventRejected)
     expect(gatewayErrorOf(error).code).toBe('database_unavailable')
-    expect(rootCause(error)).toMatchObject({ message: expect.stringMatching(/./) })
+    const isTold = status > 400 ? expect.stringContaining(`HTTP status ${status}`) : expect.stringMatching(/./)
+    expect(rootCause(error)).toMatchObject({ message: isTold })
     // All that is logged and told.
     expect(`${rootCause(error)} ${gatewayErrorOf(error).message}`).not.toContain('S3CRET')
   }
