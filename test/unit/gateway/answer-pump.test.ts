@@ -169,9 +169,13 @@ test('a client that does not read what it is told of a silent provider is given 
   expect(ends).toMatchObject([{ cut: 'upstream_timeout' }])
 })
 
-test('an answer is read for 25 s after its client left, also where its provider is silent then', async () => {
+test.each([
+  ['while it is sent', false],
+  ['before it began', true],
+])('an answer whose client left %s is read for 25 s, also where its provider is silent', async (_, isEarly) => {
   vi.useFakeTimers()
   const client = new AbortController()
+  if (isEarly) client.abort()
   let controller: ReadableStreamDefaultController | undefined
   const silent = new ReadableStream<Uint8Array>({
     start(its) {

@@ -66,7 +66,7 @@ const CALL: Call = {
 }
 
 /** A call whose ledger does or does not hear of its end. */
-function send(isRecorded: boolean, dialect: Dialect = openai): Promise<Response> {
+function send(isRecorded: boolean, dialect: Dialect = openai, brings_own_key = false): Promise<Response> {
   const hold: Hold = {
     admission: {
       admitted: true,
@@ -95,7 +95,7 @@ function send(isRecorded: boolean, dialect: Dialect = openai): Promise<Response>
   const app = new Hono<GatewayEnv>()
   app.use(async (c, next) => {
     c.set('request_id', 'request-1')
-    c.set('caller', { brings_own_key: false } as GatewayEnv['Variables']['caller'])
+    c.set('caller', { brings_own_key } as GatewayEnv['Variables']['caller'])
     c.set('call', { ...CALL })
     c.set('hold', hold)
     await next()
@@ -116,14 +116,16 @@ function send(isRecorded: boolean, dialect: Dialect = openai): Promise<Response>
 }
 
 test.each([
-  ['that is kept until it is whole', { 'content-type': 'application/json', 'content-length': 30 }],
-  ['that is passed on in pieces', { 'content-type': 'text/plain' }],
-])('an error %s does not show the operator’s key', async (_, headers) => {
+  ['that is kept until it is whole', 401, { 'content-type': 'application/json', 'content-length': 31 }],
+  ['that is passed on in pieces', 500, { 'content-type': 'text/plain' }],
+])('an error %s does not show the operator’s key, and shows the caller its own', async (_, status, headers) => {
+  // It ends as the key begins.
   respond = (request, answer) => {
-    answer.writeHead(401, headers).end(`"no such: ${request.headers.authorization} "`)
+    answer.writeHead(status, headers).end(`"no such: ${request.headers.authorization}" s`)
   }
-  const answer = await send(true)
-  expect([answer.status, await answer.text()]).toEqual([401, '"no such: Bearer *********** "'])
+  const shown = async (answer: Response) => [answer.status, await answer.text()]
+  expect(await shown(await send(true))).toEqual([status, '"no such: Bearer ***********" s'])
+  expect(await shown(await send(true, openai, true))).toEqual([status, '"no such: Bearer sk-provider" s'])
 })
 
 test('a short answer is passed on once its call is on record', async () => {
