@@ -23,6 +23,7 @@ test.each([
     'for AKIA0123456789AB and x-amz-security-token:the+session+token',
     'for **************** and x-amz-security-token:*****************',
   ],
+  ['aab-012', 'A letter more: aaab-012', 'A letter more: a*******'],
   ['sk-0123456789abcd', 'What ends as a key begins passes: sk-', 'What ends as a key begins passes: sk-'],
   [
     'ollama',
