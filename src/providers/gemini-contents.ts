@@ -22,13 +22,13 @@ const PARTS_OF_BYTES = new Set(
 )
 
 /** Reads one content or a list of them. */
-export function readContents(contents: unknown, path: string, model: string, reading: Reading): void {
+export function readContents(contents: unknown, path: string, reading: Reading): void {
   for (const [at, content] of listOf(contents).entries()) {
     const here = Array.isArray(contents) ? `${path}[${at}]` : path
     const fields = messageAt(content, here, reading)
     reading.unbounded ??= unknownIn(fields, CONTENT_FIELDS, `${here}.`)
     for (const [index, part] of listOf(fields.parts).entries()) {
-      readPart(part, `${here}.parts[${index}]`, model, reading)
+      readPart(part, `${here}.parts[${index}]`, reading)
     }
   }
 }
@@ -40,12 +40,12 @@ export function holdsOnlyText(contents: unknown): boolean {
   )
 }
 
-function readPart(part: unknown, path: string, model: string, reading: Reading): void {
+function readPart(part: unknown, path: string, reading: Reading): void {
   for (const [name, value] of Object.entries(messageAt(part, path, reading))) {
     const here = `${path}.${name.slice(0, 40)}`
     if (PARTS_OF_BYTES.has(name)) continue
-    if (name === 'inlineData') readInline(messageAt(value, here, reading), here, model, reading)
-    else if (name === 'functionResponse') readFunctionResponse(messageAt(value, here, reading), here, model, reading)
+    if (name === 'inlineData') readInline(messageAt(value, here, reading), here, reading)
+    else if (name === 'functionResponse') readFunctionResponse(messageAt(value, here, reading), here, reading)
     else if (name === 'mediaProcessing') readProcessing(value, here, reading)
     else {
       if (name === 'fileData') reading.audio_input ||= mayBeFilm(messageAt(value, here, reading))
@@ -54,9 +54,9 @@ function readPart(part: unknown, path: string, model: string, reading: Reading):
   }
 }
 
-function readInline({ mimeType, data }: JsonObject, path: string, model: string, reading: Reading): void {
+function readInline({ mimeType, data }: JsonObject, path: string, reading: Reading): void {
   const type = textOrNone(mimeType)
-  if (STILL_IMAGE.test(type) && COUNTS_IMAGES.test(model) && typeof data === 'string') {
+  if (STILL_IMAGE.test(type) && COUNTS_IMAGES.test(reading.model) && typeof data === 'string') {
     // An image is never read as text: its tokens take the place of its bytes.
     reading.added_tokens += INLINE_IMAGE_TOKENS - data.length
     return
@@ -82,11 +82,11 @@ const mayBeFilm = ({ mimeType, fileUri }: JsonObject) =>
 const mayHoldAudio = (mimeType: unknown) => !/^(image|text)\/|^application\/pdf$/i.test(textOrNone(mimeType))
 
 /** A function may have answered with media beside its JSON. */
-function readFunctionResponse(fields: JsonObject, path: string, model: string, reading: Reading): void {
+function readFunctionResponse(fields: JsonObject, path: string, reading: Reading): void {
   for (const [at, part] of listOf(fields.parts).entries()) {
     const here = `${path}.parts[${at}]`
     for (const [name, value] of Object.entries(messageAt(part, here, reading))) {
-      if (name === 'inlineData') readInline(messageAt(value, here, reading), `${here}.inlineData`, model, reading)
+      if (name === 'inlineData') readInline(messageAt(value, here, reading), `${here}.inlineData`, reading)
       else if (name === 'mediaProcessing') readProcessing(value, `${here}.${name}`, reading)
       else {
         reading.audio_input = true

@@ -15,17 +15,17 @@ const KNOWN_FIELDS = new Set(['content', 'model', 'outputDimensionality', 'taskT
 const KNOWN_BATCH_FIELDS = new Set(['model', 'requests'])
 
 export function readEmbedBound(asked: Asked): Bound | GatewayError {
-  return readBound(asked, (body, model, reading) => readRequest(body, '', model, reading))
+  return readBound(asked, (body, reading) => readRequest(body, '', reading))
 }
 
 export function readBatchEmbedBound(asked: Asked): Bound | GatewayError {
-  const bound = readBound(asked, (body, model, reading) => {
+  const bound = readBound(asked, (body, reading) => {
     const fields = fieldsOf(body, '', reading)
     reading.unbounded ??= unknownIn(fields, KNOWN_BATCH_FIELDS, '')
-    reading.refusal ??= refuseOtherModel(fields.model, model, 'model')
+    reading.refusal ??= refuseOtherModel(fields.model, reading.model, 'model')
     if (fields.requests === undefined) reading.refusal ??= invalidField('requests', 'an array')
     for (const [at, request] of listOf(fields.requests).entries()) {
-      readRequest(messageAt(request, `requests[${at}]`, reading), `requests[${at}].`, model, reading)
+      readRequest(messageAt(request, `requests[${at}]`, reading), `requests[${at}].`, reading)
     }
   })
   // The window bounds each text and not their sum.
@@ -34,21 +34,21 @@ export function readBatchEmbedBound(asked: Asked): Bound | GatewayError {
 
 function readBound(
   { body, bytes, params, query }: Asked,
-  read: (body: JsonObject, model: string, reading: Reading) => void,
+  read: (body: JsonObject, reading: Reading) => void,
 ): Bound | GatewayError {
   const model = modelInPath(params)
   const refused = refuseQuery(query)
   if (refused) return refused
-  const reading = startReading()
-  read(body, model, reading)
+  const reading = startReading(model)
+  read(body, reading)
   if (reading.refusal) return reading.refusal
   const { unbounded } = reading
   return { ...PLAIN_BOUND, model, stream: false, input_tokens: tokensOfText(body, bytes), unbounded, output: null }
 }
 
-function readRequest(request: JsonObject, path: string, model: string, reading: Reading): void {
+function readRequest(request: JsonObject, path: string, reading: Reading): void {
   const fields = fieldsOf(request, path, reading)
-  reading.refusal ??= refuseOtherModel(fields.model, model, `${path}model`)
+  reading.refusal ??= refuseOtherModel(fields.model, reading.model, `${path}model`)
   reading.unbounded ??= unknownIn(fields, KNOWN_FIELDS, path)
   // Each kind of media has a rate of its own here.
   if (!holdsOnlyText(fields.content)) reading.unbounded ??= `${path}content`

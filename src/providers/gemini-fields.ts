@@ -9,6 +9,8 @@ import { invalidField } from './fields.ts'
 
 /** What has been found in a body so far. */
 export interface Reading {
+  /** The model in the path. */
+  model: string
   /** The first fault of the client. */
   refusal: GatewayError | null
   /** As in `Bound`. */
@@ -19,7 +21,8 @@ export interface Reading {
   added_tokens: number
 }
 
-export const startReading = (): Reading => ({
+export const startReading = (model = ''): Reading => ({
+  model,
   refusal: null,
   open_input: null,
   unbounded: null,

@@ -31,14 +31,14 @@ export function readGenerateBound({ body, bytes, params, query }: Asked, stream:
   const model = modelInPath(params)
   const refused = refuseQuery(query)
   if (refused) return refused
-  const reading = startReading()
+  const reading = startReading(model)
   const fields = fieldsOf(body, '', reading)
   if (!isObject(fields.contents) && !Array.isArray(fields.contents)) return invalidField('contents', 'an array')
   reading.refusal ??= refuseOtherModel(fields.model, model, 'model')
   reading.unbounded ??= unknownIn(fields, KNOWN_FIELDS, '')
 
-  readContents(fields.contents, 'contents', model, reading)
-  readInstruction(fields.systemInstruction, model, reading)
+  readContents(fields.contents, 'contents', reading)
+  readInstruction(fields.systemInstruction, reading)
   readTools(fields.tools, reading)
   const config = messageAt(fields.generationConfig, 'generationConfig', reading)
   reading.unbounded ??= unknownIn(config, KNOWN_CONFIG, 'generationConfig.')
@@ -50,7 +50,7 @@ export function readGenerateBound({ body, bytes, params, query }: Asked, stream:
   if (fields.cachedContent !== undefined) reading.unbounded ??= 'cachedContent'
   // A continuation token stands for an earlier answer.
   if (fields.continuationToken !== undefined) reading.open_input ??= 'continuationToken'
-  const audio_output = readModalities(config, model, reading)
+  const audio_output = readModalities(config, reading)
   if (reading.refusal) return reading.refusal
 
   return {
@@ -82,8 +82,8 @@ export function askedTier(tier: unknown): 'priority' | null {
 }
 
 /** The API also takes plain text, whose bytes are counted already. */
-function readInstruction(instruction: unknown, model: string, reading: Reading): void {
-  if (typeof instruction !== 'string') readContents(instruction, 'systemInstruction', model, reading)
+function readInstruction(instruction: unknown, reading: Reading): void {
+  if (typeof instruction !== 'string') readContents(instruction, 'systemInstruction', reading)
 }
 
 function readTools(tools: unknown, reading: Reading): void {
@@ -123,9 +123,9 @@ function readOutput(config: JsonObject, reading: Reading): NonNullable<Bound['ou
 const MAKES_PICTURES = /image|banana|omni/i
 
 /** True for audio. Images and films cost by the piece or up to ten times as much as text, whatever bounds the text. */
-function readModalities(config: JsonObject, model: string, reading: Reading): boolean {
-  if (MAKES_PICTURES.test(model)) reading.unbounded ??= 'model'
-  let audio = /tts|audio/i.test(model)
+function readModalities(config: JsonObject, reading: Reading): boolean {
+  if (MAKES_PICTURES.test(reading.model)) reading.unbounded ??= 'model'
+  let audio = /tts|audio/i.test(reading.model)
   for (const modality of listOf(config.responseModalities)) {
     if (/^audio$/i.test(textOrNone(modality))) audio = true
     else if (!/^text$/i.test(textOrNone(modality))) reading.unbounded ??= 'generationConfig.responseModalities'
