@@ -19,7 +19,7 @@ import {
   randomId,
   say,
   schemaOf,
-  type Tool,
+  toolsIn,
 } from './fake-text.ts'
 
 export const BEDROCK_CREDENTIAL = 'bedrock-api-key-fake'
@@ -73,7 +73,7 @@ function converse(body: Body, size: number, streams: boolean): Script {
   const config = isObject(body.inferenceConfig) ? body.inferenceConfig : {}
   const said = say({
     userText: lastUserText(body.messages),
-    tools: toolsOf(body),
+    tools: toolsIn(at(body.toolConfig, 'tools'), ['toolSpec'], ['inputSchema', 'json']),
     choice: choiceOf(at(body.toolConfig, 'toolChoice')),
     schema: schemaIn(body),
     bound: boundOf(config.maxTokens),
@@ -180,13 +180,4 @@ function schemaIn({ outputConfig, additionalModelRequestFields }: Body): unknown
   const schema = at(outputConfig, 'textFormat', 'structure', 'jsonSchema', 'schema')
   if (typeof schema === 'string') return parseBody(schema)
   return schemaOf(at(additionalModelRequestFields, 'output_config', 'format'))
-}
-
-function toolsOf({ toolConfig }: Body): Tool[] {
-  const tools = isObject(toolConfig) && Array.isArray(toolConfig.tools) ? toolConfig.tools : []
-  return tools.flatMap((tool) => {
-    const spec = isObject(tool) ? tool.toolSpec : null
-    if (!isObject(spec) || typeof spec.name !== 'string') return []
-    return [{ name: spec.name, schema: isObject(spec.inputSchema) ? spec.inputSchema.json : {} }]
-  })
 }

@@ -15,7 +15,7 @@ import {
   type Said,
   say,
   schemaOf,
-  type Tool,
+  toolsIn,
 } from './fake-text.ts'
 
 /** What each search, each stored context and each image adds to the input. */
@@ -41,7 +41,7 @@ export function respond(bytes: Buffer): Script {
   const items = typeof body.input === 'string' ? [{ role: 'user', content: body.input }] : body.input
   const said = say({
     userText: lastUserText(items),
-    tools: toolsOf(body),
+    tools: toolsIn(Array.isArray(body.tools) && body.tools.filter(isFunction), [], ['parameters']),
     choice: choiceOf(body.tool_choice),
     schema: schemaOf(formatOf(body)),
     bound: boundOf(bound),
@@ -207,11 +207,4 @@ function searchesOf(body: Body): Body[] {
   }))
 }
 
-function toolsOf(body: Body): Tool[] {
-  const tools = Array.isArray(body.tools) ? body.tools : []
-  return tools.flatMap((tool) =>
-    isObject(tool) && tool.type === 'function' && typeof tool.name === 'string'
-      ? [{ name: tool.name, schema: tool.parameters }]
-      : [],
-  )
-}
+const isFunction = (tool: unknown) => at(tool, 'type') === 'function'

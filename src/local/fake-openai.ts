@@ -18,7 +18,7 @@ import {
   type Said,
   say,
   schemaOf,
-  type Tool,
+  toolsIn,
 } from './fake-text.ts'
 
 export const OPENAI_CREDENTIAL = 'sk-fake'
@@ -129,7 +129,7 @@ function complete(bytes: Buffer): Script {
   const bound = body.max_completion_tokens ?? body.max_tokens
   const said = say({
     userText: lastUserText(body.messages),
-    tools: toolsOf(body),
+    tools: toolsIn(body.tools, ['function'], ['parameters']),
     choice: choiceOf(body.tool_choice),
     schema: schemaOf(body.response_format),
     bound: boundOf(bound),
@@ -216,13 +216,4 @@ function streamed(body: Body, common: Body, said: Said, indexes: number[], usage
     ...(includeUsage ? [event({ choices: [], usage })] : []),
     'data: [DONE]\n\n',
   ])
-}
-
-function toolsOf(body: Body): Tool[] {
-  const tools = Array.isArray(body.tools) ? body.tools : []
-  return tools.flatMap((tool) =>
-    isObject(tool) && isObject(tool.function) && typeof tool.function.name === 'string'
-      ? [{ name: tool.function.name, schema: tool.function.parameters }]
-      : [],
-  )
 }

@@ -34,6 +34,15 @@ export interface Asked {
   bound: number | null
 }
 
+/** The tools in a request's field: where in each its name is, and where beside the name its schema. */
+export function toolsIn(tools: unknown, declared_at: string[], schema_at: string[]): Tool[] {
+  return (Array.isArray(tools) ? tools : []).flatMap((tool) => {
+    const declared = at(tool, ...declared_at)
+    const name = at(declared, 'name')
+    return typeof name === 'string' ? [{ name, schema: at(declared, ...schema_at) }] : []
+  })
+}
+
 /** The output bound in a request's field; null where that is no number. */
 export const boundOf = (value: unknown) => (typeof value === 'number' ? value : null)
 
