@@ -27,29 +27,29 @@ export interface InputBound {
 export function readResponseInput(input: string | unknown[]): InputBound {
   const bound: InputBound = { added_tokens: 0, open_input: null, unbounded: null }
   if (typeof input === 'string') return bound
-  for (const [index, item] of input.entries()) {
-    const path = `input[${index}]`
-    // A message needs no type; an item that has neither refers to a stored one.
-    const type = isObject(item) ? (item.type ?? (typeof item.role === 'string' ? 'message' : null)) : null
-    if (!isObject(item) || typeof type !== 'string') bound.open_input ??= path
-    else if (ITEMS_OF_TOOLS.has(type)) {
-      // Like `tools`, they are written into the prompt, once for each item.
-      bound.added_tokens += TOOL_PREAMBLE_TOKENS
-      if (!Array.isArray(item.tools) || !item.tools.every(isDeclared)) bound.unbounded ??= path
-    } else if (type === 'compaction_trigger' || (type === 'configuration_update' && !isPlainUpdate(item))) {
-      // A compaction is a pass of the model over everything. An update may set what the call's own fields could not.
-      bound.unbounded ??= path
-    } else if (type === 'configuration_update') {
-      // A schema is written into the prompt, like that of the call itself.
-      if (item.text !== undefined) bound.added_tokens += TOOL_PREAMBLE_TOKENS
-    } else if (!INLINE_ITEMS.has(type) && !isWholeThought(item) && !isSearchOfClient(item))
-      bound.open_input ??= `${path}.${type.slice(0, 40)}`
-    else {
-      readContent(item.content, `${path}.content`, bound)
-      readContent(item.output, `${path}.output`, bound)
-    }
-  }
+  for (const [index, item] of input.entries()) readItem(item, `input[${index}]`, bound)
   return bound
+}
+
+function readItem(item: unknown, path: string, bound: InputBound): void {
+  // A message needs no type; an item that has neither refers to a stored one.
+  const type = isObject(item) ? (item.type ?? (typeof item.role === 'string' ? 'message' : null)) : null
+  if (!isObject(item) || typeof type !== 'string') bound.open_input ??= path
+  else if (ITEMS_OF_TOOLS.has(type)) {
+    // Like `tools`, they are written into the prompt, once for each item.
+    bound.added_tokens += TOOL_PREAMBLE_TOKENS
+    if (!Array.isArray(item.tools) || !item.tools.every(isDeclared)) bound.unbounded ??= path
+  } else if (type === 'compaction_trigger') {
+    // A pass of the model over everything.
+    bound.unbounded ??= path
+  } else if (type === 'configuration_update') {
+    // It may set what the call's own fields could not. A schema is written into the prompt, like that of the call itself.
+    if (!isPlainUpdate(item)) bound.unbounded ??= path
+    else if (item.text !== undefined) bound.added_tokens += TOOL_PREAMBLE_TOKENS
+  } else if (INLINE_ITEMS.has(type) || isWholeThought(item) || isSearchOfClient(item)) {
+    readContent(item.content, `${path}.content`, bound)
+    readContent(item.output, `${path}.output`, bound)
+  } else bound.open_input ??= `${path}.${type.slice(0, 40)}`
 }
 
 /**
