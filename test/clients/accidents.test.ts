@@ -2,7 +2,6 @@
 // What goes wrong on the way is in faults-*.test.ts.
 
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { without } from '../../src/local/fake-script.ts'
 import { tokensOfBody } from '../../src/providers/text-bound.ts'
 import {
   answerWith,
@@ -16,6 +15,7 @@ import {
   post,
 } from '../support/client-calls.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
+import { without } from '../support/script-changes.ts'
 
 let gateway: Gateway
 beforeAll(async () => {

@@ -9,7 +9,7 @@ import {
   RateLimitError,
 } from '@anthropic-ai/sdk'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { afterSteps, inPieces, json } from '../../src/local/fake-script.ts'
+import { json } from '../../src/local/fake-script.ts'
 import { exceptionFrame, jsonFrame } from '../../src/providers/eventstream.ts'
 import {
   allEvents,
@@ -27,6 +27,7 @@ import {
   type User,
 } from '../support/client-calls.ts'
 import type { Gateway } from '../support/gateway.ts'
+import { afterSteps, inPieces } from '../support/script-changes.ts'
 import { CLAUDE, startBedrock } from './bedrock-gateway.ts'
 
 const SENTENCE = 'Hello from the fake provider : every word of this sentence counts as one token .'

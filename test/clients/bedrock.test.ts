@@ -13,7 +13,6 @@ import {
 } from '@aws-sdk/client-bedrock-runtime'
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { BEDROCK_CREDENTIAL } from '../../src/local/fake-provider.ts'
-import { inPieces } from '../../src/local/fake-script.ts'
 import {
   allEvents,
   answerWith,
@@ -27,6 +26,7 @@ import {
   type User,
 } from '../support/client-calls.ts'
 import type { Gateway } from '../support/gateway.ts'
+import { inPieces } from '../support/script-changes.ts'
 import { bedrockOf, CLAUDE, startBedrock } from './bedrock-gateway.ts'
 
 const SENTENCE = 'Hello from the fake provider : every word of this sentence counts as one token .'

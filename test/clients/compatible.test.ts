@@ -3,7 +3,7 @@
 import type OpenAI from 'openai'
 import { AuthenticationError, BadRequestError, RateLimitError } from 'openai'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { CUT, json, type Script, without } from '../../src/local/fake-script.ts'
+import { CUT, json, type Script } from '../../src/local/fake-script.ts'
 import {
   allEvents,
   bytesOf,
@@ -15,6 +15,7 @@ import {
   openaiAt,
   post,
 } from '../support/client-calls.ts'
+import { without } from '../support/script-changes.ts'
 import { type CompatibleGateway, startCompatible } from './compatible-gateway.ts'
 
 const MESSAGES = [{ role: 'user' as const, content: 'hello' }]

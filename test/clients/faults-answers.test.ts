@@ -2,12 +2,13 @@
 // that is no stream: what its official client sees and how often it asks, what is charged, and what the event says.
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { afterSteps, CUT, type Script, SEND_HEADERS } from '../../src/local/fake-script.ts'
+import { CUT, type Script, SEND_HEADERS } from '../../src/local/fake-script.ts'
 import { announced, half, withoutCounts } from '../support/fault-scripts.ts'
 import { asItIs, failure, raised, wholeAnswer } from '../support/fault-sights.ts'
 import { type Fault, type Stage, startStage } from '../support/fault-stage.ts'
 import { retellText } from '../support/fault-subject.ts'
 import { SUBJECTS, WHOLE } from '../support/fault-subjects.ts'
+import { afterSteps } from '../support/script-changes.ts'
 
 let stage: Stage
 beforeAll(async () => {

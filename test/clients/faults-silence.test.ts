@@ -2,12 +2,13 @@
 // hears of it once, what may have been billed is charged, and nobody who still speaks is cut off.
 
 import { afterAll, beforeAll, describe, test } from 'vitest'
-import { afterSteps, HANG, inPieces, type Script, SEND_HEADERS } from '../../src/local/fake-script.ts'
+import { HANG, type Script, SEND_HEADERS } from '../../src/local/fake-script.ts'
 import { bytesOf } from '../support/client-calls.ts'
 import { announced, half } from '../support/fault-scripts.ts'
 import { errorEvent, failure, raised, wholeAnswer } from '../support/fault-sights.ts'
 import { type Fault, type Stage, startStage } from '../support/fault-stage.ts'
 import { STREAMED, SUBJECTS, WHOLE } from '../support/fault-subjects.ts'
+import { afterSteps, inPieces } from '../support/script-changes.ts'
 
 // On a slow machine, twenty tests that start at once keep each other waiting for most of a second.
 const FIRST_BYTE_MS = 4_000

@@ -2,12 +2,13 @@
 // a connection cut in each phase. Never is a short answer silent: its client throws, typed wherever it can be.
 
 import { afterAll, beforeAll, describe, test } from 'vitest'
-import { afterSteps, CUT, type Script, SEND_HEADERS, type Step } from '../../src/local/fake-script.ts'
+import { CUT, type Script, SEND_HEADERS, type Step } from '../../src/local/fake-script.ts'
 import { withoutCounts } from '../support/fault-scripts.ts'
 import { asItIsAndFails, errorEvent, ownErrorEvent, wholeAnswer } from '../support/fault-sights.ts'
 import { type Fault, type Stage, startStage } from '../support/fault-stage.ts'
 import type { Streaming, Subject } from '../support/fault-subject.ts'
 import { STREAMED } from '../support/fault-subjects.ts'
+import { afterSteps } from '../support/script-changes.ts'
 
 let stage: Stage
 beforeAll(async () => {

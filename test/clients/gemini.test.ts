@@ -3,7 +3,7 @@
 import { deflateSync, inflateSync } from 'node:zlib'
 import { ApiError, FunctionCallingConfigMode, GoogleGenAI, Type } from '@google/genai'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { afterSteps, CUT, inPieces } from '../../src/local/fake-script.ts'
+import { CUT } from '../../src/local/fake-script.ts'
 import {
   allEvents,
   answerWith,
@@ -19,6 +19,7 @@ import {
   type User,
 } from '../support/client-calls.ts'
 import { eventually, type Gateway, startGateway } from '../support/gateway.ts'
+import { afterSteps, inPieces } from '../support/script-changes.ts'
 
 const MODEL = 'gemini-2.5-flash'
 const HELLO = { model: MODEL, contents: 'hello' }

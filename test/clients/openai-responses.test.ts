@@ -5,7 +5,7 @@ import { BadRequestError, RateLimitError } from 'openai'
 import { zodTextFormat } from 'openai/helpers/zod'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { afterSteps, json } from '../../src/local/fake-script.ts'
+import { json } from '../../src/local/fake-script.ts'
 import { checkBooks } from '../support/books.ts'
 import {
   answerWith,
@@ -20,6 +20,7 @@ import {
   type User,
 } from '../support/client-calls.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
+import { afterSteps } from '../support/script-changes.ts'
 
 const HELLO = { model: 'gpt-4o-mini', input: 'hello', max_output_tokens: 100 }
 const PATH = '/openai/v1/responses'

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { deflateSync, inflateSync } from 'node:zlib'
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { events, inGzip, inPieces, json, type Script, withCrlf, without } from '../../src/local/fake-script.ts'
+import { events, json, type Script } from '../../src/local/fake-script.ts'
 import {
   allEvents,
   answerWith,
@@ -19,6 +19,7 @@ import {
   type User,
 } from '../support/client-calls.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
+import { inGzip, inPieces, withCrlf, without } from '../support/script-changes.ts'
 
 const MEGABYTE = 1_000_000
 

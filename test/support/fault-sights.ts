@@ -1,9 +1,9 @@
 // What a client may see of a fault, as checks: its SDK's typed error, once and never silently.
 
 import { expect } from 'vitest'
-import { without } from '../../src/local/fake-script.ts'
 import { type Fault, type Seen, type Text, textOf } from './fault-stage.ts'
 import type { Subject, Why } from './fault-subject.ts'
+import { without } from './script-changes.ts'
 
 type Sees = Fault['sees']
 

@@ -1,8 +1,9 @@
 // The provider's connection is cut at each phase of an answer, JSON and streams, and is refused for a while.
 
 import { type FakeProvider, startFakeProvider } from '../../../src/local/fake-provider.ts'
-import { CUT, cutAfterBytes, type Script, SEND_HEADERS } from '../../../src/local/fake-script.ts'
+import { CUT, type Script, SEND_HEADERS } from '../../../src/local/fake-script.ts'
 import { eventually } from '../../support/gateway.ts'
+import { cutAfterBytes } from '../../support/script-changes.ts'
 import { audit, type Counted, must } from '../audit.ts'
 import { sendTo, startLoad } from '../load.ts'
 import { textOf } from '../provider-record.ts'

@@ -7,20 +7,9 @@ import Anthropic, {
 import OpenAI, { APIConnectionError, AuthenticationError, BadRequestError, NotFoundError, RateLimitError } from 'openai'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { BEDROCK_CREDENTIAL, type FakeProvider, startFakeProvider } from '../../../src/local/fake-provider.ts'
-import {
-  afterSteps,
-  CUT,
-  cutAfterBytes,
-  HANG,
-  inGzip,
-  inPieces,
-  json,
-  type Script,
-  SEND_HEADERS,
-  withCrlf,
-  without,
-} from '../../../src/local/fake-script.ts'
+import { CUT, HANG, json, type Script, SEND_HEADERS } from '../../../src/local/fake-script.ts'
 import { failure } from '../../support/client-calls.ts'
+import { afterSteps, cutAfterBytes, inGzip, inPieces, withCrlf, without } from '../../support/script-changes.ts'
 
 let provider: FakeProvider
 let openai: OpenAI
