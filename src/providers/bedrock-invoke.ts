@@ -8,8 +8,8 @@ import { conversesAudio, editConverse, readConverseBound } from './bedrock-conve
 import { type BedrockModel, claudeName, type Family, isOpenAI, TEMPLATE_TOKENS } from './bedrock-model.ts'
 import type { Bound, Edit, JsonObject } from './dialect.ts'
 import { editBound, editInside, invalidField, readPositiveInteger, unknownField } from './fields.ts'
+import { inSlices } from './many-inputs.ts'
 import { editChat, readChatBound, sendsAudio } from './openai-chat.ts'
-import { inSlices } from './openai-input.ts'
 import { TOOL_PREAMBLE_TOKENS, tokensOfBody } from './text-bound.ts'
 
 /** A family whose body is one prompt and flat parameters. */

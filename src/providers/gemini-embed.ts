@@ -8,7 +8,7 @@ import { holdsOnlyText } from './gemini-contents.ts'
 import { fieldsOf, listOf, messageAt, type Reading, startReading, unknownIn } from './gemini-fields.ts'
 import { modelInPath, refuseOtherModel, refuseQuery } from './gemini-request.ts'
 import { googleErrorClass } from './google-errors.ts'
-import { inSlices } from './openai-input.ts'
+import { inSlices } from './many-inputs.ts'
 import { tokensOfText } from './text-bound.ts'
 
 const KNOWN_FIELDS = new Set(['content', 'model', 'outputDimensionality', 'taskType', 'title'])

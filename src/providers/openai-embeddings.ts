@@ -16,7 +16,7 @@ import type { Bound, JsonObject, Meter, Metered, Operation, TokenUsage } from '.
 import { readModel, unknownField } from './fields.ts'
 import { leaveOutArrays } from './leave-out-arrays.ts'
 import { shortenStrings } from './long-strings.ts'
-import { countInputs, inSlices } from './openai-input.ts'
+import { countInputs, inSlices } from './many-inputs.ts'
 import { unmetered } from './refusals.ts'
 import { tokensOfText } from './text-bound.ts'
 

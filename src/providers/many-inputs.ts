@@ -1,4 +1,4 @@
-// Fields that hold many inputs (embeddings, legacy completions): strings, or tokens as numbers. Pure.
+// Calls that hold many inputs (embeddings, legacy completions), each of which has the context window to itself. Pure.
 
 import type { GatewayError } from '../errors.ts'
 import type { Bound } from './dialect.ts'
