@@ -15,6 +15,7 @@ import {
   readPositiveInteger,
   unknownField,
 } from './fields.ts'
+import { responsesStreamError } from './openai-errors.ts'
 import { readResponseInput } from './openai-responses-input.ts'
 import { meterDeleted, meterResponse, meterStored } from './openai-responses-meter.ts'
 import { readTools } from './openai-responses-tools.ts'
@@ -39,7 +40,6 @@ const MAX_TOOL_CALLS = 1_000
 /** How long a response in the background may run at OpenAI, or wait there for someone to ask for it. */
 const BACKGROUND_HELD_MS = 24 * 3_600_000
 
-/** Still without a `streamError`, which the dialect adds. */
 export const responseOperations: Operation[] = [
   {
     name: 'responses',
@@ -48,6 +48,7 @@ export const responseOperations: Operation[] = [
     readBound: ({ body, bytes }) => readResponsesBound(body, bytes),
     edits: ({ body }, granted_output_tokens) => editResponses(body, granted_output_tokens),
     meter: ({ body }) => meterResponse(body),
+    streamError: responsesStreamError,
     continues_for_ms: BACKGROUND_HELD_MS,
     ended_told_by: 'responses_get',
   },
@@ -58,6 +59,7 @@ export const responseOperations: Operation[] = [
       () =>
       ({ format }) =>
         meterStored(format === 'sse'),
+    streamError: responsesStreamError,
   },
   { ...unmetered('responses_cancel', '/v1/responses/:id/cancel', 'POST'), meter: () => () => meterStored(false) },
   {

@@ -1,6 +1,5 @@
 // OpenAI's API as Tollgate knows it: which operations it can meter, and how its SDKs expect to be refused. Pure.
 
-import { ERROR_STATUS, type GatewayError } from '../errors.ts'
 import { readBearer } from './bearer.ts'
 import type { Dialect, Operation } from './dialect.ts'
 import { audioOperations } from './openai-audio.ts'
@@ -8,10 +7,11 @@ import { batchOperations, fileOperations } from './openai-batches.ts'
 import { editChat, isStreamWithoutUsage, readChatBound } from './openai-chat.ts'
 import { completions } from './openai-completions.ts'
 import { embeddings, moderations } from './openai-embeddings.ts'
+import { wireError } from './openai-errors.ts'
 import { imageOperations } from './openai-images.ts'
 import { meterChat } from './openai-meter.ts'
 import { responseOperations } from './openai-responses.ts'
-import { factsOf, refusal, refused, statusOf, unmetered } from './refusals.ts'
+import { refusal, refused, statusOf, unmetered } from './refusals.ts'
 import { sseError } from './sse.ts'
 import { createUsageChunkFilter } from './usage-chunk-filter.ts'
 
@@ -35,7 +35,7 @@ const realtime = refused(
 const operations: Operation[] = [
   chatCompletions,
   completions,
-  ...responseOperations.map((operation) => ({ ...operation, streamError: responsesStreamError })),
+  ...responseOperations,
   embeddings,
   moderations,
   ...imageOperations,
@@ -82,26 +82,4 @@ export const openai: Dialect = {
   },
   streamError: (error) => sseError({ error: wireError(error) }),
   maxOutputTokens: (model) => MAX_OUTPUT_TOKENS.find(([family]) => family.test(model))?.[1] ?? null,
-}
-
-/** The object that OpenAI's errors have in `error`. */
-export function wireError(error: GatewayError) {
-  const status = ERROR_STATUS[error.code]
-  let type = status >= 500 ? 'server_error' : 'invalid_request_error'
-  let code: string = error.code
-  if (error.code === 'cap_exceeded') type = code = 'insufficient_quota'
-  if (error.code === 'cap_busy') [type, code] = ['tokens', 'rate_limit_exceeded']
-  if (error.code === 'unauthenticated') code = 'invalid_api_key'
-  const { field: param = null, ...facts } = factsOf(error)
-  return { message: error.message, type, param, code, ...facts }
-}
-
-/**
- * The documented event (`type`, `code`, `message`) does not make SDKs throw: they look for an `error` inside, which OpenAI
- * sends as well. The `sequence_number` is 0: how many events came before is not known here.
- */
-function responsesStreamError(error: GatewayError): Uint8Array {
-  const wire = wireError(error)
-  const { code, message, param } = wire
-  return sseError({ type: 'error', sequence_number: 0, code, message, param, error: wire }, 'error')
 }
