@@ -22,7 +22,7 @@ import { TOOL_PREAMBLE_TOKENS, tokensOfBody, utf8Length, visit } from './text-bo
  * More than any image takes: at most 1,568 tokens, with newer models 4,784. Larger images are scaled down.
  * https://platform.claude.com/docs/en/build-with-claude/vision
  */
-const INLINE_IMAGE_TOKENS = 5_000
+export const INLINE_IMAGE_TOKENS = 5_000
 
 /**
  * Fields whose cost is known. `fallbacks`, `mcp_servers`, `container`, `compaction`, `thread` are not among them.

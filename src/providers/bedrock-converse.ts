@@ -3,6 +3,7 @@
 
 import { type GatewayError, isRefusal } from '../errors.ts'
 import { isObject, PLAIN_BOUND, wholeWindow } from './answer.ts'
+import { INLINE_IMAGE_TOKENS } from './anthropic-messages.ts'
 import { type BedrockModel, type Family, isOpenAI, TEMPLATE_TOKENS } from './bedrock-model.ts'
 import { dearestTier, isUnpriced, tierOf } from './bedrock-tier.ts'
 import { dearestCacheWrite } from './cache-ttl.ts'
@@ -11,9 +12,9 @@ import type { Bound, Edit, JsonObject } from './dialect.ts'
 import { editBound, editInside, invalidField, readArray, readPositiveInteger, unknownField } from './fields.ts'
 import { TOOL_PREAMBLE_TOKENS, tokensOfBody } from './text-bound.ts'
 
-/** More tokens than an inline image takes with these families. Claude's: see ./anthropic-messages.ts. */
-const INLINE_IMAGE_TOKENS: Partial<Record<Family, number>> = {
-  claude: 5_000,
+/** More tokens than an inline image takes with these families. */
+const IMAGE_TOKENS: Partial<Record<Family, number>> = {
+  claude: INLINE_IMAGE_TOKENS,
   nova: 10_000,
   llama: 10_000,
   mistral: 10_000,
@@ -56,7 +57,7 @@ export function readConverseBound(body: JsonObject, bytes: number, model: Bedroc
   const tools = readTools(body.toolConfig)
   if (isRefusal(tools)) return tools
 
-  const media = readMedia(body, (model.family && INLINE_IMAGE_TOKENS[model.family]) ?? OTHER_IMAGE_TOKENS)
+  const media = readMedia(body, (model.family && IMAGE_TOKENS[model.family]) ?? OTHER_IMAGE_TOKENS)
   const formatted = body.outputConfig || modelFields(body).output_config ? TOOL_PREAMBLE_TOKENS : 0
   const cache_write = dearestCacheWrite(body, 'cachePoint')
   const template = model.family === 'claude' ? 0 : TEMPLATE_TOKENS
