@@ -3,6 +3,7 @@
 
 import type { IncomingHttpHeaders } from 'node:http'
 import { isObject } from '../providers/answer.ts'
+import { listOf } from '../providers/gemini-fields.ts'
 import { json, type Script } from './fake-script.ts'
 import {
   ANY_OBJECT,
@@ -172,5 +173,3 @@ function bodyIn(body: Body, ...names: string[]): Body {
   const value = names.map((name) => body[name]).find(isObject)
   return value ?? {}
 }
-
-const listOf = (value: unknown): unknown[] => (value == null ? [] : Array.isArray(value) ? value : [value])
