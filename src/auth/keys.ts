@@ -3,6 +3,7 @@
 //
 //   tg_ base64url( version 1 | user id 16 | key id 16 | HMAC-SHA-256("tg_" | all before) truncated to 20 )
 
+import { base64url } from 'jose'
 import { parse, stringify } from 'uuid'
 
 export const KEY_PREFIX = 'tg_'
@@ -65,7 +66,7 @@ export function createKeyRing(secrets: string[]): KeyRing {
       const [newest] = await hmacKeys()
       if (!newest) throw new TypeError('a key ring needs secrets')
       bytes.set(await sign(newest, bytes.subarray(0, SIGNED_BYTES)), SIGNED_BYTES)
-      return KEY_PREFIX + encodeBase64url(bytes)
+      return KEY_PREFIX + base64url.encode(bytes)
     },
 
     async verify(key) {
@@ -73,9 +74,9 @@ export function createKeyRing(secrets: string[]): KeyRing {
       if (known) return known
       if (!SHAPE.test(key)) return { reason: 'malformed' }
       const encoded = key.slice(KEY_PREFIX.length)
-      const bytes = decodeBase64url(encoded)
+      const bytes = base64url.decode(encoded)
       // The last character has two bits to spare: one key must not have four spellings.
-      if (encodeBase64url(bytes) !== encoded) return { reason: 'malformed' }
+      if (base64url.encode(bytes) !== encoded) return { reason: 'malformed' }
       const version = bytes[0] ?? 0
       if (version !== VERSION) return { reason: 'unknown_version', version }
       const signed = bytes.subarray(0, SIGNED_BYTES)
@@ -109,16 +110,4 @@ function equalInConstantTime(a: Uint8Array, b: Uint8Array): boolean {
   let difference = a.length ^ b.length
   for (let i = 0; i < a.length; i++) difference |= (a[i] ?? 0) ^ (b[i] ?? 0)
   return difference === 0
-}
-
-function encodeBase64url(bytes: Uint8Array): string {
-  return btoa(String.fromCharCode(...bytes))
-    .replaceAll('+', '-')
-    .replaceAll('/', '_')
-    .replace(/=+$/, '')
-}
-
-/** For text that is base64url by shape; spare bits are ignored. */
-function decodeBase64url(text: string): Uint8Array {
-  return Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (character) => character.charCodeAt(0))
 }
