@@ -25,11 +25,7 @@ const ASCII = /^[\t -~]*$/
 /** Harmless as data, but not to every program that will read the events. */
 const TRICK_KEYS = ['__proto__', 'constructor', 'prototype']
 
-export type MetadataValue = string | number | boolean | null
-
-export interface CallHeaders extends Pick<EventDraft, 'job_id' | 'batch_id' | 'session_id'> {
-  metadata: Record<string, MetadataValue> | null
-}
+type CallHeaders = Pick<EventDraft, 'job_id' | 'batch_id' | 'session_id' | 'metadata'>
 
 /** The call's own ids and metadata (null where it has none), or which header is wrong and why. */
 export function readCallHeaders(headers: Iterable<[name: string, value: string]>): CallHeaders | GatewayError {
@@ -57,7 +53,7 @@ export function readCallHeaders(headers: Iterable<[name: string, value: string]>
 }
 
 /** The metadata, or what is wrong with it. */
-function readMetadata(text: string | null): Record<string, MetadataValue> | null | string {
+function readMetadata(text: string | null): EventDraft['metadata'] | string {
   if (text === null) return null
   // Runtimes disagree on what other bytes of a header mean (Latin-1 or UTF-8): the same call must mean the same.
   if (!ASCII.test(text)) return 'must be ASCII: write other characters as \\uXXXX'
@@ -68,21 +64,19 @@ function readMetadata(text: string | null): Record<string, MetadataValue> | null
   if (repeated !== '') return `must not have ${JSON.stringify(repeated)} more than once`
   const entries = Object.entries(parsed)
   if (entries.length > MAX_METADATA_KEYS) return `must have at most ${MAX_METADATA_KEYS} keys`
-  const metadata: Record<string, MetadataValue> = {}
   for (const [key, value] of entries) {
     if (key === '' || key.length > MAX_METADATA_KEY_LENGTH || !isStorableText(key) || TRICK_KEYS.includes(key))
       return `has a key that is empty, longer than ${MAX_METADATA_KEY_LENGTH}, reserved or not plain text`
     if (!isMetadataValue(value))
       return `must not have this value at ${JSON.stringify(key)}: it is not a string of plain text, an exact number, a boolean or null`
-    metadata[key] = value
   }
   // 1e15 is written as 16 digits when it is stored.
-  if (new TextEncoder().encode(JSON.stringify(metadata)).length > MAX_METADATA_BYTES)
+  if (new TextEncoder().encode(JSON.stringify(parsed)).length > MAX_METADATA_BYTES)
     return `must have at most ${MAX_METADATA_BYTES} bytes`
-  return metadata
+  return parsed
 }
 
-function isMetadataValue(value: unknown): value is MetadataValue {
+function isMetadataValue(value: unknown): boolean {
   if (typeof value === 'string') return isStorableText(value)
   if (typeof value === 'number')
     return Number.isFinite(value) && (!Number.isInteger(value) || Number.isSafeInteger(value))
