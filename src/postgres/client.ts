@@ -15,6 +15,15 @@ function* causes(error: unknown): Generator<Error> {
   for (let cause = error; cause instanceof Error; cause = cause.cause) yield cause
 }
 
+/** What Postgres's error says under this name; null where no cause says it. */
+function saidOf(error: unknown, name: 'constraint' | 'routine'): string | null {
+  for (const cause of causes(error)) {
+    const said: unknown = Reflect.get(cause, name)
+    if (typeof said === 'string') return said
+  }
+  return null
+}
+
 /** Postgres's five-character code of the error (SQLSTATE); null where Postgres never answered. */
 export function sqlState(error: unknown): string | null {
   for (const cause of causes(error)) {
@@ -23,28 +32,18 @@ export function sqlState(error: unknown): string | null {
   return null
 }
 
-/** The function of Postgres's source that raised the error: it is the same in every language. */
-function routine(error: unknown): string {
-  for (const cause of causes(error)) {
-    if ('routine' in cause && typeof cause.routine === 'string') return cause.routine
-  }
-  return ''
-}
-
 /** The constraint that was violated; null where none was. */
-export function violatedConstraint(error: unknown): string | null {
-  for (const cause of causes(error)) {
-    if ('constraint' in cause && typeof cause.constraint === 'string') return cause.constraint
-  }
-  return null
-}
+export const violatedConstraint = (error: unknown): string | null => saidOf(error, 'constraint')
 
-/** Where Postgres itself has run out of transaction ids: it says 54000, too, which is no fault of the values. */
+/**
+ * Functions of Postgres's source, the same in every language, that raise an error where Postgres itself has run out of
+ * transaction ids: it says 54000, too, which is no fault of the values.
+ */
 const OUT_OF_IDS = /^GetNew/
 
 /** Whether Postgres refuses the values themselves (classes 22 and 23; 54: too long for an index), however often they are sent. */
 export function isDataError(error: unknown): boolean {
-  return /^(2[23]|54)/.test(sqlState(error) ?? '') && !OUT_OF_IDS.test(routine(error))
+  return /^(2[23]|54)/.test(sqlState(error) ?? '') && !OUT_OF_IDS.test(saidOf(error, 'routine') ?? '')
 }
 
 /** Whether the database is unreachable, broken or not migrated: any of its errors except those of the values. */
