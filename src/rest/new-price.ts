@@ -29,11 +29,9 @@ const KINDS = {
 } satisfies Record<keyof Rates, true>
 export const RATE_KINDS = Object.keys(KINDS) as (keyof Rates)[]
 
-const amountFault = 'must be a decimal amount of US dollars, such as "0.15"'
-
 /** `"0.15"` or 0.15, as nano-dollars. */
 const usd = z
-  .union([z.string(amountFault), z.number(amountFault)], amountFault)
+  .union([z.string(), z.number()], 'must be a decimal amount of US dollars, such as "0.15"')
   .transform((amount, context) => {
     const nano_usd = nanoUsdOfDecimal(amount, MOST_USD)
     if (typeof nano_usd === 'number') return nano_usd
