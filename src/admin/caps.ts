@@ -2,11 +2,10 @@
 
 import { createRoute, z } from '@hono/zod-openapi'
 import { USER_STATUSES } from '../../durable-objects/ledger/types.ts'
-import { GatewayFault } from '../fault.ts'
 import { changeCap, createCap, deleteCap, findCap, isSecondCap, isUnlimitedCap, listCaps } from '../postgres/caps.ts'
 import { findUser } from '../postgres/users.ts'
 import { limitsOfChangedCap, limitsOfNewCap } from '../rest/amounts.ts'
-import { answers, created, creates, found, notFound, problems, restApp, takes } from '../rest/app.ts'
+import { answers, conflict, created, creates, found, notFound, problems, restApp, takes } from '../rest/app.ts'
 import { capSchema, capType, capView, onExceed } from '../rest/caps.ts'
 import { id, noQuery } from '../rest/fields.ts'
 import { fieldFault } from '../rest/invalid-request.ts'
@@ -144,12 +143,7 @@ export function capRoutes(deps: AdminDeps) {
     })
 }
 
-function secondCap(type: string): GatewayFault {
-  const message = `The user already has a ${type} cap. Change that one.`
-  return new GatewayFault({ code: 'conflict', message, field: 'cap_type' })
-}
+const secondCap = (type: string) => conflict(`The user already has a ${type} cap. Change that one.`, 'cap_type')
 
-function unlimitedCap(): GatewayFault {
-  const hint = '. Delete the cap or set is_active to false instead.'
-  return fieldFault('limits', 'must leave at least one limit', hint)
-}
+const unlimitedCap = () =>
+  fieldFault('limits', 'must leave at least one limit', '. Delete the cap or set is_active to false instead.')

@@ -1,8 +1,8 @@
 // The story of every change of a user: commit, then bring into force, then answer.
 
-import { GatewayFault } from '../fault.ts'
+import type { GatewayFault } from '../fault.ts'
 import { missingUser } from '../postgres/users.ts'
-import { notFound } from '../rest/app.ts'
+import { conflict, notFound } from '../rest/app.ts'
 import { changeInForce, type Deps, pushSnapshot } from '../rest/in-force.ts'
 
 /**
@@ -28,7 +28,7 @@ function refusalOfMissing(error: unknown): GatewayFault | null {
     case 'unknown':
       return notFound('user')
     case 'deleted':
-      return new GatewayFault({ code: 'conflict', message: 'The user is deleted.' })
+      return conflict('The user is deleted.')
     case null:
       return null
   }

@@ -2,11 +2,10 @@
 
 import { createRoute, z } from '@hono/zod-openapi'
 import { KEY_SCOPES } from '../../durable-objects/ledger/types.ts'
-import { GatewayFault } from '../fault.ts'
 import { createKey, findKey, listKeys, MOST_ACTIVE_KEYS, type NewKey, revokeKey, rotateKey } from '../postgres/keys.ts'
 import type { ApiKeyRow } from '../postgres/schema.ts'
 import { findUser } from '../postgres/users.ts'
-import { answers, created, creates, found, notFound, problems, restApp, takes } from '../rest/app.ts'
+import { answers, conflict, created, creates, found, notFound, problems, restApp, takes } from '../rest/app.ts'
 import { emptyBodyIsNone } from '../rest/empty-body.ts'
 import { id, instant, name, noQuery, pageQuery, pageRequest, pageSchema, pageView } from '../rest/fields.ts'
 import { pushSnapshot } from '../rest/in-force.ts'
@@ -163,8 +162,6 @@ export function keyRoutes(deps: AdminDeps) {
       throw isEnding ? conflict('The key is revoked (or already replaced). Create a new one.') : tooManyKeys()
     })
 }
-
-const conflict = (message: string) => new GatewayFault({ code: 'conflict', message })
 
 const tooManyKeys = () => conflict(`A user may have ${MOST_ACTIVE_KEYS} active keys. Revoke one first.`)
 

@@ -4,6 +4,7 @@ import type { Context } from 'hono'
 import { GatewayFault } from '../fault.ts'
 import { isSecondPrice, isTooManyPrices, loadOverrides, MOST_PRICES } from '../postgres/prices.ts'
 import { encodeOverrides, IN_FORCE_AFTER_MS, type PriceStore } from '../pricing/overrides.ts'
+import { conflict } from '../rest/app.ts'
 import { changeInForce, untilInForce } from '../rest/in-force.ts'
 import type { AdminDeps } from './deps.ts'
 
@@ -49,11 +50,12 @@ function refusalOf(error: unknown): GatewayFault | null {
   if (error instanceof GatewayFault) return error
   if (isSecondPrice(error)) {
     const message = 'The model already has a price from this instant on. Change that one, or name another instant.'
-    return new GatewayFault({ code: 'conflict', message, field: 'effective_from' })
+    return conflict(message, 'effective_from')
   }
   if (isTooManyPrices(error)) {
-    const message = `At most ${MOST_PRICES} prices may be in force or to come, and this would make more. Delete some first.`
-    return new GatewayFault({ code: 'conflict', message })
+    return conflict(
+      `At most ${MOST_PRICES} prices may be in force or to come, and this would make more. Delete some first.`,
+    )
   }
   return null
 }

@@ -14,7 +14,7 @@ import {
 } from '../postgres/prices.ts'
 import type { PriceRow } from '../postgres/schema.ts'
 import { isObject } from '../providers/answer.ts'
-import { answers, created, creates, found, problems, restApp, takes } from '../rest/app.ts'
+import { answers, conflict, created, creates, found, problems, restApp, takes } from '../rest/app.ts'
 import { id, noQuery, pageQuery, pageRequest, pageSchema, pageView, text, truth } from '../rest/fields.ts'
 import { fieldFault, invalidRequest } from '../rest/invalid-request.ts'
 import { providerFault } from '../rest/known-provider.ts'
@@ -179,5 +179,5 @@ function fingerprint(value: unknown): string {
 
 function ended(row: PriceRow | null): GatewayFault {
   const what = row?.replaced_by ? `was replaced by ${row.replaced_by}` : 'was deleted'
-  return new GatewayFault({ code: 'conflict', message: `This price ${what}.` })
+  return conflict(`This price ${what}.`)
 }

@@ -35,6 +35,10 @@ export function answerThrown(thrown: unknown, c: Context): Response {
 
 export const notFound = (what: string) => new GatewayFault({ code: 'not_found', message: `There is no such ${what}.` })
 
+/** @param field of the request that something else already has. */
+export const conflict = (message: string, field?: string) =>
+  new GatewayFault({ code: 'conflict', message, ...(field !== undefined && { field }) })
+
 /** @throws {GatewayFault} `not_found` where there is none. */
 export function found<T>(row: T | null, what: string): T {
   if (row === null) throw notFound(what)
