@@ -25,18 +25,6 @@ export const saysLatin1 = (content_type: string) => parametersOf(content_type).s
 
 const parametersOf = (content_type: string) => content_type.split(/[;,]/).map((parameter) => parameter.trim())
 
-/** https://www.iana.org/assignments/http-parameters; others (`none`, `utf-8`) are no compression, though servers send them. */
-const COMPRESSION = /\b(br|compress|dcb|dcz|deflate|gzip|zstd)\b/i
-
-/**
- * Whether an answer is still compressed: `fetch` undoes `gzip` and `br` alone, in lower case. A provider may send another,
- * although none was asked for.
- */
-export function isStillCompressed(headers: Headers): boolean {
-  const encoding = headers.get('content-encoding') ?? ''
-  return COMPRESSION.test(encoding) && encoding !== 'gzip' && encoding !== 'br'
-}
-
 /**
  * Why a body with these headers is not read: it is not in UTF-8, or is compressed. Null where it is read; `readForm` looks
  * whether a form that says ISO-8859-1 is UTF-8 as well.

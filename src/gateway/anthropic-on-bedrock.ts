@@ -18,10 +18,10 @@ import { type JsonBody, parseJsonBody, spansInBytes } from '../providers/json-bo
 import { sseError } from '../providers/sse.ts'
 import { urlOf } from '../request-url.ts'
 import { answerFault } from './answer-fault.ts'
+import { headOf } from './answer-headers.ts'
 import type { CallerEnv, GatewayEnv } from './call.ts'
 import { innerGateway, innerRequest } from './inner-gateway.ts'
 import { readBody } from './request-body.ts'
-import { headOf } from './upstream-answer.ts'
 
 export interface AnthropicOnBedrockOptions {
   /** Bedrock's ids (or ARNs) by the names that clients call the models. */

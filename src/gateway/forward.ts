@@ -3,7 +3,6 @@
 import type { Context, Handler } from 'hono'
 import type { LedgerOf } from '../../durable-objects/ledger/types.ts'
 import { takesCredentialAlong } from '../auth/credential.ts'
-import { isStillCompressed } from '../body-type.ts'
 import type { Config } from '../config.ts'
 import type { GatewayError } from '../errors.ts'
 import { keepAlive } from '../middleware/answers.ts'
@@ -15,14 +14,15 @@ import type { AnswerHead, Dialect, Meter, Operation, StreamFilter, Upstream } fr
 import { applyEdits } from '../providers/json-body.ts'
 import { passWholeEvents } from '../providers/whole-frames.ts'
 import { type AnswerEnd, cutError, readAnswer } from './answer.ts'
+import { announcedLength, answerHeaders, headOf, isStillCompressed } from './answer-headers.ts'
 import { pumpAnswer } from './answer-pump.ts'
 import { type GatewayEnv, letGoOfBody } from './call.ts'
 import { endOfAnswer, endOfFailure } from './call-end.ts'
 import { concludeOthers } from './conclude.ts'
 import { hideCredential } from './hide-credential.ts'
 import { boundToWrite } from './quote.ts'
-import { headOf, type NoAnswer, type Sent, sendUpstream } from './upstream-answer.ts'
-import { answerHeaders, type Outgoing, upstreamRequest } from './upstream-request.ts'
+import { type NoAnswer, type Sent, sendUpstream } from './upstream-answer.ts'
+import { type Outgoing, upstreamRequest } from './upstream-request.ts'
 
 /** How long calls may go on at the provider, unless their operation says so. */
 const CONTINUES_FOR_MS = 24 * 3_600 * 1_000
@@ -89,11 +89,6 @@ interface Answer extends Pick<Sent, 'silence' | 'abort'> {
   filter: StreamFilter | null
   /** For errors: hides the gateway's credential. */
   hide: StreamFilter | null
-}
-
-/** NaN also where the answer is compressed unasked: the header is then not the length of what is read. */
-function announcedLength({ headers }: Response): number {
-  return headers.has('content-encoding') ? Number.NaN : Number(headers.get('content-length') ?? Number.NaN)
 }
 
 /** Short answers: settled before the client has a byte. */

@@ -5,8 +5,8 @@ import type { Conclusion, OverdueCall } from '../../durable-objects/ledger/types
 import type { Config } from '../config.ts'
 import { createOverrides, type PriceStore } from '../pricing/overrides.ts'
 import { createPriceBook } from '../pricing/price-book.ts'
+import { headOf } from './answer-headers.ts'
 import { toConclusion } from './conclude.ts'
-import { headOf } from './upstream-answer.ts'
 import { upstreamRequest } from './upstream-request.ts'
 import { providersOf } from './upstreams.ts'
 

@@ -1,8 +1,6 @@
 // The provider's answer once its headers are here, or why there is none and whether it may have been billed. I/O: fetch.
 
-import { isStillCompressed, mediaTypeOf } from '../body-type.ts'
 import type { GatewayError } from '../errors.ts'
-import type { AnswerHead } from '../providers/dialect.ts'
 import { denoFetch } from './deno-fetch.ts'
 import { type SilenceLimits, type SilenceWatch, watchSilence } from './silence.ts'
 import type { Outgoing } from './upstream-request.ts'
@@ -78,16 +76,4 @@ async function isThere(url: string): Promise<boolean> {
     () => true,
     (error) => error instanceof Error && error.name === 'TimeoutError',
   )
-}
-
-export function headOf({ status, headers }: Response): AnswerHead {
-  // Nothing in it can be read, and no error event can be put at its end.
-  const type = isStillCompressed(headers) ? undefined : mediaTypeOf(headers)
-  return { status, headers, format: (type && FORMATS[type]) || 'other' }
-}
-
-const FORMATS: Partial<Record<string, AnswerHead['format']>> = {
-  'application/json': 'json',
-  'text/event-stream': 'sse',
-  'application/vnd.amazon.eventstream': 'eventstream',
 }

@@ -1,7 +1,6 @@
 // The request to the provider: its credential on, the gateway's off, and of the client's headers only those that the
 // dialect lets through. Pure. The host comes from configuration and from nowhere else.
 
-import { isStillCompressed } from '../body-type.ts'
 import type { Dialect } from '../providers/dialect.ts'
 
 export interface UpstreamRequest {
@@ -41,40 +40,4 @@ export function upstreamRequest(dialect: Dialect, call: UpstreamRequest): Outgoi
 
 function matches(pattern: string, name: string): boolean {
   return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern
-}
-
-/** Headers of one hop, of the body's length, about the provider's host and caches, and about the operator's account. */
-const WITHHELD = [
-  'access-control-allow-credentials',
-  'access-control-allow-origin',
-  'access-control-expose-headers',
-  'alt-svc',
-  'cdn-cache-control',
-  'clear-site-data',
-  'cloudflare-cdn-cache-control',
-  'connection',
-  'content-length',
-  'keep-alive',
-  'nel',
-  'report-to',
-  'reporting-endpoints',
-  'set-cookie',
-  'strict-transport-security',
-  'surrogate-control',
-  'transfer-encoding',
-  'upgrade',
-  'openai-organization',
-  'openai-project',
-  'anthropic-organization-id',
-]
-
-/** The provider's headers as the client sees them. */
-export function answerHeaders(upstream: Headers): Headers {
-  const headers = new Headers(upstream)
-  for (const name of WITHHELD) headers.delete(name)
-  if (!isStillCompressed(upstream)) headers.delete('content-encoding')
-  // What the provider calls public is for those with a key: a shared cache would give it to anybody, uncounted. Of two
-  // directives that contradict each other the stricter one holds: https://www.rfc-editor.org/rfc/rfc9111#section-4.2.1
-  headers.append('cache-control', 'private')
-  return headers
 }

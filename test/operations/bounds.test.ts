@@ -3,8 +3,8 @@
 
 import fc from 'fast-check'
 import { beforeAll, expect, test } from 'vitest'
+import { headOf } from '../../src/gateway/answer-headers.ts'
 import { quote } from '../../src/gateway/quote.ts'
-import { headOf } from '../../src/gateway/upstream-answer.ts'
 import { configuredPrices } from '../../src/gateway/upstreams.ts'
 import { answerAnthropic } from '../../src/local/fake-anthropic.ts'
 import { answerBedrock, BEDROCK_CREDENTIAL } from '../../src/local/fake-bedrock.ts'
