@@ -18,7 +18,7 @@ import type { Dialect, Operation, Upstream } from '../providers/dialect.ts'
 import { answerFault } from './answer-fault.ts'
 import type { Call, GatewayEnv } from './call.ts'
 import { forward } from './forward.ts'
-import { noRoute } from './no-route.ts'
+import { notMetered } from './no-route.ts'
 import { parse } from './parse.ts'
 import { provision } from './provision.ts'
 
@@ -60,26 +60,10 @@ export function gateway(options: GatewayOptions): Hono<GatewayEnv> {
   }
   // Authenticated, as are the paths of a provider that is not configured: strangers are not told which ones are.
   app.all('*', authenticated, (c) => {
-    const { method, path } = c.req
-    const message = `Tollgate does not meter ${method} ${path}, so it is not passed through.${hintFor(method, path, dialect)}`
-    return errorAnswer(noRoute(c.req.raw, message), c.var.request_id)
+    return errorAnswer(notMetered(c.req, dialect), c.var.request_id)
   })
   app.onError(answerFault(errorAnswer))
   return app
-}
-
-/** What precedes a known ending that belongs to another resource: `/v1/vector_stores/vs_1` before `/files`. */
-const BELOW_ANOTHER = /\/v\d\w*(?:\/+(?!v\d\w*(?:\/|$))[^/]+)+\/*$/
-
-/** Helps with base URLs that lack their version or have it twice, Azure's deployments, and paths with an extra slash. */
-function hintFor(method: string, path: string, { provider, operations }: Dialect): string {
-  const sent = path.slice(provider.length + 1).replace(/\/+$/, '')
-  const isMeant = ({ path: known }: Operation) => {
-    const end = known.replace(/^\/v1/, '')
-    return known.endsWith(sent) || (sent.endsWith(end) && !BELOW_ANOTHER.test(sent.slice(0, -end.length)))
-  }
-  const meant = sent && operations.find((operation) => operation.method === method && isMeant(operation))
-  return meant ? ` Did you mean /${provider}${meant.path}?` : ''
 }
 
 /** Adds what only the call knows: which model has no price, which field is to blame, which input counts as a window. */
