@@ -9,10 +9,10 @@ import { strictJson } from '../rest/strict-json.ts'
 import { capRoutes } from './caps.ts'
 import { defaultCapRoutes } from './default-caps.ts'
 import type { AdminDeps } from './deps.ts'
-import { eventRoutes } from './events.ts'
 import { keyRoutes } from './keys.ts'
 import { priceRoutes } from './prices.ts'
 import { MOST_CSV_BYTES, priceCsvRoutes } from './prices-csv.ts'
+import { usageRoutes } from './usage.ts'
 import { userRoutes } from './users.ts'
 
 const MOST_BODY_BYTES = 64 * 1024
@@ -58,7 +58,7 @@ export function adminRoutes(deps: AdminDeps) {
   app.route('/', keyRoutes(deps))
   app.route('/', capRoutes(deps))
   app.route('/', defaultCapRoutes(deps))
-  app.route('/', eventRoutes(deps))
+  app.route('/', usageRoutes(deps))
   // The fixed path first: `csv` is no id.
   app.route('/', priceCsvRoutes(deps))
   app.route('/', priceRoutes(deps))

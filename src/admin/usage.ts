@@ -28,7 +28,7 @@ const totals = createRoute({
   responses: { 200: answers(totalsSchema, 'A row for each window and group that has events'), ...problems() },
 })
 
-export function eventRoutes({ db }: AdminDeps) {
+export function usageRoutes({ db }: AdminDeps) {
   return restApp()
     .openapi(list, async (c) => {
       const { limit, cursor, ...filter } = c.req.valid('query')
