@@ -1,42 +1,11 @@
 // Usage events as they are read back.
 
 import { and, desc, eq, gte, lt, or, type SQL, sql } from 'drizzle-orm'
-import type { Outcome, UsageSource } from '../../durable-objects/ledger/types.ts'
 import type { Database } from './client.ts'
 import { isAfter, type Page, type PageRequest, pageOf } from './pages.ts'
 import { apiKeys, type UsageEventRow, usageEvents } from './schema.ts'
 
-/** All that are set must hold. */
-export interface EventFilter {
-  id?: string | undefined
-  user_id?: string | undefined
-  key_id?: string | undefined
-  provider?: string | undefined
-  operation?: string | undefined
-  /** As asked for or as answered. */
-  model?: string | undefined
-  outcome?: Outcome | undefined
-  usage_source?: UsageSource | undefined
-  status?: number | undefined
-  error_class?: string | undefined
-  overrun?: boolean | undefined
-  brings_own_key?: boolean | undefined
-  price_source?: string | undefined
-  job_id?: string | undefined
-  batch_id?: string | undefined
-  session_id?: string | undefined
-  /** Events whose metadata has all of it. */
-  metadata?: Record<string, unknown> | undefined
-  /** Inclusive. */
-  from?: Date | undefined
-  /** Exclusive. */
-  to?: Date | undefined
-  /** Inclusive. */
-  recorded_from?: Date | undefined
-  /** Exclusive. */
-  recorded_to?: Date | undefined
-}
-
+/** Columns that a filter may name a value of. */
 const SAME = [
   'id',
   'user_id',
@@ -54,6 +23,24 @@ const SAME = [
   'batch_id',
   'session_id',
 ] as const
+
+type Equal = { [Name in (typeof SAME)[number]]?: NonNullable<UsageEventRow[Name]> | undefined }
+
+/** All that are set must hold. */
+export interface EventFilter extends Equal {
+  /** As asked for or as answered. */
+  model?: string | undefined
+  /** Events whose metadata has all of it. */
+  metadata?: Record<string, unknown> | undefined
+  /** Inclusive. */
+  from?: Date | undefined
+  /** Exclusive. */
+  to?: Date | undefined
+  /** Inclusive. */
+  recorded_from?: Date | undefined
+  /** Exclusive. */
+  recorded_to?: Date | undefined
+}
 
 const equals = (name: (typeof SAME)[number], value: string | number | boolean | undefined) =>
   value === undefined ? undefined : eq(usageEvents[name], value)

@@ -2,6 +2,7 @@
 
 import { z } from '@hono/zod-openapi'
 import { OUTCOMES, USAGE_SOURCES } from '../../durable-objects/ledger/types.ts'
+import type { EventFilter } from '../postgres/events.ts'
 import type { Page } from '../postgres/pages.ts'
 import type { UsageEventRow } from '../postgres/schema.ts'
 import { isStorableText } from '../postgres/storable-text.ts'
@@ -84,7 +85,7 @@ export const eventFilters = {
   recorded_to: queryInstant
     .optional()
     .openapi({ description: 'Exclusive, of `recorded_at`, by which events are then listed.' }),
-}
+} satisfies Record<Exclude<keyof EventFilter, 'user_id'>, z.ZodType>
 
 type Times = Partial<Record<'from' | 'to' | 'recorded_from' | 'recorded_to', Date | undefined>>
 
