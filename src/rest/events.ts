@@ -155,7 +155,7 @@ export const eventSchema = z
     batch_id: optionalText,
     session_id: optionalText,
     metadata: z.record(z.string(), z.unknown()).nullable(),
-  })
+  } satisfies Record<keyof ReturnType<typeof eventView>, z.ZodType>)
   .openapi('UsageEvent')
 
 export const eventsSchema = pageSchema(eventSchema)
