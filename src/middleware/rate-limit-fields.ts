@@ -25,7 +25,7 @@ export function rateLimitFields(tightest: LimitState | null, now: number): Recor
   const perUnit = limit_type === 'cost' ? NANO_USD_PER_MICRO_USD : 1
   const quota = integer(limit / perUnit)
   const remaining = integer((limit - current_usage) / perUnit)
-  const window = reset_at === null ? '' : `;w=${windowSeconds(cap_type, reset_at)}`
+  const window = reset_at === null || cap_type === 'total' ? '' : `;w=${windowSeconds(cap_type, reset_at)}`
   const reset = reset_at === null ? '' : `;t=${integer(Math.ceil((reset_at - now) / 1000))}`
   return {
     'RateLimit-Policy': `${name};q=${quota}${UNIT[limit_type]}${window}`,
@@ -34,10 +34,20 @@ export function rateLimitFields(tightest: LimitState | null, now: number): Recor
 }
 
 /** The window's length on a calendar without daylight saving: a policy should not change from one answer to the next. */
-function windowSeconds(capType: CapType, resetAt: number): number {
-  if (capType === 'hourly') return HOUR_SECONDS
-  if (capType === 'daily') return DAY_SECONDS
-  if (capType === 'weekly') return 7 * DAY_SECONDS
+function windowSeconds(capType: Exclude<CapType, 'total'>, resetAt: number): number {
+  switch (capType) {
+    case 'hourly':
+      return HOUR_SECONDS
+    case 'daily':
+      return DAY_SECONDS
+    case 'weekly':
+      return 7 * DAY_SECONDS
+    case 'monthly':
+      return monthSeconds(resetAt)
+  }
+}
+
+function monthSeconds(resetAt: number): number {
   // Two days before a month ends, that month has come in every time zone.
   const inside = new Date(resetAt - 2 * DAY_SECONDS * 1000)
   return new Date(Date.UTC(inside.getUTCFullYear(), inside.getUTCMonth() + 1, 0)).getUTCDate() * DAY_SECONDS
