@@ -9,7 +9,7 @@ import type { Amount, CapType } from './types.ts'
 import { floorToQuarter, isWithin, type Window, windowOf } from './windows.ts'
 
 /** A calendar window is 2,984 buckets at most (a month of 31 days and two hours of daylight saving). */
-const BUCKETS_KEPT = 3_072
+export const BUCKETS_KEPT = 3_072
 
 export interface WindowUsage extends Window {
   settled: Amount

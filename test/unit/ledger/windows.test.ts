@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { Temporal } from 'temporal-polyfill'
 import { describe, expect, test } from 'vitest'
+import { BUCKETS_KEPT } from '../../../durable-objects/ledger/counters.ts'
 import { CAP_TYPES, type CapType } from '../../../durable-objects/ledger/types.ts'
 import { isTimeZone, QUARTER_HOUR_MS, windowOf } from '../../../durable-objects/ledger/windows.ts'
 
@@ -26,13 +27,14 @@ const moments = fc
   })
 
 describe('windowOf, in every zone from 2000 to 2100', () => {
-  test('a window contains its instant and begins and ends on a quarter of an hour', () => {
+  test('a window contains its instant, begins and ends on a quarter of an hour, and has no more of them than are kept', () => {
     fc.assert(
       fc.property(moments, fc.constantFrom(...CALENDAR), ({ zone, now }, capType) => {
         const { start, end } = calendarWindow(capType, zone, now)
         expect(start).toBeLessThanOrEqual(now)
         expect(now).toBeLessThan(end)
         expect(Math.abs(start % QUARTER_HOUR_MS) + Math.abs(end % QUARTER_HOUR_MS)).toBe(0)
+        expect((end - start) / QUARTER_HOUR_MS).toBeLessThanOrEqual(BUCKETS_KEPT)
       }),
       { numRuns: 500 },
     )
