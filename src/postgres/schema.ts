@@ -5,6 +5,7 @@
 
 import { sql } from 'drizzle-orm'
 import {
+  type AnyPgColumn,
   bigint,
   boolean,
   check,
@@ -33,6 +34,8 @@ const instant = (name: string) => timestamp(name, { withTimezone: true, precisio
 const count = (name: string) => bigint(name, { mode: 'number' })
 const createdAt = () => instant('created_at').notNull().defaultNow()
 const updatedAt = () => instant('updated_at').notNull().defaultNow()
+const isOneOf = (column: AnyPgColumn, names: readonly string[]) =>
+  sql`${column} in (${sql.raw(names.map((name) => `'${name}'`).join(', '))})`
 
 /** `version` counts every change that the user's ledger must know. (`issuer`, `subject`) name the user in JWTs. */
 export const users = pgTable(
@@ -52,7 +55,7 @@ export const users = pgTable(
   (table) => [
     unique('users_issuer_subject').on(table.issuer, table.subject),
     index('users_newest').on(table.created_at, table.id),
-    check('users_status', sql`${table.status} in ('active', 'suspended', 'deleted')`),
+    check('users_status', isOneOf(table.status, USER_STATUSES)),
   ],
 )
 
@@ -97,8 +100,8 @@ export const caps = pgTable(
   },
   (table) => [
     unique('caps_user_cap_type').on(table.user_id, table.cap_type),
-    check('caps_cap_type', sql`${table.cap_type} in ('hourly', 'daily', 'weekly', 'monthly', 'total')`),
-    check('caps_on_exceed', sql`${table.on_exceed} in ('clamp', 'refuse')`),
+    check('caps_cap_type', isOneOf(table.cap_type, CAP_TYPES)),
+    check('caps_on_exceed', isOneOf(table.on_exceed, ON_EXCEED)),
     check('caps_limited', sql`num_nonnulls(limit_requests, limit_tokens, limit_cost_nano_usd) > 0`),
     check('caps_not_negative', sql`least(limit_requests, limit_tokens, limit_cost_nano_usd) >= 0`),
   ],
@@ -109,8 +112,8 @@ export const defaultCaps = pgTable(
   'default_caps',
   { cap_type: text('cap_type', { enum: CAP_TYPES }).primaryKey(), ...capColumns },
   (table) => [
-    check('default_caps_cap_type', sql`${table.cap_type} in ('hourly', 'daily', 'weekly', 'monthly', 'total')`),
-    check('default_caps_on_exceed', sql`${table.on_exceed} in ('clamp', 'refuse')`),
+    check('default_caps_cap_type', isOneOf(table.cap_type, CAP_TYPES)),
+    check('default_caps_on_exceed', isOneOf(table.on_exceed, ON_EXCEED)),
     check('default_caps_limited', sql`num_nonnulls(limit_requests, limit_tokens, limit_cost_nano_usd) > 0`),
     check('default_caps_not_negative', sql`least(limit_requests, limit_tokens, limit_cost_nano_usd) >= 0`),
   ],
