@@ -1,5 +1,6 @@
 // How each operation of each OpenAI-compatible provider is called, and what it costs by their list prices.
 
+import { KNOWN_PROVIDERS } from '../../src/providers/compatible/table.ts'
 import { alsoStreamed, type Case, type Paid } from './case.ts'
 import { CHAT_SAYS, RESPONSE_SAYS, USED } from './openai-cases.ts'
 
@@ -57,7 +58,7 @@ const MODELS: Record<string, Models> = {
   },
 }
 
-export const COMPATIBLE_PROVIDERS = Object.keys(MODELS)
+export const COMPATIBLE_PROVIDERS = KNOWN_PROVIDERS.map(({ name }) => name)
 
 export const COMPATIBLE_CASES: Record<string, Case[]> = Object.fromEntries(
   Object.entries(MODELS).map(([provider, models]) => [provider, casesOf(models)]),
