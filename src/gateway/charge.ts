@@ -1,7 +1,7 @@
 // The charge: what a call is settled at, from what metering read. Exact where the provider reported its usage, an upper
 // bound where everything it billed went past, else the hold: unknown never means free. Pure.
 
-import type { Amount, UsageSource } from '../../durable-objects/ledger/types.ts'
+import type { Amount, EventFacts, UsageSource } from '../../durable-objects/ledger/types.ts'
 import { costOf, worstCase } from '../pricing/cost.ts'
 import { priceOf } from '../pricing/money.ts'
 import type { Price } from '../pricing/price.ts'
@@ -10,7 +10,7 @@ import type { Bound, Metered, TokenUsage } from '../providers/dialect.ts'
 import type { Quote } from './quote.ts'
 
 /** The kinds of tokens as an event keeps them. */
-type TokenKinds = Omit<TokenUsage, 'input_tokens' | 'output_tokens' | 'units'>
+type TokenKinds = Pick<EventFacts, Exclude<keyof TokenUsage, 'input_tokens' | 'output_tokens' | 'units'>>
 
 export interface CallCharge {
   /** Null charges the hold. */
