@@ -57,7 +57,7 @@ export function oneEndpoint(options: OneEndpointOptions): Hono<CallerEnv> {
   const { keys, jwt } = options
   const app = new Hono<CallerEnv>()
   for (const path of OPERATIONS) {
-    // Before a body is read: strangers must not have 20 MiB parsed.
+    // Before a body is read: strangers must not have megabytes parsed.
     app.post(path, authenticate({ keys, jwt }), async function routeByModel(c) {
       const body = accepted(parseJsonBody(accepted(await readBody(c.req.raw))))
       const { target, model } = findTarget(body, options)

@@ -6,7 +6,7 @@ import { BACKSLASH, CLOSE_BRACE, CLOSE_BRACKET, COLON, COMMA, OPEN_BRACE, OPEN_B
 /** Deeper bodies overflow the stacks of recursive parsers further on (serde_json stops at 128). */
 export const MAX_DEPTH = 500
 
-/** Small values grow fifteenfold when they are parsed: 20 MiB of `[],` would fill the memory that all callers share. */
+/** Small values grow fifteenfold when they are parsed: a whole body of `[],` would fill the memory that all callers share. */
 export const MAX_VALUES = 500_000
 /** JSON.parse keeps each different name apart: 240,000 of them take more than all of that memory. */
 export const MAX_NAMES = 100_000
