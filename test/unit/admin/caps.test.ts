@@ -181,7 +181,7 @@ describe('what is not valid names its field', () => {
     [{ limits: { cost_usd: 9_000_001 } }, 'limits.cost_usd'],
     [{ limits: { cost_cents: 900_000_001 } }, 'limits.cost_cents'],
     [{ limits: { requests: 1, dollars: 1 } }, 'limits.dollars'],
-    [{ cap_type: 'yearly' }, 'cap_type'],
+    [{ cap_type: 'fortnightly' }, 'cap_type'],
     [{ cap_type: `daily'; --` }, 'cap_type'],
     [{ on_exceed: 'allow' }, 'on_exceed'],
     [{ is_active: 'yes' }, 'is_active'],
@@ -230,7 +230,7 @@ test('new users get the default caps; users that are there keep theirs', async (
   expect((await send('DELETE', '/admin/default-caps/daily')).status).toBe(204)
   expect((await send('GET', '/admin/default-caps')).body.data).toMatchObject([{ cap_type: 'total' }])
   expect((await send('DELETE', '/admin/default-caps/daily')).status).toBe(404)
-  expect((await send('PUT', '/admin/default-caps/yearly', { limits: { tokens: 1 } })).status).toBe(400)
+  expect((await send('PUT', '/admin/default-caps/fortnightly', { limits: { tokens: 1 } })).status).toBe(400)
   expect((await send('PUT', '/admin/default-caps/daily', { limits: {} })).body.field).toBe('limits')
 })
 
