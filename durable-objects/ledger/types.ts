@@ -4,7 +4,7 @@
 // Units: instants are milliseconds since the epoch; money is integer nano-dollars; `null` as an amount means "no bound
 // is known", never "nothing".
 
-// A new name in these lists is for ledgers one version before it is for callers: see `LedgerRpc`.
+// Ledgers must know a new name in these lists one version before callers may use it: see `LedgerRpc`.
 export const CAP_TYPES = ['hourly', 'daily', 'weekly', 'monthly', 'total'] as const
 export const LIMIT_TYPES = ['requests', 'tokens', 'cost'] as const
 export const ON_EXCEED = ['clamp', 'refuse'] as const
