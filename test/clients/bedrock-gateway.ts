@@ -7,8 +7,8 @@ import { type Gateway, startGateway } from '../support/gateway.ts'
 
 export const CLAUDE = 'us.anthropic.claude-haiku-4-5-20251001-v1:0'
 
-/** By SigV4 unless `vars` name an API key. */
-export function startBedrock(vars: Record<string, string> = {}): Promise<Gateway> {
+/** By SigV4. */
+export function startBedrock(): Promise<Gateway> {
   return startGateway({
     vars: {
       BEDROCK_REGION: 'eu-west-1',
@@ -16,7 +16,6 @@ export function startBedrock(vars: Record<string, string> = {}): Promise<Gateway
       BEDROCK_API_KEY: '',
       AWS_ACCESS_KEY_ID: AWS_KEYS.id,
       AWS_SECRET_ACCESS_KEY: AWS_KEYS.secret,
-      ...vars,
     },
   })
 }

@@ -11,8 +11,7 @@ import {
   ServiceQuotaExceededException,
   ValidationException,
 } from '@aws-sdk/client-bedrock-runtime'
-import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { BEDROCK_CREDENTIAL } from '../../src/local/fake-provider.ts'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import {
   allEvents,
   answerWith,
@@ -339,16 +338,4 @@ describe('refusals are typed and raised once', () => {
     expect((await raised(user.key, { toolConfig: { tools } })).message).toContain('toolConfig.tools[0]')
     expect(gateway.provider.requests).toHaveLength(0)
   })
-})
-
-test('a bearer key of the gateway’s is used where one is configured', async () => {
-  const other = await startBedrock({
-    BEDROCK_API_KEY: BEDROCK_CREDENTIAL,
-    AWS_ACCESS_KEY_ID: '',
-    AWS_SECRET_ACCESS_KEY: '',
-  })
-  onTestFinished(() => other.close())
-  const { key } = await other.admin.user()
-  await bedrockOf(other, key).client.send(new ConverseCommand(HELLO))
-  expect(new Headers(lastRequest(other).headers).get('authorization')).toBe(`Bearer ${BEDROCK_CREDENTIAL}`)
 })
