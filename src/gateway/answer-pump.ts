@@ -152,7 +152,8 @@ class Pump {
   }
 
   #giveUp(why: Cut): void {
-    this.#cut ??= why
+    // What is whole is on record as whole.
+    if (this.#ended === null) this.#cut ??= why
     this.#options.abort()
   }
 

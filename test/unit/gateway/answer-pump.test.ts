@@ -157,6 +157,33 @@ test('an error that ended a stream is not told again where the connection breaks
   expect(ends).toMatchObject([{ cut: null }])
 })
 
+test.each([
+  ['a stream that ended in an error', 'error', 'its own error'],
+  ['JSON', null, '{}'],
+])('%s has the end that is put on record, also where its key is revoked meanwhile', async (_, error_class, text) => {
+  vi.useFakeTimers({ toFake: ['Date'] })
+  const may = Promise.withResolvers<boolean>()
+  const record = Promise.withResolvers<boolean>()
+  const meter: Meter = {
+    push: () => vi.setSystemTime(Date.now() + 6_000),
+    ending: error_class ? 'over' : undefined,
+    end: () => ({ ...UNREAD, complete: error_class === null, may_hide_output: false, error_class }),
+  }
+  const settling = Promise.withResolvers<AnswerEnd>()
+  const settle = (end: AnswerEnd) => {
+    settling.resolve(end)
+    return record.promise
+  }
+  const more = error_class ? { meter } : { meter, errorEvent: null }
+  const { body } = pumped(['', text], { ...more, mayGoOn: () => may.promise, settle })
+  const seen = new Response(body).text()
+  expect((await settling.promise).cut).toBe(null)
+  may.resolve(false)
+  await may.promise
+  record.resolve(true)
+  expect(await seen).toBe(text)
+})
+
 test('a client that does not read what it is told of a silent provider is given up, too', async () => {
   let controller: ReadableStreamDefaultController | undefined
   const silent = new ReadableStream<Uint8Array>({
