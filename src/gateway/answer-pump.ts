@@ -10,15 +10,12 @@ import type { AnswerEnd, Cut } from './answer.ts'
 import { type ClientBody, openClientBody } from './client-body.ts'
 import type { SilenceWatch } from './silence.ts'
 
-/** How long an answer is read on after its client has gone: a little less than the platform's 30 seconds. */
-const READ_ON_MS = 25_000
-
 export interface PumpOptions {
   /** The request's own: whether the client has left. */
   signal: AbortSignal
   meter: Meter
   filter: StreamFilter | null
-  /** Ends the upstream request when it falls silent. */
+  /** Ends the upstream request when it falls silent, or when its client has been gone for too long. */
   silence: SilenceWatch
   /** Ends the upstream request. */
   abort: () => void
@@ -60,14 +57,11 @@ class Pump {
   #ended: Ended | null = null
   /** A piece that may be the last, though nothing marks it as such: it goes to the client with the next, or once settled. */
   #kept: Uint8Array = NOTHING
-  #readOn: ReturnType<typeof setTimeout> | undefined
 
   constructor(client: ClientBody, options: PumpOptions) {
     this.#client = client
     this.#options = options
-    client.onGone = () => {
-      this.#readOn = setTimeout(() => this.#giveUp('client_gone'), READ_ON_MS)
-    }
+    client.onGone = options.silence.clientLeft
     options.silence.onSilence(() => this.#onSilence())
   }
 
@@ -76,14 +70,14 @@ class Pump {
       await this.#passAll(reader)
     } catch {
       // After the answer's own end nothing is missing, even where that end was an error.
-      if (this.#ended === null) this.#cut ??= this.#options.silence.broken ? 'upstream_timeout' : 'upstream_cut'
+      if (this.#ended === null) this.#cut ??= this.#options.silence.cut ?? 'upstream_cut'
     }
     await this.#close(await this.#settleOnce())
   }
 
   async #passAll(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
     const { meter, filter, silence, abort, mayGoOn } = this.#options
-    const askAgain = askNowAndThen(mayGoOn, () => this.#giveUp('no_longer_allowed'))
+    const askAgain = askNowAndThen(mayGoOn, () => this.#withdraw())
     for (;;) {
       silence.begin('idle')
       const { done, value } = await reader.read()
@@ -145,15 +139,14 @@ class Pump {
     if (filter && isRestWanted) await this.#write(filter.end())
     if (errorEvent && endsBadly) await this.#write(errorEvent(this.#cut))
     silence.stop()
-    clearTimeout(this.#readOn)
     // A client that was given up is still connected, and must not take this for the end.
     const isCut = this.#client.isGone || (errorEvent === null && this.#cut !== null)
     this.#client.close(isCut ? new Error(this.#cut ?? 'client_gone') : null)
   }
 
-  #giveUp(why: Cut): void {
+  #withdraw(): void {
     // What is whole is on record as whole.
-    if (this.#ended === null) this.#cut ??= why
+    if (this.#ended === null) this.#cut ??= 'no_longer_allowed'
     this.#options.abort()
   }
 

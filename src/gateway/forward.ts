@@ -57,6 +57,9 @@ export function forward(options: ForwardOptions): Handler<GatewayEnv> {
     const { operation } = options
     const { call } = c.var
     const { answering, silence, abort } = sendUpstream(await toRequest(c, options), limits)
+    const { signal } = c.req.raw
+    if (signal.aborted) silence.clientLeft()
+    else signal.addEventListener('abort', silence.clientLeft)
     const openMeter = operation.meter(call.asked)
     const filter = operation.filter?.(call.asked) ?? null
     letGoOfBody(call)
@@ -97,7 +100,7 @@ async function passWhole(c: Context<GatewayEnv>, options: ForwardOptions, answer
   const bytes = await readAnswer(response, length, silence)
   silence.stop()
   if (bytes) meter.push(bytes)
-  const cut = bytes ? null : silence.broken ? 'upstream_timeout' : 'upstream_cut'
+  const cut = bytes ? null : (silence.cut ?? 'upstream_cut')
   // Where it was not whole, nobody knows whether a byte came.
   const first_byte_at = bytes?.length ? Date.now() : null
   const end = { metered: meter.end(), cut, client_gone: false, first_byte_at } as const
@@ -165,11 +168,11 @@ function toClient(
 async function failed(
   c: Context<GatewayEnv>,
   { errorAnswer }: ForwardOptions,
-  { error, was_sent }: NoAnswer,
+  { error, error_class, was_sent }: NoAnswer,
 ): Promise<Response> {
   const { call, hold, request_id } = c.var
   const answer = errorAnswer(error, request_id)
-  const failure = { status: answer.status, error_class: error.code, was_sent, now: Date.now() }
+  const failure = { status: answer.status, error_class, was_sent, now: Date.now() }
   await hold.settle(endOfFailure(call, hold.admission, failure))
   return answer
 }

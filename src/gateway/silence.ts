@@ -1,16 +1,21 @@
 // Notices a call that has been kept waiting for too long: by a provider, before its first byte or between two, or by a client
-// that does not read. One timer per call, not per chunk.
+// that does not read; and one that goes on for too long once its client has left. One timer per call, not per chunk.
+
+/** How long a call goes on after its client has left: a little less than the platform's 30 seconds. */
+const WITHOUT_CLIENT_MS = 25_000
 
 export interface SilenceWatch {
   /** From now on something is waited for: a first byte, or the next one. */
   begin(limit: 'first_byte' | 'idle'): void
   /** It came. */
   end(): void
+  /** Nobody waits for the answer any more. Said twice, or once all is over, it changes nothing. */
+  clientLeft(): void
   stop(): void
-  /** Sets what is called whenever a wait has taken too long. Replaces what was set before. */
+  /** Sets what is called whenever something has taken too long. Replaces what was set before. */
   onSilence(handle: () => void): void
-  /** True once a wait took too long. */
-  readonly broken: boolean
+  /** What took too long first: a wait, or what goes on without a client. */
+  readonly cut: 'upstream_timeout' | 'client_gone' | null
 }
 
 export interface SilenceLimits {
@@ -26,7 +31,9 @@ export function watchSilence({ first_byte_ms, idle_ms }: SilenceLimits): Silence
   const step_ms = Math.min(first_byte_ms, idle_ms) / LOOKS
   let limit_ms: number | null = null
   let looks = 0
-  let broken = false
+  let cut: SilenceWatch['cut'] = null
+  let isStopped = false
+  let leaving: ReturnType<typeof setTimeout> | undefined
   let handle = () => {}
   let timer = setTimeout(look, step_ms)
   function look() {
@@ -34,7 +41,7 @@ export function watchSilence({ first_byte_ms, idle_ms }: SilenceLimits): Silence
     looks += 1
     // The first look may come the moment after the wait began.
     if (limit_ms === null || (looks - 1) * step_ms < limit_ms) return
-    broken = true
+    cut ??= 'upstream_timeout'
     limit_ms = null
     handle()
   }
@@ -46,14 +53,23 @@ export function watchSilence({ first_byte_ms, idle_ms }: SilenceLimits): Silence
     end() {
       limit_ms = null
     },
+    clientLeft() {
+      if (isStopped) return
+      leaving ??= setTimeout(() => {
+        cut ??= 'client_gone'
+        handle()
+      }, WITHOUT_CLIENT_MS)
+    },
     stop() {
+      isStopped = true
       clearTimeout(timer)
+      clearTimeout(leaving)
     },
     onSilence(next) {
       handle = next
     },
-    get broken() {
-      return broken
+    get cut() {
+      return cut
     },
   }
 }

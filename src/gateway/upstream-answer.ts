@@ -11,6 +11,8 @@ const REFUSED_WITHIN_MS = 3_000
 
 export interface NoAnswer {
   error: GatewayError
+  /** For the event. */
+  error_class: string
   /** False only where the connection was never made. */
   was_sent: boolean
 }
@@ -18,7 +20,7 @@ export interface NoAnswer {
 /** A request on its way. */
 export interface Sent {
   answering: Promise<Response | NoAnswer>
-  /** Ends the request when the provider falls silent. */
+  /** Ends the request when the provider falls silent, or when the client has been gone for too long. */
   silence: SilenceWatch
   /** Ends the request. */
   abort: () => void
@@ -52,13 +54,14 @@ async function untilAnswered(
   } catch (error) {
     const { host } = new URL(url)
     console.warn(JSON.stringify({ message: 'no answer from upstream', host, error: String(error) }))
-    if (silence.broken) {
+    if (silence.cut) {
       const message = 'The provider did not answer in time.'
-      return { error: { code: 'upstream_timeout', message }, was_sent: true }
+      return { error: { code: 'upstream_timeout', message }, error_class: silence.cut, was_sent: true }
     }
     const message = 'The provider could not be reached.'
     return {
       error: { code: 'upstream_unreachable', message },
+      error_class: 'upstream_unreachable',
       was_sent: Date.now() - started_at > REFUSED_WITHIN_MS || (await isThere(url)),
     }
   } finally {

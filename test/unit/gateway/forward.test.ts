@@ -44,6 +44,7 @@ beforeEach(async () => {
   base_url = `http://127.0.0.1:${(provider.address() as AddressInfo).port}`
 })
 afterEach(() => {
+  vi.useRealTimers()
   vi.restoreAllMocks()
   provider.close()
 })
@@ -66,7 +67,12 @@ const CALL: Call = {
 }
 
 /** A call whose ledger does or does not hear of its end. */
-function send(isRecorded: boolean, dialect: Dialect = openai, brings_own_key = false): Promise<Response> {
+function send(
+  isRecorded: boolean,
+  dialect: Dialect = openai,
+  brings_own_key = false,
+  signal: AbortSignal | null = null,
+): Promise<Response> {
   const hold: Hold = {
     admission: {
       admitted: true,
@@ -112,7 +118,7 @@ function send(isRecorded: boolean, dialect: Dialect = openai, brings_own_key = f
       errorAnswer: dialect.errorResponse,
     }),
   )
-  return Promise.resolve(app.request('/v1/chat/completions', { method: 'POST', body: '{}' }))
+  return Promise.resolve(app.request('/v1/chat/completions', { method: 'POST', body: '{}', signal }))
 }
 
 test.each([
@@ -180,6 +186,35 @@ test('a call that never reached its provider is released, with the error that it
     { outcome: 'released', usage: null, facts: { status: answer.status, error_class: 'upstream_unreachable' } },
   ])
 })
+
+test.each([
+  ['whose provider does not answer', null, 0],
+  ['of whose short answer only a part comes', { 'content-type': 'application/json', 'content-length': '31' }, 0],
+  ['whose stream begins 20 s later, and then is silent', { 'content-type': 'text/event-stream' }, 20_000],
+])(
+  'a call %s is given up 25 s after its client has left: at 30 s the platform ends it',
+  async (_, begins, after_ms) => {
+    vi.useFakeTimers()
+    vi.spyOn(console, 'warn').mockImplementation(() => undefined)
+    vi.spyOn(globalThis, 'fetch').mockImplementation(async (_, init) => {
+      const ended = new Promise<never>((_, reject) => {
+        init?.signal?.addEventListener('abort', () => reject(new Error('aborted')))
+      })
+      if (begins === null) return ended
+      await new Promise((resolve) => setTimeout(resolve, after_ms))
+      return new Response(new ReadableStream({ pull: () => ended }), { headers: begins })
+    })
+    const client = new AbortController()
+    void send(true, openai, false, client.signal)
+    await vi.advanceTimersByTimeAsync(0)
+    client.abort()
+    await vi.advanceTimersByTimeAsync(24_999)
+    expect(ends).toEqual([])
+    await vi.advanceTimersByTimeAsync(1)
+    expect(ends).toMatchObject([{ outcome: 'settled', facts: { error_class: 'client_gone' } }])
+    expect(vi.getTimerCount()).toBe(0)
+  },
+)
 
 test('an answer without a body (204) is passed on as it is', async () => {
   respond = (_, answer) => void answer.writeHead(204).end()

@@ -21,10 +21,10 @@ test('silence within an answer is noticed after its own limit, however long the 
   vi.advanceTimersByTime(900_000)
   silence.begin('idle')
   vi.advanceTimersByTime(29_000)
-  expect([noticed.mock.calls.length, silence.broken]).toEqual([0, false])
+  expect([noticed.mock.calls.length, silence.cut]).toEqual([0, null])
   // At most an eighth of the limit after it.
   vi.advanceTimersByTime(1_000 + 30_000 / 8)
-  expect([noticed.mock.calls.length, silence.broken]).toEqual([1, true])
+  expect([noticed.mock.calls.length, silence.cut]).toEqual([1, 'upstream_timeout'])
   // Who is told may be silent, too: that is another wait.
   silence.begin('idle')
   vi.advanceTimersByTime(30_000 + 30_000 / 4)
@@ -36,12 +36,25 @@ test('whoever is told of silence may stop the watch', () => {
   silence.onSilence(silence.stop)
   silence.begin('idle')
   vi.advanceTimersByTime(1_000)
-  expect([silence.broken, vi.getTimerCount()]).toEqual([true, 0])
+  expect([silence.cut, vi.getTimerCount()]).toEqual(['upstream_timeout', 0])
 })
 
-test('a watch that is stopped leaves no timer behind', () => {
+test('a watch that is stopped leaves no timer behind, though its client leaves before or after', () => {
   const silence = watchSilence({ first_byte_ms: 600, idle_ms: 300 })
   vi.advanceTimersByTime(1_000)
+  silence.clientLeft()
   silence.stop()
+  silence.clientLeft()
   expect(vi.getTimerCount()).toBe(0)
+})
+
+test('of a client that leaves the first moment counts', () => {
+  const silence = watchSilence({ first_byte_ms: 600_000, idle_ms: 600_000 })
+  silence.onSilence(silence.stop)
+  silence.clientLeft()
+  vi.advanceTimersByTime(24_000)
+  silence.clientLeft()
+  expect(silence.cut).toBe(null)
+  vi.advanceTimersByTime(1_000)
+  expect([silence.cut, vi.getTimerCount()]).toEqual(['client_gone', 0])
 })
