@@ -255,8 +255,10 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
     await Promise.all([this.#drain(), overdue && this.#askForEnd(overdue)])
     this.#isRinging = false
     this.#outbox.forgetDelivered()
+    // Last of all: should the object die before, this alarm rings again, as long as no other was set. The next try of the
+    // outbox may be an hour away, an expiry days.
+    this.#wakeForEvents()
     if (!isTidy) return
-    // Last of all: should the object die before, this alarm rings again, as long as no other was set. An expiry may be days away.
     // Rings at once where more were due than one `expire` ends: the next expiry is then in the past.
     this.#wakeBy(this.#ledger.nextExpiry())
     if (!this.#ledger.isAtRest) this.#wakeBy(Date.now() + GUARD_MS)
@@ -277,7 +279,12 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
 
   async #drain(): Promise<void> {
     await this.#outbox.drain()
-    if (this.#outbox.isBehind) this.#wakeBy(this.#outbox.nextAttempt())
+    this.#wakeForEvents()
+  }
+
+  /** Not while the alarm rings, which does so at its end. */
+  #wakeForEvents(): void {
+    if (this.#outbox.isBehind && !this.#isRinging) this.#wakeBy(this.#outbox.nextAttempt())
   }
 
   /**
