@@ -1,0 +1,56 @@
+// When the alarm of a ledger rings again.
+
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { LedgerRpc } from '../../durable-objects/ledger/types.ts'
+import { eventRowsOf } from '../support/books.ts'
+import { bundle } from '../support/build.ts'
+import { eventually, type Gateway, startGateway } from '../support/gateway.ts'
+import { amount, ask, DRAFT } from '../support/ledger-fixtures.ts'
+import type { UsageLedger } from '../support/ringing-worker.ts'
+
+let gateway: Gateway
+beforeAll(async () => {
+  gateway = await startGateway({ worker: bundle('test/support/ringing-worker.ts'), onLog: () => undefined })
+})
+afterAll(() => gateway.close())
+
+async function newLedger() {
+  const { id } = await gateway.admin.user([{ cap_type: 'total', limits: { requests: 1_000 } }])
+  const ledger = (await gateway.ledgerOf(id)) as LedgerRpc & UsageLedger
+  return { id, ledger, newAsk: () => ask(crypto.randomUUID(), { draft: { ...DRAFT, user_id: id } }) }
+}
+
+test('soon, as long as there is a ceiling: what a crash leaves of it begins to expire only at the restart', async () => {
+  const { ledger, newAsk } = await newLedger()
+  await eventually(
+    async () => {
+      // Calls that come fast one after the other raise a ceiling, which the first alarm of an hour takes away.
+      for (let calls = 0; calls < 3; calls++) await ledger.reserve(newAsk())
+      await ledger.ring()
+      return ledger.ringsIn()
+    },
+    (ms) => ms !== null && ms <= 8_000,
+    10_000,
+  )
+})
+
+test('not at once where the disk is full, as that would never end; the hold ends when there is room again', async () => {
+  const { id, ledger, newAsk } = await newLedger()
+  await ledger.fillDisk()
+  // Its time was up long ago.
+  const hold = amount({ requests: 1, input_tokens: 7 })
+  const lost = { granted_output_tokens: null, clamped: false, hold, reserved_at: Date.now() - 3_600_000, epoch: 1 }
+  await ledger.mayGoOn({ ...newAsk(), ...lost })
+  await eventually(
+    () => ledger.ringsIn(),
+    (ms) => ms !== null && ms > 5_000,
+    10_000,
+  )
+  await ledger.emptyDisk()
+  await ledger.ring()
+  const events = await eventually(
+    () => eventRowsOf(gateway, [id]),
+    ({ length }) => length === 1,
+  )
+  expect(events).toMatchObject([{ outcome: 'expired', ...hold }])
+})
