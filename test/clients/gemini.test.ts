@@ -1,6 +1,6 @@
 // What the official Gemini client sees through Tollgate, and what the provider sees of it.
 
-import { deflateSync, inflateSync } from 'node:zlib'
+import { deflateSync } from 'node:zlib'
 import { ApiError, FunctionCallingConfigMode, GoogleGenAI, Type } from '@google/genai'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { CUT } from '../../src/local/fake-script.ts'
@@ -64,13 +64,14 @@ async function streamed(key: string, config: object = {}) {
 describe('answers', () => {
   test.each(['', '?alt=sse'])('a stream%s in a compression that nobody here undoes arrives as it is', async (query) => {
     const { id, key } = await gateway.admin.user(GENEROUS)
+    // `fetch` undoes `deflate`, and then shows nothing of what comes after; this it leaves alone.
     const { last } = answerWith(gateway, (usual) => ({
       ...usual,
-      headers: { ...usual.headers, 'content-encoding': 'deflate' },
+      headers: { ...usual.headers, 'content-encoding': 'compress' },
       steps: [deflateSync(bytesOf(usual))],
     }))
     const answer = await post(key, 'streamGenerateContent', CONTENTS, query)
-    expect(await answer.text()).toBe(inflateSync(bytesOf(last())).toString())
+    expect(Buffer.from(await answer.arrayBuffer()).equals(bytesOf(last()))).toBe(true)
     expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'hold' })
   })
 
