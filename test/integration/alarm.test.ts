@@ -1,11 +1,11 @@
 // When the alarm of a ledger rings again.
 
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import type { LedgerRpc } from '../../durable-objects/ledger/types.ts'
 import { eventRowsOf } from '../support/books.ts'
 import { bundle } from '../support/build.ts'
 import { eventually, type Gateway, startGateway } from '../support/gateway.ts'
-import { amount, ask, DRAFT } from '../support/ledger-fixtures.ts'
+import { amount, ask, DRAFT, settlement } from '../support/ledger-fixtures.ts'
 import type { UsageLedger } from '../support/ringing-worker.ts'
 
 let gateway: Gateway
@@ -31,6 +31,44 @@ test('soon, as long as there is a ceiling: what a crash leaves of it begins to e
     },
     (ms) => ms !== null && ms <= 8_000,
     10_000,
+  )
+})
+
+test.each([
+  ['a hold is written', 0],
+  ['a hold is taken in memory, and written then', 3],
+])('soon, where %s while it rings: should the ledger die, what is left is done then', async (_, calls) => {
+  const { id, ledger, newAsk } = await newLedger()
+  const { server } = gateway.postgres
+  const isBusy = Promise.withResolvers<void>()
+  const mayGoOn = Promise.withResolvers<void>()
+  server.hooks.beforeQuery = async (queries) => {
+    if (!queries.some(({ query }) => query.startsWith('insert into usage_events'))) return
+    isBusy.resolve()
+    await mayGoOn.promise
+  }
+  onTestFinished(() => {
+    delete server.hooks.beforeQuery
+    mayGoOn.resolve()
+  })
+  // The first of an hour takes a ceiling away.
+  await ledger.ring()
+  for (let call = 0; call < calls; call++) await ledger.reserve(newAsk())
+  const { request_id, draft } = newAsk()
+  await ledger.settle(settlement(request_id, Date.now(), { draft, usage: amount({ requests: 1 }) }))
+  const rung = ledger.ring()
+  await isBusy.promise
+  await ledger.reserve(newAsk())
+  const ms = await eventually(
+    () => ledger.ringsIn(),
+    (ms) => ms !== null,
+  )
+  expect(ms).toBeLessThanOrEqual(8_000)
+  mayGoOn.resolve()
+  await rung
+  await eventually(
+    () => eventRowsOf(gateway, [id]),
+    ({ length }) => length === 1,
   )
 })
 
