@@ -19,7 +19,7 @@ import {
   type User,
 } from '../support/client-calls.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
-import { inGzip, inPieces, withCrlf, without } from '../support/script-changes.ts'
+import { inBrotli, inGzip, inPieces, withCrlf, without } from '../support/script-changes.ts'
 
 const MEGABYTE = 1_000_000
 
@@ -137,12 +137,16 @@ test('an event with megabytes of an image is the whole answer’s, whose end has
 
 describe.each(['openai', 'anthropic'] satisfies Provider[])('%s', (provider) => {
   test('a compressed answer, although none was asked for, is read and passed as plain text', async () => {
-    for (const stream of [false, true]) {
+    for (const [stream, compressed] of [
+      [false, inGzip],
+      [true, inGzip],
+      [true, inBrotli],
+    ] as const) {
       const { id, key } = await gateway.admin.user()
       let plain = ''
       answerWith(gateway, (usual) => {
         plain = wanted(usual, provider === 'openai' && stream)
-        return inGzip(usual)
+        return compressed(usual)
       })
       const answer = await post(gateway, provider, key, bodyOf(provider, { stream }))
       expect(await answer.text()).toBe(plain)
@@ -223,7 +227,7 @@ describe.each(['openai', 'anthropic'] satisfies Provider[])('%s', (provider) => 
       follow({ 'x-tollgate-key': user.key }),
       follow({ 'x-tollgate-key': user.key, authorization: 'Bearer sk-own' }),
       follow({ ...bearer, 'x-api-key': user.key }),
-      follow({ ...bearer, 'x-goog-api-key': user.key }),
+      follow({ ...bearer, 'x-goog-api-key': `Bearer ${user.key}` }),
     ])
     expect(answers.map(({ status }) => status)).toEqual([307, 307, 307, 307])
     expect(reached.join()).not.toContain(user.key)

@@ -1,6 +1,6 @@
 // Ways to change a script of the fake provider's. Pure.
 
-import { gzipSync } from 'node:zlib'
+import { brotliCompressSync, gzipSync } from 'node:zlib'
 import { bytesOf, CUT, type Script, type Step } from '../../src/local/fake-script.ts'
 
 const mapBytes = (script: Script, map: (bytes: Uint8Array) => Step[]): Script => ({
@@ -42,7 +42,10 @@ export function cutAfterBytes(script: Script, count: number): Script {
 }
 
 /** The body compressed as one piece, as providers do for clients that accept it. */
-export function inGzip(script: Script): Script {
+export const inGzip = (script: Script) => compressed(script, 'gzip', gzipSync)
+export const inBrotli = (script: Script) => compressed(script, 'br', brotliCompressSync)
+
+function compressed(script: Script, encoding: string, compress: (body: Uint8Array) => Uint8Array): Script {
   const body = Buffer.concat(script.steps.map((step) => bytesOf(step) ?? new Uint8Array()))
-  return { ...script, headers: { ...script.headers, 'content-encoding': 'gzip' }, steps: [gzipSync(body)] }
+  return { ...script, headers: { ...script.headers, 'content-encoding': encoding }, steps: [compress(body)] }
 }
