@@ -134,6 +134,12 @@ test.each([
   expect(await shown(await send(true, openai, true))).toEqual([status, '"no such: Bearer sk-provider" s'])
 })
 
+test.each(['application/json', 'text/plain'])('an answer that is no error is passed on as it is: %s', async (type) => {
+  const said = JSON.stringify({ content: 'A key looks like sk-provider.' })
+  respond = (_, answer) => void answer.writeHead(200, { 'content-type': type, 'content-length': said.length }).end(said)
+  expect(await (await send(true)).text()).toBe(said)
+})
+
 test('a short answer is passed on once its call is on record', async () => {
   const answer = await send(true)
   expect([answer.status, await answer.text()]).toEqual([200, SECRET])
