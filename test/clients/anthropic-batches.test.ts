@@ -14,6 +14,7 @@ import {
   type User,
 } from '../support/client-calls.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
+import { inPieces } from '../support/script-changes.ts'
 
 const params = (more: object = {}) => ({
   model: 'claude-haiku-4-5-20251001',
@@ -119,6 +120,22 @@ describe('a message batch', () => {
     gateway.provider.reply = () => ({ headers: { 'content-type': 'application/json ; charset=utf-8' }, steps })
     const batch = await anthropicOf(gateway, user.key).client.messages.batches.retrieve('msgbatch_1')
     expect(batch.results_url).toBe(`${gateway.url}/anthropic/v1/messages/batches/msgbatch_1/results`)
+  })
+
+  test('is, but for that, what the provider sent, in any chunking', async () => {
+    const batch = { id: 'a/b', type: 'message_batch', note: 'é'.repeat(200) }
+    const said = JSON.stringify({ ...batch, results_url: 'https://files.example/a/b' })
+    gateway.provider.reply = () => inPieces(chunked(said), 7)
+    expect(await anthropicOf(gateway, user.key).client.messages.batches.retrieve('msgbatch_1')).toEqual({
+      ...batch,
+      results_url: `${gateway.url}/anthropic/v1/messages/batches/a%2Fb/results`,
+    })
+  })
+
+  test('that is refused in a compression that nobody here undoes is refused with the provider’s status', async () => {
+    gateway.provider.reply = () => json({}, 404, { 'content-encoding': 'compress' })
+    const error = await failure(anthropicOf(gateway, user.key).client.messages.batches.retrieve('msgbatch_1'))
+    expect(error).toMatchObject({ status: 404 })
   })
 
   test.each(['application/jsonl', 'application/json'])(
