@@ -24,6 +24,8 @@ interface ArrayScan {
   scan(chunk: Uint8Array, onEnd?: (at: number) => void): number
   /** True once the array has closed. */
   readonly closed: boolean
+  /** True while an object is not whole yet. */
+  readonly inFrame: boolean
 }
 
 /** A frame is an object at the top, or in an array at the top. */
@@ -57,13 +59,16 @@ function scanArray(): ArrayScan {
     get closed() {
       return closed
     },
+    get inFrame() {
+      return depth > 0
+    },
   }
 }
 
 export interface ArrayReader {
   push(bytes: Uint8Array): void
   readonly closed: boolean
-  /** True once a frame was too long to be kept. */
+  /** True once a frame was too long to be kept, and while one is not whole yet. */
   readonly broken: boolean
 }
 
@@ -93,7 +98,7 @@ export function createArrayReader(onFrame: (json: string) => void): ArrayReader 
       return array.closed
     },
     get broken() {
-      return broken
+      return broken || array.inFrame
     },
   }
 }

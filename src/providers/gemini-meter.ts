@@ -211,7 +211,7 @@ function meterArray(answer: Answer): Meter {
       return array.closed ? 'over' : 'not_yet'
     },
     end() {
-      if (array.broken || !array.closed) answer.read(undefined)
+      if (array.broken) answer.read(undefined)
       return answer.end(array.closed)
     },
   }

@@ -81,6 +81,8 @@ describe('nothing but an error that says so has not been taken', () => {
     ['Gemini', generate, SSE, [exhausted]],
     ['Gemini, in plain JSON', generate, SSE, [bytesOf('{\n  "error": {\n    "code": 503\n  }\n}\n')]],
     ['Gemini, as an array', generate, JSON_ANSWER, [ARRAY, bytesOf(']')]],
+    ['Gemini, as an array that is cut behind it', generate, JSON_ANSWER, [ARRAY]],
+    ['Gemini, as an object where an array was due', generate, JSON_ANSWER, [ARRAY.subarray(1)]],
     ['Converse', operationOf('converse_stream'), FRAMES, [THROTTLED]],
     ['Claude on Bedrock', operationOf('invoke_model_stream'), FRAMES, [THROTTLED]],
   ])('%s', (_, of, head, chunks) => {
