@@ -3,12 +3,13 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
+import { createKeyRing } from '../../src/auth/keys.ts'
 import { keepDemoUser } from '../../src/local/kept.ts'
 import { statusOf } from '../support/books.ts'
 import { ADMIN_TOKEN, startGateway } from '../support/gateway.ts'
 import { removeFolder, temporaryFolder } from '../support/temporary.ts'
 
-test('a demo user has the limits that its start prints, whatever the default caps are, and is kept while its file is whole', async () => {
+test('a demo user has the limits that its start prints, whatever the default caps are, and is kept while its file is whole and it works', async () => {
   const gateway = await startGateway()
   onTestFinished(() => gateway.close())
   const folder = temporaryFolder('tollgate-demo-')
@@ -26,10 +27,16 @@ test('a demo user has the limits that its start prints, whatever the default cap
   ])
 
   expect(await keep()).toEqual(made)
-  for (const cut of ['', '{"user_id":"']) {
-    await writeFile(file, cut)
+  const ofOtherDatabase = JSON.stringify({ ...made, user_id: crypto.randomUUID() })
+  const ofOtherSecret = JSON.stringify({
+    ...made,
+    key: await createKeyRing(['other']).issue(made.user_id, made.user_id),
+  })
+  for (const useless of ['', '{"user_id":"', ofOtherDatabase, ofOtherSecret]) {
+    await writeFile(file, useless)
     const other = await keep()
     expect(other.key).not.toBe(made.key)
+    expect(useless).not.toContain(other.user_id)
     expect(JSON.parse(await readFile(file, 'utf8'))).toEqual(other)
   }
 })
