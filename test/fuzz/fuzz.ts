@@ -84,7 +84,7 @@ export async function fuzz({
       const answer = await send(gateway.url, agent, request, (why) => report.races.push(why))
       report.sent += 1
       if (isWhole && report.sent % Math.ceil(requests / MEMORY_SAMPLES) === 0)
-        report.memory.push(await sampleMemory(await gateway.inspector(), report.sent))
+        report.memory.push(await sampleMemory(gateway, report.sent))
       const status = 'lost' in answer ? answer.lost : `${Math.floor(answer.status / 100)}xx`
       count(report.answers, request, status)
       if ('status' in answer && status === '2xx') learn(pool, request, answer.text)

@@ -8,6 +8,7 @@
 
 import { readFileSync } from 'node:fs'
 import { workerdPids } from '../bench/processes.ts'
+import type { Gateway } from '../support/gateway.ts'
 
 export interface MemorySample {
   /** Requests sent so far. */
@@ -24,18 +25,19 @@ export interface MemorySample {
 export const MOST_HEAP_GROWTH_MB = 5
 export const MOST_RSS_GROWTH_MB = 600
 
-/** workerd's inspector was seen asleep over a message until another connection came, for minutes. */
-const WOKEN_AFTER_MS = 5_000
+/** workerd lets the inspector in when something goes on in the isolate. Where nothing did, it was seen to wait for minutes. */
+const STIRRED_EVERY_MS = 100
 
-/** @param inspector the WebSocket of a worker's inspector */
-export async function sampleMemory(inspector: URL, sent: number): Promise<MemorySample> {
-  const socket = new WebSocket(inspector.href)
-  const another = `http://${inspector.host}/json/version`
-  const waking = setInterval(() => fetch(another).then((answer) => answer.text(), String), WOKEN_AFTER_MS)
+export async function sampleMemory(
+  { url, inspector }: Pick<Gateway, 'url' | 'inspector'>,
+  sent: number,
+): Promise<MemorySample> {
+  const socket = new WebSocket((await inspector()).href)
+  const stirring = setInterval(() => fetch(url).then((answer) => answer.text(), String), STIRRED_EVERY_MS)
   try {
     await new Promise((resolve, reject) => {
       socket.addEventListener('open', resolve)
-      socket.addEventListener('error', () => reject(new Error('the inspector does not answer')))
+      socket.addEventListener('close', () => reject(new Error('the inspector does not answer')))
     })
     // Twice: what finalizers of the first collection let go, only the second one collects.
     await ask(socket, 1, 'HeapProfiler.collectGarbage')
@@ -44,7 +46,7 @@ export async function sampleMemory(inspector: URL, sent: number): Promise<Memory
     const buffers_mb = Number(backingStorageSize) / 1e6
     return { sent, heap_mb: Number(usedSize) / 1e6, buffers_mb, rss_mb: rssMb() }
   } finally {
-    clearInterval(waking)
+    clearInterval(stirring)
     socket.close()
   }
 }

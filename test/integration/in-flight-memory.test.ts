@@ -5,7 +5,6 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { AWS_KEYS } from '../../src/local/fake-provider.ts'
 import { json } from '../../src/local/fake-script.ts'
 import { sampleMemory } from '../fuzz/memory.ts'
-import { statusOf } from '../support/books.ts'
 import { bundle } from '../support/build.ts'
 import { eventually, type Gateway, startGateway } from '../support/gateway.ts'
 import { chat, holdAnswers, times } from '../support/held-calls.ts'
@@ -44,13 +43,7 @@ function transcription(): FormData {
 }
 
 async function liveMb(): Promise<number> {
-  let isSampled = false
-  const sampling = sampleMemory(await gateway.inspector(), 0).finally(() => {
-    isSampled = true
-  })
-  // workerd lets the inspector in when something goes on in the isolate.
-  while (!isSampled) await statusOf(gateway, user.id)
-  const { heap_mb, buffers_mb } = await sampling
+  const { heap_mb, buffers_mb } = await sampleMemory(gateway, 0)
   return heap_mb + buffers_mb
 }
 

@@ -112,7 +112,7 @@ function watchArrivals({ postgres }: Stage): { arrived(): number; order: string[
 }
 
 /** Tries twice: the inspector of a workerd that has just started may go away once. */
-async function lookAtMemory(stage: Stage): Promise<MemorySample> {
-  const look = async () => sampleMemory(await stage.inspector(), 0)
+function lookAtMemory(stage: Stage): Promise<MemorySample> {
+  const look = () => sampleMemory(stage, 0)
   return look().catch(look)
 }
