@@ -116,10 +116,17 @@ function percentOf({ tier_percent }: Price, service_tier: string | null): number
   return priced ?? (isNoDearerTier(service_tier) ? 100 : null)
 }
 
-/** Not only the bound's tier may answer, but also the standard and the cheap ones, which an override may price higher. */
+/**
+ * Not only the bound's tier may answer, but also the standard and the cheap ones, and of several at once (`fast_us`) only
+ * some: an override may price any of these higher.
+ */
 function dearestPercentFor(price: Price, service_tier: string | null): number | null {
   const percent = percentOf(price, service_tier)
-  const others = [...price.tier_percent].flatMap(([tier, other]) => (isNoDearerTier(tier) ? other : []))
+  const asked = service_tier?.split('_') ?? []
+  const mayAnswer = (tier: string) => isNoDearerTier(tier) || asked.includes(tier)
+  const others = [...price.tier_percent].flatMap(([tier, other]) =>
+    mayAnswer(tier) || tier.split('_').every(mayAnswer) ? other : [],
+  )
   return percent === null ? null : Math.max(100, percent, ...others)
 }
 

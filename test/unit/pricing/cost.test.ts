@@ -142,6 +142,12 @@ test('the worst case is that of any tier that may answer, whatever an override m
   const dearer = { input_cost_nano_usd: 22_000, output_nano_usd_per_mtok: 11e9 }
   for (const tier of ['default', 'standard', 'flex'])
     expect(worstCase(priced({ [tier]: 110 }), PLAIN_BOUND, 10)).toEqual(dearer)
+  // Fast mode, and inference in the US: either may turn out not to have been, and what runs in the US may be a batch.
+  for (const tier of ['fast', 'us', 'batch_us']) {
+    const price = priced({ fast_us: 100, [tier]: 110 })
+    expect(worstCase(price, { ...PLAIN_BOUND, service_tier: 'fast_us' }, 10)).toEqual(dearer)
+    expect(worstCase(price, PLAIN_BOUND, 10)).toEqual(plain)
+  }
 })
 
 test('the worst case takes the long-context rates exactly where they can be reached', () => {
