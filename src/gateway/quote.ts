@@ -75,10 +75,12 @@ function boundOutput(
   window: number | null,
   { default_max_output_tokens, model_max_output_tokens }: OutputDefaults,
 ): { max_tokens: number | null; min_tokens: number } {
+  // The default is on top of a thinking budget that the client sets: at a bound that is not above that, providers refuse the
+  // call, or think until nothing is left for the answer.
   const byDefault =
     default_max_output_tokens === null
       ? model_max_output_tokens
-      : Math.min(default_max_output_tokens, model_max_output_tokens ?? MOST_TOKENS)
+      : Math.min(default_max_output_tokens + output.min_tokens - 1, model_max_output_tokens ?? MOST_TOKENS)
   const bound = output.max_tokens ?? byDefault ?? window
   const useful = Math.max(output.min_tokens, LEAST_USEFUL_TOKENS)
   if (bound === null) return { max_tokens: null, min_tokens: useful }

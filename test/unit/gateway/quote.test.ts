@@ -86,6 +86,14 @@ describe('the quote', () => {
     expect(quote(asked, PRICE, options).output?.max_tokens).toBe(expected)
   })
 
+  test('bounds the output of a client that sets a thinking budget alone by that and the default', () => {
+    const asked = { ...BOUND, output: { max_tokens: null, min_tokens: 2_001, choices: 1 } }
+    const bound = (model_max_output_tokens: number | null) =>
+      quote(asked, PRICE, { default_max_output_tokens: 300, model_max_output_tokens }).output
+    expect(bound(null)).toMatchObject({ max_tokens: 2_300, min_tokens: 2_001 })
+    expect(bound(2_200)).toMatchObject({ max_tokens: 2_200, min_tokens: 2_001 })
+  })
+
   test('stays countable where nothing but a client that asks for everything bounds it', () => {
     const asked = { ...BOUND, output: { max_tokens: Number.MAX_SAFE_INTEGER, min_tokens: 1, choices: 1 } }
     const windowless = { ...PRICE, context_window: null }
