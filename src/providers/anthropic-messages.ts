@@ -22,7 +22,7 @@ import { TOOL_PREAMBLE_TOKENS, tokensOfBody, utf8Length, visit } from './text-bo
  * More than any image takes: at most 1,568 tokens, with newer models 4,784. Larger images are scaled down.
  * https://platform.claude.com/docs/en/build-with-claude/vision
  */
-export const INLINE_IMAGE_TOKENS = 5_000
+export const IMAGE_TOKENS = 5_000
 
 /**
  * Fields whose cost is known. `fallbacks`, `mcp_servers`, `container`, `compaction`, `thread` are not among them.
@@ -251,10 +251,17 @@ function readBlock(block: unknown, added: Added): ReturnType<ReadBlock> {
   if (isCited) added.tokens += TOOL_PREAMBLE_TOKENS
   if (block.type === 'tool_result' || block.type === 'search_result') return { content: block.content }
   const source = isObject(block.source) ? block.source : {}
-  if (block.type === 'image' && source.type === 'base64' && typeof source.data === 'string') {
-    // An image is never read as text: its tokens take the place of its bytes.
-    added.tokens += INLINE_IMAGE_TOKENS - source.data.length
-    return null
+  if (block.type === 'image') {
+    if (source.type === 'base64' && typeof source.data === 'string') {
+      // An image is never read as text: its tokens take the place of its bytes.
+      added.tokens += IMAGE_TOKENS - source.data.length
+      return null
+    }
+    // What it refers to must be an image, too, and takes no more tokens than an inline one.
+    if (source.type === 'url' || source.type === 'file') {
+      added.tokens += IMAGE_TOKENS
+      return null
+    }
   }
   // Citing splits a text into sentences, each with a mark of its own.
   if (block.type === 'document' && source.type === 'text' && !isCited) return null

@@ -3,7 +3,7 @@
 
 import { type GatewayError, isRefusal } from '../errors.ts'
 import { isObject, PLAIN_BOUND, wholeWindow } from './answer.ts'
-import { INLINE_IMAGE_TOKENS } from './anthropic-messages.ts'
+import { IMAGE_TOKENS as CLAUDE_IMAGE_TOKENS } from './anthropic-messages.ts'
 import { type BedrockModel, type Family, isOpenAI, TEMPLATE_TOKENS } from './bedrock-model.ts'
 import { dearestTier, isUnpriced, tierOf } from './bedrock-tier.ts'
 import { dearestCacheWrite } from './cache-ttl.ts'
@@ -14,7 +14,7 @@ import { TOOL_PREAMBLE_TOKENS, tokensOfBody } from './text-bound.ts'
 
 /** More tokens than an inline image takes with these families. */
 const IMAGE_TOKENS: Partial<Record<Family, number>> = {
-  claude: INLINE_IMAGE_TOKENS,
+  claude: CLAUDE_IMAGE_TOKENS,
   nova: 10_000,
   llama: 10_000,
   mistral: 10_000,

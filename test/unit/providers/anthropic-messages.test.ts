@@ -111,8 +111,18 @@ describe('the input bound', () => {
   })
 
   test.each([
-    ['an image by URL', { type: 'image', source: { type: 'url', url: 'https://example.com' } }],
-    ['an image by file', { type: 'image', source: { type: 'file', file_id: 'a' } }],
+    { type: 'url', url: 'https://example.com/a.png' },
+    { type: 'file', file_id: 'a' },
+  ])('takes 5,000 for an image that is referred to, too, which is not as long as a context window: %j', (source) => {
+    const image = { type: 'image', source }
+    for (const block of [image, { type: 'tool_result', tool_use_id: 'b', content: [image] }]) {
+      const body = { ...BODY, ...user(block) }
+      expect(bound(body)).toMatchObject({ open_input: null, input_tokens: tokensOf(body) + 5_000 })
+    }
+  })
+
+  test.each([
+    ['an image from somewhere new', { type: 'image', source: { type: 'bucket', url: 'https://example.com' } }],
     ['a PDF', { type: 'document', source: { type: 'base64', media_type: 'application/pdf', data: 'AA' } }],
     ['a document by URL', { type: 'document', source: { type: 'url', url: 'https://example.com' } }],
     ['a container upload', { type: 'container_upload', file_id: 'a' }],
@@ -123,7 +133,7 @@ describe('the input bound', () => {
     ['something new', { type: 'hologram' }],
     ['a tool that Anthropic looks up', { type: 'tool_reference', tool_name: 'a' }],
     ['no object', 'text'],
-    ['an image by URL in a result', { type: 'tool_result', content: [{ type: 'image', source: { type: 'url' } }] }],
+    ['a PDF in a result', { type: 'tool_result', content: [{ type: 'document', source: { type: 'url' } }] }],
     ['a PDF in a document', { type: 'document', source: { type: 'content', content: [{ type: 'document' }] } }],
   ])('is open for %s', (_, block) => {
     expect(bound(user({ type: 'text', text: 'a' }, block)).open_input).toMatch(/^messages\[0\]\.content\[1\]/)
