@@ -9,7 +9,8 @@ import { type BedrockModel, claudeName, type Family, isOpenAI, TEMPLATE_TOKENS }
 import type { Bound, Edit, JsonObject } from './dialect.ts'
 import { editBound, editInside, invalidField, readPositiveInteger, unknownField } from './fields.ts'
 import { inSlices } from './many-inputs.ts'
-import { editChat, readChatBound, sendsAudio } from './openai-chat.ts'
+import { editChat, readChatBound } from './openai-chat.ts'
+import { findLinkedImage, sendsAudio } from './openai-parts.ts'
 import { TOOL_PREAMBLE_TOKENS, tokensOfBody } from './text-bound.ts'
 
 /** A family whose body is one prompt and flat parameters. */
@@ -70,7 +71,7 @@ export function readInvokeBound(body: JsonObject, bytes: number, model: BedrockM
     if (isRefusal(bound)) return bound
     const input_tokens = bound.input_tokens + TEMPLATE_TOKENS
     const unbounded = firstSet(body, IN_HEADERS) ?? bound.unbounded ?? streamInBody(body) ?? foreignBound(body, id)
-    return { ...bound, stream: false, input_tokens, unbounded }
+    return { ...bound, stream: false, input_tokens, open_input: bound.open_input ?? findLinkedImage(body), unbounded }
   }
   const prompt = family && PROMPT_FAMILIES[family]
   if (!prompt) {

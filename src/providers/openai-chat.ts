@@ -13,15 +13,10 @@ import {
   readPositiveInteger,
   unknownField,
 } from './fields.ts'
+import { imageTokens, imageUrl } from './openai-parts.ts'
 import { findHosted } from './openai-responses-tools.ts'
 import { openAITier } from './service-tiers.ts'
 import { TOOL_PREAMBLE_TOKENS, tokensOfBody, visit } from './text-bound.ts'
-
-/**
- * gpt-4o-mini multiplies image tokens: 2,833 and 5,667 for each of up to eight tiles make 48,169. GPT-5.6 and later take
- * images of up to 30,000 patches, a token each. https://developers.openai.com/api/docs/guides/images-vision
- */
-export const INLINE_IMAGE_TOKENS = 50_000
 
 /** OpenAI's own limit of `n` (that of `best_of` is 20); keeps the product with a bound far below 2^53. */
 export const MAX_CHOICES = 128
@@ -181,11 +176,9 @@ function readPart(part: unknown, path: string, media: Media): void {
   if (!isObject(part) || typeof part.type !== 'string') {
     media.open_input ??= path
   } else if (part.type === 'image_url') {
-    // Mistral takes the URL alone, too.
-    const url = isObject(part.image_url) ? part.image_url.url : part.image_url
-    // An image is never read as text: its tokens take the place of its bytes.
-    if (isInlineImage(url)) media.added_tokens += INLINE_IMAGE_TOKENS - url.length
-    else media.open_input ??= `${path}.image_url`
+    const tokens = imageTokens(imageUrl(part))
+    if (tokens === null) media.open_input ??= `${path}.image_url`
+    else media.added_tokens += tokens
   } else if (part.type !== 'text' && part.type !== 'refusal' && !isThought(part)) {
     media.audio ||= part.type === 'input_audio'
     media.open_input ??= `${path}.${part.type.slice(0, 40)}`
@@ -196,17 +189,4 @@ function readPart(part: unknown, path: string, media: Media): void {
 function isThought({ type, thinking }: JsonObject): boolean {
   const isText = (chunk: unknown) => isObject(chunk) && chunk.type === 'text' && typeof chunk.text === 'string'
   return type === 'thinking' && Array.isArray(thinking) && thinking.every(isText)
-}
-
-export function isInlineImage(url: unknown): url is string {
-  return typeof url === 'string' && /^data:image\/[\w.+-]+;base64,/i.test(url)
-}
-
-/** True where audio is in a part of a message or of a tool's output (Responses only), or named by an earlier answer's id. */
-export function sendsAudio({ messages, input }: JsonObject): boolean {
-  const isAudio = (part: unknown) => isObject(part) && part.type === 'input_audio'
-  const holdsAudio = (parts: unknown) => Array.isArray(parts) && parts.some(isAudio)
-  const hasAudio = (said: unknown) =>
-    isObject(said) && (Boolean(said.audio) || holdsAudio(said.content) || holdsAudio(said.output))
-  return [messages, input].some((all) => Array.isArray(all) && all.some(hasAudio))
 }

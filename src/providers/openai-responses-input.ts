@@ -3,7 +3,7 @@
 import { isObject } from './answer.ts'
 import type { JsonObject } from './dialect.ts'
 import { hasOnly, textOrNone } from './fields.ts'
-import { INLINE_IMAGE_TOKENS, isInlineImage } from './openai-chat.ts'
+import { imageTokens } from './openai-parts.ts'
 import { isDeclared } from './openai-responses-tools.ts'
 import { TOOL_PREAMBLE_TOKENS } from './text-bound.ts'
 
@@ -82,10 +82,9 @@ function readContent(content: unknown, path: string, bound: InputBound): void {
     if (isObject(part) && part.type === undefined && typeof part.stdout === 'string') continue
     if (isObject(part) && typeof part.type === 'string' && TEXT_PARTS.has(part.type)) continue
     const isImage = isObject(part) && part.type === 'input_image' && (part.file_id ?? null) === null
-    if (isImage && isInlineImage(part.image_url)) {
-      // An image is never read as text: its tokens take the place of its bytes.
-      bound.added_tokens += INLINE_IMAGE_TOKENS - part.image_url.length
-    } else if (isObject(part) && /audio/.test(textOrNone(part.type))) {
+    const tokens = isImage ? imageTokens(part.image_url) : null
+    if (tokens !== null) bound.added_tokens += tokens
+    else if (isObject(part) && /audio/.test(textOrNone(part.type))) {
       // Audio has a rate of its own, and the usage does not say how many tokens it was. OpenRouter takes `ResponseInputAudio`.
       bound.unbounded ??= `${path}[${index}]`
     } else bound.open_input ??= `${path}[${index}]`

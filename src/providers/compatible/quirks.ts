@@ -4,7 +4,7 @@ import { isRefusal } from '../../errors.ts'
 import { isObject, wholeWindow } from '../answer.ts'
 import type { Bound, Edit, JsonObject, Operation } from '../dialect.ts'
 import { invalidField } from '../fields.ts'
-import { sendsAudio } from '../openai-chat.ts'
+import { findLinkedImage, findPart, sendsAudio } from '../openai-parts.ts'
 import { findHosted } from '../openai-responses-tools.ts'
 import { isNoDearerTier } from '../service-tiers.ts'
 import { tokensOfBody, visit } from '../text-bound.ts'
@@ -19,12 +19,13 @@ const COMMON_FIELDS = ['top_k', 'min_p', 'repetition_penalty', 'seed', 'presence
 const SAMPLES = ['chat_completions', 'completions', 'responses']
 const HAS_FIELDS = ['chat_completions', 'completions']
 
-/** Parts of messages that are billed as tokens. Others (files, documents) may cost by the page. */
+/** Parts of messages and of tools' answers that are billed as tokens. Others (files, documents) may cost by the page. */
 const TOKEN_PARTS: ReadonlySet<unknown> = new Set(
   `text refusal thinking image_url input_audio input_text output_text summary_text reasoning_text input_image`.split(
     ' ',
   ),
 )
+const isOdd = (part: unknown) => !isObject(part) || !TOKEN_PARTS.has(part.type)
 
 export function withQuirks(operation: Operation, quirks: Quirks): Operation {
   const { readBound, edits, filter, meter } = operation
@@ -66,7 +67,7 @@ function widen(bound: Bound, body: JsonObject, own: JsonObject, quirks: Quirks):
     ...bound,
     // Divided by the rounds, because the quote multiplies by them: what is added counts once.
     input_tokens: bound.input_tokens + Math.ceil((tokensOfBody(own, 0) + added) / bound.rounds),
-    open_input: bound.open_input ?? findThought(body, quirks),
+    open_input: bound.open_input ?? findThought(body, quirks) ?? findLinkedImage(body),
     // Fees come first: OpenAI's reading may ask for `max_tool_calls`, which would not help here.
     unbounded: findFee(bound, body, quirks) ?? bound.unbounded ?? findTier(body, quirks),
     output: holdsForTextAlone(bound, body, quirks) ? wholeWindow(bound.output) : aboveBudget(bound.output, body),
@@ -108,7 +109,7 @@ function findFee({ model }: Bound, body: JsonObject, { fee_models }: Quirks): st
   if (isAmong(model, fee_models)) return 'model'
   if (!areSwitches(body.chat_template_kwargs ?? {})) return 'chat_template_kwargs'
   const hosted = findHosted(Array.isArray(body.tools) ? body.tools : [])
-  return hosted ?? findOddPart(body.messages, 'messages') ?? findOddPart(body.input, 'input')
+  return hosted ?? findPart(body, isOdd)
 }
 
 /** The path of an encrypted thought: unlike OpenAI's, it may be compressed, or stand for one that is stored. */
@@ -124,18 +125,6 @@ function findThought({ input }: JsonObject, { encrypted_thoughts }: Quirks): str
 function areSwitches(given: unknown): boolean {
   const isSwitch = (value: unknown) => typeof value !== 'object' && /^\w{1,20}$/.test(String(value))
   return isObject(given) && Object.values(given).every(isSwitch)
-}
-
-/** The first part that may cost more than tokens, in messages and in what tools answered (`output`). */
-function findOddPart(messages: unknown, path: string): string | null {
-  for (const [at, message] of (Array.isArray(messages) ? messages : []).entries()) {
-    for (const name of ['content', 'output']) {
-      const parts = isObject(message) && Array.isArray(message[name]) ? message[name] : []
-      const odd = parts.findIndex((part) => !isObject(part) || !TOKEN_PARTS.has(part.type))
-      if (odd !== -1) return `${path}[${at}].${name}[${odd}]`
-    }
-  }
-  return null
 }
 
 /** Anthropic's models, wherever they are served, keep a cache for an hour at twice the price. */

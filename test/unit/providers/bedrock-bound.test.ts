@@ -257,6 +257,13 @@ describe('InvokeModel', () => {
     expect(bound.input_tokens).toBeGreaterThanOrEqual(size(body))
   })
 
+  test('what is behind an image by URL is not known to be one', () => {
+    const messages = [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'https://example.com/a' } }] }]
+    expect(boundOf('invoke_model', 'mistral.pixtral-large-2502-v1:0', { messages }).open_input).toBe(
+      'messages[0].content[0]',
+    )
+  })
+
   test('the newer name of the bound counts where the model is OpenAI’s, or beside the older one', () => {
     const unbounded = (model: string, more: JsonObject) =>
       boundOf('invoke_model', model, { messages: [], max_completion_tokens: 50, ...more }).unbounded

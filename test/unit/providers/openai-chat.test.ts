@@ -107,10 +107,15 @@ describe('the input bound', () => {
     expect(bound(body).open_input).toBeNull()
   })
 
+  test('takes as much for an image by URL, behind which OpenAI takes nothing else', () => {
+    const body = { ...BODY, ...user({ type: 'image_url', image_url: { url: 'https://example.com/a.png' } }) }
+    expect(bound(body)).toMatchObject({ input_tokens: tokensOf(body) + 50_000, open_input: null })
+  })
+
   test.each([
     [
-      'an image by URL',
-      { type: 'image_url', image_url: { url: 'https://example.com/a.png' } },
+      'an image from somewhere else',
+      { type: 'image_url', image_url: { url: 'gs://bucket/a.png' } },
       'messages[0].content[0].image_url',
     ],
     [

@@ -60,10 +60,15 @@ test('an inline image counts 50,000 tokens in place of its bytes', () => {
   )
 })
 
+test('an image by URL, behind which OpenAI takes nothing else, counts as much', () => {
+  const body = { ...BODY, ...user({ type: 'input_image', image_url: 'https://example.com/a.png' }) }
+  expect(bound(body)).toMatchObject({ input_tokens: tokensOf(body) + 50_000, open_input: null })
+})
+
 test.each([
   [{ previous_response_id: 'resp_1' }, 'previous_response_id'],
   [{ conversation: 'conv_1' }, 'conversation'],
-  [user({ type: 'input_image', image_url: 'https://example.com/a.png' }), 'input[0].content[0]'],
+  [user({ type: 'input_image', image_url: 'ftp://example.com/a.png' }), 'input[0].content[0]'],
   [user({ type: 'input_image', file_id: 'file-1' }), 'input[0].content[0]'],
   [user({ type: 'input_image', file_id: 'file-1', image_url: PNG }), 'input[0].content[0]'],
   [user({ type: 'input_file', file_id: 'file-1' }), 'input[0].content[0]'],

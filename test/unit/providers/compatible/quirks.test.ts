@@ -50,6 +50,23 @@ describe('bounds', () => {
     expect(openInputOf('acme', { encrypted_thoughts: true })).toBeNull()
   })
 
+  test('what an image by URL is may be a document or a film: only its window bounds it', () => {
+    const url = 'HTTPS://example.com/a'
+    const asChat = (image_url: unknown) => ({
+      messages: [{ role: 'user', content: [{ type: 'image_url', image_url }] }],
+    })
+    for (const body of [asChat({ url }), asChat(url)])
+      for (const name of ['mistral', 'azure']) expect(bound(chatOf(name), body).open_input).toMatch(/^messages\[0\]/)
+    const content = [{ type: 'input_image', image_url: url }]
+    for (const item of [
+      { role: 'user', content },
+      { type: 'function_call_output', call_id: 'c', output: content },
+    ])
+      expect(bound(operationOf('xai', {}, 'responses'), { messages: undefined, input: [item] }).open_input).toMatch(
+        /^input\[0\]\.(content|output)\[0\]$/,
+      )
+  })
+
   test.each<[JsonObject, number]>([
     [{ max_tokens: 8_000, reasoning: { max_tokens: 2_000 } }, 2_001],
     [{ max_tokens: 1_000, reasoning: { max_tokens: 2_000 } }, 1_000],
