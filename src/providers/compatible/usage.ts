@@ -1,7 +1,7 @@
 // Reads usage that a provider reports in a place of its own, in addition to OpenAI's meter. Pure; must never throw.
 
 import { bufferAnswer, changeEnd, isObject, parseJsonOrUndefined } from '../answer.ts'
-import type { AnswerHead, Meter, Metered, TokenUsage } from '../dialect.ts'
+import type { AnswerHead, JsonObject, Meter, Metered, TokenUsage } from '../dialect.ts'
 import { leaveOutArrays } from '../leave-out-arrays.ts'
 import { shortenStrings } from '../long-strings.ts'
 import { ALTERNATIVES, readChatUsage } from '../openai-meter.ts'
@@ -17,16 +17,17 @@ interface SentKinds {
 }
 
 export function withUsageQuirks(meter: Meter, { format }: AnswerHead, quirks: Quirks, sent: SentKinds): Meter {
-  const reader = hasPlace(quirks) ? readUsage(format === 'sse', quirks) : null
+  const reader = hasPlace(quirks) ? findUsage(format === 'sse', quirks) : null
   const push = (bytes: Uint8Array) => {
     meter.push(bytes)
     reader?.push(bytes)
   }
   const change = (metered: Metered): Metered => {
-    const own = reader?.end() ?? null
+    const told = reader?.end()
     // A sum so far is not the usage. OpenAI's meter knows which one is final, but does not look at `usage_at`.
     const isFinal = metered.usage !== null || (metered.complete && quirks.usage_at !== null)
-    const usage = isFinal && own !== null ? own : metered.usage
+    // What is no chat's usage has been read by its own operation.
+    const usage = isFinal && readChatUsage(told) !== null ? readTold(told, quirks) : metered.usage
     // Any model here may reason without showing it, whatever its name: unread usage is charged the hold.
     return { ...metered, may_hide_output: true, usage: usage && atDearest(usage, sent) }
   }
@@ -44,40 +45,41 @@ function atDearest(usage: TokenUsage, { one_hour, audio_input }: SentKinds): Tok
   }
 }
 
-/** The last usage of an answer. */
-function readUsage(stream: boolean, quirks: Quirks): { push(bytes: Uint8Array): void; end(): TokenUsage | null } {
+/** Finds the last usage of an answer. */
+function findUsage(stream: boolean, quirks: Quirks): { push(bytes: Uint8Array): void; end(): JsonObject | undefined } {
   if (!stream) {
     // Usage comes after what may be megabytes of sound, of pictures, of alternative tokens.
     const [leaveOut, strings, buffer] = [leaveOutArrays(ALTERNATIVES), shortenStrings(), bufferAnswer()]
     const push = (bytes: Uint8Array) => buffer.push(strings.push(leaveOut(bytes)))
-    return { push, end: () => usageIn(buffer.end(), quirks) ?? null }
+    return { push, end: () => usageIn(buffer.end(), quirks) }
   }
-  let usage: TokenUsage | null = null
+  let told: JsonObject | undefined
   const own_name = quirks.usage_at?.split('.').at(-1) ?? 'usage'
   const tells = new RegExp(String.raw`"(usage|${own_name})"\s*:\s*\{`)
   const sse = createSseReader((data) => {
     // Most chunks have none and need no parsing a second time.
-    if (!tells.test(data)) return
-    const told = usageIn(parseJsonOrUndefined(data), quirks)
-    if (told !== undefined) usage = told
+    if (tells.test(data)) told = usageIn(parseJsonOrUndefined(data), quirks) ?? told
   })
   return {
     push: sse.push,
     end() {
       sse.end()
-      return usage
+      return told
     },
   }
 }
 
-/** The usage in an answer or chunk: undefined where there is none, null where it cannot be read. */
-function usageIn(answer: unknown, { usage_at, cached_tokens_at }: Quirks): TokenUsage | null | undefined {
-  const elsewhere = usage_at === null ? undefined : valueAt(answer, usage_at)
-  const usage = isObject(elsewhere) ? elsewhere : valueAt(answer, 'usage')
-  if (!isObject(usage)) return undefined
+/** The usage in an answer or chunk, as it came. */
+function usageIn(answer: unknown, { usage_at }: Quirks): JsonObject | undefined {
+  const places = usage_at === null ? ['usage'] : [usage_at, 'usage']
+  return places.map((path) => valueAt(answer, path)).find(isObject)
+}
+
+/** Null where a number is no count, or is more than what it is said to be inside of. */
+function readTold(usage: JsonObject | undefined, { cached_tokens_at }: Quirks): TokenUsage | null {
   const cached = cached_tokens_at === null ? undefined : valueAt(usage, cached_tokens_at)
   if (cached === undefined) return readChatUsage(usage)
-  const details = isObject(usage.prompt_tokens_details) ? usage.prompt_tokens_details : {}
+  const details = isObject(usage?.prompt_tokens_details) ? usage.prompt_tokens_details : {}
   return readChatUsage({ ...usage, prompt_tokens_details: { ...details, cached_tokens: cached } })
 }
 

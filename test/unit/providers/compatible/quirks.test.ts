@@ -455,6 +455,13 @@ describe('usage, at every chunk boundary', () => {
     })
     expect(read({ prompt_tokens: 9, completion_tokens: 2 })).toMatchObject({ cached_input_tokens: 0 })
     expect(read({ prompt_tokens: -1, completion_tokens: 2 })).toBeNull()
+    // Where caches are counted beside the input, the input alone would be next to nothing.
+    for (const prompt_cache_hit_tokens of [40_000, '4', -4]) {
+      const usage = { prompt_tokens: 9, completion_tokens: 2, prompt_cache_hit_tokens }
+      expect(read(usage)).toBeNull()
+      const stream = bytes(event({ choices: choice('hi', 'stop') }), event({ choices: [], usage }), DONE)
+      expect(meterOnce(chatOf('deepseek'), STREAM, true, stream)).toMatchObject({ complete: true, usage: null })
+    }
     const chat = chatOf('acme', { cached_tokens_at: 'cache_read_input_tokens' })
     const claude = answer({ prompt_tokens: 9, completion_tokens: 2, cache_read_input_tokens: 4 })
     expect(meterOnce(chat, BODY, false, claude).usage).toMatchObject({ input_tokens: 9, cached_input_tokens: 4 })
