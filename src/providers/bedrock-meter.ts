@@ -109,6 +109,7 @@ export function meterFrames(
   const metered = blank()
   let begun = false
   const frames = createFrameReader((frame) => {
+    if (told()) return
     if (frame.headers[':message-type'] === 'event') {
       begun = true
       return onEvent(frame, metered)
@@ -122,7 +123,7 @@ export function meterFrames(
       return stopped() ? 'may_be_over' : 'not_yet'
     },
     end() {
-      const whole = !frames.broken && (told() || frames.pending === 0)
+      const whole = told() || (!frames.broken && frames.pending === 0)
       metered.complete = stopped() && whole && metered.error_class === null
       metered.is_turned_away = whole && !begun && isTurnedAway(metered.error_class)
       return metered

@@ -104,6 +104,7 @@ function meterEvents(last: string, tokensOf: (generated: string) => number, read
   const metered: Metered = { ...BLANK }
   let done = false
   let begun = false
+  const isOver = () => done
   const events = readEvents((event) => {
     if (event.error || event.type === 'error') metered.error_class ??= errorClass(event.error ?? event)
     else begun = true
@@ -112,7 +113,7 @@ function meterEvents(last: string, tokensOf: (generated: string) => number, read
     if (event.type !== last) return
     done = true
     metered.usage = readUsage(event)
-  })
+  }, isOver)
   return {
     push: events.push,
     get ending() {

@@ -14,7 +14,7 @@ export interface EventReader {
   end(): boolean
 }
 
-/** @param isKnown says of an event that it need not be parsed. */
+/** @param isKnown says of an event that it need not be parsed: it is known, or behind the end. */
 export function readEvents(
   onEvent: (event: JsonObject, json: string) => void,
   isKnown: (json: string) => boolean = () => false,

@@ -76,21 +76,22 @@ function meterStream({ by_image, n }: AskedImages): Meter {
   let usage: TokenUsage | null = NO_USAGE
   let error_class: string | null = null
   let begun = false
+  const isOver = () => completed >= n
   const events = readEvents((event) => {
     if (event.error || event.type === 'error') error_class ??= errorClass(event.error ?? event)
     else begun = true
     if (!/^image_\w+\.completed$/.test(textOrNone(event.type))) return
     completed += 1
     usage = addUsage(usage, by_image ? { ...NO_USAGE, units: 1 } : readImageUsage(event.usage))
-  })
+  }, isOver)
   return {
     push: events.push,
     get ending() {
-      return completed >= n ? 'over' : 'not_yet'
+      return isOver() ? 'over' : 'not_yet'
     },
     end() {
       const whole = events.end()
-      const complete = whole && completed >= n && error_class === null
+      const complete = whole && isOver() && error_class === null
       const is_turned_away = whole && !begun && isTurnedAway(error_class)
       return { ...BLANK, usage: complete ? usage : null, complete, error_class, is_turned_away }
     },

@@ -201,11 +201,12 @@ function meterWith(stream: boolean, logprobs: boolean, measure: (read: Read, sho
     })
     return { ...meter, push: (bytes) => meter.push(leaveOut(bytes)) }
   }
-  const events = readEvents((event) => readEvent(event, read))
+  const isOver = () => TERMINAL.has(read.response?.status)
+  const events = readEvents((event) => readEvent(event, read), isOver)
   return {
     push: (bytes) => events.push(leaveOut(bytes)),
     get ending() {
-      return TERMINAL.has(read.response?.status) ? 'over' : 'not_yet'
+      return isOver() ? 'over' : 'not_yet'
     },
     end() {
       read.readable = events.end()

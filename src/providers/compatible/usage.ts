@@ -1,11 +1,11 @@
 // Reads usage that a provider reports in a place of its own, in addition to OpenAI's meter. Pure; must never throw.
 
-import { bufferAnswer, changeEnd, isObject, parseJsonOrUndefined } from '../answer.ts'
+import { bufferAnswer, changeEnd, isObject } from '../answer.ts'
 import type { AnswerHead, JsonObject, Meter, Metered, TokenUsage } from '../dialect.ts'
 import { leaveOutArrays } from '../leave-out-arrays.ts'
 import { shortenStrings } from '../long-strings.ts'
+import { readEvents } from '../openai-events.ts'
 import { ALTERNATIVES, readChatUsage } from '../openai-meter.ts'
-import { createSseReader } from '../sse.ts'
 import type { Quirks } from './provider.ts'
 
 /** Kinds of input in the request that the provider's usage may not tell apart. */
@@ -56,14 +56,15 @@ function findUsage(stream: boolean, quirks: Quirks): { push(bytes: Uint8Array): 
   let told: JsonObject | undefined
   const own_name = quirks.usage_at?.split('.').at(-1) ?? 'usage'
   const tells = new RegExp(String.raw`"(usage|${own_name})"\s*:\s*\{`)
-  const sse = createSseReader((data) => {
-    // Most chunks have none and need no parsing a second time.
-    if (tells.test(data)) told = usageIn(parseJsonOrUndefined(data), quirks) ?? told
-  })
+  const read = (chunk: JsonObject) => {
+    told = usageIn(chunk, quirks) ?? told
+  }
+  // Most chunks have none and need no parsing a second time.
+  const events = readEvents(read, (json) => !tells.test(json))
   return {
-    push: sse.push,
+    push: events.push,
     end() {
-      sse.end()
+      events.end()
       return told
     },
   }

@@ -110,7 +110,7 @@ describe('once anything of an answer came, it may have been billed', () => {
       [data({ error: noQuota, choices: [{ text: 'a' }] })],
     ],
     ['OpenAI chat, in what cannot be read', operation('chat_completions'), SSE, [data({ error: noQuota }), CUT]],
-    ['OpenAI responses, in what cannot be read', operation('responses'), SSE, [...failed(noRoom), CUT]],
+    ['OpenAI responses, in what cannot be read', operation('responses'), SSE, [CUT, ...failed(noRoom)]],
     ['OpenAI images', operation('images_generations'), SSE, [data({ type: 'x' }), ERROR_EVENT]],
     ['OpenAI images, in what cannot be read', operation('images_generations'), SSE, [ERROR_EVENT, CUT]],
     ['OpenAI transcripts', operation('audio_transcriptions'), SSE, [data({ type: 'x' }), ERROR_EVENT]],
