@@ -52,14 +52,13 @@ function meterBatch(created: boolean): Meter {
     const error_class = answer.error ? errorClass(answer.error) : null
     const id = answer.object === 'batch' ? stringOrNull(answer.id) : null
     if (id === null) return { ...blank, complete: !created, error_class }
-    const isOver = ENDED.has(answer.status)
     return {
       ...blank,
       complete: true,
-      usage: created && isOver ? concludeBatch(id, answer).usage : null,
       service_tier: 'batch',
-      continues_as: created && !isOver ? id : null,
-      concluded: !created && isOver ? [concludeBatch(id, answer)] : [],
+      // Also where it is over at once: the price is that of its model, which the call that made it does not name.
+      continues_as: created ? id : null,
+      concluded: ENDED.has(answer.status) ? [concludeBatch(id, answer)] : [],
     }
   })
 }

@@ -114,6 +114,16 @@ describe('a batch of OpenAI’s', () => {
     expect(await concluded(id, 'batches_create')).toMatchObject([{ input_tokens: 0, cost_nano_usd: 0 }])
   })
 
+  test('that is over when it is made is charged half, too', async () => {
+    const { id, openai } = await caller(REQUESTS)
+    const usage = { input_tokens: 1_000, output_tokens: 500 }
+    const made = { object: 'batch', status: 'completed', model: 'gpt-4o-mini-2024-07-18', usage }
+    gateway.provider.reply = () => json({ ...made, id: `batch_${crypto.randomUUID()}` })
+    await openai.batches.create(BATCH)
+    const { cost_nano_usd, priced_as } = HALF
+    expect(await concluded(id, 'batches_create')).toMatchObject([{ ...usage, cost_nano_usd, priced_as }])
+  })
+
   test('of another user changes nothing for the one who fetches it, nor for its owner until they do', async () => {
     const [owner, stranger] = await Promise.all([caller(REQUESTS), caller(REQUESTS)])
     const { id: batch } = await owner.openai.batches.create(BATCH)

@@ -509,9 +509,10 @@ describe('batches', () => {
   })
 
   test.each(['completed', 'expired', 'cancelled', 'failed'])('that are %s are concluded at batch prices', (status) => {
-    for (const name of ['batches_get', 'batches_cancel']) {
+    for (const name of ['batches_create', 'batches_get', 'batches_cancel']) {
       expect(json(name, {}, { ...BATCH, status, usage: USAGE })).toMatchObject({
         usage: null,
+        continues_as: name === 'batches_create' ? 'batch_1' : null,
         concluded: [
           { id: 'batch_1', model: 'gpt-5', service_tier: 'batch', usage: { input_tokens: 10, output_tokens: 5 } },
         ],
