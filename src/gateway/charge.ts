@@ -5,7 +5,7 @@ import type { Amount, EventFacts, UsageSource } from '../../durable-objects/ledg
 import { costOf, worstCase } from '../pricing/cost.ts'
 import { priceOf } from '../pricing/money.ts'
 import type { Price } from '../pricing/price.ts'
-import { NO_USAGE } from '../providers/answer.ts'
+import { isBlank, NO_USAGE } from '../providers/answer.ts'
 import type { Bound, Metered, TokenUsage } from '../providers/dialect.ts'
 import type { Quote } from './quote.ts'
 
@@ -36,7 +36,7 @@ export function charge(
   { quote, price, bound }: Quoted,
   granted_output_tokens: number | null,
 ): CallCharge {
-  if (metered.usage && !isBlank(metered.usage, metered, bound))
+  if (metered.usage && !isBlank(metered.usage, metered.seen_output_bytes, Boolean(bound?.output)))
     return chargeReported(metered.usage, price, metered.service_tier)
   // Operations that use nothing.
   if (bound === null) return chargeReported(NO_USAGE, null, null)
@@ -55,13 +55,6 @@ export function charge(
     usage_source: 'estimated',
     kinds: {},
   }
-}
-
-/** Some servers report zeros where they did not count: an answer with visible output was not made of nothing. */
-function isBlank(usage: TokenUsage, { seen_output_bytes }: Metered, bound: Bound | null): boolean {
-  const { input_tokens, output_tokens, units } = usage
-  const lacks = input_tokens === 0 || (output_tokens === 0 && Boolean(bound?.output))
-  return seen_output_bytes > 0 && lacks && units === 0
 }
 
 /** What the provider says it was, by the tier that answered. */

@@ -132,6 +132,20 @@ export function usageOf(counts: Counts): TokenUsage | null {
   return isWhole(read) ? read : null
 }
 
+/**
+ * Some servers report zeros where they did not count: an answer with visible output was not made of nothing.
+ *
+ * @param has_output false where no tokens are the output (embeddings).
+ */
+export function isBlank(
+  { input_tokens, output_tokens, units }: TokenUsage,
+  seen_output_bytes: number,
+  has_output = true,
+): boolean {
+  const lacks = input_tokens === 0 || (output_tokens === 0 && has_output)
+  return seen_output_bytes > 0 && lacks && units === 0
+}
+
 /** Null where either is unknown, or where a number of the sum is no count. */
 export function addUsage(sum: TokenUsage | null, one: TokenUsage | null): TokenUsage | null {
   if (sum === null || one === null) return null

@@ -2,7 +2,17 @@
 // https://docs.claude.com/en/api/creating-message-batches
 
 import { type GatewayError, isRefusal } from '../errors.ts'
-import { addUsage, isObject, meterAnswer, NO_USAGE, parseJsonOrUndefined, stringOrNull, UNREAD } from './answer.ts'
+import {
+  addUsage,
+  bytesShown,
+  isBlank,
+  isObject,
+  meterAnswer,
+  NO_USAGE,
+  parseJsonOrUndefined,
+  stringOrNull,
+  UNREAD,
+} from './answer.ts'
 import { readMessageBound } from './anthropic-messages.ts'
 import { answeredTier, readMessageUsage } from './anthropic-meter.ts'
 import type { Bound, Concluded, JsonObject, Meter, Metered, Operation, TokenUsage } from './dialect.ts'
@@ -185,13 +195,12 @@ function readResult(line: unknown): { usage: TokenUsage; model: string | null; t
   // The batch's requests are no longer known: cache writes whose lifetime is not given are taken to be for an hour.
   const usage = readMessageUsage(message.usage, '1h')
   const tier = answeredTier({ ...message.usage, service_tier: message.usage.service_tier ?? 'batch' })
-  return (
-    usage && {
-      usage,
-      model: stringOrNull(message.model),
-      tier: tier && TIERS_BY_PRICE.includes(tier) ? tier : 'standard',
-    }
-  )
+  if (usage === null || isBlank(usage, bytesShown(message.content))) return null
+  return {
+    usage,
+    model: stringOrNull(message.model),
+    tier: tier && TIERS_BY_PRICE.includes(tier) ? tier : 'standard',
+  }
 }
 
 /** No answer is longer. */

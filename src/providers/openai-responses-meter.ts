@@ -4,6 +4,7 @@
 import {
   bytesShown,
   errorClass,
+  isBlank,
   isObject,
   isTurnedAway,
   isWhole,
@@ -125,9 +126,10 @@ const errorOf = ({ error, status }: JsonObject): unknown => error ?? (status ===
 
 function conclude(response: JsonObject): Concluded {
   const error = errorOf(response)
+  const usage = readResponsesUsage(response)
   return {
     id: stringOrNull(response.id) ?? '',
-    usage: readResponsesUsage(response),
+    usage: usage && isBlank(usage, bytesShown(response.output)) ? null : usage,
     longest_input_tokens: null,
     model: stringOrNull(response.model),
     service_tier: namedOpenAITier(response),

@@ -195,6 +195,8 @@ describe('the results of a batch', () => {
     expect(usageOf(`${FILE}{"custom_id":"e","result":{"type":"succeeded","message":{}}}\n`)).toBeNull()
     expect(usageOf(`${FILE}nonsense\n`)).toBeNull()
     expect(usageOf(`${FILE}{"custom_id":"e","result":{"type":"something_new"}}\n`)).toBeNull()
+    const zeros = '"content":[{"type":"text","text":"Hi"}],"usage":{"input_tokens":0,"output_tokens":0}'
+    expect(usageOf(`${FILE}{"custom_id":"e","result":{"type":"succeeded","message":{${zeros}}}}\n`)).toBeNull()
     expect(usageOf('{"custom_id":"e","result":{"type":"canceled"}}\n')).toEqual(NO_USAGE)
   })
 

@@ -339,6 +339,15 @@ describe('later answers', () => {
     ])
   })
 
+  test('with zeros conclude it as unknown where they show some output', () => {
+    const output = [{ type: 'message', content: [{ type: 'output_text', text: 'Hi' }] }]
+    const usageOf = (usage: object, answer: object = { output }) =>
+      later('responses_get', { ...RESPONSE, ...answer, usage }).concluded[0]?.usage
+    expect(usageOf({ input_tokens: 0, output_tokens: 0 })).toBeNull()
+    expect(usageOf({ input_tokens: 5, output_tokens: 0 })).toBeNull()
+    expect(usageOf({ input_tokens: 5, output_tokens: 0 }, { output: [] })).toMatchObject({ input_tokens: 5 })
+  })
+
   test('that say it is running, or nothing at all, conclude nothing', () => {
     for (const answer of [
       { ...RESPONSE, status: 'in_progress' },
