@@ -151,7 +151,8 @@ function concludedWithoutAnswers(answer: JsonObject, id: string): Concluded[] {
 
 /** Meters a file with one line per request, in any order. The batch is concluded only once the whole file has passed through. */
 function meterResults(id: string, isAnswer: boolean, headers: Headers): Meter {
-  const announced = Number(headers.get('content-length') ?? Number.NaN)
+  // Of an answer that is compressed unasked it is not the length of what is read.
+  const announced = headers.has('content-encoding') ? Number.NaN : Number(headers.get('content-length') ?? Number.NaN)
   let usage: TokenUsage | null = NO_USAGE
   let model: string | null = null
   let tier: string | null = null

@@ -173,6 +173,15 @@ describe('the results of a batch', () => {
     expect(meter.end()).toMatchObject({ complete: false, concluded: [] })
   })
 
+  // The header is then the length of what was compressed: more than a short file has.
+  test('that came compressed, though nobody asked for that, conclude it', () => {
+    const line = new TextEncoder().encode('{"custom_id":"a","result":{"type":"canceled"}}\n')
+    const head = headOf('other', { 'content-length': '67', 'content-encoding': 'gzip' })
+    const meter = operation('results').meter(askedWith({}, { params: { id: 'a' } }))(head)
+    meter.push(line)
+    expect(meter.end()).toMatchObject({ complete: true, concluded: [{ id: 'a', usage: NO_USAGE }] })
+  })
+
   test('with megabytes of a fetched document in a line conclude it', () => {
     const content = [{ type: 'web_fetch_tool_result', content: { source: { data: 'A'.repeat(9 * 2 ** 20) } } }]
     const message = { content, usage: { input_tokens: 3, output_tokens: 5 } }
