@@ -13,7 +13,7 @@ import {
   readPositiveInteger,
   unknownField,
 } from './fields.ts'
-import { imageTokens, imageUrl } from './openai-parts.ts'
+import { addedByImage, imageTokens, imageUrl } from './openai-parts.ts'
 import { findHosted } from './openai-responses-tools.ts'
 import { openAITier } from './service-tiers.ts'
 import { TOOL_PREAMBLE_TOKENS, tokensOfBody, visit } from './text-bound.ts'
@@ -44,7 +44,7 @@ export function readChatBound(body: JsonObject, bytes: number): Bound | GatewayE
   const modalities = readArray(body, 'modalities')
   if (isRefusal(modalities)) return modalities
 
-  const media = readMedia(body.messages)
+  const media = readMedia(body.messages, imageTokens(model))
   const tier = openAITier(body)
   const preamble = tools.length > 0 || body.functions || body.response_format ? TOOL_PREAMBLE_TOKENS : 0
   return {
@@ -111,14 +111,16 @@ function findUnbounded(body: JsonObject, model: string, tools: unknown[], modali
 }
 
 interface Media {
+  /** The most that each image takes. */
+  image_tokens: number
   added_tokens: number
   open_input: string | null
   audio: boolean
 }
 
 /** What the messages hold besides text. A part of an unknown type may refer to anything. */
-function readMedia(messages: unknown[]): Media {
-  const media: Media = { added_tokens: 0, open_input: null, audio: false }
+function readMedia(messages: unknown[], image_tokens: number): Media {
+  const media: Media = { image_tokens, added_tokens: 0, open_input: null, audio: false }
   for (const [at, message] of messages.entries()) {
     const path = `messages[${at}]`
     if (!isObject(message)) {
@@ -176,9 +178,9 @@ function readPart(part: unknown, path: string, media: Media): void {
   if (!isObject(part) || typeof part.type !== 'string') {
     media.open_input ??= path
   } else if (part.type === 'image_url') {
-    const tokens = imageTokens(imageUrl(part))
-    if (tokens === null) media.open_input ??= `${path}.image_url`
-    else media.added_tokens += tokens
+    const added = addedByImage(imageUrl(part), media.image_tokens)
+    if (added === null) media.open_input ??= `${path}.image_url`
+    else media.added_tokens += added
   } else if (part.type !== 'text' && part.type !== 'refusal' && !isThought(part)) {
     media.audio ||= part.type === 'input_audio'
     media.open_input ??= `${path}.${part.type.slice(0, 40)}`

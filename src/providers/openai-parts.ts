@@ -7,16 +7,23 @@ import type { JsonObject } from './dialect.ts'
  * gpt-4o-mini multiplies image tokens: 2,833 and 5,667 for each of up to eight tiles make 48,169. GPT-5.6 and later take
  * images of up to 30,000 patches, a token each. https://developers.openai.com/api/docs/guides/images-vision
  */
-const IMAGE_TOKENS = 50_000
+const MOST_TOKENS = 50_000
+/** These take at most 1,445 (85, and 170 for each tile) or 3,779 (1,536 patches times 2.46). */
+const TAKES_FEW =
+  /^(gpt-4o|gpt-4\.1(-mini|-nano)?|gpt-5(-mini|-nano)?|o[134](-mini|-pro)?)(-\d{4}-\d{2}-\d{2})?$|^chatgpt-4o-latest$/
+const FEW_TOKENS = 5_000
+
+/** The most that an image takes. A deployment on Azure is believed by its name, as it is in its price. */
+export const imageTokens = (model: string) => (TAKES_FEW.test(model) ? FEW_TOKENS : MOST_TOKENS)
 
 /**
- * What an image adds to the tokens of its bytes, whose place its own take: it is never read as text. Null for what may be
- * no image, or is named by the id of a file.
+ * What an image of so many tokens adds to those of its bytes, whose place its own take: it is never read as text. Null for
+ * what may be no image, or is named by the id of a file.
  */
-export function imageTokens(url: unknown): number | null {
+export function addedByImage(url: unknown, tokens: number): number | null {
   if (typeof url !== 'string') return null
-  if (isLink(url)) return IMAGE_TOKENS
-  return /^data:image\/[\w.+-]+;base64,/i.test(url) ? IMAGE_TOKENS - url.length : null
+  if (isLink(url)) return tokens
+  return /^data:image\/[\w.+-]+;base64,/i.test(url) ? tokens - url.length : null
 }
 
 /** The path of the first image by URL, behind which OpenAI takes only an image, others also documents and films. */

@@ -3,7 +3,7 @@
 import { isObject } from './answer.ts'
 import type { JsonObject } from './dialect.ts'
 import { hasOnly, textOrNone } from './fields.ts'
-import { imageTokens } from './openai-parts.ts'
+import { addedByImage } from './openai-parts.ts'
 import { isDeclared } from './openai-responses-tools.ts'
 import { TOOL_PREAMBLE_TOKENS } from './text-bound.ts'
 
@@ -18,14 +18,16 @@ const ITEMS_OF_TOOLS = new Set(['additional_tools', 'tool_search_output'])
 
 const TEXT_PARTS = new Set(['input_text', 'output_text', 'summary_text', 'reasoning_text', 'text', 'refusal'])
 
-export interface InputBound {
+interface InputBound {
+  /** The most that each image takes. */
+  image_tokens: number
   added_tokens: number
   open_input: string | null
   unbounded: string | null
 }
 
-export function readResponseInput(input: string | unknown[]): InputBound {
-  const bound: InputBound = { added_tokens: 0, open_input: null, unbounded: null }
+export function readResponseInput(input: string | unknown[], image_tokens: number): InputBound {
+  const bound: InputBound = { image_tokens, added_tokens: 0, open_input: null, unbounded: null }
   if (typeof input === 'string') return bound
   for (const [index, item] of input.entries()) readItem(item, `input[${index}]`, bound)
   return bound
@@ -82,8 +84,8 @@ function readContent(content: unknown, path: string, bound: InputBound): void {
     if (isObject(part) && part.type === undefined && typeof part.stdout === 'string') continue
     if (isObject(part) && typeof part.type === 'string' && TEXT_PARTS.has(part.type)) continue
     const isImage = isObject(part) && part.type === 'input_image' && (part.file_id ?? null) === null
-    const tokens = isImage ? imageTokens(part.image_url) : null
-    if (tokens !== null) bound.added_tokens += tokens
+    const added = isImage ? addedByImage(part.image_url, bound.image_tokens) : null
+    if (added !== null) bound.added_tokens += added
     else if (isObject(part) && /audio/.test(textOrNone(part.type))) {
       // Audio has a rate of its own, and the usage does not say how many tokens it was. OpenRouter takes `ResponseInputAudio`.
       bound.unbounded ??= `${path}[${index}]`

@@ -16,6 +16,7 @@ import {
   unknownField,
 } from './fields.ts'
 import { responsesStreamError } from './openai-errors.ts'
+import { imageTokens } from './openai-parts.ts'
 import { readResponseInput } from './openai-responses-input.ts'
 import { meterDeleted, meterResponse, meterStored } from './openai-responses-meter.ts'
 import { readTools } from './openai-responses-tools.ts'
@@ -89,7 +90,7 @@ export function readResponsesBound(body: JsonObject, bytes: number): Bound | Gat
   if (typeof items !== 'string' && !Array.isArray(items)) return invalidField('input', 'a string or an array')
 
   const tools = readTools(declared, max_tool_calls)
-  const input = readResponseInput(items)
+  const input = readResponseInput(items, imageTokens(model))
   const tier = openAITier(body)
   const stored = ['previous_response_id', 'conversation'].find((field) => (body[field] ?? null) !== null)
   const preamble = declared.length > 0 || isObject(body.text) ? TOOL_PREAMBLE_TOKENS : 0

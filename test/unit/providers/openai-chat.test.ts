@@ -107,6 +107,22 @@ describe('the input bound', () => {
     expect(bound(body).open_input).toBeNull()
   })
 
+  test.each([
+    ['gpt-4o', 5_000],
+    ['gpt-4o-2024-11-20', 5_000],
+    ['chatgpt-4o-latest', 5_000],
+    ['gpt-4.1-nano-2025-04-14', 5_000],
+    ['gpt-5-mini', 5_000],
+    ['o4-mini', 5_000],
+    ['gpt-4o-mini-2024-07-18', 50_000],
+    ['gpt-5.4-mini', 50_000],
+    ['openai/gpt-4o', 50_000],
+    ['ft:gpt-4o-2024-08-06:acme::1', 50_000],
+  ])('knows that an image takes few tokens with some models: %s', (model, tokens) => {
+    const body = { ...BODY, model, ...user({ type: 'image_url', image_url: { url: 'https://example.com/a.png' } }) }
+    expect(bound(body).input_tokens).toBe(tokensOf(body) + tokens)
+  })
+
   test('takes as much for an image by URL, behind which OpenAI takes nothing else', () => {
     const body = { ...BODY, ...user({ type: 'image_url', image_url: { url: 'https://example.com/a.png' } }) }
     expect(bound(body)).toMatchObject({ input_tokens: tokensOf(body) + 50_000, open_input: null })

@@ -63,6 +63,8 @@ test('an inline image counts 50,000 tokens in place of its bytes', () => {
 test('an image by URL, behind which OpenAI takes nothing else, counts as much', () => {
   const body = { ...BODY, ...user({ type: 'input_image', image_url: 'https://example.com/a.png' }) }
   expect(bound(body)).toMatchObject({ input_tokens: tokensOf(body) + 50_000, open_input: null })
+  const ofFew = { ...body, model: 'gpt-5' }
+  expect(bound(ofFew).input_tokens).toBe(tokensOf(ofFew) + 5_000)
 })
 
 test.each([
