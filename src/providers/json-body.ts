@@ -5,7 +5,16 @@ import type { GatewayError } from '../errors.ts'
 import { isObject, parseJsonOrUndefined } from './answer.ts'
 import { CLOSE_BRACE, concatBytes } from './bytes.ts'
 import type { Edit, JsonObject } from './dialect.ts'
-import { findMembers, hasFewValues, MAX_DEPTH, MAX_NAMES, MAX_VALUES, repeatedName, type Span } from './json-text.ts'
+import {
+  findMembers,
+  hasFewValues,
+  MAX_DEPTH,
+  MAX_NAMES,
+  MAX_VALUES,
+  namesIn,
+  repeatedName,
+  type Span,
+} from './json-text.ts'
 import { visit } from './text-bound.ts'
 
 /** An error repeats at most this much of a field's path, which may be megabytes long. */
@@ -41,13 +50,15 @@ export function parseJsonBody(bytes: Uint8Array): JsonBody | GatewayError {
   }
   // `{"generationConfig":{"maxOutputTokens":99999,"maxOutputTokens":1}}`: JSON.parse has kept one of them, and parsers
   // disagree on which. A bound checked here must be the one that the provider reads.
-  if (found.names !== countNames(value)) {
+  const read = readNames(value)
+  if (found.names !== read.count) {
     const path = repeatedName(text).slice(0, MAX_PATH_LENGTH)
     return invalid(`The field ${JSON.stringify(path)} occurs more than once.`, path)
   }
-  // Some versions of V8 (13.6, 15.0) can misread a name with an escape where an earlier object had a name with a backslash that
-  // this one, as text, begins with: after `{"q":1,"b\\":1}` they read `{"q":1,"b\u0043":1}` as the same object.
-  const misread = [...found.members.keys()].find((name) => !Object.hasOwn(value, name))?.slice(0, MAX_PATH_LENGTH)
+  // Some versions of V8 (13.6, 15.0) can misread a name with an escape where an earlier object, even of another body, had a name
+  // with a backslash that this one, as text, begins with: after `{"q":1,"b\\":1}` they read `{"q":1,"b\u0043":1}` as the same
+  // object.
+  const misread = read.has_backslash ? findMisread(text, value)?.slice(0, MAX_PATH_LENGTH) : undefined
   if (misread !== undefined) return invalid(`The field ${JSON.stringify(misread)} cannot be read.`, misread)
   return { bytes, value, members: found.members, is_ascii: text.length === bytes.length }
 }
@@ -108,13 +119,28 @@ function byteOffsets(bytes: Uint8Array): (place: number) => number {
   }
 }
 
-/** The names in all objects inside, each as often as `JSON.parse` kept it. */
-function countNames(value: unknown): number {
-  let names = 0
+/** How many names all objects inside have, each as often as `JSON.parse` kept it, and whether one has a backslash. */
+function readNames(value: unknown): { count: number; has_backslash: boolean } {
+  const read = { count: 0, has_backslash: false }
   visit(value, (_, name) => {
-    if (name !== null) names += 1
+    if (name === null) return
+    read.count += 1
+    read.has_backslash ||= name.includes('\\')
   })
-  return names
+  return read
+}
+
+/** A name that the text has more often than the value that `JSON.parse` made of it. */
+function findMisread(text: string, value: JsonObject): string | undefined {
+  const left = new Map<string, number>()
+  visit(value, (_, name) => {
+    if (name !== null) left.set(name, (left.get(name) ?? 0) + 1)
+  })
+  return namesIn(text).find((name) => {
+    const times = left.get(name) ?? 0
+    left.set(name, times - 1)
+    return times === 0
+  })
 }
 
 function invalid(message: string, field?: string): GatewayError {

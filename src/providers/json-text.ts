@@ -79,6 +79,17 @@ function skipString(text: string, from: number): number {
   }
 }
 
+/** The names of all objects in valid JSON. */
+export function namesIn(text: string): string[] {
+  const names: string[] = []
+  for (let at = text.indexOf('"'); at !== -1; ) {
+    const end = skipString(text, at)
+    if (text.charCodeAt(skipSpace(text, end)) === COLON) names.push(JSON.parse(text.slice(at, end)))
+    at = text.indexOf('"', end)
+  }
+  return names
+}
+
 /** The path of the first name that an object has twice in valid JSON: `messages[0].role`. Empty where none has. */
 export function repeatedName(text: string): string {
   const open: { names: Set<string> | null; here: string | number }[] = []

@@ -58,6 +58,15 @@ describe('parsing', () => {
     else expect(parsed.value.generationConfig).toEqual({ maxOutputTokens: 99999 })
   })
 
+  test('so is one further down, where it may be the lifetime of a cache', () => {
+    const body = (name: string) => encode(`{"messages":[{"cache_control":{"type":"ephemeral","${name}":"1h"}}]}`)
+    expect(refusal(body('tt\\\\'))).toBeNull()
+    const parsed = parseJsonBody(body('tt\\u006c'))
+    if ('code' in parsed) expect(parsed).toMatchObject({ code: 'invalid_request', field: 'ttl' })
+    else expect(parsed.value.messages).toEqual([{ cache_control: { type: 'ephemeral', ttl: '1h' } }])
+    expect(refusal(encode('{"patternProperties":{"^\\\\d\\u002b$":{"\\\\":1},"\\u005c":[{"\\\\":":"}]}}'))).toBeNull()
+  })
+
   test('the same name in different objects is no duplicate', () => {
     expect(refusal(encode('{"a":{"a":1,":":":"},"b":[{"a":":"},{"a":2,"":{"__proto__":1}}]}'))).toBeNull()
   })
