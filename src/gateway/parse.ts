@@ -126,7 +126,7 @@ async function readContent(request: Request, operation: Operation): Promise<Cont
   const bytes = accepted(await readBody(request, operation))
   if (operation.takes === 'form') {
     const content_type = request.headers.get('content-type') ?? ''
-    return { bytes, json: null, value: accepted(await readForm(bytes, content_type)).fields }
+    return { bytes, json: null, value: accepted(readForm(bytes, content_type)).fields }
   }
   const json = accepted(parseJsonBody(bytes))
   return { bytes, json, value: json.value }

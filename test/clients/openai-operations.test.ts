@@ -43,8 +43,8 @@ async function caller(caps: typeof GENEROUS | typeof REQUESTS | typeof TOKENS = 
   return { id, key, ...openaiOf(gateway, key) }
 }
 const bodyBytes = () => lastRequest(gateway).body.length
-const postForm = (key: string, content_type: string, body: string) =>
-  fetch(`${gateway.url}/openai/v1/audio/transcriptions`, {
+const postForm = (key: string, content_type: string, body: string, path = 'audio/transcriptions') =>
+  fetch(`${gateway.url}/openai/v1/${path}`, {
     method: 'POST',
     headers: { authorization: `Bearer ${key}`, 'content-type': content_type },
     body,
@@ -160,6 +160,21 @@ describe('images', () => {
       cost_nano_usd: 1 * 5_000 + 14_680 * 10_000 + 1_584 * 40_000,
       overrun: false,
     })
+  })
+
+  test.each([
+    ['as .NET writes it', "name=image; filename=a.png; filename*=utf-8''a.png"],
+    ['behind its size', 'name="image"; size=5; filename="a.png"'],
+  ])('are held as images where the name of a file is %s', async (_, file) => {
+    const { id, key } = await caller(TOKENS)
+    const text = (name: string, value: string) =>
+      `--b\r\nContent-Disposition: form-data; name=${name}\r\n\r\n${value}\r\n`
+    const image = `--b\r\nContent-Type: image/png\r\nContent-Disposition: form-data; ${file}\r\n\r\na png\r\n`
+    const form = `${text('"model"', 'gpt-image-1')}${text('"prompt"', 'x')}${image}--b--\r\n`
+    const answer = await postForm(key, 'multipart/form-data; boundary="b"', form, 'images/edits')
+    expect(answer.status).toBe(200)
+    expect(lastRequest(gateway).body.toString()).toBe(form)
+    expect(await onlyEvent(gateway, id)).toMatchObject({ usage_source: 'reported', overrun: false })
   })
 
   test('of DALL-E are counted by the piece', async () => {
