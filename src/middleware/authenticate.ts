@@ -97,9 +97,14 @@ export function requireAdmin({ adminToken, jwt }: RequireAdminOptions): Middlewa
   }
 }
 
-/** Beside `x-tollgate-key` a JWT is for the provider. One that is valid here is refused: the provider could call with it. */
+/** Beside `x-tollgate-key` a JWT is for the provider. One that is or will be valid here is refused: the provider could call with it. */
 async function refuseGoodJwt(jwt: JwtVerifier | null, own: string): Promise<void> {
-  if (!jwt || !isJwtShaped(own) || 'reason' in (await jwt.verify(own))) return
+  if (!jwt || !isJwtShaped(own)) return
+  const claims = await jwt.verify(own)
+  if ('reason' in claims) {
+    if (claims.reason === 'keys_unavailable') throw keysUnavailable(claims.cause)
+    if (claims.reason !== 'not_yet_valid') return
+  }
   const message = 'The JWT beside x-tollgate-key is one for Tollgate. Send the key of the provider there, or nothing.'
   throw new GatewayFault({ code: 'invalid_header', message })
 }
@@ -108,9 +113,13 @@ async function verifiedJwt(jwt: JwtVerifier | null, token: string): Promise<JwtC
   if (!jwt) throw unauthenticated('JWTs are not accepted here.')
   const claims = await jwt.verify(token)
   if (!('reason' in claims)) return claims
-  if (claims.reason !== 'keys_unavailable') throw unauthenticated(jwtFault(claims))
+  if (claims.reason === 'keys_unavailable') throw keysUnavailable(claims.cause)
+  throw unauthenticated(jwtFault(claims))
+}
+
+function keysUnavailable(cause: unknown): GatewayFault {
   const message = 'The keys that verify JWTs cannot be read at the moment.'
-  throw new GatewayFault({ code: 'keys_unavailable', message }, { cause: claims.cause })
+  return new GatewayFault({ code: 'keys_unavailable', message }, { cause })
 }
 
 function keyFault({ reason }: KeyRefusal): string {

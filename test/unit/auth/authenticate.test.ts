@@ -88,6 +88,18 @@ describe('authenticate', () => {
     expect(await statusBeside(await sign({}), { jwt: null })).toBe(200)
   })
 
+  test('nor is one that will be good, or of which nobody knows whether it is', async () => {
+    const [, claims, signature] = (await sign({})).split('.')
+    const unverified = `${Buffer.from('{"alg":"RS256"}').toString('base64url')}.${claims}.${signature}`
+    const early = await sign({ nbf: Math.floor(Date.now() / 1_000) + 30 })
+    const statuses = []
+    for (const own of [early, unverified]) {
+      const headers = { 'x-tollgate-key': await keys.issue(USER, KEY_ID), authorization: `Bearer ${own}` }
+      statuses.push((await app().request('/api/me', { headers })).status)
+    }
+    expect(statuses).toEqual([400, 503])
+  })
+
   test('a key beside the JWT of another issuer waits for no JWKS', async () => {
     let asked = 0
     const silent = createJwtVerifier(jwtConfig, { fetch: () => Promise.reject(new TypeError(`no network ${++asked}`)) })
