@@ -76,7 +76,11 @@ function addEntries(reading: Reading): ReadonlySet<string> {
     names.add(own.name)
     const credential = credentialIn(reading, api_key_binding ?? variableOf(own.name, 'API_KEY'))
     if (api_key_binding && !credential) fault(at(['api_key_binding']), `names ${api_key_binding}, which is not set`)
-    addProvider(reading, merged(own, env), credential, at)
+    const url = variableOf(own.name, 'BASE_URL')
+    const isUrlElsewhere = !('base_url' in own) && env[url] !== undefined
+    addProvider(reading, merged(own, env), credential, (path) =>
+      isUrlElsewhere && path[0] === 'base_url' ? [url] : at(path),
+    )
   }
   return names
 }
