@@ -5,15 +5,14 @@ import { secretsIn } from './auth/keys.ts'
 import { wordsOf } from './issue-words.ts'
 import { endsWithinPassword, isNeonUrl } from './postgres/connection-string.ts'
 import { parseJsonOrUndefined } from './providers/answer.ts'
-import { type ConfiguredProvider, compatibleProviders, textOf, variableOf } from './providers/compatible/configured.ts'
+import { type ConfiguredProvider, compatibleProviders, variableOf } from './providers/compatible/configured.ts'
 import { KNOWN_PROVIDERS } from './providers/compatible/table.ts'
-import { baseUrl, CREDENTIAL, CREDENTIAL_FAULT } from './providers/configured-fields.ts'
+import { baseUrl, optionalCredential } from './providers/configured-fields.ts'
 import { repeatedName } from './providers/json-text.ts'
 import { type PerCallService, perCallServicesSchema } from './providers/per-call.ts'
 
 const secret = (least: number) => z.string().min(least, `must have at least ${least} characters`)
 const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' })
-const credential = z.string().regex(CREDENTIAL, CREDENTIAL_FAULT).optional()
 const json = <T extends z.ZodType>(schema: T, unset: unknown) =>
   z.preprocess((value, context) => {
     if (typeof value !== 'string') return value ?? unset
@@ -73,25 +72,25 @@ const configSchema = z
     /** The value of the `role` claim (or one of the `roles`) that may administer. */
     JWT_ADMIN_ROLE: z.string().default('tollgate-admin'),
 
-    OPENAI_API_KEY: credential,
+    OPENAI_API_KEY: optionalCredential,
     OPENAI_BASE_URL: baseUrl.default('https://api.openai.com'),
-    ANTHROPIC_API_KEY: credential,
+    ANTHROPIC_API_KEY: optionalCredential,
     ANTHROPIC_BASE_URL: baseUrl.default('https://api.anthropic.com'),
     /** A Bedrock API key; without one the AWS keys sign. */
-    BEDROCK_API_KEY: credential,
+    BEDROCK_API_KEY: optionalCredential,
     BEDROCK_REGION: z
       .string()
       .regex(/^[a-z]{2}(-[a-z]+)+-\d$/, 'must be an AWS region')
       .default('us-east-1'),
     BEDROCK_BASE_URL: baseUrl.optional(),
-    AWS_ACCESS_KEY_ID: credential,
-    AWS_SECRET_ACCESS_KEY: credential,
-    AWS_SESSION_TOKEN: credential,
+    AWS_ACCESS_KEY_ID: optionalCredential,
+    AWS_SECRET_ACCESS_KEY: optionalCredential,
+    AWS_SESSION_TOKEN: optionalCredential,
     /** Anthropic models that Bedrock serves, as JSON: `{"claude-sonnet-4-5": "us.anthropic.claude-..."}`. */
     BEDROCK_MODELS: json(z.record(z.string(), z.string().min(1)), {}),
-    GEMINI_API_KEY: credential,
+    GEMINI_API_KEY: optionalCredential,
     GEMINI_BASE_URL: baseUrl.default('https://generativelanguage.googleapis.com'),
-    GOOGLE_PLACES_API_KEY: credential,
+    GOOGLE_PLACES_API_KEY: optionalCredential,
     GOOGLE_PLACES_BASE_URL: baseUrl.default('https://places.googleapis.com'),
     /** Services that are paid by the call, as JSON: see src/providers/per-call.ts. Each key is in `<PROVIDER>_API_KEY`. */
     PER_CALL_SERVICES: json(perCallServicesSchema, []),
@@ -165,9 +164,10 @@ export function parseConfig(bindings: object): Config {
   }
   const PER_CALL_SERVICES = parsed.data.PER_CALL_SERVICES.map((service) => {
     const variable = variableOf(service.provider, 'API_KEY')
-    const credential = textOf(env, variable)
-    if (credential && !CREDENTIAL.test(credential)) throw wrong(`${variable}: ${CREDENTIAL_FAULT}`)
-    return { ...service, credential }
+    const credential = optionalCredential.safeParse(env[variable])
+    if (!credential.success)
+      throw wrong(credential.error.issues.map((issue) => `${variable}: ${wordsOf(issue)}`).join('; '))
+    return { ...service, credential: credential.data }
   })
   const taken = PER_CALL_SERVICES.find(({ provider }) => compatible.data.some(({ name }) => name === provider))
   if (taken) throw wrong(`PER_CALL_SERVICES: ${taken.provider} is already the name of a provider.`)

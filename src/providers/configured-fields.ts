@@ -26,7 +26,7 @@ export const baseUrl = z
 
 /** Only what every header can carry: a line break at the end of a variable is not part of the key, say. */
 export const CREDENTIAL = /^[\x21-\x7e]+$/
-export const CREDENTIAL_FAULT = 'must be printable ASCII without white space'
+export const optionalCredential = z.string().regex(CREDENTIAL, 'must be printable ASCII without white space').optional()
 
 /** In lower case. */
 export const headerName = z

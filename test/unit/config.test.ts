@@ -239,6 +239,21 @@ describe('a wrong configuration is named', () => {
     }
   })
 
+  test.each([
+    ['GROQ_API_KEY', 'must be a text'],
+    ['ACME_API_KEY', 'must be a text'],
+    ['SHARED', 'must be a text'],
+    ['FINDER_API_KEY', 'must be a text'],
+    ['GROQ_BASE_URL', 'must be an http:// or https:// URL'],
+    ['BETA_BASE_URL', 'must be an http:// or https:// URL'],
+  ])('%s that is no text, as wrangler.toml may have it, is not as if it were not set', (name, said) => {
+    const acme = { name: 'acme', base_url: 'https://acme.example/v1' }
+    const PROVIDERS = [acme, { ...acme, name: 'shared', api_key_binding: 'SHARED' }, { name: 'beta' }]
+    const env = { ...ENV, ...services(FINDER), PROVIDERS, SHARED: 'k', BETA_BASE_URL: 'https://beta.example' }
+    for (const value of [7, true, null, ['k']])
+      expect(fault({ ...env, [name]: value })).toBe(`ConfigError: Tollgate is not configured. ${name}: ${said}`)
+  })
+
   test('a service of the name of a compatible provider, whichever variable brought it', () => {
     const acme = { name: 'finder', base_url: 'https://acme.example/v1' }
     const said = 'PER_CALL_SERVICES: finder is already the name of a provider.'

@@ -8,7 +8,7 @@
 import { z } from 'zod'
 import { wordsOf } from '../../issue-words.ts'
 import { isObject, parseJsonOrUndefined } from '../answer.ts'
-import { CREDENTIAL, CREDENTIAL_FAULT } from '../configured-fields.ts'
+import { optionalCredential } from '../configured-fields.ts'
 import { repeatedName } from '../json-text.ts'
 import { type CompatibleProvider, type ProviderRow, providerSchema } from './provider.ts'
 import { KNOWN_PROVIDERS } from './table.ts'
@@ -75,7 +75,8 @@ function addEntries(reading: Reading): ReadonlySet<string> {
     if (names.has(own.name)) fault(at(['name']), 'is taken by an earlier entry')
     names.add(own.name)
     const credential = credentialIn(reading, api_key_binding ?? variableOf(own.name, 'API_KEY'))
-    if (api_key_binding && !credential) fault(at(['api_key_binding']), `names ${api_key_binding}, which is not set`)
+    if (api_key_binding && env[api_key_binding] === undefined)
+      fault(at(['api_key_binding']), `names ${api_key_binding}, which is not set`)
     const url = variableOf(own.name, 'BASE_URL')
     const isUrlElsewhere = !('base_url' in own) && env[url] !== undefined
     addProvider(reading, merged(own, env), credential, (path) =>
@@ -90,7 +91,7 @@ function addKnown(reading: Reading, names: ReadonlySet<string>): void {
   const { env } = reading
   for (const { name } of KNOWN_PROVIDERS) {
     const [key, url] = [variableOf(name, 'API_KEY'), variableOf(name, 'BASE_URL')]
-    if (names.has(name) || !(textOf(env, key) || textOf(env, url))) continue
+    if (names.has(name) || (env[key] === undefined && env[url] === undefined)) continue
     addProvider(reading, merged({ name }, env), credentialIn(reading, key), () => [url])
   }
 }
@@ -110,18 +111,18 @@ function addProvider(
 }
 
 function credentialIn({ env, fault }: Reading, variable: string): string | undefined {
-  const credential = textOf(env, variable)
-  if (credential && !CREDENTIAL.test(credential)) fault([variable], CREDENTIAL_FAULT)
-  return credential
+  const credential = optionalCredential.safeParse(env[variable])
+  for (const issue of credential.error?.issues ?? []) fault([variable], wordsOf(issue))
+  return credential.data
 }
 
 /** An entry on top of the known row of its name: quirks are replaced one by one, all other fields whole. */
 function merged(entry: { name: string; [field: string]: unknown }, env: Record<string, unknown>): object {
   const known: ProviderRow | undefined = KNOWN_PROVIDERS.find(({ name }) => name === entry.name)
-  const base_url = textOf(env, variableOf(entry.name, 'BASE_URL'))
+  const base_url = env[variableOf(entry.name, 'BASE_URL')]
   const { quirks: own } = entry
   const quirks = isObject(own) ? { ...known?.quirks, ...own } : (own ?? known?.quirks)
-  return { ...known, ...(base_url && { base_url }), ...entry, ...(quirks !== undefined && { quirks }) }
+  return { ...known, ...(base_url !== undefined && { base_url }), ...entry, ...(quirks !== undefined && { quirks }) }
 }
 
 /** Cloudflare's variables are text or JSON. Null where they are neither a list nor absent. */
@@ -134,8 +135,3 @@ function readEntries(variable: unknown): unknown[] | null {
 /** `WORKERS_AI_API_KEY` */
 export const variableOf = (name: string, what: 'API_KEY' | 'BASE_URL') =>
   `${name.toUpperCase().replaceAll('-', '_')}_${what}`
-
-export function textOf(env: Record<string, unknown>, variable: string): string | undefined {
-  const value = env[variable]
-  return typeof value === 'string' ? value : undefined
-}
