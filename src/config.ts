@@ -22,7 +22,9 @@ const json = <T extends z.ZodType>(schema: T, unset: unknown) =>
     else if (repeated !== '') context.addIssue(`has ${repeated} more than once`)
     return parsed
   }, schema)
-const integer = (least: number, most: number) => z.coerce.number().int().min(least).max(most)
+/** As `[vars]` and secrets have it. `Number` would take `true` for 1. */
+const textOrNumber = (fault: string) => z.union([z.string(), z.number()], fault).pipe(z.coerce.number(fault))
+const integer = (least: number, most: number) => textOrNumber('must be a number').pipe(z.int().min(least).max(most))
 
 /** The driver would quote any other, with its password, in an error that is logged. */
 const isDatabaseUrl = (text: string) => {
@@ -101,8 +103,7 @@ const configSchema = z
     /** Output bound of calls that set none; unset: the model's maximum. */
     DEFAULT_MAX_OUTPUT_TOKENS: integer(1, 10_000_000).optional(),
     /** HTTP status of a call that a cap refuses, for every dialect; unset: the one its SDK does not retry. */
-    CAP_STATUS: z.coerce
-      .number(capStatusFault)
+    CAP_STATUS: textOrNumber(capStatusFault)
       .pipe(z.literal([402, 403, 429], capStatusFault))
       .optional(),
     /** Origins of the pages whose scripts may call, comma-separated; `*` for any, unset for none. */
