@@ -72,10 +72,11 @@ const servicesOf = (vars: Vars): { name: string }[] =>
 export function withoutEffect(text: string, devVars: Vars, tomlVars: Vars = {}): string[] {
   const vars = { ...withoutEmpty(tomlVars), ...withoutEmpty(devVars) }
   const compatible = compatibleProviders.safeParse(vars)
-  const configured = [...KNOWN_PROVIDERS, ...(compatible.data ?? []), ...servicesOf(vars)]
+  const providers = [...KNOWN_PROVIDERS, ...(compatible.data ?? [])]
   const known = new Set([
     ...VARIABLES,
-    ...configured.flatMap(({ name }) => [variableOf(name, 'API_KEY'), variableOf(name, 'BASE_URL')]),
+    ...[...providers, ...servicesOf(vars)].map(({ name }) => variableOf(name, 'API_KEY')),
+    ...providers.map(({ name }) => variableOf(name, 'BASE_URL')),
   ])
   // PROVIDERS may name any variable as an `api_key_binding`. Where an entry is wrong, as the worker will say, nobody knows which.
   const isKnown = (name: string) =>

@@ -38,6 +38,13 @@ test.each([
   expect(warnings(text)).toEqual(expected.map((warning) => `.dev.vars: ${warning}`))
 })
 
+test('a service has its address in PER_CALL_SERVICES alone', () => {
+  const routes = [{ name: 'find', method: 'GET', path: '/find', usd_per_request: 1 }]
+  const finder = { provider: 'finder', base_url: 'https://finder.example', credential_header: 'x-key', routes }
+  const text = `PER_CALL_SERVICES='${JSON.stringify([finder])}'\nFINDER_API_KEY=x\nFINDER_BASE_URL=https://other.example`
+  expect(warnings(text)).toEqual(['.dev.vars: FINDER_BASE_URL is unknown to Tollgate and has no effect.'])
+})
+
 test('a byte order mark is no part of the first name, and UTF-16 is no text', () => {
   expect(textOfDevVars('\uFEFFGROQ_API_KEY=x')).toBe('GROQ_API_KEY=x')
   expect(() => textOfDevVars('\uFFFD\uFFFDG\0R\0')).toThrow('.dev.vars must be UTF-8')
