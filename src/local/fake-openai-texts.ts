@@ -16,7 +16,9 @@ export function completeText(bytes: Buffer): Script {
   const { pieces, truncated } = say({ bound })
   const prompts = countInputs(body.prompt ?? '')
   const n = Number(body.n ?? 1)
-  const usage = usageOf(body, bound * Math.max(n, Number(body.best_of ?? 1)) * prompts)
+  // Each prompt is followed by it.
+  const suffixes = typeof body.suffix === 'string' ? (prompts - 1) * Buffer.byteLength(body.suffix) : 0
+  const usage = usageOf(body, suffixes, bound * Math.max(n, Number(body.best_of ?? 1)) * prompts)
   const common = {
     id: randomId('cmpl-', 29),
     object: 'text_completion',
@@ -68,8 +70,8 @@ export function moderate(bytes: Buffer): Script {
 }
 
 /** What Tollgate adds to ask for usage is no part of a prompt. */
-function usageOf({ stream_options: _, ...asked }: Body, completion_tokens: number): Body {
-  const prompt_tokens = Buffer.byteLength(JSON.stringify(asked))
+function usageOf({ stream_options: _, ...asked }: Body, suffixes: number, completion_tokens: number): Body {
+  const prompt_tokens = Buffer.byteLength(JSON.stringify(asked)) + suffixes
   return { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens }
 }
 

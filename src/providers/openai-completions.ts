@@ -7,7 +7,7 @@ import { editBound, readBoolean, readModel, readPositiveInteger, unknownField } 
 import { countInputs, inSlices } from './many-inputs.ts'
 import { askForUsage, isStreamWithoutUsage, MAX_CHOICES, readUsageFlag } from './openai-chat.ts'
 import { meterChat } from './openai-meter.ts'
-import { tokensOfText } from './text-bound.ts'
+import { tokensOfText, utf8Length } from './text-bound.ts'
 import { createUsageChunkFilter } from './usage-chunk-filter.ts'
 
 const KNOWN_FIELDS = new Set(
@@ -49,9 +49,12 @@ function readCompletionsBound(body: JsonObject, bytes: number): Bound | GatewayE
   const max_tokens = body.max_tokens === 0 ? 1 : readPositiveInteger(body, 'max_tokens')
   if (isRefusal(max_tokens)) return max_tokens
   const { n, best_of } = readCounts(body)
+  // Each prompt is followed by it.
+  const { suffix } = body
+  const suffix_tokens = typeof suffix === 'string' ? tokensOfText({ suffix }, utf8Length(suffix)) : 0
   return {
     ...PLAIN_BOUND,
-    ...inSlices(tokensOfText(body, bytes)),
+    ...inSlices(tokensOfText(body, bytes) + (prompts - 1) * suffix_tokens),
     model,
     stream,
     unbounded: unknownField(body, KNOWN_FIELDS),

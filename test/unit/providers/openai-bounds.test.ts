@@ -122,6 +122,7 @@ test('legacy completions', () => {
     max_tokens,
     n: optional(fc.integer({ min: 1, max: 4 })),
     best_of: optional(fc.integer({ min: 1, max: 8 })),
+    suffix: optional(text),
     stream: optional(fc.boolean()),
     stream_options: fc.constant({ include_usage: true }),
   })
