@@ -7,7 +7,7 @@ import { endsWithinPassword, isNeonUrl } from './postgres/connection-string.ts'
 import { parseJsonOrUndefined } from './providers/answer.ts'
 import { type ConfiguredProvider, compatibleProviders, variableOf } from './providers/compatible/configured.ts'
 import { KNOWN_PROVIDERS } from './providers/compatible/table.ts'
-import { baseUrl, optionalCredential } from './providers/configured-fields.ts'
+import { BEDROCK_ID, baseUrl, optionalCredential } from './providers/configured-fields.ts'
 import { repeatedName } from './providers/json-text.ts'
 import { type PerCallService, perCallServicesSchema } from './providers/per-call.ts'
 
@@ -31,6 +31,9 @@ const isDatabaseUrl = (text: string) => {
   const url = URL.parse(text)
   return url !== null && url.username !== '' && url.pathname.length > 1 && !endsWithinPassword(url)
 }
+
+/** Otherwise whoever calls the model would be told that the id is wrong. */
+const bedrockId = z.string().regex(BEDROCK_ID, 'must be a model id or an ARN of Bedrock')
 
 const originsIn = (text: string) => (text.trim() === '*' ? '*' : text.split(',').map((origin) => origin.trim()))
 const isOrigin = (text: string) => URL.parse(text)?.origin === text
@@ -89,7 +92,7 @@ const configSchema = z
     AWS_SECRET_ACCESS_KEY: optionalCredential,
     AWS_SESSION_TOKEN: optionalCredential,
     /** Anthropic models that Bedrock serves, as JSON: `{"claude-sonnet-4-5": "us.anthropic.claude-..."}`. */
-    BEDROCK_MODELS: json(z.record(z.string(), z.string().min(1)), {}),
+    BEDROCK_MODELS: json(z.record(z.string(), bedrockId), {}),
     GEMINI_API_KEY: optionalCredential,
     GEMINI_BASE_URL: baseUrl.default('https://generativelanguage.googleapis.com'),
     GOOGLE_PLACES_API_KEY: optionalCredential,

@@ -3,6 +3,7 @@
 
 import type { GatewayError } from '../errors.ts'
 import { GEOGRAPHIES } from '../pricing/model-id.ts'
+import { BEDROCK_ID } from './configured-fields.ts'
 import { invalidField } from './fields.ts'
 
 export type Family =
@@ -32,9 +33,6 @@ export interface BedrockModel {
 /** The most tokens that a model's template writes around a prompt or messages. Not for Claude, whose template is known. */
 export const TEMPLATE_TOKENS = 300
 
-const MAX_ID_LENGTH = 2_048
-/** Slashes only where an ARN has them, and never `..`, so that the provider reads the path as it was read here. */
-const ID = /^([a-zA-Z0-9][\w.:-]*|arn:[\w:-]+(\/[\w:-][\w.:-]*)+)$/
 const ARN = /^arn:aws[a-z-]*:bedrock:[a-z0-9-]*:\d*:([a-z-]+)\/(.+)$/
 const GEOGRAPHY = new RegExp(`^(${GEOGRAPHIES})\\.`)
 
@@ -51,7 +49,7 @@ const FAMILIES: [RegExp, Family][] = [
 ]
 
 export function readModelId(id: string): BedrockModel | GatewayError {
-  if (id.length > MAX_ID_LENGTH || !ID.test(id)) return invalidField('modelId', 'a model id or an ARN')
+  if (!BEDROCK_ID.test(id)) return invalidField('modelId', 'a model id or an ARN')
   const [, kind, name = ''] = ARN.exec(id) ?? []
   if (kind === 'foundation-model' || kind === 'inference-profile') return describe(name)
   if (id.startsWith('arn:')) return { id, family: null, is_prompt: kind === 'prompt' }

@@ -28,6 +28,12 @@ export const baseUrl = z
 export const CREDENTIAL = /^[\x21-\x7e]+$/
 export const optionalCredential = z.string().regex(CREDENTIAL, 'must be printable ASCII without white space').optional()
 
+/**
+ * A model's id or ARN. Slashes only where an ARN has them, and never `..`, so that the provider reads the path as it was read
+ * here.
+ */
+export const BEDROCK_ID = /^(?!.{2049})([a-zA-Z0-9][\w.:-]*|arn:[\w:-]+(\/[\w:-][\w.:-]*)+)$/
+
 /** In lower case. */
 export const headerName = z
   .string()

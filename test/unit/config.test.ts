@@ -121,6 +121,8 @@ describe('JSON', () => {
     [{ BEDROCK_MODELS: '[]' }, 'BEDROCK_MODELS: '],
     [{ BEDROCK_MODELS: '{"a":""}' }, 'BEDROCK_MODELS.a: '],
     [{ BEDROCK_MODELS: '{"a":1}' }, 'BEDROCK_MODELS.a: '],
+    [{ BEDROCK_MODELS: '{"a":" us.anthropic.b "}' }, 'BEDROCK_MODELS.a: must be a model id or an ARN of Bedrock'],
+    [{ BEDROCK_MODELS: '{"a":"anthropic/b"}' }, 'BEDROCK_MODELS.a: must be a model id or an ARN of Bedrock'],
     [{ PER_CALL_SERVICES: '[{"sk-secret' }, 'PER_CALL_SERVICES: is not valid JSON'],
     [{ PER_CALL_SERVICES: '{}' }, 'PER_CALL_SERVICES: '],
     [services({ ...FINDER, base_url: undefined }), 'PER_CALL_SERVICES.0.base_url: is required'],
