@@ -49,9 +49,13 @@ export const perCallServiceSchema = z
     routes: z.array(routeSchema).min(1, 'must have at least one route'),
   })
   .superRefine(({ routes }, context) => {
-    const [names, paths] = [routes.map(({ name }) => name), routes.map(({ method, path }) => `${method} ${path}`)]
+    const names = routes.map(({ name }) => name)
     refuseRepeated(names, (at) => ['routes', at, 'name'], context)
-    refuseRepeated(paths, (at) => ['routes', at, 'path'], context)
+    for (const [at, route] of routes.entries()) {
+      const earlier = routes.slice(0, at).find((one) => takesAllOf(one, route))
+      const path = ['routes', at, 'path']
+      if (earlier) context.addIssue({ code: 'custom', path, message: `is never reached, behind ${earlier.path}` })
+    }
   })
 
 /** What an operator writes. */
@@ -68,6 +72,20 @@ function refuseRepeated(keys: string[], pathOf: (at: number) => PropertyKey[], c
   for (const [at, key] of keys.entries()) {
     if (keys.indexOf(key) < at) context.addIssue({ code: 'custom', path: pathOf(at), message: 'is used twice' })
   }
+}
+
+/** Whether the earlier route, which Hono finds first, would take every call of the later one, and charge its own price. */
+function takesAllOf(earlier: Pick<Operation, 'method' | 'path'>, later: Pick<Operation, 'method' | 'path'>): boolean {
+  const [taken, asked] = [textsOf(earlier.path), textsOf(later.path)]
+  const isSameLength = earlier.method === later.method && taken.length === asked.length
+  return isSameLength && taken.every((text, at) => text === null || text === asked[at])
+}
+
+/** What each segment must be; null for a parameter, which takes any. */
+function textsOf(path: string): (string | null)[] {
+  return path
+    .split('/')
+    .map((segment) => (segment.startsWith(':') ? (/\{(.+)\}$/.exec(segment)?.[1] ?? null) : segment))
 }
 
 export function perCallDialect(service: PerCallService): Dialect {

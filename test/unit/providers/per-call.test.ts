@@ -60,6 +60,29 @@ describe('the configuration', () => {
     expect(faults(service)).toEqual([field])
   })
 
+  const routes = (...paths: string[]) => ({
+    ...SERVICE,
+    routes: paths.map((path, at) => ({ ...ROUTE, name: `route-${at}`, path })),
+  })
+  test.each([
+    ['/v1/:id', '/v1/special'],
+    ['/v1/:id', '/v1/:other'],
+    ['/v1/:id', '/v1/:verb{things:search}'],
+    ['/v1/:verb{things}', '/v1/things'],
+    ['/:a/b', '/c/b'],
+  ])('has no route whose calls an earlier one takes, at its own price: %s, then %s', (earlier, later) => {
+    expect(faults(routes(earlier, later))).toEqual(['0.routes.1.path'])
+  })
+
+  test.each([
+    ['/v1/special', '/v1/:id'],
+    ['/v1/:verb{things:search}', '/v1/:id'],
+    ['/v1/:id', '/v1/:id/special'],
+    ['/v1/:id', '/v2/special'],
+  ])('may have a route that takes what an earlier one leaves: %s, then %s', (earlier, later) => {
+    expect(faults(routes(earlier, later))).toEqual([])
+  })
+
   test('names each service once, and knows its fields', () => {
     expect(faults(SERVICE, SERVICE)).toEqual(['1.provider'])
     expect(faults({ ...SERVICE, routes: [ROUTE, { ...ROUTE, name: 'other', method: 'DELETE' }] })).toEqual([])
