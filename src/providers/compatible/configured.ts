@@ -121,8 +121,8 @@ function merged(entry: { name: string; [field: string]: unknown }, env: Record<s
   const known: ProviderRow | undefined = KNOWN_PROVIDERS.find(({ name }) => name === entry.name)
   const base_url = env[variableOf(entry.name, 'BASE_URL')]
   const { quirks: own } = entry
-  const quirks = isObject(own) ? { ...known?.quirks, ...own } : (own ?? known?.quirks)
-  return { ...known, ...(base_url !== undefined && { base_url }), ...entry, ...(quirks !== undefined && { quirks }) }
+  const quirks = isObject(own) || own === undefined ? { ...known?.quirks, ...own } : own
+  return { ...known, ...(base_url !== undefined && { base_url }), ...entry, quirks }
 }
 
 /** Cloudflare's variables are text or JSON. Null where they are neither a list nor absent. */
