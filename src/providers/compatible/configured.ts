@@ -79,6 +79,7 @@ function addEntries(reading: Reading): ReadonlySet<string> {
       fault(at(['api_key_binding']), `names ${api_key_binding}, which is not set`)
     const url = variableOf(own.name, 'BASE_URL')
     const isUrlElsewhere = !('base_url' in own) && env[url] !== undefined
+    if ('base_url' in own && env[url] !== undefined) fault(at(['base_url']), `must not stand here beside ${url}`)
     addProvider(reading, merged(own, env), credential, (path) =>
       isUrlElsewhere && path[0] === 'base_url' ? [url] : at(path),
     )

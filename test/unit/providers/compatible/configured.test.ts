@@ -94,6 +94,7 @@ describe('what is wrong is named, and no secret is', () => {
     [entries({ ...ACME, max_tokens: 3 }), 'PROVIDERS.0: '],
     [{ ...entries({ name: 'acme' }), ACME_BASE_URL: 'acme' }, 'ACME_BASE_URL: must be an http:// or https:// URL'],
     [{ ...entries({ name: 'groq' }), GROQ_BASE_URL: 'groq' }, 'GROQ_BASE_URL: must be an http:// or https:// URL'],
+    [{ ...entries(ACME), ACME_BASE_URL: 'https://other.example' }, 'PROVIDERS.0.base_url: must not stand here'],
     [{ ...entries({ name: 'groq', quirks: null }) }, 'PROVIDERS.0.quirks: must be an object'],
     [{ GROQ_API_KEY: 'sk-secret', GROQ_BASE_URL: 'groq' }, 'GROQ_BASE_URL: must be an http:// or https:// URL'],
   ])('%j', (env, said) => {
