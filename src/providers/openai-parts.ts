@@ -47,13 +47,14 @@ export function sendsAudio(body: JsonObject): boolean {
   )
 }
 
-/** The path of the first part that is wanted, in messages and in what tools answered (`output`). */
+/** The path of the first part that is wanted, in messages and in what tools answered (`output`: of a computer one part). */
 export function findPart(body: JsonObject, isWanted: (part: unknown) => boolean): string | null {
   for (const list of ['messages', 'input']) {
     const all = body[list]
     for (const [at, message] of (Array.isArray(all) ? all : []).entries()) {
       for (const name of ['content', 'output']) {
-        const parts = isObject(message) && Array.isArray(message[name]) ? message[name] : []
+        const held = isObject(message) ? message[name] : null
+        const parts = Array.isArray(held) ? held : [held].filter(isObject)
         const index = parts.findIndex(isWanted)
         if (index !== -1) return `${list}[${at}].${name}[${index}]`
       }

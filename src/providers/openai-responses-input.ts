@@ -10,13 +10,15 @@ import { TOOL_PREAMBLE_TOKENS } from './text-bound.ts'
 /** Items that cost no more than their bytes. Others may stand for more: compactions, files, what is stored at OpenAI. */
 const INLINE_ITEMS = new Set(
   `message agent_message function_call function_call_output custom_tool_call custom_tool_call_output local_shell_call
-  local_shell_call_output shell_call shell_call_output apply_patch_call apply_patch_call_output`.split(/\s+/),
+  local_shell_call_output shell_call shell_call_output apply_patch_call apply_patch_call_output computer_call
+  computer_call_output`.split(/\s+/),
 )
 
 /** Items that bring tools which `tools` does not name. They may be of any kind, even tools that OpenAI runs. */
 const ITEMS_OF_TOOLS = new Set(['additional_tools', 'tool_search_output'])
 
 const TEXT_PARTS = new Set(['input_text', 'output_text', 'summary_text', 'reasoning_text', 'text', 'refusal'])
+const IMAGE_PARTS: ReadonlySet<unknown> = new Set(['input_image', 'computer_screenshot'])
 
 interface InputBound {
   /** The most that each image takes. */
@@ -73,22 +75,22 @@ function isPlainUpdate({ type, id, reasoning = {}, text = {}, ...others }: JsonO
   return hasOnly(reasoning, 'effort') && hasOnly(text, 'format') && Object.keys(others).length === 0
 }
 
+/** Text, a list of parts or, in the output of a computer, one. */
 function readContent(content: unknown, path: string, bound: InputBound): void {
   if (content === undefined || content === null || typeof content === 'string') return
-  if (!Array.isArray(content)) {
-    bound.open_input ??= path
-    return
-  }
-  for (const [index, part] of content.entries()) {
-    // The output of a shell has no type.
-    if (isObject(part) && part.type === undefined && typeof part.stdout === 'string') continue
-    if (isObject(part) && typeof part.type === 'string' && TEXT_PARTS.has(part.type)) continue
-    const isImage = isObject(part) && part.type === 'input_image' && (part.file_id ?? null) === null
-    const added = isImage ? addedByImage(part.image_url, bound.image_tokens) : null
-    if (added !== null) bound.added_tokens += added
-    else if (isObject(part) && /audio/.test(textOrNone(part.type))) {
-      // Audio has a rate of its own, and the usage does not say how many tokens it was. OpenRouter takes `ResponseInputAudio`.
-      bound.unbounded ??= `${path}[${index}]`
-    } else bound.open_input ??= `${path}[${index}]`
-  }
+  if (!Array.isArray(content)) readPart(content, path, bound)
+  else for (const [index, part] of content.entries()) readPart(part, `${path}[${index}]`, bound)
+}
+
+function readPart(part: unknown, path: string, bound: InputBound): void {
+  // The output of a shell has no type.
+  if (isObject(part) && part.type === undefined && typeof part.stdout === 'string') return
+  if (isObject(part) && typeof part.type === 'string' && TEXT_PARTS.has(part.type)) return
+  const isImage = isObject(part) && IMAGE_PARTS.has(part.type) && (part.file_id ?? null) === null
+  const added = isImage ? addedByImage(part.image_url, bound.image_tokens) : null
+  if (added !== null) bound.added_tokens += added
+  else if (isObject(part) && /audio/.test(textOrNone(part.type))) {
+    // Audio has a rate of its own, and the usage does not say how many tokens it was. OpenRouter takes `ResponseInputAudio`.
+    bound.unbounded ??= path
+  } else bound.open_input ??= path
 }

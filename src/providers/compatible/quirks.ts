@@ -21,9 +21,8 @@ const HAS_FIELDS = ['chat_completions', 'completions']
 
 /** Parts of messages and of tools' answers that are billed as tokens. Others (files, documents) may cost by the page. */
 const TOKEN_PARTS: ReadonlySet<unknown> = new Set(
-  `text refusal thinking image_url input_audio input_text output_text summary_text reasoning_text input_image`.split(
-    ' ',
-  ),
+  `text refusal thinking image_url input_audio input_text output_text summary_text reasoning_text input_image
+  computer_screenshot`.split(/\s+/),
 )
 const isOdd = (part: unknown) => !isObject(part) || !TOKEN_PARTS.has(part.type)
 

@@ -67,6 +67,18 @@ test('an image by URL, behind which OpenAI takes nothing else, counts as much', 
   expect(bound(ofFew).input_tokens).toBe(tokensOf(ofFew) + 5_000)
 })
 
+test('a screenshot of a computer counts as any other image, and what was done there its bytes', () => {
+  const done = { type: 'computer_call', call_id: 'c', action: { type: 'click', x: 1, y: 2 } }
+  for (const [image_url, own_bytes] of [
+    [PNG, PNG.length],
+    ['https://example.com/a.png', 0],
+  ] as const) {
+    const output = { type: 'computer_screenshot', image_url }
+    const body = { ...BODY, input: [done, { type: 'computer_call_output', call_id: 'c', output }] }
+    expect(bound(body)).toMatchObject({ input_tokens: tokensOf(body) + 50_000 - own_bytes, open_input: null })
+  }
+})
+
 test.each([
   [{ previous_response_id: 'resp_1' }, 'previous_response_id'],
   [{ conversation: 'conv_1' }, 'conversation'],
@@ -83,7 +95,11 @@ test.each([
   [{ input: [{ type: 'reasoning', id: 'rs_1', summary: [], encrypted_content: null }] }, 'input[0].reasoning'],
   [{ input: [{ type: 'reasoning', id: 'rs_1', summary: [], encrypted_content: '' }] }, 'input[0].reasoning'],
   [{ input: [{ type: 'compaction', encrypted_content: 'x' }] }, 'input[0].compaction'],
-  [{ input: [{ type: 'computer_call_output', output: {} }] }, 'input[0].computer_call_output'],
+  [{ input: [{ type: 'computer_call_output', output: {} }] }, 'input[0].output'],
+  [
+    { input: [{ type: 'computer_call_output', output: { type: 'computer_screenshot', file_id: 'f' } }] },
+    'input[0].output',
+  ],
   [{ input: [{ type: 'tool_search_call', execution: 'server', arguments: {} }] }, 'input[0].tool_search_call'],
   [{ input: [{ type: 'tool_search_call', arguments: {} }] }, 'input[0].tool_search_call'],
   [{ input: [{ type: 'agent_message', content: [{ type: 'encrypted_content' }] }] }, 'input[0].content[0]'],

@@ -61,6 +61,7 @@ describe('bounds', () => {
     for (const item of [
       { role: 'user', content },
       { type: 'function_call_output', call_id: 'c', output: content },
+      { type: 'computer_call_output', call_id: 'c', output: { type: 'computer_screenshot', image_url: url } },
     ])
       expect(bound(operationOf('xai', {}, 'responses'), { messages: undefined, input: [item] }).open_input).toMatch(
         /^input\[0\]\.(content|output)\[0\]$/,
