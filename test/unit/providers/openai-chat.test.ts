@@ -115,6 +115,7 @@ describe('the input bound', () => {
     ['gpt-5-mini', 5_000],
     ['o4-mini', 5_000],
     ['gpt-4o-mini-2024-07-18', 50_000],
+    ['gpt-5.4', 50_000],
     ['gpt-5.4-mini', 50_000],
     ['openai/gpt-4o', 50_000],
     ['ft:gpt-4o-2024-08-06:acme::1', 50_000],
@@ -131,7 +132,7 @@ describe('the input bound', () => {
   test.each([
     [
       'an image from somewhere else',
-      { type: 'image_url', image_url: { url: 'gs://bucket/a.png' } },
+      { type: 'image_url', image_url: { url: 'gs://bucket/https:/a.png' } },
       'messages[0].content[0].image_url',
     ],
     [
