@@ -140,7 +140,7 @@ test('the worst case is that of any tier that may answer, whatever an override m
   const priced = (tiers: Record<string, number>) => ({ ...PRICE, tier_percent: new Map(Object.entries(tiers)) })
   expect(worstCase(priced({ priority: 50 }), { ...PLAIN_BOUND, service_tier: 'priority' }, 10)).toEqual(plain)
   const dearer = { input_cost_nano_usd: 22_000, output_nano_usd_per_mtok: 11e9 }
-  for (const tier of ['default', 'standard', 'flex'])
+  for (const tier of ['default', 'standard', 'flex', 'on_demand'])
     expect(worstCase(priced({ [tier]: 110 }), PLAIN_BOUND, 10)).toEqual(dearer)
   // Fast mode, and inference in the US: either may turn out not to have been, and what runs in the US may be a batch.
   for (const tier of ['fast', 'us', 'batch_us']) {

@@ -207,6 +207,11 @@ describe('the results of a batch', () => {
     const zeros = '"content":[{"type":"text","text":"Hi"}],"usage":{"input_tokens":0,"output_tokens":0}'
     expect(usageOf(`${FILE}{"custom_id":"e","result":{"type":"succeeded","message":{${zeros}}}}\n`)).toBeNull()
     expect(usageOf('{"custom_id":"e","result":{"type":"canceled"}}\n')).toEqual(NO_USAGE)
+    // With `max_tokens: 0` it fills the cache and says nothing.
+    const nothing = '"content":[],"usage":{"input_tokens":3,"output_tokens":0}'
+    expect(usageOf(`{"custom_id":"e","result":{"type":"succeeded","message":{${nothing}}}}\n`)).toMatchObject({
+      input_tokens: 3,
+    })
   })
 
   test('cost as much as the dearest of its answers', () => {
