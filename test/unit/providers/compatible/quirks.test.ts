@@ -401,6 +401,32 @@ describe('usage, at every chunk boundary', () => {
     expect(found[0]).toMatchObject({ complete: true, usage })
   })
 
+  test('in its own place before any other, and though another object of that name follows', () => {
+    const prompt_tokens_details = { cached_tokens: 4 }
+    const told = (completion_tokens: number) => ({
+      usage: { prompt_tokens: 10, prompt_tokens_details, completion_tokens },
+    })
+    const stream = bytes(
+      event({ choices: choice('hi', 'stop'), ...told(1), x_groq: told(2) }),
+      event({ choices: [], x: { usage: {} } }),
+      DONE,
+    )
+    expect(meterOnce(chatOf('groq'), STREAM, true, stream).usage).toMatchObject({
+      cached_input_tokens: 4,
+      output_tokens: 2,
+    })
+  })
+
+  test('of a response or an embedding, which have no other place', () => {
+    const usage = { input_tokens: 9, output_tokens: 2, prompt_tokens: 9, total_tokens: 9 }
+    const answer = JSON.stringify({ object: 'response', status: 'completed', output: [], data: [], usage })
+    for (const quirks of [{ usage_at: 'x.usage' }, { cached_tokens_at: 'prompt_cache_hit_tokens' }])
+      for (const name of ['responses', 'embeddings'])
+        expect(meterOnce(operationOf('acme', quirks, name), { model: 'm', input: 'hi' }, false, answer)).toMatchObject({
+          usage: { input_tokens: 9, output_tokens: name === 'responses' ? 2 : 0 },
+        })
+  })
+
   test.each<[string, object, JsonObject, JsonObject]>([
     ['groq', {}, {}, { message: { content: 'A'.repeat(17 * 2 ** 20) } }],
     ['deepseek', {}, { top_logprobs: 20 }, { logprobs: { top_logprobs: Array(17 * 2 ** 20).fill(1) } }],
@@ -464,8 +490,13 @@ describe('usage, at every chunk boundary', () => {
       expect(meterOnce(chatOf('deepseek'), STREAM, true, stream)).toMatchObject({ complete: true, usage: null })
     }
     const chat = chatOf('acme', { cached_tokens_at: 'cache_read_input_tokens' })
-    const claude = answer({ prompt_tokens: 9, completion_tokens: 2, cache_read_input_tokens: 4 })
-    expect(meterOnce(chat, BODY, false, claude).usage).toMatchObject({ input_tokens: 9, cached_input_tokens: 4 })
+    const prompt_tokens_details = { audio_tokens: 3 }
+    const claude = answer({ prompt_tokens: 9, prompt_tokens_details, completion_tokens: 2, cache_read_input_tokens: 4 })
+    expect(meterOnce(chat, BODY, false, claude).usage).toMatchObject({
+      input_tokens: 9,
+      cached_input_tokens: 4,
+      audio_input_tokens: 3,
+    })
   })
 
   test('xAI’s reasoning is counted in the total alone, in an answer of xAI’s', () => {
