@@ -64,6 +64,10 @@ describe('parsing', () => {
     const parsed = parseJsonBody(body('tt\\u006c'))
     if ('code' in parsed) expect(parsed).toMatchObject({ code: 'invalid_request', field: 'ttl' })
     else expect(parsed.value.messages).toEqual([{ cache_control: { type: 'ephemeral', ttl: '1h' } }])
+    // Nor does it help that another object has the name as it should be.
+    const beside = parseJsonBody(encode('{"a":{"ttl":"5m"},"cache_control":{"type":"ephemeral","tt\\u006c":"1h"}}'))
+    if ('code' in beside) expect(beside).toMatchObject({ code: 'invalid_request', field: 'ttl' })
+    else expect(beside.value.cache_control).toEqual({ type: 'ephemeral', ttl: '1h' })
     expect(refusal(encode('{"patternProperties":{"^\\\\d\\u002b$":{"\\\\":1},"\\u005c":[{"\\\\":":"}]}}'))).toBeNull()
   })
 
