@@ -19,7 +19,7 @@ import { pumpAnswer } from './answer-pump.ts'
 import { type GatewayEnv, letGoOfBody } from './call.ts'
 import { endOfAnswer, endOfFailure } from './call-end.ts'
 import { concludeOthers } from './conclude.ts'
-import { hideCredential } from './hide-credential.ts'
+import { hideCredential, hideInHeaders } from './hide-credential.ts'
 import { boundToWrite } from './quote.ts'
 import { type NoAnswer, type Sent, sendUpstream } from './upstream-answer.ts'
 import { type Outgoing, upstreamRequest } from './upstream-request.ts'
@@ -153,14 +153,16 @@ function toClient(
   body: BodyInit | null,
 ): Response {
   const { status } = answered
+  const { call, caller, hold } = c.var
   const headers = answerHeaders(answered.headers)
+  if (!caller.brings_own_key) hideInHeaders(headers, call.credential)
   if (headers.has('location') && takesCredentialAlong(c.req.raw, options.dialect.readCredential))
     headers.delete('location')
   // A retry would pay twice.
   if (status < 200 || MAYBE_BILLED.has(status) || options.operation.billed_statuses?.includes(status)) {
     headers.set('x-should-retry', 'false')
   }
-  const { clamped, granted_output_tokens } = c.var.hold.admission
+  const { clamped, granted_output_tokens } = hold.admission
   if (clamped) headers.set(CLAMPED_HEADER, `output_tokens=${granted_output_tokens}`)
   return new Response(body, { status: canBeAnswered(status) ? status : 502, headers })
 }

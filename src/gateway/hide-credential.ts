@@ -1,5 +1,5 @@
-// A provider's error may repeat the key that it was sent, which is the operator's: AWS's do so, and so do servers that tell
-// which key they do not know. Pure.
+// A provider's error, and headers of any answer, may repeat the key that it was sent, which is the operator's: AWS's do so, and
+// so do servers that tell which key they do not know. Pure.
 
 import { concatBytes } from '../providers/bytes.ts'
 import type { StreamFilter } from '../providers/dialect.ts'
@@ -13,10 +13,7 @@ const ASTERISK = 0x2a
  * for what follows.
  */
 export function hideCredential(credential: string): StreamFilter {
-  const secrets = credential
-    .split(':')
-    .filter(({ length }) => length >= SHORTEST)
-    .map((secret) => new TextEncoder().encode(secret))
+  const secrets = secretsIn(credential).map((secret) => new TextEncoder().encode(secret))
   let kept = new Uint8Array()
   return {
     push(chunk) {
@@ -36,6 +33,15 @@ export function hideCredential(credential: string): StreamFilter {
     end: () => kept,
   }
 }
+
+/** The same in headers, which come whole. */
+export function hideInHeaders(headers: Headers, credential: string): void {
+  for (const secret of secretsIn(credential))
+    for (const [name, value] of [...headers])
+      if (value.includes(secret)) headers.set(name, value.replaceAll(secret, '*'.repeat(secret.length)))
+}
+
+const secretsIn = (credential: string) => credential.split(':').filter(({ length }) => length >= SHORTEST)
 
 /** Whether the bytes from there on are the secret, or its beginning where they end. */
 function agree(bytes: Uint8Array, from: number, secret: Uint8Array): boolean {

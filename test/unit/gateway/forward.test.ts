@@ -134,6 +134,14 @@ test.each([
   expect(await shown(await send(true, openai, true))).toEqual([status, '"no such: Bearer sk-provider" s'])
 })
 
+test.each([200, 307, 401])('nor do the headers of any answer, such as a %i', async (status) => {
+  headers = { 'www-authenticate': 'Bearer error="no such: sk-provider"', 'x-debug': 'sk-provider' }
+  respond = (_, answer) => answer.writeHead(status, headers).end()
+  const shown = ({ headers }: Response) => [headers.get('www-authenticate'), headers.get('x-debug')]
+  expect(shown(await send(true))).toEqual(['Bearer error="no such: ***********"', '***********'])
+  expect(shown(await send(true, openai, true))).toEqual(Object.values(headers))
+})
+
 test.each(['application/json', 'text/plain'])('an answer that is no error is passed on as it is: %s', async (type) => {
   const said = JSON.stringify({ content: 'A key looks like sk-provider.' })
   respond = (_, answer) => void answer.writeHead(200, { 'content-type': type, 'content-length': said.length }).end(said)
