@@ -29,7 +29,8 @@ const FORMATS: Partial<Record<string, AnswerHead['format']>> = {
 
 /** NaN where it is not known, also where the answer is compressed unasked: the header is then not the length of what is read. */
 export function announcedLength({ headers }: Response): number {
-  return headers.has('content-encoding') ? Number.NaN : Number(headers.get('content-length') ?? Number.NaN)
+  const length = Number(headers.get('content-length') ?? Number.NaN)
+  return headers.has('content-encoding') && length > 0 ? Number.NaN : length
 }
 
 /** Headers of one hop, of the body's length, about the provider's host and caches, and about the operator's account. */

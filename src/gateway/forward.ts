@@ -76,7 +76,8 @@ export function forward(options: ForwardOptions): Handler<GatewayEnv> {
     const hide = answered.ok || c.var.caller.brings_own_key ? null : hideCredential(call.credential)
     const answer = { response: answered, head, length, meter: openMeter(head), filter, hide, silence, abort }
     const isKept = length <= MAX_WHOLE_BYTES || operation.kept_whole === true
-    if (body === null || (head.format === 'json' && isKept)) return passWhole(c, options, answer)
+    const isEmpty = body === null || (length === 0 && !answered.ok)
+    if (isEmpty || (head.format === 'json' && isKept)) return passWhole(c, options, answer)
     return passStream(c, options, answer, body)
   }
 }

@@ -156,6 +156,23 @@ describe.each(['openai', 'anthropic'] satisfies Provider[])('%s', (provider) => 
     }
   })
 
+  test('an empty answer that is said to be compressed, of which fetch makes an error, is empty', async () => {
+    for (const [status, type] of [
+      [200, 'application/json'],
+      [401, 'application/json'],
+      [503, 'text/plain'],
+    ] as const) {
+      const { id, key } = await gateway.admin.user()
+      const headers = { 'content-type': type, 'content-encoding': 'gzip', 'content-length': '0' }
+      gateway.provider.reply = () => ({ status, headers, steps: [] })
+      const answer = await post(gateway, provider, key, bodyOf(provider))
+      expect([answer.status, await answer.text()]).toEqual([status, ''])
+      expect(answer.headers.get('content-encoding')).toBeNull()
+      const outcome = status === 200 ? 'settled' : 'released'
+      expect(await onlyEvent(gateway, id)).toMatchObject({ status, outcome })
+    }
+  })
+
   test('an answer in a compression that nobody here undoes says which, and is charged as unread', async () => {
     for (const stream of [false, true]) {
       const { id, key } = await gateway.admin.user()
