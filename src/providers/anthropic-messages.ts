@@ -233,6 +233,13 @@ function tokensByName(tools: unknown[]): ReadonlyMap<unknown, number> {
   return byName
 }
 
+/** Tokens beyond its bytes of a block that offers or takes away a tool, by value or by name; null where bytes do not bound it. */
+function tokensOfChange({ type, tool }: JsonObject, { tokensOfTool }: Added): number | null {
+  if (!isObject(tool) || tool.type !== 'tool_reference') return type === 'tool_addition' ? readClientsTool(tool) : null
+  const definition = type === 'tool_addition' ? tokensOfTool(tool.name) : 0
+  return definition === undefined ? null : definition + TOOL_PREAMBLE_TOKENS
+}
+
 function readBlock(block: unknown, added: Added): ReturnType<ReadBlock> {
   if (!isObject(block) || typeof block.type !== 'string') return 'open'
   if (BLOCKS_OF_BYTES.has(block.type)) return null
@@ -242,8 +249,8 @@ function readBlock(block: unknown, added: Added): ReturnType<ReadBlock> {
     added.tokens += tokens ?? 0
     return tokens === undefined ? 'open' : null
   }
-  if (block.type === 'tool_addition') {
-    const tokens = readClientsTool(block.tool)
+  if (block.type === 'tool_addition' || block.type === 'tool_removal') {
+    const tokens = tokensOfChange(block, added)
     added.tokens += tokens ?? 0
     return tokens === null ? 'open' : null
   }

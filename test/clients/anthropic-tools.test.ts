@@ -84,14 +84,17 @@ test.each([false, true])(
   },
 )
 
-test('the SDK’s runner brings a tool in a message, which is bounded as one that was there from the start', async () => {
+test('the SDK’s runner takes a tool away and brings another in a message, bounded as one that was there from the start', async () => {
   const { key } = await gateway.admin.user([{ cap_type: 'total', limits: { tokens: 20_000 } }])
   const { client, attempts } = anthropicOf(gateway, key)
   const runner = client.beta.messages.toolRunner({ ...CALL_IT, tools: [lookUp()], betas: ['inline-tools-2026-09-15'] })
+  runner.removeTools('look_up')
   runner.addTools({ ...lookUp(), name: 'look_further' })
   expect((await runner.runUntilDone()).stop_reason).toBe('end_turn')
   expect(attempts.map(({ answer }) => answer?.status)).toEqual([400, 200])
-  expect(String(gateway.provider.requests.at(-1)?.body)).toContain('"type":"tool_definition"')
+  const sent = String(gateway.provider.requests.at(-1)?.body)
+  expect(sent).toContain('"type":"tool_definition"')
+  expect(sent).toContain('"type":"tool_removal"')
 })
 
 test('a thread of Anthropic’s is refused as one that cannot be, once, and passes without a cap', async () => {

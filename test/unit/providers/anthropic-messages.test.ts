@@ -264,6 +264,34 @@ describe('what nothing bounds is named', () => {
     expect(input_tokens).toBe(tokensOf({ ...BODY, messages }) + added)
   })
 
+  test('one of `tools` that a message brings by name is taken for its definition, once more', () => {
+    const tool = { name: 'a', description: 'é'.repeat(500), input_schema: { type: 'object' }, defer_loading: true }
+    const body = { ...BODY, messages: brought({ type: 'tool_reference', name: 'a' }), tools: [tool] }
+    const { input_tokens, open_input, unbounded } = bound(body)
+    expect({ open_input, unbounded }).toEqual({ open_input: null, unbounded: null })
+    const definition = tokensOf({ tools: [tool] }) - '{"tools":[]}'.length
+    expect(input_tokens).toBe(tokensOf(body) + 1_000 + definition + 1_000)
+  })
+
+  test.each([
+    ['that `tools` has not', { type: 'tool_reference', name: 'b' }],
+    ['of a server', { type: 'mcp_tool_reference', server_name: 'b', name: 'a' }],
+  ])('one by name %s is open', (_, tool) => {
+    expect(bound({ messages: brought(tool), tools: [{ name: 'a' }] }).open_input).toBe('messages[1].content[1]')
+  })
+
+  test('one that a message takes away is bounded', () => {
+    const taken = { type: 'tool_removal', tool: { type: 'tool_reference', name: 'a' } }
+    const messages = [
+      { role: 'user', content: 'news?' },
+      { role: 'system', content: [taken] },
+    ]
+    const { input_tokens, open_input } = bound({ messages })
+    expect(open_input).toBeNull()
+    expect(input_tokens).toBe(tokensOf({ ...BODY, messages }) + 1_000)
+    expect(bound(user({ type: 'tool_removal', tool: 'a' })).open_input).toBe('messages[0].content[0]')
+  })
+
   test('one that takes the place of a smaller one of its name is what a reference stands for', () => {
     const tool = (description: string) => ({ name: 'look_up', description, input_schema: { type: 'object' } })
     const definition = tool('a'.repeat(5_000))
