@@ -13,6 +13,7 @@ import {
   readPositiveInteger,
   unknownField,
 } from './fields.ts'
+import { unknownModeration } from './openai-moderation.ts'
 import { addedByImage, imageTokens, imageUrl } from './openai-parts.ts'
 import { findHosted } from './openai-responses-tools.ts'
 import { openAITier } from './service-tiers.ts'
@@ -24,9 +25,9 @@ export const MAX_CHOICES = 128
 /** Fields whose cost is known: in the bytes, or accounted for below. `N` is unknown: some JSON parsers take it for `n`. */
 const KNOWN_FIELDS = new Set(
   `audio frequency_penalty function_call functions logit_bias logprobs max_completion_tokens max_tokens messages metadata
-  modalities model n parallel_tool_calls presence_penalty prompt_cache_key prompt_cache_options prompt_cache_retention
-  reasoning_effort response_format safety_identifier seed service_tier stop store stream stream_options temperature
-  tool_choice tools top_logprobs top_p user verbosity`.split(/\s+/),
+  modalities model moderation n parallel_tool_calls presence_penalty prompt_cache_key prompt_cache_options
+  prompt_cache_retention reasoning_effort response_format safety_identifier seed service_tier stop store stream
+  stream_options temperature tool_choice tools top_logprobs top_p user verbosity`.split(/\s+/),
 )
 
 export function readChatBound(body: JsonObject, bytes: number): Bound | GatewayError {
@@ -53,7 +54,8 @@ export function readChatBound(body: JsonObject, bytes: number): Bound | GatewayE
     stream,
     input_tokens: tokensOfBody(body, bytes) + media.added_tokens + preamble,
     open_input: media.open_input,
-    unbounded: findUnbounded(body, model, tools, modalities) ?? tier.unbounded ?? unpricedCache(body),
+    unbounded:
+      findUnbounded(body, model, tools, modalities) ?? tier.unbounded ?? unpricedCache(body) ?? unknownModeration(body),
     output,
     // Newer models write their cache without being asked, at 1.25 times the input price.
     cache_write: '5m',

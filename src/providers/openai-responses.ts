@@ -16,6 +16,7 @@ import {
   unknownField,
 } from './fields.ts'
 import { responsesStreamError } from './openai-errors.ts'
+import { unknownModeration } from './openai-moderation.ts'
 import { imageTokens } from './openai-parts.ts'
 import { readResponseInput } from './openai-responses-input.ts'
 import { meterDeleted, meterResponse, meterStored } from './openai-responses-meter.ts'
@@ -30,7 +31,7 @@ import { TOOL_PREAMBLE_TOKENS, tokensOfBody } from './text-bound.ts'
  */
 const KNOWN_FIELDS = new Set(
   `background background_options client_metadata conversation image include input instructions logprobs
-  max_output_tokens max_tool_calls metadata model parallel_tool_calls previous_response_id prompt_cache_key
+  max_output_tokens max_tool_calls metadata model moderation parallel_tool_calls previous_response_id prompt_cache_key
   prompt_cache_options prompt_cache_retention reasoning safety_identifier service_tier store stream stream_options
   temperature text tool_choice tools top_logprobs top_p truncation user`.split(/\s+/),
 )
@@ -106,6 +107,7 @@ export function readResponsesBound(body: JsonObject, bytes: number): Bound | Gat
       unknownField(body, KNOWN_FIELDS) ??
       tier.unbounded ??
       unpricedCache(body) ??
+      unknownModeration(body) ??
       unknownOption(body) ??
       tools.unbounded ??
       input.unbounded ??

@@ -188,6 +188,12 @@ describe('what nothing bounds is named', () => {
     [{ model: 'gpt-4o-search-preview' }, 'model'],
     [{ prediction: { type: 'content', content: 'x' } }, 'prediction'],
     [{ a_new_field: 1 }, 'a_new_field'],
+    [{ moderation: { model: 'gpt-5' } }, 'moderation'],
+    [{ moderation: { model: ['omni-moderation-latest'] } }, 'moderation'],
+    [{ moderation: { model: 'omni-moderation-latest', explain: true } }, 'moderation'],
+    [{ moderation: { model: 'omni-moderation-latest', policy: { input: { mode: 'block' } } } }, 'moderation'],
+    [{ moderation: { model: 'omni-moderation-latest', policy: 'score' } }, 'moderation'],
+    [{ moderation: true }, 'moderation'],
     [{ modalities: ['text', 'image'] }, 'modalities'],
     [{ service_tier: 'scale' }, 'service_tier'],
     [{ service_tier: 'faster' }, 'service_tier'],
@@ -206,6 +212,12 @@ describe('what nothing bounds is named', () => {
 
   test('not so for functions, custom tools, or fields that ask for nothing', () => {
     expect(bound({ tools: [{ type: 'function' }, { type: 'custom' }], web_search_options: null }).unbounded).toBeNull()
+  })
+
+  test('not so for scores of input and output by a free model', () => {
+    const scored = { input: { mode: 'score' }, output: null }
+    for (const moderation of [...[scored, null].map((policy) => ({ model: 'omni-moderation-latest', policy })), null])
+      expect(bound({ moderation })).toMatchObject({ unbounded: null, open_input: null })
   })
 
   test('not so for a cache of half an hour, which is what its writes are priced at', () => {

@@ -162,10 +162,15 @@ test('longer windows of background calls and compressed images cost no more', ()
   expect(bound({ background_options: {}, image: null }).unbounded).toBeNull()
 })
 
+test('scores of input and output by a free model cost no more', () => {
+  const moderation = { model: 'omni-moderation-latest', policy: { output: { mode: 'score' } } }
+  expect(bound({ moderation })).toMatchObject({ unbounded: null, open_input: null })
+})
+
 test.each([
   [{ prompt: { id: 'pmpt_1' } }, 'prompt'],
   [{ context_management: [{ type: 'compaction' }] }, 'context_management'],
-  [{ moderation: { model: 'omni-moderation-latest' } }, 'moderation'],
+  [{ moderation: { model: 'gpt-5' } }, 'moderation'],
   [{ a_new_field: 1 }, 'a_new_field'],
   [{ Max_Output_Tokens: 1 }, 'Max_Output_Tokens'],
   [{ reasoning: { mode: 'pro' } }, 'reasoning.mode'],
