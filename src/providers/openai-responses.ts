@@ -30,7 +30,7 @@ import { TOOL_PREAMBLE_TOKENS, tokensOfBody } from './text-bound.ts'
  * one may bring hosted tools), and `context_management` (compacting is a pass of its own, which no field limits).
  */
 const KNOWN_FIELDS = new Set(
-  `background background_options client_metadata conversation image include input instructions logprobs
+  `access_programs background background_options client_metadata conversation image include input instructions logprobs
   max_output_tokens max_tool_calls metadata model moderation parallel_tool_calls previous_response_id prompt_cache_key
   prompt_cache_options prompt_cache_retention reasoning safety_identifier service_tier store stream stream_options
   temperature text tool_choice tools top_logprobs top_p truncation user`.split(/\s+/),
@@ -128,8 +128,12 @@ export function editResponses(body: JsonObject, granted_output_tokens: number | 
 /** Completion windows of background calls that cost no more than the default, `soonest`. */
 const NO_DEARER_WINDOWS: ReadonlySet<unknown> = new Set(['soonest', '2h', '8h'])
 
-/** `image` may ask for images to be compressed, which makes them fewer tokens, and for nothing else. */
-function unknownOption({ background_options: background, image }: JsonObject): string | null {
+/**
+ * `image` may ask for images to be compressed, which makes them fewer tokens, and for nothing else. The program of access to
+ * cybersecurity (Codex's `/daybreak`) decides what is refused: https://developers.openai.com/api/docs/guides/daybreak
+ */
+function unknownOption({ access_programs, background_options: background, image }: JsonObject): string | null {
+  if ((access_programs ?? null) !== null && !hasOnly(access_programs, 'cyber')) return 'access_programs'
   if (isObject(background) && !NO_DEARER_WINDOWS.has(background.completion_window ?? 'soonest'))
     return 'background_options.completion_window'
   return (image ?? null) === null || hasOnly(image, 'context_compression') ? null : 'image'

@@ -162,6 +162,11 @@ test('longer windows of background calls and compressed images cost no more', ()
   expect(bound({ background_options: {}, image: null }).unbounded).toBeNull()
 })
 
+test('a program of access to cybersecurity chooses neither model nor price', () => {
+  for (const access_programs of [{ cyber: 'daybreak_blue' }, null])
+    expect(bound({ access_programs })).toMatchObject({ unbounded: null, open_input: null })
+})
+
 test('scores of input and output by a free model cost no more', () => {
   const moderation = { model: 'omni-moderation-latest', policy: { output: { mode: 'score' } } }
   expect(bound({ moderation })).toMatchObject({ unbounded: null, open_input: null })
@@ -188,6 +193,7 @@ test.each([
   [{ background_options: { completion_window: 'now' } }, 'background_options.completion_window'],
   [{ image: { url: 'https://example.com/a.png' } }, 'image'],
   [{ image: 'https://example.com/a.png' }, 'image'],
+  [{ access_programs: { cyber: 'standard', something_new: true } }, 'access_programs'],
   [{ input: [{ type: 'compaction_trigger' }] }, 'input[0]'],
   [{ input: [{ type: 'configuration_update', text: { verbosity: 'high' } }] }, 'input[0]'],
   [{ input: [{ type: 'configuration_update', reasoning: null, text: [] }] }, 'input[0]'],
