@@ -223,7 +223,7 @@ function definitionsIn(messages: unknown): unknown[] {
 }
 
 /** Tokens of the definitions of the client's own tools. Where two have the same name, the larger counts. */
-function tokensByName(tools: unknown[]): ReadonlyMap<unknown, number> {
+export function tokensByName(tools: unknown[]): ReadonlyMap<unknown, number> {
   const byName = new Map<unknown, number>()
   for (const tool of tools) {
     if (!isObject(tool) || (tool.type ?? 'custom') !== 'custom') continue

@@ -3,7 +3,7 @@
 
 import { type GatewayError, isRefusal } from '../errors.ts'
 import { isObject, PLAIN_BOUND, wholeWindow } from './answer.ts'
-import { IMAGE_TOKENS as CLAUDE_IMAGE_TOKENS } from './anthropic-messages.ts'
+import { IMAGE_TOKENS as CLAUDE_IMAGE_TOKENS, tokensByName } from './anthropic-messages.ts'
 import { type BedrockModel, type Family, isOpenAI, TEMPLATE_TOKENS } from './bedrock-model.ts'
 import { dearestTier, isUnpriced, tierOf } from './bedrock-tier.ts'
 import { dearestCacheWrite } from './cache-ttl.ts'
@@ -167,16 +167,32 @@ interface Media {
   audio: boolean
 }
 
+/** What a block is read with: the most that an image takes, and the definitions of tools that it may offer by name. */
+interface Known {
+  image_tokens: number
+  tokensOfTool: (name: unknown) => number | undefined
+}
+
 export const conversesAudio = (body: JsonObject): boolean => readMedia(body, 0).audio
 
 /** What system and messages hold besides text. A block of an unknown kind may refer to anything. */
 function readMedia(body: JsonObject, image_tokens: number): Media & { open_input: string | null } {
   const media: Media = { added_tokens: 0, audio: false }
-  const open_input = findOpenContent(body, (block) => readBlock(block, media, image_tokens))
+  let byName: ReadonlyMap<unknown, number> | null = null
+  const tokensOfTool = (name: unknown) => {
+    byName ??= tokensByName(toolSpecs(body.toolConfig))
+    return byName.get(name)
+  }
+  const open_input = findOpenContent(body, (block) => readBlock(block, media, { image_tokens, tokensOfTool }))
   return { ...media, open_input }
 }
 
-function readBlock(block: unknown, media: Media, image_tokens: number): ReturnType<ReadBlock> {
+function toolSpecs(config: unknown): unknown[] {
+  const tools = isObject(config) && Array.isArray(config.tools) ? config.tools : []
+  return tools.map((tool) => (isObject(tool) ? tool.toolSpec : null))
+}
+
+function readBlock(block: unknown, media: Media, { image_tokens, tokensOfTool }: Known): ReturnType<ReadBlock> {
   if (!isObject(block)) return 'open'
   const kinds = Object.keys(block).filter((kind) => block[kind] !== null)
   const [kind = ''] = kinds
@@ -184,6 +200,12 @@ function readBlock(block: unknown, media: Media, image_tokens: number): ReturnTy
   const value = block[kind]
   if (kinds.length > 1 || !isObject(value)) return 'open'
   if (kind === 'toolResult') return { content: value.content }
+  if ((kind === 'toolAddition' || kind === 'toolRemoval') && isObject(value.tool) && !value.tool.serverName) {
+    // The definition of a tool that is offered is written again.
+    const definition = kind === 'toolAddition' ? tokensOfTool(value.tool.name) : 0
+    media.added_tokens += (definition ?? 0) + TOOL_PREAMBLE_TOKENS
+    return definition === undefined ? 'open' : null
+  }
   const source = isObject(value.source) ? value.source : {}
   if (kind === 'image' && typeof source.bytes === 'string' && Object.keys(source).length === 1) {
     // An image is never read as text: its tokens take the place of its bytes.

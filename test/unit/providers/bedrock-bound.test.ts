@@ -92,11 +92,27 @@ describe('Converse', () => {
     expect(converse(content, NOVA).input_tokens).toBe(tokensOfText + 2 * 10_000)
   })
 
+  test('takes a tool that a message offers by name for its definition, once more, and one that it takes away for its bytes', () => {
+    const toolSpec = { name: 'a', description: 'é'.repeat(500), inputSchema: { json: { type: 'object' } } }
+    const change = (kind: string, name: string) => ({ [kind]: { tool: { type: 'tool_reference', name } } })
+    const addedBy = (change: JsonObject) => {
+      const body = { ...HELLO, ...user(change), toolConfig: { tools: [{ toolSpec }] } }
+      const { input_tokens, open_input } = boundOf('converse', CLAUDE, body)
+      expect(open_input).toBeNull()
+      return input_tokens - tokensOf(body) - 1_000
+    }
+    expect(addedBy(change('toolRemoval', 'a'))).toBe(1_000)
+    expect(addedBy(change('toolAddition', 'a'))).toBeGreaterThan(1_000 + size(toolSpec))
+    expect(converse(user(change('toolAddition', 'b'))).open_input).toBe('messages[0].content[0]')
+  })
+
   test.each([
     ['an image in S3', { image: { format: 'png', source: { s3Location: { uri: 's3://a/b' } } } }],
     ['a document', { document: { format: 'pdf', name: 'a', source: { bytes: 'AA' } } }],
     ['a cited document', { document: { name: 'a', source: { text: 'a' }, citations: { enabled: true } } }],
     ['a video', { video: { format: 'mp4', source: { bytes: 'AA' } } }],
+    ['a tool of a server', { toolAddition: { tool: { serverName: 'a', name: 'b' } } }],
+    ['a tool of a server that is taken away', { toolRemoval: { tool: { serverName: 'a', name: 'b' } } }],
     ['a guarded text', { guardContent: { text: { text: 'a' } } }],
     ['something new', { hologram: {} }],
     ['two kinds at once', { text: 'a', video: {} }],
