@@ -51,15 +51,15 @@ export async function up(database: MigrationDatabase, migrations: Migration[]): 
   const done: string[] = []
   const applied = await listChecked(database, migrations)
   if (applied.size === 0) await refuseEncoding(database)
-  for (const migration of migrations.slice(applied.size)) {
+  for (const [index, migration] of migrations.entries()) {
+    if (index < applied.size) continue
     const { name } = migration
-    // The row goes first: after a racing run has done the same migration, it is what fails.
     const claim = {
       text: 'insert into tollgate_migrations (name, checksum) values ($1, $2)',
       params: [name, await checksum(migration)],
     }
     const isDone = () => isApplied(database, name)
-    if (await attempt(database, name, [LOCK, claim, ...statementsOf(migration.up)], isDone)) done.push(name)
+    if (await attempt(database, name, index, [claim, ...statementsOf(migration.up)], isDone)) done.push(name)
   }
   return done
 }
@@ -72,14 +72,11 @@ export async function up(database: MigrationDatabase, migrations: Migration[]): 
 export async function down(database: MigrationDatabase, migrations: Migration[], steps: number): Promise<string[]> {
   const done: string[] = []
   const applied = await listChecked(database, migrations)
-  for (const { name, down: script } of migrations.slice(0, applied.size).reverse().slice(0, steps)) {
-    // Divides by zero where a racing run has taken it back already.
-    const unclaim = {
-      text: 'with gone as (delete from tollgate_migrations where name = $1 returning 1) select 1 / count(*) from gone',
-      params: [name],
-    }
+  const back = [...migrations.entries()].slice(0, applied.size).reverse().slice(0, steps)
+  for (const [index, { name, down: script }] of back) {
+    const unclaim = { text: 'delete from tollgate_migrations where name = $1', params: [name] }
     const isDone = async () => !(await isApplied(database, name))
-    if (await attempt(database, name, [LOCK, unclaim, ...statementsOf(script)], isDone)) done.push(name)
+    if (await attempt(database, name, index + 1, [unclaim, ...statementsOf(script)], isDone)) done.push(name)
   }
   return done
 }
@@ -125,18 +122,29 @@ async function listChecked(database: MigrationDatabase, migrations: Migration[])
   return applied
 }
 
-/** False where a racing run has done the same meanwhile. The error names the migration: those before it are done. */
+/**
+ * Only while `applied` migrations are: a racing run may have done the same, or gone the other way and left no place for this
+ * one. False where it is done already. The error names the migration: those before it are done.
+ */
 async function attempt(
   database: MigrationDatabase,
   name: string,
+  applied: number,
   statements: Statement[],
   isDone: () => Promise<boolean>,
 ): Promise<boolean> {
+  // Divides by zero where another number of them is.
+  const text = 'select 1 / (count(*) = $1)::int from tollgate_migrations'
+  const isStill = { text, params: [String(applied)] }
   try {
-    await database.transaction(statements)
+    await database.transaction([LOCK, isStill, ...statements])
     return true
   } catch (error) {
     if (await isDone()) return false
+    if ((await database.query(LIST_APPLIED)).length !== applied)
+      throw new MigrationError(
+        `${name}: another run went the other way meanwhile. Run this again if it still should be.`,
+      )
     throw new MigrationError(`${name}: ${error instanceof Error ? error.message : error}`, { cause: error })
   }
 }

@@ -76,6 +76,32 @@ describe('any migrations', () => {
     expect(backs.flat().sort()).toEqual(['0000_one', '0001_two'])
   })
 
+  test('a run that goes up while another goes back leaves none that was applied without the one before it', async () => {
+    const three: Migration = { name: '0002_three', up: 'create table three (id int)', down: 'drop table three' }
+    const all = [one, two, three]
+    await up(database, [one, two])
+    const overtaken: MigrationDatabase = {
+      query: (statement) => database.query(statement),
+      async transaction(statements) {
+        if (statements.some(({ text }) => text === three.up)) await down(database, [one, two], 1)
+        await database.transaction(statements)
+      },
+    }
+    await expect(up(overtaken, all)).rejects.toThrow('0002_three: another run went the other way meanwhile')
+    expect(await up(database, all)).toEqual(['0001_two', '0002_three'])
+
+    await down(database, all, 1)
+    const overtakenBack: MigrationDatabase = {
+      query: (statement) => database.query(statement),
+      async transaction(statements) {
+        if (statements.some(({ text }) => text === two.down)) await up(database, all)
+        await database.transaction(statements)
+      },
+    }
+    await expect(down(overtakenBack, all, 1)).rejects.toThrow('0001_two: another run went the other way meanwhile')
+    expect(await down(database, all, 3)).toEqual(['0002_three', '0001_two', '0000_one'])
+  })
+
   test('one that was changed after it was applied is refused by name', async () => {
     await up(database, [one])
     await expect(up(database, [{ ...one, up: `${one.up} ` }])).rejects.toThrow('0000_one has changed')
