@@ -156,7 +156,9 @@ interface Applied {
 
 async function listApplied(database: MigrationDatabase): Promise<Map<string, Applied>> {
   // Racing runs of "create if not exists" fail, hence the lock.
-  await database.transaction([LOCK, CREATE_TABLE])
+  await database.transaction([LOCK, CREATE_TABLE]).catch((cause) => {
+    throw new MigrationError(cause instanceof Error ? cause.message : String(cause), { cause })
+  })
   const rows = await database.query(LIST_APPLIED)
   return new Map(
     rows.map((row) => [String(row.name), { checksum: String(row.checksum), applied_at: String(row.applied_at) }]),

@@ -1,6 +1,13 @@
 import { afterAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { migrateDown, migrateUp, openMigrationDatabase, readMigrations } from '../../../src/local/migrations.ts'
-import { down, type Migration, type MigrationDatabase, status, up } from '../../../src/postgres/migrate.ts'
+import {
+  down,
+  type Migration,
+  type MigrationDatabase,
+  MigrationError,
+  status,
+  up,
+} from '../../../src/postgres/migrate.ts'
 import { openTestDatabase } from '../../support/postgres.ts'
 import { migrate } from '../local/run-script.ts'
 
@@ -67,6 +74,14 @@ describe('any migrations', () => {
     expect(await down(database, [one, two], 9)).toEqual(['0001_two', '0000_one'])
     expect(await tables()).toEqual(['tollgate_migrations'])
     expect(await down(database, [one, two], 1)).toEqual([])
+  })
+
+  test('a role that may not create tables is told so, without a stack where npm start migrates', async () => {
+    await database.query({ text: 'drop schema public cascade' })
+    onTestFinished(async () => void (await database.query({ text: 'create schema public' })))
+    const refusal = up(database, [one])
+    await expect(refusal).rejects.toThrow('no schema has been selected to create in')
+    await expect(refusal).rejects.toThrow(MigrationError)
   })
 
   test('racing runs apply each migration once, and all of them succeed', async () => {
