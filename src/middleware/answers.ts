@@ -5,8 +5,10 @@ import type { Context } from 'hono'
 /** Puts headers on the answer of the handler. */
 export function setHeaders(c: Context, headers: Record<string, string>): void {
   const answer = withHeaders(c.res, headers)
-  // Setting `c.res` makes Hono build the answer anew.
-  if (answer !== c.res) c.res = answer
+  if (answer === c.res) return
+  // Otherwise Hono puts the headers of the answer so far over those of the new one.
+  c.res = undefined
+  c.res = answer
 }
 
 /** The answer with these headers: a copy where its own cannot be changed, as in what `fetch` returns. */

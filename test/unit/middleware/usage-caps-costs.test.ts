@@ -1,5 +1,8 @@
 // What a call of a guarded route costs, and what its answer and its event say.
 
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { v7 as newId } from 'uuid'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Amount } from '../../../durable-objects/ledger/types.ts'
@@ -226,6 +229,24 @@ test('an answer whose headers cannot be changed, as of what was fetched, has the
     expect(parseOne(headers.get('ratelimit')).params.r).toBe(left)
     expect(headers.get('x-tollgate-request-id')).toMatch(/^[0-9a-f-]{36}$/)
   }
+})
+
+test('an answer that was fetched where there are limits, too, says what is left of the caller’s caps', async () => {
+  const theirs = { ratelimit: '"theirs";r=7', 'ratelimit-policy': '"theirs";q=9', 'x-tollgate-request-id': 'theirs' }
+  const elsewhere = createServer((_, response) => void response.writeHead(200, theirs).end('done')).listen(0)
+  onTestFinished(() => void elsewhere.close())
+  await once(elsewhere, 'listening')
+  const { port } = elsewhere.address() as AddressInfo
+  allow({ requests: 5 })
+  app.post('/work', usageCaps({ ledgerOf }), () => fetch(`http://127.0.0.1:${port}`))
+  app.post('/free', () => fetch(`http://127.0.0.1:${port}`))
+
+  const answer = await post('/work')
+  expect(await answer.text()).toBe('done')
+  expect(parseOne(answer.headers.get('ratelimit'))).toMatchObject({ value: 'daily-requests', params: { r: 4 } })
+  expect(parseOne(answer.headers.get('ratelimit-policy')).params.q).toBe(5)
+  expect(answer.headers.get('x-tollgate-request-id')).toBe(events[0]?.id)
+  expect((await post('/free')).headers.get('x-tollgate-request-id')).not.toBe('theirs')
 })
 
 test('the handler may see what was granted, and the event says what the route drafted', async () => {
