@@ -38,7 +38,7 @@ export function toAsk(c: Pick<Context, 'req'>, { request_id, caller }: CallVaria
     checkAsk('output.', { max_tokens, min_tokens, nano_usd_per_mtok })
     checkAsk('output.', { choices }, 1)
   }
-  checkMetadata(draft.metadata)
+  const metadata = asJson(draft.metadata)
   for (const id of IDS) checkLength(id, draft[id])
   checkUuid('c.var.request_id', request_id)
   if (!caller) throw new TypeError('usageCaps: c.var.caller is not set; authenticate() goes before it')
@@ -65,8 +65,8 @@ export function toAsk(c: Pick<Context, 'req'>, { request_id, caller }: CallVaria
       job_id: null,
       batch_id: null,
       session_id: null,
-      metadata: null,
       ...storable(draft),
+      metadata,
     },
   }
 }
@@ -105,12 +105,14 @@ function checkAsk(path: string, amounts: Record<string, number | null>, least = 
   }
 }
 
-/** The ledger keeps it as JSON. */
-function checkMetadata(metadata: EventDraft['metadata'] | undefined): void {
-  if (metadata === undefined || metadata === null) return
-  if (JSON.stringify(metadata).length > MAX_METADATA_LENGTH) {
+/** As the ledger keeps it. Workers send it no objects of classes, nor without a prototype, as what Hono reads a query into. */
+function asJson(metadata: EventDraft['metadata'] | undefined): EventDraft['metadata'] {
+  if (metadata === undefined || metadata === null) return null
+  const json = JSON.stringify(metadata)
+  if (json.length > MAX_METADATA_LENGTH) {
     throw new TypeError(`usageCaps: ask.draft.metadata must have at most ${MAX_METADATA_LENGTH} characters as JSON`)
   }
+  return JSON.parse(json)
 }
 
 function checkLength(id: string, text: string | null | undefined): void {

@@ -3,6 +3,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { Context } from 'hono'
 import { v7 as newId } from 'uuid'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Amount } from '../../../durable-objects/ledger/types.ts'
@@ -16,6 +17,7 @@ import {
   begin,
   call,
   events,
+  inProcess,
   KEY,
   ledgerOf,
   post,
@@ -262,6 +264,24 @@ test('the handler may see what was granted, and the event says what the route dr
     { ...draft, user_id: USER, key_id: KEY, id: response.headers.get('x-tollgate-request-id') },
   ])
 })
+
+test.each<[string, (c: Context) => Record<string, unknown>]>([
+  ['a query, as Hono reads it', (c) => c.req.query()],
+  ['an object that writes itself as text', () => ({ team: { toJSON: () => 'search' } })],
+])(
+  'metadata of %s goes to the ledger as JSON: Workers send no objects of classes, nor without a prototype',
+  async (_, metadataOf) => {
+    const reserve = vi.spyOn(inProcess, 'reserve')
+    onTestFinished(() => reserve.mockRestore())
+    allow({ requests: 1 })
+    app.post('/work', usageCaps({ ledgerOf, ask: (c) => ({ draft: { metadata: metadataOf(c) } }) }), (c) =>
+      c.text('done'),
+    )
+    expect((await post('/work?team=search')).status).toBe(200)
+    expect(reserve.mock.lastCall?.[0].draft.metadata).toStrictEqual({ team: 'search' })
+    expect(events[0]?.metadata).toStrictEqual({ team: 'search' })
+  },
+)
 
 test('the event of a route that drafts nothing names it by its pattern', async () => {
   allow({ requests: 1 })
