@@ -26,7 +26,7 @@ export async function reserve(ledgerOf: LedgerOf, ask: Ask, provision: () => Pro
  * holds nothing; after any other failure an unanswered try may have left a hold there, which must be released.
  */
 async function tryReserve(ledgerOf: LedgerOf, ask: Ask): Promise<Decision> {
-  const once = () => ledgerOf(ask.draft.user_id).reserve(ask)
+  const once = async () => ledgerOf(ask.draft.user_id).reserve(ask)
   try {
     return await once()
   } catch (error) {

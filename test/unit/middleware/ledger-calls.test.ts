@@ -48,6 +48,14 @@ test('a ledger that does not answer refuses, but cuts off no call that it has ad
   }
 })
 
+test('a ledger that cannot even be found is one that does not answer', async () => {
+  vi.spyOn(console, 'error').mockImplementation(() => undefined)
+  const lost: LedgerOf = () => {
+    throw new Error('there is no binding')
+  }
+  expect(await reserve(lost, ask('a'), never)).toMatchObject({ admitted: false, refusal: { reason: 'unreachable' } })
+})
+
 test('a ledger that does not know its user is asked again once it was told', async () => {
   const unknown = { admitted: false, refusal: { reason: 'no_config' }, tightest: null } as const
   const admitted = { admitted: false, refusal: { reason: 'deleted' }, tightest: null } as const
