@@ -180,6 +180,7 @@ const NUMBERS_OR_NULL = new Set(['status', 'latency_ms', 'time_to_first_byte_ms'
 
 /** Facts that are 0 by default must be numbers. The others may be null, and only some of them are texts. */
 function isStorable(name: string, fact: unknown): boolean {
+  if (!Object.hasOwn(NO_FACTS, name)) return false
   if (typeof fact === 'number') return isCount(Math.round(fact)) && (name !== 'status' || fact <= MAX_STATUS)
   if (NO_FACTS[name as keyof EventFacts] !== null) return false
   return fact === null || (typeof fact === 'string' && !NUMBERS_OR_NULL.has(name))

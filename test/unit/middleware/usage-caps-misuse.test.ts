@@ -197,6 +197,8 @@ test('a report of facts that no event can hold loses these, and says so, and not
     time_to_first_byte_ms: null,
     clamped_output_tokens: 'some' as unknown as number,
     response_model: { id: 'small' } as unknown as string,
+    // No fact, but a column of another kind.
+    user_id: 5,
   }
   route(1, () => ({ usage: {}, facts: { ...facts, cached_input_tokens: 7, service_tier: 'fast' } }))
   expect((await post('/work')).status).toBe(200)
@@ -204,7 +206,7 @@ test('a report of facts that no event can hold loses these, and says so, and not
     {
       ...{ reasoning_tokens: 0, web_search_requests: 0, latency_ms: 2, error_class: 'x'.repeat(500) },
       ...{ audio_input_tokens: 0, time_to_first_byte_ms: null },
-      ...{ clamped_output_tokens: null, response_model: null },
+      ...{ clamped_output_tokens: null, response_model: null, user_id: USER },
       ...{ cached_input_tokens: 7, service_tier: 'fast', status: 200 },
     },
   ])
