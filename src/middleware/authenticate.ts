@@ -97,7 +97,10 @@ export function requireAdmin({ adminToken, jwt }: RequireAdminOptions): Middlewa
   }
 }
 
-/** Beside `x-tollgate-key` a JWT is for the provider. One that is or will be valid here is refused: the provider could call with it. */
+/**
+ * Beside `x-tollgate-key` a JWT is for the provider. One that is or will be valid here is refused: the provider could call
+ * with it.
+ */
 async function refuseGoodJwt(jwt: JwtVerifier | null, own: string): Promise<void> {
   if (!jwt || !isJwtShaped(own)) return
   const claims = await jwt.verify(own)
