@@ -6,6 +6,7 @@ import { mediaTypeOf } from '../body-type.ts'
 import type { GatewayError } from '../errors.ts'
 import { isObject, parseJsonOrUndefined } from '../providers/answer.ts'
 import { anthropic } from '../providers/anthropic.ts'
+import { utf8Decoder } from '../providers/bytes.ts'
 import type { JsonObject } from '../providers/dialect.ts'
 
 /** Headers that the middleware has put on the provider's answer: where pages may read it, and how full the tightest cap is. */
@@ -45,19 +46,19 @@ export function batchResultsUrl(): MiddlewareHandler<{ Variables: { request_id: 
 async function readText({ body, headers }: Response): Promise<string | GatewayError> {
   if (headers.has('content-encoding'))
     return unreachable('The provider answered in a compression that is not known here.')
-  const decoder = new TextDecoder()
+  const decode = utf8Decoder()
   let text = ''
   let bytes = 0
   try {
     for await (const chunk of body ?? []) {
       bytes += chunk.length
       if (bytes > MAX_BYTES) return unreachable('The provider answered with more than a batch.')
-      text += decoder.decode(chunk, { stream: true })
+      text += decode(chunk)
     }
   } catch {
     return unreachable('The provider ended the answer early.')
   }
-  return text + decoder.decode()
+  return text + decode()
 }
 
 const unreachable = (message: string): GatewayError => ({ code: 'upstream_unreachable', message })

@@ -1,5 +1,6 @@
 // What every dialect's meter shares: reading untrusted JSON and counting tokens and bytes. Pure, and never throws.
 
+import { utf8Decoder } from './bytes.ts'
 import type { Bound, JsonObject, Meter, Metered, TokenUsage } from './dialect.ts'
 import { shortenStrings } from './long-strings.ts'
 import { utf8Length, visit } from './text-bound.ts'
@@ -204,15 +205,15 @@ export interface AnswerBuffer {
 export function bufferAnswer(): AnswerBuffer {
   let text = ''
   let bytes = 0
-  const decoder = new TextDecoder()
+  const decode = utf8Decoder()
   return {
     push(chunk) {
       bytes += chunk.length
-      if (bytes <= MAX_ANSWER_BYTES) text += decoder.decode(chunk, { stream: true })
+      if (bytes <= MAX_ANSWER_BYTES) text += decode(chunk)
       else text = ''
     },
     end() {
-      const whole = text + decoder.decode()
+      const whole = text + decode()
       // Frees its memory: the client may be slow to take the rest, and the ledger to record the call.
       text = ''
       return bytes > MAX_ANSWER_BYTES ? undefined : parseJsonOrUndefined(whole)

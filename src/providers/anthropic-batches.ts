@@ -15,6 +15,7 @@ import {
 } from './answer.ts'
 import { readMessageBound } from './anthropic-messages.ts'
 import { answeredTier, readMessageUsage } from './anthropic-meter.ts'
+import { utf8Decoder } from './bytes.ts'
 import type { Bound, Concluded, JsonObject, Meter, Metered, Operation, TokenUsage } from './dialect.ts'
 import { invalidField, unknownField } from './fields.ts'
 import { shortenStrings } from './long-strings.ts'
@@ -209,14 +210,14 @@ const MAX_LINE_LENGTH = 8 * 1024 * 1024
 
 /** JSONL in any chunking. `end` is false where the last line is cut or one was too long. */
 function createLineReader(onLine: (line: string) => void): { push(chunk: Uint8Array): void; end(): boolean } {
-  const decoder = new TextDecoder()
+  const decode = utf8Decoder()
   let rest = ''
   let broken = false
   return {
     push(chunk) {
       if (broken) return
       // Only what is new is searched: a line may have thousands of chunks.
-      const [end = '', ...next] = decoder.decode(chunk, { stream: true }).split('\n')
+      const [end = '', ...next] = decode(chunk).split('\n')
       rest += end
       for (const line of next) {
         if (rest.trim() !== '') onLine(rest)
@@ -226,7 +227,7 @@ function createLineReader(onLine: (line: string) => void): { push(chunk: Uint8Ar
     },
     end() {
       // The last line need not end with a line break.
-      const last = (rest + decoder.decode()).trim()
+      const last = (rest + decode()).trim()
       if (!broken && last !== '') {
         if (parseJsonOrUndefined(last) === undefined) return false
         onLine(last)

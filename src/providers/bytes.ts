@@ -1,4 +1,4 @@
-// Joins and filters bytes, and names those that mark JSON and events. Pure.
+// Joins, filters and decodes bytes, and names those that mark JSON and events. Pure.
 
 export const LF = 0x0a
 export const CR = 0x0d
@@ -53,5 +53,20 @@ export function cutsOf(bytes: Uint8Array): Cuts {
       since = to
     },
     rest: () => (since === 0 ? bytes : concatBytes([...kept, bytes.subarray(since)])),
+  }
+}
+
+/**
+ * Text in pieces; without a chunk, its end. A byte order mark at the start is left out, as by `TextDecoder`. workerd's leaves out
+ * one at the start of a later chunk, too, unless it keeps them all.
+ */
+export function utf8Decoder(): (chunk?: Uint8Array) => string {
+  const decoder = new TextDecoder('utf-8', { fatal: false, ignoreBOM: true })
+  let isStart = true
+  return (chunk) => {
+    const text = decoder.decode(chunk, { stream: chunk !== undefined })
+    if (!isStart || text === '') return text
+    isStart = false
+    return text.startsWith('\ufeff') ? text.slice(1) : text
   }
 }

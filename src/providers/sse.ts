@@ -1,6 +1,7 @@
 // Reads server-sent events from bytes in any chunking. Pure, and never throws: what it cannot read makes it `broken`.
 
 import { createParser } from 'eventsource-parser'
+import { utf8Decoder } from './bytes.ts'
 import { shortenStrings } from './long-strings.ts'
 
 /** Characters of one event, once its long strings (images, documents) are shortened; providers' own are far smaller. */
@@ -29,7 +30,7 @@ export function createSseReader(onData: (data: string) => void, onStray?: (lines
   let broken = false
   let stray = ''
   const strings = shortenStrings()
-  const decoder = new TextDecoder()
+  const decode = utf8Decoder()
   const parser = createParser({
     maxBufferSize: MAX_EVENT_LENGTH,
     // One without data is none, to browsers and here: some servers keep the connection alive with it. At the end it is half of
@@ -52,10 +53,10 @@ export function createSseReader(onData: (data: string) => void, onStray?: (lines
     parser.feed(rest.includes('\r') ? rest.replace(/\r\n?/g, '\n') : rest)
   }
   return {
-    push: (bytes) => feed(decoder.decode(strings.push(bytes), { stream: true })),
+    push: (bytes) => feed(decode(strings.push(bytes))),
     end() {
       hasEnded = true
-      feed(`${decoder.decode()}\n\n`)
+      feed(`${decode()}\n\n`)
       if (stray !== '') onStray?.(stray)
     },
     get broken() {

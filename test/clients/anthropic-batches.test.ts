@@ -132,6 +132,14 @@ describe('a message batch', () => {
     })
   })
 
+  test('has the text that the provider sent, also where a piece begins with a byte order mark', async () => {
+    const [start, rest] = ['{"type":"message_batch","note":"a', '\ufeffb"}']
+    gateway.provider.reply = () => chunked(start, { delay_ms: 100 }, rest)
+    const headers = { 'x-api-key': user.key, 'anthropic-version': '2023-06-01' }
+    const answer = await fetch(`${gateway.url}/anthropic/v1/messages/batches/msgbatch_1`, { headers })
+    expect(await answer.text()).toBe(start + rest)
+  })
+
   test('that is refused in a compression that nobody here undoes is refused with the provider’s status', async () => {
     gateway.provider.reply = () => json({}, 404, { 'content-encoding': 'compress' })
     const error = await failure(anthropicOf(gateway, user.key).client.messages.batches.retrieve('msgbatch_1'))

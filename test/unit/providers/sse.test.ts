@@ -15,6 +15,16 @@ test('an event of CRLF lines is read at its last CR, whether its LF comes or not
   expect(read('data: a\r\n\r', '', '\n\ndata: b\n\n')).toEqual(['a', 'b'])
 })
 
+test('a byte order mark is left out at the start, in any chunking, and nowhere else', () => {
+  for (const size of [1, 2, 3, 100]) {
+    const events: string[] = []
+    const reader = createSseReader((data) => events.push(data))
+    const bytes = new TextEncoder().encode('\ufeffdata: \ufeffa\n\ndata: b\ufeff\n\n')
+    for (let at = 0; at < bytes.length; at += size) reader.push(bytes.subarray(at, at + size))
+    expect(events).toEqual(['\ufeffa', 'b\ufeff'])
+  }
+})
+
 // Some servers keep a connection alive with it: https://github.com/huggingface/tau/pull/692
 test('an event without data is none', () => {
   expect(read('data:\n\nevent: ping\ndata: \n\ndata: a\n\n')).toEqual(['a'])
