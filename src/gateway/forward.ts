@@ -74,9 +74,11 @@ export function forward(options: ForwardOptions): Handler<GatewayEnv> {
     const length = announcedLength(answered)
     // The caller's own key is no secret to the caller.
     const hide = answered.ok || c.var.caller.brings_own_key ? null : hideCredential(call.credential)
-    const answer = { response: answered, head, length, meter: openMeter(head), filter, hide, silence, abort }
+    const streams = operation.streams === true && !isStillCompressed(answered.headers)
+    const isStream = answered.ok && (head.format === 'sse' || head.format === 'eventstream' || streams)
+    const answer = { response: answered, head, length, isStream, meter: openMeter(head), filter, hide, silence, abort }
     const isKept = length <= MAX_WHOLE_BYTES || operation.kept_whole === true
-    const isEmpty = body === null || (length === 0 && !answered.ok)
+    const isEmpty = body === null || (length === 0 && !isStream)
     if (isEmpty || (head.format === 'json' && isKept)) return passWhole(c, options, answer)
     return passStream(c, options, answer, body)
   }
@@ -88,6 +90,8 @@ interface Answer extends Pick<Sent, 'silence' | 'abort'> {
   head: AnswerHead
   /** As announced; NaN where it is not known. */
   length: number
+  /** Whether an error event can end it. */
+  isStream: boolean
   meter: Meter
   /** The operation's own. */
   filter: StreamFilter | null
@@ -120,11 +124,9 @@ function passStream(
   answer: Answer,
   body: ReadableStream<Uint8Array>,
 ): Response {
-  const { response, head, meter, silence, abort } = answer
+  const { response, head, isStream, meter, silence, abort } = answer
   const { dialect, operation } = options
   const { call, hold, request_id } = c.var
-  const streams = operation.streams === true && !isStillCompressed(response.headers)
-  const isStream = response.ok && (head.format === 'sse' || head.format === 'eventstream' || streams)
   const streamError = operation.streamError ?? dialect.streamError
   const end = Promise.withResolvers<CallEnd>()
   const settled = hold.settle(end.promise)

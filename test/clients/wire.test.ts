@@ -159,6 +159,7 @@ describe.each(['openai', 'anthropic'] satisfies Provider[])('%s', (provider) => 
   test('an empty answer that is said to be compressed, of which fetch makes an error, is empty', async () => {
     for (const [status, type] of [
       [200, 'application/json'],
+      [200, 'text/plain'],
       [401, 'application/json'],
       [503, 'text/plain'],
     ] as const) {
