@@ -56,13 +56,14 @@ export async function toConclusion(
   }
 }
 
-/** What this answer tells of earlier calls. One that broke off may not tell all. */
+/** What this answer tells of earlier calls. One that broke off may not tell all, and an error tells of this call alone. */
 export async function concludeOthers(
   { ledgerOf, prices }: { ledgerOf: LedgerOf; prices: Pick<PriceBook, 'find'> },
   { call, caller, request_id }: GatewayEnv['Variables'],
+  { ok }: Pick<Response, 'ok'>,
   { metered: { concluded }, cut }: AnswerEnd,
 ): Promise<void> {
-  if (cut !== null || concluded.length === 0) return
+  if (!ok || cut !== null || concluded.length === 0) return
   const { draft } = call
   try {
     const ids = concluded.map(({ id }) => continuedId(draft.provider, id))

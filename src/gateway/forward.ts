@@ -110,7 +110,7 @@ async function passWhole(c: Context<GatewayEnv>, options: ForwardOptions, answer
   const first_byte_at = bytes?.length ? Date.now() : null
   const end = { metered: meter.end(), cut, client_gone: false, first_byte_at } as const
   const isRecorded = await c.var.hold.settle(toCallEnd(c, options, response, end))
-  await concludeOthers(options, c.var, end)
+  await concludeOthers(options, c.var, response, end)
   if (cut || !isRecorded) return options.errorAnswer(cutError(isRecorded ? cut : 'not_recorded'), c.var.request_id)
   // A status such as 204 admits not even an empty body.
   const shown = bytes && hide ? concatBytes([hide.push(bytes), hide.end()]) : bytes
@@ -141,7 +141,7 @@ function passStream(
     async settle(how) {
       end.resolve(toCallEnd(c, options, response, how))
       const isRecorded = await settled
-      await concludeOthers(options, c.var, how)
+      await concludeOthers(options, c.var, response, how)
       return isRecorded
     },
   })

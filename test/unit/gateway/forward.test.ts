@@ -272,4 +272,11 @@ describe('an answer that tells how another call ended', () => {
     expect((await send(true)).status).toBe(502)
     expect(conclude).not.toHaveBeenCalled()
   })
+
+  test.each(['application/json', 'text/plain'])('is not believed where it is an error: %s', async (type) => {
+    respond = (_, answer) =>
+      void answer.writeHead(400, { 'content-type': type, 'content-length': SECRET.length }).end(SECRET)
+    expect(await (await send(true)).text()).toBe(SECRET)
+    expect(conclude).not.toHaveBeenCalled()
+  })
 })
