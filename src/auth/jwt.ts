@@ -67,7 +67,7 @@ export function isJwtShaped(text: string): boolean {
 
 /** Null where JWTs are not configured. `fetch` serves the JWKS. */
 export function createJwtVerifier(config: JwtConfig, options: { fetch?: typeof fetch } = {}): JwtVerifier | null {
-  const { JWT_HS256_SECRET: secret, JWT_JWKS_URL: jwksUrl, JWT_ISSUER: issuer } = config
+  const { JWT_HS256_SECRET: secret, JWT_JWKS_URL: jwksUrl, JWT_ISSUER: issuer, JWT_AUDIENCE: audience } = config
   if (!secret && !jwksUrl) return null
   if (!issuer) throw new TypeError('JWT_ISSUER is required where JWTs are accepted')
   const sharedSecret = secret ? new TextEncoder().encode(secret) : null
@@ -80,14 +80,16 @@ export function createJwtVerifier(config: JwtConfig, options: { fetch?: typeof f
       if (alg === null) return { reason: 'malformed' }
       const checks = {
         issuer,
-        ...(config.JWT_AUDIENCE ? { audience: config.JWT_AUDIENCE } : {}),
+        ...(audience ? { audience } : {}),
         requiredClaims: ['exp'],
         clockTolerance: CLOCK_TOLERANCE_SECONDS,
         currentDate: new Date(now),
       }
       try {
-        // Beside `x-tollgate-key` it may be a provider's: no key of our issuer fits it, so none is fetched for it.
-        if (decodeJwt(token).iss !== issuer) return { reason: 'bad_claim', claim: 'iss' }
+        // Beside `x-tollgate-key` it may be a provider's, whatever key it is by: none is fetched for it.
+        const { iss, aud } = decodeJwt(token)
+        if (iss !== issuer) return { reason: 'bad_claim', claim: 'iss' }
+        if (audience && ![aud].flat().includes(audience)) return { reason: 'bad_claim', claim: 'aud' }
         if (alg === 'HS256' && sharedSecret) {
           const { payload } = await jwtVerify(token, sharedSecret, { ...checks, algorithms: ['HS256'] })
           return claimsOf(payload, issuer, config.JWT_ADMIN_ROLE)

@@ -1,7 +1,7 @@
 import { Hono } from 'hono'
 import { SignJWT } from 'jose'
 import { describe, expect, test } from 'vitest'
-import { createJwtVerifier } from '../../../src/auth/jwt.ts'
+import { createJwtVerifier, type JwtVerifier } from '../../../src/auth/jwt.ts'
 import { createKeyRing } from '../../../src/auth/keys.ts'
 import { type AuthenticateOptions, authenticate, requireAdmin } from '../../../src/middleware/authenticate.ts'
 
@@ -100,14 +100,21 @@ describe('authenticate', () => {
     expect(statuses).toEqual([400, 503])
   })
 
-  test('a key beside the JWT of another issuer waits for no JWKS', async () => {
+  const besideJwtOf = async (claims: object, jwt: JwtVerifier | null) => {
+    const own = [{ alg: 'RS256', kid: 'new' }, claims].map((part) => btoa(JSON.stringify(part)).replace(/=+$/, ''))
+    const authorization = `Bearer ${own.join('.')}.signature`
+    const headers = { 'x-tollgate-key': await keys.issue(USER, KEY_ID), authorization }
+    return app({ jwt }).request('/api/me', { headers })
+  }
+
+  test.each([
+    ['issuer', { iss: 'entra', aud: 'me' }],
+    ['audience', { iss: 'me', aud: ['entra'] }],
+    ['audience, which it does not name', { iss: 'me' }],
+  ])('a key beside the JWT of another %s waits for no JWKS', async (_, claims) => {
     let asked = 0
-    const silent = createJwtVerifier(jwtConfig, { fetch: () => Promise.reject(new TypeError(`no network ${++asked}`)) })
-    const own = ['{"alg":"RS256","kid":"1"}', '{"iss":"entra"}', 'signature'].map((part) =>
-      btoa(part).replace(/=+$/, ''),
-    )
-    const headers = { 'x-tollgate-key': await keys.issue(USER, KEY_ID), authorization: `Bearer ${own.join('.')}` }
-    const response = await app({ jwt: silent }).request('/api/me', { headers })
+    const fetch = () => Promise.reject(new TypeError(`no network ${++asked}`))
+    const response = await besideJwtOf(claims, createJwtVerifier({ ...jwtConfig, JWT_AUDIENCE: 'me' }, { fetch }))
     expect(await response.json()).toMatchObject({ key_id: KEY_ID, brings_own_key: true })
     expect(asked).toBe(0)
   })
