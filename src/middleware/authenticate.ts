@@ -98,7 +98,7 @@ export function requireAdmin({ adminToken, jwt }: RequireAdminOptions): Middlewa
 }
 
 /**
- * Beside `x-tollgate-key` a JWT is for the provider. One that is or will be valid here is refused: the provider could call
+ * Beside `x-tollgate-key` a JWT is for the provider. One that is or may become valid here is refused: the provider could call
  * with it.
  */
 async function refuseGoodJwt(jwt: JwtVerifier | null, own: string): Promise<void> {
@@ -106,9 +106,11 @@ async function refuseGoodJwt(jwt: JwtVerifier | null, own: string): Promise<void
   const claims = await jwt.verify(own)
   if ('reason' in claims) {
     if (claims.reason === 'keys_unavailable') throw keysUnavailable(claims.cause)
-    if (claims.reason !== 'not_yet_valid') return
+    // A key that is not known may be one that the issuer has since a moment ago.
+    if (claims.reason !== 'not_yet_valid' && claims.reason !== 'unknown_signing_key') return
   }
-  const message = 'The JWT beside x-tollgate-key is one for Tollgate. Send the key of the provider there, or nothing.'
+  const message =
+    "The JWT beside x-tollgate-key is, or may become, one for Tollgate. Send the provider's key there, or nothing."
   throw new GatewayFault({ code: 'invalid_header', message })
 }
 

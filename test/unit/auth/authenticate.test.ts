@@ -107,6 +107,11 @@ describe('authenticate', () => {
     return app({ jwt }).request('/api/me', { headers })
   }
 
+  test('nor is one by a key that is not known yet: the issuer may have it since a moment ago', async () => {
+    const before = createJwtVerifier(jwtConfig, { fetch: async () => Response.json({ keys: [] }) })
+    expect((await besideJwtOf({ iss: 'me' }, before)).status).toBe(400)
+  })
+
   test.each([
     ['issuer', { iss: 'entra', aud: 'me' }],
     ['audience', { iss: 'me', aud: ['entra'] }],
