@@ -48,7 +48,7 @@ export function gateway(options: GatewayOptions): Hono<GatewayEnv> {
       operation.method,
       operation.path,
       authenticated,
-      parse({ dialect, operation, prices, config, upstream }),
+      parse({ dialect, operation, prices, config, upstream, jwt }),
       usageCaps<GatewayEnv>({
         ledgerOf,
         ask: (c) => ({ ...c.var.call.quote, draft: c.var.call.draft }),

@@ -3,9 +3,11 @@
 
 import type { Context, MiddlewareHandler } from 'hono'
 import { timingSafeEqual } from 'hono/utils/buffer'
+import type { JwtVerifier } from '../auth/jwt.ts'
 import { holdsKey } from '../auth/keys.ts'
 import type { Config } from '../config.ts'
 import { accepted, GatewayFault } from '../fault.ts'
+import { isGoodJwt } from '../middleware/authenticate.ts'
 import type { PriceBook } from '../pricing/price-book.ts'
 import { CREDENTIAL } from '../providers/configured-fields.ts'
 import type { Asked, Dialect, JsonObject, Operation, Upstream } from '../providers/dialect.ts'
@@ -24,6 +26,7 @@ export interface ParseOptions {
   prices: PriceBook
   config: Config
   upstream: Upstream
+  jwt: JwtVerifier | null
 }
 
 /** Sets `c.var.call`. @throws {GatewayFault} naming the field or header at fault. */
@@ -35,7 +38,7 @@ export function parse(options: ParseOptions): MiddlewareHandler<GatewayEnv> {
 }
 
 async function readCall(c: Context<GatewayEnv>, options: ParseOptions): Promise<Call> {
-  const { dialect, operation, config, upstream } = options
+  const { dialect, operation, config, upstream, jwt } = options
   const started_at = Date.now()
   const { caller } = c.var
   const request = c.req.raw
@@ -44,8 +47,8 @@ async function readCall(c: Context<GatewayEnv>, options: ParseOptions): Promise<
   const labels = accepted(readCallHeaders(headers))
   const credential = await credentialOf(c, dialect, upstream, config)
   if (dialect.credential_query && url.search) url.searchParams.delete(dialect.credential_query)
-  refuseKeyIn('path', c.req.path)
-  refuseKeyIn('query', ...[...url.searchParams].flat())
+  await refuseCredentialIn('path', jwt, c.req.path)
+  await refuseCredentialIn('query', jwt, ...[...url.searchParams].flat())
   const { bytes, json, value } = await readContent(request, operation)
   const asked: Asked = {
     body: value,
@@ -59,7 +62,7 @@ async function readCall(c: Context<GatewayEnv>, options: ParseOptions): Promise<
   const quoted = await quoteCall(asked, options)
   const { bound } = quoted
   const request_model = bound ? bound.model : modelOf(value)
-  refuseKeyIn('model', request_model ?? '')
+  await refuseCredentialIn('model', jwt, request_model ?? '')
   return {
     started_at,
     target: operation.target ?? targetOf(url, dialect),
@@ -109,10 +112,18 @@ async function credentialOf(
 }
 
 /** The provider would log it, and of a path and a model the event would keep it. */
-function refuseKeyIn(part: 'path' | 'query' | 'model', ...texts: string[]): void {
-  if (!texts.some(holdsKey)) return
-  const message = `The ${part} has a Tollgate key, which the provider would see. Send it in a header alone.`
-  throw new GatewayFault({ code: 'invalid_request', message })
+async function refuseCredentialIn(
+  part: 'path' | 'query' | 'model',
+  jwt: JwtVerifier | null,
+  ...texts: string[]
+): Promise<void> {
+  const refuse = (what: string) => {
+    const message = `The ${part} has ${what}, which the provider would see. Send it in a header alone.`
+    throw new GatewayFault({ code: 'invalid_request', message })
+  }
+  if (texts.some(holdsKey)) refuse('a Tollgate key')
+  for (const word of texts.flatMap((text) => text.split(/[\s/]/)))
+    if (await isGoodJwt(jwt, word)) refuse('a JWT for Tollgate')
 }
 
 interface Content {

@@ -61,7 +61,11 @@ export function authenticate(
       const { user_id, is_admin, ...claims } = await verifiedJwt(jwt, credential.value)
       c.set('caller', { user_id, key_id: null, scope, via: 'jwt', is_admin, jwt: claims, brings_own_key })
     }
-    if (brings_own_key) await refuseGoodJwt(jwt, readCredential(c.req.raw.headers, c.req.raw.url) ?? '')
+    if (brings_own_key && (await isGoodJwt(jwt, readCredential(c.req.raw.headers, c.req.raw.url) ?? ''))) {
+      const message =
+        "The JWT beside x-tollgate-key is, or may become, one for Tollgate. Send the provider's key there, or nothing."
+      throw new GatewayFault({ code: 'invalid_header', message })
+    }
     await next()
   }
 }
@@ -98,20 +102,16 @@ export function requireAdmin({ adminToken, jwt }: RequireAdminOptions): Middlewa
 }
 
 /**
- * Beside `x-tollgate-key` a JWT is for the provider. One that is or may become valid here is refused: the provider could call
- * with it.
+ * Whether this is a JWT that is valid here or may become so: a provider that sees it could call with it.
+ * @throws {GatewayFault} where nobody knows.
  */
-async function refuseGoodJwt(jwt: JwtVerifier | null, own: string): Promise<void> {
-  if (!jwt || !isJwtShaped(own)) return
-  const claims = await jwt.verify(own)
-  if ('reason' in claims) {
-    if (claims.reason === 'keys_unavailable') throw keysUnavailable(claims.cause)
-    // A key that is not known may be one that the issuer has since a moment ago.
-    if (claims.reason !== 'not_yet_valid' && claims.reason !== 'unknown_signing_key') return
-  }
-  const message =
-    "The JWT beside x-tollgate-key is, or may become, one for Tollgate. Send the provider's key there, or nothing."
-  throw new GatewayFault({ code: 'invalid_header', message })
+export async function isGoodJwt(jwt: JwtVerifier | null, text: string): Promise<boolean> {
+  if (!jwt || !isJwtShaped(text)) return false
+  const claims = await jwt.verify(text)
+  if (!('reason' in claims)) return true
+  if (claims.reason === 'keys_unavailable') throw keysUnavailable(claims.cause)
+  // A key that is not known may be one that the issuer has since a moment ago.
+  return claims.reason === 'not_yet_valid' || claims.reason === 'unknown_signing_key'
 }
 
 async function verifiedJwt(jwt: JwtVerifier | null, token: string): Promise<JwtClaims> {

@@ -132,6 +132,25 @@ test('a key in a query that goes to the provider is refused: it would stand in t
   expect([google.status, gateway.provider.requests.at(-1)?.path]).toEqual([200, '/v1beta/models'])
 })
 
+test('nor may a JWT that is good here stand there, or in the path, or be the model', async () => {
+  const token = await jwt({ sub: 'who-asks-google' }).sign(jwtSecret)
+  const elsewhere = await jwt({ aud: 'other' }).sign(jwtSecret)
+  const headers = { authorization: `Bearer ${user.key}` }
+  const get = (path: string) => fetch(`${gateway.url}${path}`, { headers })
+  const answers = await Promise.all([
+    get(`/openai/v1/models?token=${token}`),
+    get(`/openai/v1/models?authorization=Bearer%20${token}`),
+    get(`/openai/v1/models/${token}`),
+    post(gateway, 'openai', user.key, bodyOf('openai', { model: token })),
+    fetch(`${gateway.url}/openai/v1/models?token=${token}`, { headers: { authorization: `Bearer ${token}` } }),
+  ])
+  expect(answers.map(({ status }) => status)).toEqual([400, 400, 400, 400, 400])
+  for (const answer of answers) expect(await answer.text()).not.toContain(token)
+  expect(gateway.provider.requests).toHaveLength(0)
+  expect((await get(`/openai/v1/models?token=${elsewhere}`)).status).toBe(200)
+  expect((await fetch(`${gateway.url}/gemini/v1beta/models?key=${token}`)).status).toBe(200)
+})
+
 test('a key in the path, as the model or in what the event keeps is refused: it would stand in a table', async () => {
   const { key } = user
   const labelled = (name: string, text: string) => ({ headers: { [`x-tollgate-${name}`]: text } })
