@@ -27,12 +27,6 @@ const FORMATS: Partial<Record<string, AnswerHead['format']>> = {
   'application/vnd.amazon.eventstream': 'eventstream',
 }
 
-/** NaN where it is not known, also where the answer is compressed unasked: the header is then not the length of what is read. */
-export function announcedLength({ headers }: Response): number {
-  const length = Number(headers.get('content-length') ?? Number.NaN)
-  return headers.has('content-encoding') && length > 0 ? Number.NaN : length
-}
-
 /** Headers of one hop, of the body's length, about the provider's host and caches, and about the operator's account. */
 const WITHHELD = [
   'access-control-allow-credentials',

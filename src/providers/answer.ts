@@ -1,7 +1,7 @@
 // What every dialect's meter shares: reading untrusted JSON and counting tokens and bytes. Pure, and never throws.
 
 import { utf8Decoder } from './bytes.ts'
-import type { Bound, JsonObject, Meter, Metered, TokenUsage } from './dialect.ts'
+import type { AnswerHead, Bound, JsonObject, Meter, Metered, TokenUsage } from './dialect.ts'
 import { shortenStrings } from './long-strings.ts'
 import { utf8Length, visit } from './text-bound.ts'
 
@@ -195,6 +195,12 @@ export function errorClass(error: unknown): string {
  */
 export const isTurnedAway = (error_class: string | null): boolean =>
   error_class === 'upstream_rate_limited' || error_class === 'upstream_overloaded'
+
+/** NaN where it is not known, also where the answer is compressed unasked: the header is then not the length of what is read. */
+export function announcedLength({ headers }: Pick<AnswerHead, 'headers'>): number {
+  const length = Number(headers.get('content-length') ?? Number.NaN)
+  return headers.has('content-encoding') && length > 0 ? Number.NaN : length
+}
 
 export interface AnswerBuffer {
   push(bytes: Uint8Array): void

@@ -4,6 +4,7 @@
 import { type GatewayError, isRefusal } from '../errors.ts'
 import {
   addUsage,
+  announcedLength,
   bytesShown,
   isBlank,
   isObject,
@@ -16,7 +17,7 @@ import {
 import { readMessageBound } from './anthropic-messages.ts'
 import { answeredTier, readMessageUsage } from './anthropic-meter.ts'
 import { utf8Decoder } from './bytes.ts'
-import type { Bound, Concluded, JsonObject, Meter, Metered, Operation, TokenUsage } from './dialect.ts'
+import type { AnswerHead, Bound, Concluded, JsonObject, Meter, Metered, Operation, TokenUsage } from './dialect.ts'
 import { invalidField, unknownField } from './fields.ts'
 import { shortenStrings } from './long-strings.ts'
 import { refusedList, unmetered } from './refusals.ts'
@@ -59,8 +60,8 @@ const results: Operation = {
   ...unmetered('message_batches_results', '/v1/messages/batches/:id/results'),
   meter:
     ({ params: { id = '' } }) =>
-    ({ status, headers }) =>
-      meterResults(id, status === 200, headers),
+    (head) =>
+      meterResults(id, head),
 }
 
 export const messageBatches: Operation[] = [
@@ -151,9 +152,8 @@ function concludedWithoutAnswers(answer: JsonObject, id: string): Concluded[] {
 }
 
 /** Meters a file with one line per request, in any order. The batch is concluded only once the whole file has passed through. */
-function meterResults(id: string, isAnswer: boolean, headers: Headers): Meter {
-  // Of an answer that is compressed unasked it is not the length of what is read.
-  const announced = headers.has('content-encoding') ? Number.NaN : Number(headers.get('content-length') ?? Number.NaN)
+function meterResults(id: string, head: AnswerHead): Meter {
+  const announced = announcedLength(head)
   let usage: TokenUsage | null = NO_USAGE
   let model: string | null = null
   let tier: string | null = null
@@ -178,7 +178,7 @@ function meterResults(id: string, isAnswer: boolean, headers: Headers): Meter {
     end() {
       const metered: Metered = { ...UNREAD, may_hide_output: false }
       const isCut = bytes < announced || !lines.end()
-      if (!isAnswer || isCut) return metered
+      if (head.status !== 200 || isCut) return metered
       // A file without lines may be an answer that never began.
       const concluded =
         count === 0 ? [] : [{ id, usage, longest_input_tokens, model, service_tier: tier, error_class: null }]
