@@ -122,6 +122,7 @@ async function refuseCredentialIn(
     throw new GatewayFault({ code: 'invalid_request', message })
   }
   if (texts.some(holdsKey)) refuse('a Tollgate key')
+  if (jwt === null) return
   for (const word of texts.flatMap((text) => text.split(/[\s/]/)))
     if (await isGoodJwt(jwt, word)) refuse('a JWT for Tollgate')
 }
