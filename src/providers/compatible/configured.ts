@@ -8,7 +8,7 @@
 import { z } from 'zod'
 import { wordsOf } from '../../issue-words.ts'
 import { isObject, parseJsonOrUndefined } from '../answer.ts'
-import { optionalCredential } from '../configured-fields.ts'
+import { baseUrl, optionalCredential } from '../configured-fields.ts'
 import { repeatedName } from '../json-text.ts'
 import { type CompatibleProvider, type ProviderRow, providerSchema } from './provider.ts'
 import { KNOWN_PROVIDERS } from './table.ts'
@@ -79,7 +79,8 @@ function addEntries(reading: Reading): ReadonlySet<string> {
       fault(at(['api_key_binding']), `names ${api_key_binding}, which is not set`)
     const url = variableOf(own.name, 'BASE_URL')
     const isUrlElsewhere = !('base_url' in own) && env[url] !== undefined
-    if ('base_url' in own && env[url] !== undefined) fault(at(['base_url']), `must not stand here beside ${url}`)
+    if ('base_url' in own && env[url] !== undefined && addressOf(own.base_url) !== addressOf(env[url]))
+      fault(at(['base_url']), `must not stand here beside ${url} with another address`)
     addProvider(reading, merged(own, env), credential, (path) =>
       isUrlElsewhere && path[0] === 'base_url' ? [url] : at(path),
     )
@@ -125,6 +126,8 @@ function merged(entry: { name: string; [field: string]: unknown }, env: Record<s
   const quirks = isObject(own) || own === undefined ? { ...known?.quirks, ...own } : own
   return { ...known, ...(base_url !== undefined && { base_url }), ...entry, quirks }
 }
+
+const addressOf = (url: unknown) => baseUrl.safeParse(url).data
 
 /** Cloudflare's variables are text or JSON. Null where they are neither a list nor absent. */
 function readEntries(variable: unknown): unknown[] | null {

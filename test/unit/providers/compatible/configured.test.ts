@@ -50,6 +50,11 @@ describe('which providers a deployment has', () => {
     expect(read({ PROVIDERS: [ACME] })).toMatchObject([{ ...ACME, credential: undefined }])
   })
 
+  test('an entry whose address stands in its variable, too', () => {
+    const env = { ...entries(ACME), ACME_BASE_URL: `${ACME.base_url}/` }
+    expect(read(env)).toMatchObject([ACME])
+  })
+
   test('an entry by a known name goes on top of what is known', () => {
     const [mistral, ...others] = read({
       ...entries({ name: 'mistral', quirks: { preamble_tokens: 9 }, max_output_tokens: 32_000 }),
@@ -94,6 +99,7 @@ describe('what is wrong is named, and no secret is', () => {
     [entries({ ...ACME, max_tokens: 3 }), 'PROVIDERS.0: '],
     [{ ...entries({ name: 'acme' }), ACME_BASE_URL: 'acme' }, 'ACME_BASE_URL: must be an http:// or https:// URL'],
     [{ ...entries({ name: 'groq' }), GROQ_BASE_URL: 'groq' }, 'GROQ_BASE_URL: must be an http:// or https:// URL'],
+    [{ ...entries({ name: 'groq', max_tokens: 3 }), GROQ_BASE_URL: 'https://groq.example' }, 'PROVIDERS.0: '],
     [{ ...entries(ACME), ACME_BASE_URL: 'https://other.example' }, 'PROVIDERS.0.base_url: must not stand here'],
     [{ ...entries({ name: 'groq', quirks: null }) }, 'PROVIDERS.0.quirks: must be an object'],
     [{ GROQ_API_KEY: 'sk-secret', GROQ_BASE_URL: 'groq' }, 'GROQ_BASE_URL: must be an http:// or https:// URL'],
