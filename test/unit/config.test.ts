@@ -275,8 +275,12 @@ describe('a wrong configuration is named', () => {
   })
 })
 
-test.each(['402', '403', '429'])('CAP_STATUS may be %s', (CAP_STATUS) => {
+test.each(['402', '403', '429', 402])('CAP_STATUS may be %j', (CAP_STATUS) => {
   expect(parsed({ CAP_STATUS }).CAP_STATUS).toBe(Number(CAP_STATUS))
+})
+
+test('a number may be one, as in wrangler.toml', () => {
+  expect(parsed({ HOLD_TTL_SECONDS: 60 }).HOLD_TTL_SECONDS).toBe(60)
 })
 
 test.each([
