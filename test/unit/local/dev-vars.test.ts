@@ -13,7 +13,7 @@ const warnings = (text: string) => withoutEffect(text, parseEnv(text) as Vars)
 
 test.each([
   'OPENAI_API_KEY=sk-x\n# OPENAI_KEY\n\nexport GROQ_API_KEY = gsk\r\nBEDROCK_MODELS=\'{\n  "a": "b"\n}\'\n',
-  'PROVIDERS=\'[{"name":"acme","base_url":"https://acme.example/v1","api_key_binding":"OUR_KEY"}]\'\nOUR_KEY=x\nACME_BASE_URL=https://x',
+  'PROVIDERS=\'[{"name":"acme","api_key_binding":"OUR_KEY"}]\'\nOUR_KEY=x\nACME_BASE_URL=https://x',
   // The worker says what is wrong with them.
   'PROVIDERS=[{]\nACME_API_KEY=x',
   'PROVIDERS=[{"name":"acme","base_url":"https://acme.example/v1"}]\nACME_API_KEY=x\nAZURE_API_KEY=y',
