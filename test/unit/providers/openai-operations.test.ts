@@ -41,6 +41,14 @@ describe('legacy completions', () => {
     expect(input_tokens * rounds).toBeGreaterThanOrEqual(JSON.stringify(body).length)
   })
 
+  test('a suffix counts for each prompt, as long as normalizing may make it', () => {
+    // One character, which becomes 18: 33 bytes.
+    const suffix = '\ufdfa'.repeat(1_000)
+    const tokens = wholeInput(bound('completions', { ...BODY, prompt: Array(10).fill('a'), suffix }))
+    expect(tokens).toBeGreaterThan(9.5 * 33_000)
+    expect(tokens).toBeLessThan(10.5 * 33_000)
+  })
+
   test.each([
     ['n', 129],
     ['best_of', 0],

@@ -86,6 +86,7 @@ test.each([
   [user({ type: 'input_image', file_id: 'file-1' }), 'input[0].content[0]'],
   [user({ type: 'input_image', file_id: 'file-1', image_url: PNG }), 'input[0].content[0]'],
   [user({ type: 'input_file', file_id: 'file-1' }), 'input[0].content[0]'],
+  [user({ type: 'input_file', file_id: 'file-1', stdout: '' }), 'input[0].content[0]'],
   [user('text'), 'input[0].content[0]'],
   [{ input: [{ role: 'user', content: {} }] }, 'input[0].content'],
   [{ input: [{ type: 'item_reference', id: 'msg_1' }] }, 'input[0].item_reference'],

@@ -63,9 +63,10 @@ describe('bounds', () => {
       { type: 'function_call_output', call_id: 'c', output: content },
       { type: 'computer_call_output', call_id: 'c', output: { type: 'computer_screenshot', image_url: url } },
     ])
-      expect(bound(operationOf('xai', {}, 'responses'), { messages: undefined, input: [item] }).open_input).toMatch(
-        /^input\[0\]\.(content|output)\[0\]$/,
-      )
+      expect(bound(operationOf('xai', {}, 'responses'), { messages: undefined, input: [item] })).toMatchObject({
+        open_input: expect.stringMatching(/^input\[0\]\.(content|output)\[0\]$/),
+        unbounded: expect.not.stringMatching(/^input/),
+      })
   })
 
   test.each<[JsonObject, number]>([
