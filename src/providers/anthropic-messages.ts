@@ -235,7 +235,7 @@ export function tokensByName(tools: unknown[]): ReadonlyMap<unknown, number> {
 
 /** Tokens beyond its bytes of a block that offers or takes away a tool, by value or by name; null where bytes do not bound it. */
 function tokensOfChange({ type, tool }: JsonObject, { tokensOfTool }: Added): number | null {
-  if (!isObject(tool) || tool.type !== 'tool_reference') return type === 'tool_addition' ? readClientsTool(tool) : null
+  if (!isObject(tool) || tool.type !== 'tool_reference') return readClientsTool(tool)
   const definition = type === 'tool_addition' ? tokensOfTool(tool.name) : 0
   return definition === undefined ? null : definition + TOOL_PREAMBLE_TOKENS
 }
