@@ -103,7 +103,8 @@ describe('Converse', () => {
     }
     expect(addedBy(change('toolRemoval', 'a'))).toBe(1_000)
     expect(addedBy(change('toolAddition', 'a'))).toBeGreaterThan(1_000 + size(toolSpec))
-    expect(converse(user(change('toolAddition', 'b'))).open_input).toBe('messages[0].content[0]')
+    for (const toolConfig of [undefined, { tools: [null] }])
+      expect(converse({ ...user(change('toolAddition', 'b')), toolConfig }).open_input).toBe('messages[0].content[0]')
   })
 
   test.each([
@@ -113,6 +114,7 @@ describe('Converse', () => {
     ['a video', { video: { format: 'mp4', source: { bytes: 'AA' } } }],
     ['a tool of a server', { toolAddition: { tool: { serverName: 'a', name: 'b' } } }],
     ['a tool of a server that is taken away', { toolRemoval: { tool: { serverName: 'a', name: 'b' } } }],
+    ['a tool that is none', { toolAddition: { tool: null } }],
     ['a guarded text', { guardContent: { text: { text: 'a' } } }],
     ['something new', { hologram: {} }],
     ['two kinds at once', { text: 'a', video: {} }],
