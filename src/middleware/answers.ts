@@ -5,6 +5,7 @@ import type { Context } from 'hono'
 /** Puts headers on the answer of the handler. */
 export function setHeaders(c: Context, headers: Record<string, string>): void {
   const answer = withHeaders(c.res, headers)
+  // Setting it would also make an empty answer of none, of which Hono makes an error.
   if (answer === c.res) return
   // Otherwise Hono puts the headers of the answer so far over those of the new one.
   c.res = undefined

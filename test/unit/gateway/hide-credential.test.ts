@@ -1,7 +1,7 @@
 // A provider's error that repeats the operator's key, in pieces of any size.
 
 import { expect, test } from 'vitest'
-import { hideCredential } from '../../../src/gateway/hide-credential.ts'
+import { hideCredential, hideInHeaders } from '../../../src/gateway/hide-credential.ts'
 
 const encoder = new TextEncoder()
 
@@ -35,4 +35,7 @@ test.each([
     expect(shown(credential, error.slice(0, at), error.slice(at))).toBe(wanted)
   }
   expect(shown(credential, ...error)).toBe(wanted)
+  const headers = new Headers({ 'www-authenticate': error })
+  hideInHeaders(headers, credential)
+  expect(headers.get('www-authenticate')).toBe(wanted)
 })

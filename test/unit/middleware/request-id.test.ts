@@ -28,3 +28,10 @@ test('an id that was there already, as of what the client has sent, is not taken
   const answer = await app.request('/', { headers: { 'x-request-id': 'mine' } })
   expect(await answer.text()).toBe(`id-${made}`)
 })
+
+test('a handler that returns no answer stays a fault: its request is not answered with an empty 200', async () => {
+  const app = new Hono()
+  app.get('/', ids, () => undefined as unknown as Response)
+  app.onError(({ message }, c) => c.text(message, 500))
+  expect(await (await app.request('/')).text()).toContain('Context is not finalized')
+})
