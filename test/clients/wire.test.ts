@@ -174,6 +174,14 @@ describe.each(['openai', 'anthropic'] satisfies Provider[])('%s', (provider) => 
     }
   })
 
+  test('a stream of which no byte is announced ends in an error: an empty one might be taken for whole', async () => {
+    const { key } = await gateway.admin.user()
+    const headers = { 'content-type': 'text/event-stream', 'content-length': '0' }
+    gateway.provider.reply = () => ({ status: 200, headers, steps: [] })
+    const answer = await post(gateway, provider, key, { ...bodyOf(provider), stream: true })
+    expect(await answer.text()).toMatch(/data: .*"error"/)
+  })
+
   test('an answer in a compression that nobody here undoes says which, and is charged as unread', async () => {
     for (const stream of [false, true]) {
       const { id, key } = await gateway.admin.user()

@@ -2,6 +2,7 @@
 
 import { afterAll, expect, test, vi } from 'vitest'
 import { MAX_KEPT_BYTES, readAnswer } from '../../../src/gateway/answer.ts'
+import { announcedLength } from '../../../src/gateway/answer-headers.ts'
 import { watchSilence } from '../../../src/gateway/silence.ts'
 
 const silence = watchSilence({ first_byte_ms: 60_000, idle_ms: 60_000 })
@@ -26,4 +27,13 @@ test('an answer without an end is not kept without end', async () => {
 test('an answer of unknown length that breaks off is none', async () => {
   const broken = new ReadableStream<Uint8Array>({ pull: (controller) => controller.error(new Error('cut')) })
   expect(await readAnswer(new Response(broken), Number.NaN, silence)).toBeNull()
+})
+
+test.each<[HeadersInit, number]>([
+  [{}, Number.NaN],
+  [{ 'content-length': '7' }, 7],
+  [{ 'content-length': '7', 'content-encoding': 'gzip' }, Number.NaN],
+  [{ 'content-length': '0', 'content-encoding': 'gzip' }, 0],
+])('an answer with the headers %j is as long as is read of it: %d', (headers, length) => {
+  expect(announcedLength(new Response(null, { headers }))).toBe(length)
 })
