@@ -82,6 +82,8 @@ describe('any migrations', () => {
     const refusal = up(database, [one])
     await expect(refusal).rejects.toThrow('no schema has been selected to create in')
     await expect(refusal).rejects.toThrow(MigrationError)
+    // npm run migrate shows it.
+    await expect(refusal).rejects.toHaveProperty('cause.code', '3F000')
   })
 
   test('racing runs apply each migration once, and all of them succeed', async () => {
