@@ -2,8 +2,8 @@
 
 import { afterAll, expect, test, vi } from 'vitest'
 import { MAX_KEPT_BYTES, readAnswer } from '../../../src/gateway/answer.ts'
-import { announcedLength } from '../../../src/gateway/answer-headers.ts'
 import { watchSilence } from '../../../src/gateway/silence.ts'
+import { announcedLength } from '../../../src/providers/answer.ts'
 
 const silence = watchSilence({ first_byte_ms: 60_000, idle_ms: 60_000 })
 afterAll(silence.stop)
