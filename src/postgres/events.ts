@@ -76,15 +76,21 @@ export async function matches(db: Database, filter: EventFilter): Promise<SQL | 
 
 /**
  * Newest first: by when they were recorded where the filter goes by that, else by when they occurred. In another order than
- * its index's, Postgres might look through all other events for the last ones of an export.
+ * its index's, Postgres might look through all other events for the last ones of an export. Two of one id that were recorded in
+ * one millisecond are told apart by when they occurred.
  */
 export async function listEvents(db: Database, page: PageRequest, filter: EventFilter): Promise<Page<UsageEventRow>> {
   const by = filter.recorded_from || filter.recorded_to ? 'recorded_at' : 'occurred_at'
   const rows = await db
     .select()
     .from(usageEvents)
-    .where(and(await matches(db, filter), isAfter(usageEvents[by], usageEvents.id, page)))
-    .orderBy(desc(usageEvents[by]), desc(usageEvents.id))
+    .where(and(await matches(db, filter), isAfter(usageEvents[by], usageEvents.id, page, usageEvents.occurred_at)))
+    .orderBy(desc(usageEvents[by]), desc(usageEvents.id), desc(usageEvents.occurred_at))
     .limit(page.limit + 1)
-  return pageOf(rows, page.limit, (row) => row[by])
+  return pageOf(
+    rows,
+    page.limit,
+    (row) => row[by],
+    (row) => row.occurred_at,
+  )
 }

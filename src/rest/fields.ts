@@ -105,16 +105,20 @@ export function pageView<Row, View>({ rows, next }: Page<Row>, view: (row: Row) 
 
 /** Opaque to clients; needs no escaping in URLs. */
 function encodeCursor(position: Position | null): string | null {
-  return position && base64url.encode(`${position.at_ms} ${position.id}`)
+  if (!position) return null
+  const { at_ms, id, then_ms } = position
+  return base64url.encode(then_ms === undefined ? `${at_ms} ${id}` : `${at_ms} ${id} ${then_ms}`)
 }
 
 function decodeCursor(value: string): Position | null {
   if (!/^[\w-]+$/.test(value)) return null
   try {
     const text = new TextDecoder().decode(base64url.decode(value))
-    const parts = /^(\d{1,15}) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/.exec(text)
-    if (!parts?.[1] || !parts[2] || Number(parts[1]) > LATEST_MS) return null
-    return { at_ms: Number(parts[1]), id: parts[2] }
+    const parts = /^(\d{1,15}) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?: (\d{1,15}))?$/.exec(text)
+    if (!parts?.[1] || !parts[2]) return null
+    const [at_ms, then_ms] = [Number(parts[1]), Number(parts[3] ?? 0)]
+    if (Math.max(at_ms, then_ms) > LATEST_MS) return null
+    return parts[3] ? { at_ms, id: parts[2], then_ms } : { at_ms, id: parts[2] }
   } catch {
     return null
   }

@@ -158,6 +158,7 @@ test.each([
   ['job_id=', 'job_id'],
   [`job_id=${'j'.repeat(513)}`, 'job_id'],
   ['cursor=abc', 'cursor'],
+  [`cursor=${btoa(`1 ${OVERRIDE} 999999999999999`).replaceAll('=', '')}`, 'cursor'],
   ['order=asc', 'order'],
 ])('GET /admin/usage/events?%s names the fault', async (query, field) => {
   expect(await send('GET', `/admin/usage/events?${query}`)).toMatchObject({ status: 400, body: { field } })
@@ -266,4 +267,16 @@ describe('a caller', () => {
     expect(answer).toMatchObject({ status: 401, body: { code: 'unauthenticated', status: 401 } })
     expect(answer.headers.get('www-authenticate')).toBe('Bearer')
   })
+})
+
+test("an export has both of two users' events with one id, also where a page ends between them", async () => {
+  const id = crypto.randomUUID()
+  await writeEvents(db, [
+    usageEvent({ id, user_id: ada, occurred_at: AT - 60_000 }),
+    usageEvent({ id, user_id: bob, occurred_at: AT - 50_000 }),
+  ])
+  const at = '2026-03-01T00:00:00.000Z'
+  await db.execute(sql`update usage_events set recorded_at = ${at}::timestamptz where id = ${id}`)
+  expect(await idsOnPages(send, `/admin/usage/events?id=${id}&recorded_from=${at}&limit=1`)).toEqual([id, id])
+  expect(await idsOnPages(send, `/admin/usage/events?id=${id}&limit=1`)).toEqual([id, id])
 })
