@@ -5,7 +5,7 @@ import { and, asc, eq, sql } from 'drizzle-orm'
 import type { Cap, CapType } from '../../durable-objects/ledger/types.ts'
 import { type Database, violatedConstraint } from './client.ts'
 import { type CapRow, caps, type DefaultCapRow, defaultCaps } from './schema.ts'
-import { bumpVersion } from './users.ts'
+import { bumpVersion, undoUnless, unlessUndone } from './users.ts'
 
 /** What is undefined stays as it is (or is not limited, in a new cap); null takes a limit away. */
 export interface CapSettings {
@@ -45,24 +45,27 @@ export async function findCap(db: Database, userId: string, id: string): Promise
 
 /** Null: the user has no such cap. @throws what `missingUser` and `isUnlimitedCap` know. */
 export async function changeCap(db: Database, userId: string, id: string, change: CapSettings): Promise<CapRow | null> {
-  const [, rows] = await db.batch([
-    bumpVersion(db, userId),
-    db
-      .update(caps)
-      .set({ ...change, updated_at: sql`now()` })
-      .where(isCap(userId, id))
-      .returning(),
-  ])
-  return rows[0] ?? null
+  const done = await unlessUndone(
+    db.batch([
+      bumpVersion(db, userId),
+      undoUnless(db, caps, isCap(userId, id)),
+      db
+        .update(caps)
+        .set({ ...change, updated_at: sql`now()` })
+        .where(isCap(userId, id))
+        .returning(),
+    ]),
+  )
+  return done?.[2][0] ?? null
 }
 
 /** False: the user has no such cap. @throws what `missingUser` knows. */
 export async function deleteCap(db: Database, userId: string, id: string): Promise<boolean> {
-  const [, rows] = await db.batch([
-    bumpVersion(db, userId),
-    db.delete(caps).where(isCap(userId, id)).returning({ id: caps.id }),
-  ])
-  return rows.length > 0
+  const isThere = undoUnless(db, caps, isCap(userId, id))
+  const done = await unlessUndone(
+    db.batch([bumpVersion(db, userId), isThere, db.delete(caps).where(isCap(userId, id))]),
+  )
+  return done !== null
 }
 
 export async function listDefaultCaps(db: Database): Promise<DefaultCapRow[]> {

@@ -5,7 +5,7 @@ import type { KeyScope } from '../../durable-objects/ledger/types.ts'
 import type { Database } from './client.ts'
 import { isAfter, type Page, type PageRequest, pageOf } from './pages.ts'
 import { type ApiKeyRow, apiKeys } from './schema.ts'
-import { bumpVersion } from './users.ts'
+import { bumpVersion, undoUnless, unlessUndone } from './users.ts'
 
 /** For rows of `api_keys`. Not `now()`, the transaction's start: it may have waited since for another that ended a key. */
 export const isActive = sql`coalesce(least(expires_at, revoked_at) > statement_timestamp(), true)`
@@ -50,8 +50,9 @@ function insertKey(db: Database, key: NewKey, replaced: { id: string; ends_now: 
 
 /** Null: the user has the most active keys allowed. @throws what `missingUser` knows. */
 export async function createKey(db: Database, key: NewKey): Promise<ApiKeyRow | null> {
-  const [, rows] = await db.batch([bumpVersion(db, key.user_id), insertKey(db, key, null)])
-  return rows[0] ?? null
+  const isMade = undoUnless(db, apiKeys, eq(apiKeys.id, key.id))
+  const done = await unlessUndone(db.batch([bumpVersion(db, key.user_id), insertKey(db, key, null), isMade]))
+  return done?.[1][0] ?? null
 }
 
 export async function findKey(db: Database, userId: string, id: string): Promise<ApiKeyRow | null> {
@@ -71,15 +72,14 @@ export async function listKeys(db: Database, userId: string, page: PageRequest):
 
 /** Repeating it changes nothing. False: the user has no such key. @throws what `missingUser` knows. */
 export async function revokeKey(db: Database, userId: string, id: string): Promise<boolean> {
-  const [, rows] = await db.batch([
-    bumpVersion(db, userId),
-    db
-      .update(apiKeys)
-      .set({ revoked_at: sql`least(revoked_at, now())` })
-      .where(isKey(userId, id))
-      .returning({ id: apiKeys.id }),
-  ])
-  return rows.length > 0
+  const done = await unlessUndone(
+    db.batch([
+      bumpVersion(db, userId),
+      undoUnless(db, apiKeys, isKey(userId, id)),
+      db.update(apiKeys).set({ revoked_at: sql`least(revoked_at, now())` }).where(isKey(userId, id)),
+    ]),
+  )
+  return done !== null
 }
 
 /**
@@ -92,14 +92,17 @@ export async function rotateKey(
   successor: NewKey,
   grace_seconds: number,
 ): Promise<ApiKeyRow | null> {
-  const [, rows] = await db.batch([
-    bumpVersion(db, successor.user_id),
-    insertKey(db, successor, { id, ends_now: grace_seconds === 0 }),
-    db
-      .update(apiKeys)
-      .set({ revoked_at: sql`now() + make_interval(secs => ${grace_seconds})` })
+  const done = await unlessUndone(
+    db.batch([
+      bumpVersion(db, successor.user_id),
+      insertKey(db, successor, { id, ends_now: grace_seconds === 0 }),
       // There is a successor only where the key is the user's.
-      .where(and(eq(apiKeys.id, id), sql`exists (select 1 from api_keys where id = ${successor.id}::uuid)`)),
-  ])
-  return rows[0] ?? null
+      undoUnless(db, apiKeys, eq(apiKeys.id, successor.id)),
+      db
+        .update(apiKeys)
+        .set({ revoked_at: sql`now() + make_interval(secs => ${grace_seconds})` })
+        .where(eq(apiKeys.id, id)),
+    ]),
+  )
+  return done?.[1][0] ?? null
 }

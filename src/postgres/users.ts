@@ -1,6 +1,7 @@
 // Users in Postgres. Whatever a ledger must know changes in one transaction with `users.version`.
 
-import { and, desc, eq, sql } from 'drizzle-orm'
+import { and, desc, eq, type SQL, sql } from 'drizzle-orm'
+import type { PgTable } from 'drizzle-orm/pg-core'
 import { type Database, sqlState } from './client.ts'
 import { isAfter, type Page, type PageRequest, pageOf } from './pages.ts'
 import { apiKeys, type UserRow, users } from './schema.ts'
@@ -13,6 +14,18 @@ export function missingUser(error: unknown): 'unknown' | 'deleted' | null {
   const state = sqlState(error)
   if (state === 'TG404') return 'unknown'
   return state === 'TG409' ? 'deleted' : null
+}
+
+/** A statement of such a batch that undoes it, by dividing by zero, where there is no such row. */
+export const undoUnless = (db: Database, table: PgTable, isThere: SQL | undefined) =>
+  db.execute(sql`select 1 / exists (select from ${table} where ${isThere})::int`)
+
+/** Null where `undoUnless` has undone the batch. */
+export async function unlessUndone<T>(batch: Promise<T>): Promise<T | null> {
+  return batch.catch((error) => {
+    if (sqlState(error) === '22012') return null
+    throw error
+  })
 }
 
 const copyDefaultCaps = sql`

@@ -105,6 +105,26 @@ test('deleting a user ends its keys at once and can be repeated; nothing else ca
   expect(configs.get(id)?.status).toBe('deleted')
 })
 
+test('a change that is refused changes nothing of the user', async () => {
+  const id = await newUser()
+  const user = `/admin/users/${id}`
+  const revoked = `keys/${(await newKey(id)).body.id}`
+  await send('DELETE', `${user}/${revoked}`)
+  await db.execute(sql`update users set updated_at = '2020-01-01' where id = ${id}`)
+  const { version } = configs.get(id) ?? {}
+  for (const [method, path, body, status] of [
+    ['PATCH', `caps/${NOBODY}`, { is_active: false }, 404],
+    ['PATCH', `caps/${NOBODY}`, {}, 404],
+    ['DELETE', `caps/${NOBODY}`, undefined, 404],
+    ['DELETE', `keys/${NOBODY}`, undefined, 404],
+    ['POST', `keys/${NOBODY}/rotate`, undefined, 404],
+    ['POST', `${revoked}/rotate`, undefined, 409],
+  ] as const)
+    expect(await send(method, `${user}/${path}`, body), path).toMatchObject({ status })
+  expect((await send('GET', user)).body.updated_at).toBe('2020-01-01T00:00:00.000Z')
+  expect(configs.get(id)?.version).toBe(version)
+})
+
 test('a user whom the database has lost is lost to its ledger with the first change that finds nobody', async () => {
   for (const [method, path, body] of [
     ['POST', '/suspend', undefined],
