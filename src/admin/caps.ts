@@ -128,10 +128,12 @@ export function capRoutes(deps: AdminDeps) {
       const { limits, ...settings } = c.req.valid('json')
       const fields = { ...limits, ...settings }
       const changesNothing = Object.values(fields).every((value) => value === undefined)
+      // Whose user is deleted refuses all changes, this one too.
+      const keeps = changesNothing && (await findUser(db, userId))?.status !== 'deleted'
       const row = await changeAndPush(
         deps,
         userId,
-        () => (changesNothing ? findCap(db, userId, cap_id) : changeCap(db, userId, cap_id, fields)),
+        () => (keeps ? findCap(db, userId, cap_id) : changeCap(db, userId, cap_id, fields)),
         (error) => (isUnlimitedCap(error) ? unlimitedCap() : null),
       )
       return c.json(capView(found(row, 'cap')), 200)

@@ -82,6 +82,8 @@ test("deleting a user ends nobody else's keys, nor anew those that had ended", a
 test('deleting a user ends its keys at once and can be repeated; nothing else can be done with it', async () => {
   const id = await newUser()
   await newKey(id)
+  const cap = { cap_type: 'weekly', limits: { requests: 1 } }
+  const capPath = `/caps/${(await send('POST', `/admin/users/${id}/caps`, cap)).body.id}`
   expect(configs.get(id)?.keys).toHaveLength(1)
   expect(await send('DELETE', `/admin/users/${id}`)).toMatchObject({ status: 204, body: null })
   expect(configs.get(id)).toMatchObject({ status: 'deleted', keys: [] })
@@ -97,6 +99,9 @@ test('deleting a user ends its keys at once and can be repeated; nothing else ca
     ['POST', '/activate', undefined],
     ['POST', '/keys', { name: 'k' }],
     ['POST', '/caps', { cap_type: 'daily', limits: { requests: 1 } }],
+    ['PATCH', capPath, { is_active: false }],
+    ['PATCH', capPath, {}],
+    ['DELETE', capPath, undefined],
   ] as const)
     expect(await send(method, `/admin/users/${id}${path}`, body)).toMatchObject({
       status: 409,
