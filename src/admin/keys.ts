@@ -121,7 +121,11 @@ export function keyRoutes(deps: AdminDeps) {
     const { name, scopes, expires_at } = like
     const row = await changeAndPush(deps, userId, () =>
       save({ id: keyId, user_id: userId, name, last_four: key.slice(-4), scopes, expires_at }),
-    )
+    ).catch(async (error) => {
+      // It may be saved, but nobody has seen it, nor can. Where this fails, too, it stays, and harms nobody.
+      await revokeKey(db, userId, keyId).catch(() => {})
+      throw error
+    })
     return row && { ...keyView(row), key }
   }
 
