@@ -8,6 +8,7 @@ import {
   endPrice,
   findPrice,
   findPriceInForce,
+  isSecondPrice,
   listPrices,
   type NewPrice,
   replacePrice,
@@ -105,15 +106,23 @@ export function priceRoutes(deps: AdminDeps) {
       if (fault) throw fieldFault(fault.field, fault.message)
       const now_ms = now()
       const created_by = authorOf(c.req.raw.headers)
-      const added = { ...price, id: newId(), effective_from: effective_from ?? new Date(now_ms), created_by }
+      const id = newId()
       const row = await saved(async () => {
-        const old = effective_from ? null : await findPriceInForce(db, price, now_ms)
-        if (old && isSame(old, { ...price, effective_from: old.effective_from })) return old
-        await changePrices(db, { added: [added], replaced: [], by: created_by, now_ms })
-        return found(await findPrice(db, added.id), 'price')
+        for (let at_ms = now_ms; ; at_ms += 1) {
+          const old = effective_from ? null : await findPriceInForce(db, price, at_ms)
+          if (old && isSame(old, { ...price, effective_from: old.effective_from })) return old
+          const added = { ...price, id, effective_from: effective_from ?? new Date(at_ms), created_by }
+          try {
+            await changePrices(db, { added: [added], replaced: [], by: created_by, now_ms })
+            return found(await findPrice(db, id), 'price')
+          } catch (error) {
+            // Who names no instant takes the next one where another has this.
+            if (effective_from || !isSecondPrice(error)) throw error
+          }
+        }
       })
       sayInForceBy(c, deps)
-      return row.id === added.id ? created(c, priceView(row)) : c.json(priceView(row), 200)
+      return row.id === id ? created(c, priceView(row)) : c.json(priceView(row), 200)
     })
     .openapi(list, async (c) => {
       const { limit, cursor, ...filter } = c.req.valid('query')

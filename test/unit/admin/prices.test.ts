@@ -142,6 +142,17 @@ test('a second price of the model from the same instant is a conflict that names
   expect((await newPrice({ effective_from: later(2) })).status).toBe(201)
 })
 
+test('prices that are set from now on within a millisecond are in force one after the other', async () => {
+  const at = Date.now()
+  clock.now = () => at
+  const answers = await Promise.all(['a', 'b', 'c'].map((note) => newPrice({ note })))
+  expect(answers.map(({ status }) => status)).toEqual([201, 201, 201])
+  const instants = (await send('GET', '/admin/prices')).body.data.map((one: { effective_from: string }) =>
+    Date.parse(one.effective_from),
+  )
+  expect(instants.toSorted()).toEqual([at, at + 1, at + 2])
+})
+
 test('the workers get what is in force and what is to come, and no version that a later one has overtaken', async () => {
   for (const days of [-3, -2, -1, 1, 2]) await newPrice({ effective_from: later(days) })
   await newPrice({ model: 'other', effective_from: later(-9) })
