@@ -68,7 +68,10 @@ const isoOf = (ms: number | null) => (ms === null ? null : new Date(ms).toISOStr
 /** Two decimals, rounded down, so that 100 means that nothing is left. */
 function percentageOf(usage: number, limit: number | null): number | null {
   if (limit === null) return null
-  return limit === 0 ? 100 : Math.floor((usage * 10_000) / limit) / 100
+  if (limit === 0) return 100
+  const percentage = Math.floor((usage * 10_000) / limit) / 100
+  // The division itself rounds up where it comes close to 100.
+  return usage < limit ? Math.min(percentage, 99.99) : percentage
 }
 
 /** Who asks, as `authenticate` knows them. */

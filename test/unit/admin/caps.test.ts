@@ -282,14 +282,21 @@ test('the status of a user is what its ledger says, with the outbox', async () =
 
 test('a percentage is rounded down: 100 means that nothing is left', async () => {
   const id = await newUser()
-  usage.daily = {
-    current_usage: { requests: 99_999, tokens: 0, cost: 0 },
-    held: { requests: 0, tokens: 0, cost: 0 },
-    refused: 0,
+  const path = `/admin/users/${id}/caps/${(await newCap(id)).body.id}`
+  for (const [requests, limit, percentage] of [
+    [99_999, 100_000, 99.99],
+    [Number.MAX_SAFE_INTEGER - 1, Number.MAX_SAFE_INTEGER, 99.99],
+    [Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, 100],
+  ] as const) {
+    usage.daily = {
+      current_usage: { requests, tokens: 0, cost: 0 },
+      held: { requests: 0, tokens: 0, cost: 0 },
+      refused: 0,
+    }
+    await send('PATCH', path, { limits: { requests: limit } })
+    const { data } = (await send('GET', `/admin/users/${id}/caps/status`)).body
+    expect(data).toMatchObject([{ percentage_used: { requests: percentage }, is_exceeded: percentage === 100 }])
   }
-  await newCap(id, { limits: { requests: 100_000 } })
-  const { data } = (await send('GET', `/admin/users/${id}/caps/status`)).body
-  expect(data).toMatchObject([{ percentage_used: { requests: 99.99 }, is_exceeded: false }])
   delete usage.daily
 })
 
