@@ -37,6 +37,10 @@ const CREATE_TABLE: Statement = {
   text: `create table if not exists tollgate_migrations (
     name text primary key, checksum text not null, applied_at timestamptz(3) not null default now())`,
 }
+/** Where it would be made. */
+const FIND_TABLE: Statement = {
+  text: `select to_regclass(quote_ident(current_schema()) || '.tollgate_migrations')::text as name`,
+}
 const LIST_APPLIED: Statement = {
   text: `select name, checksum, to_char(applied_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as applied_at
     from tollgate_migrations order by name`,
@@ -50,7 +54,7 @@ const LIST_APPLIED: Statement = {
 export async function up(database: MigrationDatabase, migrations: Migration[]): Promise<string[]> {
   const done: string[] = []
   const applied = await listChecked(database, migrations)
-  if (applied.size === 0) await refuseEncoding(database)
+  if (applied.size === 0) await prepare(database)
   for (const [index, migration] of migrations.entries()) {
     if (index < applied.size) continue
     const { name } = migration
@@ -92,6 +96,14 @@ export async function status(database: MigrationDatabase, migrations: Migration[
 
 /** Encodings that store every character. SQL_ASCII keeps bytes as they come. */
 const WHOLE_ENCODINGS = ['UTF8', 'SQL_ASCII']
+
+async function prepare(database: MigrationDatabase): Promise<void> {
+  // Racing runs of "create if not exists" fail, hence the lock.
+  await database.transaction([LOCK, CREATE_TABLE]).catch((cause) => {
+    throw new MigrationError(cause instanceof Error ? cause.message : String(cause), { cause })
+  })
+  await refuseEncoding(database)
+}
 
 /** @throws {MigrationError} where Postgres cannot store some characters: it would refuse events that have them, for good. */
 async function refuseEncoding(database: MigrationDatabase): Promise<void> {
@@ -155,10 +167,8 @@ interface Applied {
 }
 
 async function listApplied(database: MigrationDatabase): Promise<Map<string, Applied>> {
-  // Racing runs of "create if not exists" fail, hence the lock.
-  await database.transaction([LOCK, CREATE_TABLE]).catch((cause) => {
-    throw new MigrationError(cause instanceof Error ? cause.message : String(cause), { cause })
-  })
+  const [table] = await database.query(FIND_TABLE)
+  if (!table?.name) return new Map()
   const rows = await database.query(LIST_APPLIED)
   return new Map(
     rows.map((row) => [String(row.name), { checksum: String(row.checksum), applied_at: String(row.applied_at) }]),

@@ -86,6 +86,19 @@ describe('any migrations', () => {
     await expect(refusal).rejects.toHaveProperty('cause.code', '3F000')
   })
 
+  test('who may only read is told what is applied, and what is to come where nothing is', async () => {
+    const reader: MigrationDatabase = {
+      query: (statement) => database.query(statement),
+      transaction: (statements) => database.transaction([{ text: 'set transaction read only' }, ...statements]),
+    }
+    expect(await status(reader, [one])).toEqual([{ name: '0000_one', applied_at: null }])
+    expect(await down(reader, [one], 1)).toEqual([])
+    expect(await tables()).toEqual([])
+    await up(database, [one])
+    expect(await status(reader, [one, two])).toMatchObject([{ applied_at: expect.any(String) }, { applied_at: null }])
+    expect(await up(reader, [one])).toEqual([])
+  })
+
   test('racing runs apply each migration once, and all of them succeed', async () => {
     const runs = await Promise.all(Array.from({ length: 5 }, () => up(database, [one, two])))
     expect(runs.flat().sort()).toEqual(['0000_one', '0001_two'])
