@@ -1,6 +1,8 @@
 // Migrations up, down and their status. No I/O of its own: the files and the database come in as arguments. Each
 // migration and its row in `tollgate_migrations` are one transaction, so that one that fails leaves nothing behind.
 
+import { sqlState } from './client.ts'
+
 /** One step, as `migrations/<name>.sql` and `<name>.down.sql` hold it. */
 export interface Migration {
   /** Sorts by its number: `0000_tollgate`. */
@@ -136,7 +138,7 @@ async function listChecked(database: MigrationDatabase, migrations: Migration[])
 
 /**
  * Only while `applied` migrations are: a racing run may have done the same, or gone the other way and left no place for this
- * one. False where it is done already. The error names the migration: those before it are done.
+ * one. False where another has done it. The error names the migration: those before it are done.
  */
 async function attempt(
   database: MigrationDatabase,
@@ -152,7 +154,8 @@ async function attempt(
     await database.transaction([LOCK, isStill, ...statements])
     return true
   } catch (error) {
-    if (await isDone()) return false
+    // By another run, as Postgres says of this one; or by this one, whose answer was lost.
+    if (await isDone()) return sqlState(error) === null
     if ((await database.query(LIST_APPLIED)).length !== applied)
       throw new MigrationError(
         `${name}: another run went the other way meanwhile. Run this again if it still should be.`,

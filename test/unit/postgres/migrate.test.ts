@@ -99,6 +99,18 @@ describe('any migrations', () => {
     expect(await up(reader, [one])).toEqual([])
   })
 
+  test('one whose answer was lost is named among what was done', async () => {
+    const lossy: MigrationDatabase = {
+      query: (statement) => database.query(statement),
+      async transaction(statements) {
+        await database.transaction(statements)
+        if (statements.length > 2) throw new Error('socket hang up')
+      },
+    }
+    expect(await up(lossy, [one, two])).toEqual(['0000_one', '0001_two'])
+    expect(await down(lossy, [one, two], 2)).toEqual(['0001_two', '0000_one'])
+  })
+
   test('racing runs apply each migration once, and all of them succeed', async () => {
     const runs = await Promise.all(Array.from({ length: 5 }, () => up(database, [one, two])))
     expect(runs.flat().sort()).toEqual(['0000_one', '0001_two'])
