@@ -38,7 +38,8 @@ const metadataKeys = z
   .optional()
   .openapi({
     type: 'string',
-    description: 'Keys of `x-tollgate-metadata` to group by, separated by commas.',
+    description:
+      'Keys of `x-tollgate-metadata` to group by, separated by commas. One that contains a comma cannot be named.',
     example: 'team,project',
   })
 
