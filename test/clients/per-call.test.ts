@@ -112,11 +112,12 @@ describe('google places', () => {
     const refused = await Promise.all([
       call('/google-places/v1/places:searchAll', key, { method: 'POST', body: {} }),
       call('/google-places/v1/placesXsearchText', key, { method: 'POST', body: {} }),
+      call('/google-places/v1/:method%7Bplaces:searchText%7D', key, { method: 'POST', body: {} }),
       call('/google-places/v1/places/a/reviews', key),
       call('/google-places/v1/places/a?$httpHeaders=X-Goog-FieldMask:*', key),
       call('/google-places/v1/places:searchText?$req=x', key, { method: 'POST', body: {} }),
     ])
-    expect(refused.map(({ status }) => status)).toEqual([404, 404, 404, 400, 400])
+    expect(refused.map(({ status }) => status)).toEqual([404, 404, 404, 404, 400, 400])
     expect(gateway.provider.requests).toHaveLength(0)
   })
 
@@ -204,6 +205,7 @@ describe('a service by configuration', () => {
       error: { code: 'cap_exceeded', cap: { limit_type: 'cost', limit: 1 } },
     })
     expect((await call('/things/v2/look/7/more', '', things(key))).status).toBe(404)
+    expect((await call('/things/v2/look/:id', '', things(key))).status).toBe(404)
     expect((await call('/things/v2/look/7', '', { ...things(key), method: 'DELETE' })).status).toBe(404)
     expect(gateway.provider.requests).toHaveLength(1)
   })
