@@ -183,9 +183,12 @@ function modelOf(body: JsonObject): string | null {
 const MAX_PATH_LENGTH = 500
 
 const PATH_AS_SENT = /^[a-z]+:\/\/[^/]*([^?#]*)/i
-/** Separators in disguise: the provider may see two segments where the router saw one. To Java `..;x` is `..`, `;x` nothing. */
-const ENCODED_SEPARATOR = /%(2f|5c|25|00)|\/(\.|%2e){0,2};/i
-const ENCODED_TRICK = /%(5c|25|00)|\/(\.|%2e){0,2};/i
+/**
+ * Separators in disguise: the provider may see two segments where the router saw one. To Java `..;x` is `..`, `;x` nothing. What is
+ * decoded twice may come from `%252f`, or from a percent sign that begins no escape (`%2%66`).
+ */
+const ENCODED_SEPARATOR = /%(2f|5c|25|00|(?![\da-f]{2}))|\/(\.|%2e){0,2};/i
+const ENCODED_TRICK = /%(5c|25|00|(?![\da-f]{2}))|\/(\.|%2e){0,2};/i
 
 /**
  * The URL, if its path is still as it was sent. The router matched the path as sent, decoded; the URL parser resolves `..`,

@@ -232,6 +232,8 @@ describe('request targets', () => {
     '/openai/v1/models/..;',
     '/openai/v1/responses/..;/input_items',
     '/openai/v1/responses/.%2E;x=y/input_items',
+    '/openai/v1/files/..%2%66files',
+    '/openai/v1/models/%',
     '/openai/v1/files/;',
     '/openai/v1/batches/;x=y',
     '/anthropic/v1/messages/batches/;/results',
