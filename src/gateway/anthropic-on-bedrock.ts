@@ -136,14 +136,17 @@ function eventsOfFrames(request_id: string | null): TransformStream<Uint8Array, 
   const encoder = new TextEncoder()
   let events: Uint8Array[] = []
   const frames = createFrameReader((frame) => {
-    const { ':message-type': type, ':exception-type': exception = 'internalServerException' } = frame.headers
-    if (type === 'event') {
+    const { headers } = frame
+    if (headers[':message-type'] === 'event') {
       const event = chunkOf(frame)
       if (!isObject(event)) return
       const { 'amazon-bedrock-invocationMetrics': _, ...own } = event
       events.push(encoder.encode(`event: ${textOrNone(event.type)}\ndata: ${JSON.stringify(own)}\n\n`))
     } else {
-      events.push(sseError(wireError(exception, new TextDecoder().decode(frame.body), request_id), 'error'))
+      // An error that is not modeled has its code and message in headers.
+      const { ':error-message': message, ':error-code': code = 'internalServerException' } = headers
+      const body = message === undefined ? new TextDecoder().decode(frame.body) : JSON.stringify({ message })
+      events.push(sseError(wireError(headers[':exception-type'] ?? code, body, request_id), 'error'))
     }
   })
   let isTold = false

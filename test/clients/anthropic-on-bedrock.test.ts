@@ -10,7 +10,7 @@ import {
 } from '@anthropic-ai/sdk'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { json } from '../../src/local/fake-script.ts'
-import { exceptionFrame, jsonFrame } from '../../src/providers/eventstream.ts'
+import { encodeFrame, exceptionFrame, jsonFrame } from '../../src/providers/eventstream.ts'
 import {
   allEvents,
   answerWith,
@@ -224,6 +224,14 @@ describe('errors are Anthropic’s, typed and raised once', () => {
 
   test('an exception within a stream is thrown as Anthropic’s error, in Bedrock’s words', async () => {
     answerWith(gateway, (usual) => afterSteps(usual, 4, exceptionFrame('throttlingException', 'Slow.')))
+    const error = await failure(anthropicOf(gateway, user.key).client.messages.stream(HELLO).finalMessage())
+    expect((error as APIError).error).toMatchObject({ error: { type: 'rate_limit_error', message: 'Slow.' } })
+  })
+
+  test('so is an error that is not modeled, whose code and words are in headers', async () => {
+    const said = { ':error-code': 'ThrottlingException', ':error-message': 'Slow.' }
+    const frame = encodeFrame({ ':message-type': 'error', ...said }, new Uint8Array())
+    answerWith(gateway, (usual) => afterSteps(usual, 4, frame))
     const error = await failure(anthropicOf(gateway, user.key).client.messages.stream(HELLO).finalMessage())
     expect((error as APIError).error).toMatchObject({ error: { type: 'rate_limit_error', message: 'Slow.' } })
   })
