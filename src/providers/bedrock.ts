@@ -98,6 +98,7 @@ const operations: Operation[] = [
   {
     // Free: https://docs.aws.amazon.com/bedrock/latest/userguide/count-tokens.html
     ...unmetered('count_tokens', '/model/:model/count-tokens', 'POST'),
+    kept_whole: true,
     refuse({ params }) {
       const model = readModelId(params.model ?? '')
       return isRefusal(model) ? model : null

@@ -8,10 +8,12 @@ import {
   CountTokensCommand,
   InvokeModelCommand,
   InvokeModelWithResponseStreamCommand,
+  ModelErrorException,
   ServiceQuotaExceededException,
   ValidationException,
 } from '@aws-sdk/client-bedrock-runtime'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { CUT } from '../../src/local/fake-script.ts'
 import {
   allEvents,
   answerWith,
@@ -24,6 +26,7 @@ import {
   onlyEvent,
   type User,
 } from '../support/client-calls.ts'
+import { half } from '../support/fault-scripts.ts'
 import type { Gateway } from '../support/gateway.ts'
 import { inPieces } from '../support/script-changes.ts'
 import { bedrockOf, CLAUDE, startBedrock } from './bedrock-gateway.ts'
@@ -260,6 +263,17 @@ test('CountTokens passes, counts as a request and costs nothing; its path is as 
   const elsewhere = new CountTokensCommand({ modelId: 'arn:aws:bedrock/../x', input })
   expect(await failure(client.send(elsewhere))).toBeInstanceOf(ValidationException)
   expect(gateway.provider.requests).toHaveLength(0)
+})
+
+test('CountTokens whose answer breaks off is raised once, though AWS’s client asks again where a connection breaks', async () => {
+  const { id, key } = await gateway.admin.user(GENEROUS)
+  const { client, attempts } = bedrockOf(gateway, key)
+  answerWith(gateway, (usual) => half(usual, CUT))
+  const input = { converse: { messages: HELLO.messages } }
+  const error = await failure(client.send(new CountTokensCommand({ modelId: CLAUDE, input })))
+  expect(error).toBeInstanceOf(ModelErrorException)
+  expect(attempts).toHaveLength(1)
+  expect(await onlyEvent(gateway, id)).toMatchObject({ operation: 'count_tokens', error_class: 'upstream_cut' })
 })
 
 describe('the request on its way to Bedrock', () => {
