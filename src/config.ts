@@ -120,8 +120,11 @@ const configSchema = z
       .optional(),
     /** After this long a call that never came back is charged its hold. */
     HOLD_TTL_SECONDS: integer(1, 86_400).default(DEFAULT_HOLD_TTL_SECONDS),
-    /** How long a provider may take to begin its answer. */
-    FIRST_BYTE_TIMEOUT_SECONDS: integer(1, 3_600).default(600),
+    /**
+     * How long a provider may take to begin its answer. Silence is noticed up to a minute later, and OpenAI's and Anthropic's
+     * SDKs give up after 600 seconds and ask again, twice.
+     */
+    FIRST_BYTE_TIMEOUT_SECONDS: integer(1, 3_600).default(500),
     /** How long it may be silent within its answer. */
     IDLE_TIMEOUT_SECONDS: integer(1, 3_600).default(300),
   })

@@ -1,6 +1,9 @@
 // When a provider has been silent for too long.
 
+import Anthropic from '@anthropic-ai/sdk'
+import OpenAI from 'openai'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { parseConfig } from '../../../src/config.ts'
 import { watchSilence } from '../../../src/gateway/silence.ts'
 
 beforeEach(() => {
@@ -29,6 +32,21 @@ test('silence within an answer is noticed after its own limit, however long the 
   silence.begin('idle')
   vi.advanceTimersByTime(30_000 + 30_000 / 4)
   expect(noticed).toHaveBeenCalledTimes(2)
+})
+
+test('unless configured otherwise, it is noticed before OpenAI’s and Anthropic’s clients give up, who would ask again', () => {
+  const DATABASE_URL = 'postgresql://user:password@host.neon.tech/db'
+  const secrets = { DATABASE_URL, KEY_SIGNING_SECRETS: 'x'.repeat(32), ADMIN_TOKEN: 'x'.repeat(32) }
+  const { FIRST_BYTE_TIMEOUT_SECONDS, IDLE_TIMEOUT_SECONDS } = parseConfig(secrets)
+  const silence = watchSilence({
+    first_byte_ms: FIRST_BYTE_TIMEOUT_SECONDS * 1_000,
+    idle_ms: IDLE_TIMEOUT_SECONDS * 1_000,
+  })
+  silence.begin('first_byte')
+  // It was the client who began to wait first.
+  vi.advanceTimersByTime(Math.min(OpenAI.DEFAULT_TIMEOUT, Anthropic.DEFAULT_TIMEOUT) - 10_000)
+  expect(silence.cut).toBe('upstream_timeout')
+  silence.stop()
 })
 
 test('whoever is told of silence may stop the watch', () => {
