@@ -78,8 +78,9 @@ function addEntries(reading: Reading): ReadonlySet<string> {
     if (api_key_binding && env[api_key_binding] === undefined)
       fault(at(['api_key_binding']), `names ${api_key_binding}, which is not set`)
     const url = variableOf(own.name, 'BASE_URL')
+    const { base_url } = own
     const isUrlElsewhere = !('base_url' in own) && env[url] !== undefined
-    if ('base_url' in own && env[url] !== undefined && addressOf(own.base_url) !== addressOf(env[url]))
+    if ('base_url' in own && env[url] !== undefined && addressOf(base_url) !== addressOf(env[url]))
       fault(at(['base_url']), `must not stand here beside ${url} with another address`)
     addProvider(reading, merged(own, env), credential, (path) =>
       isUrlElsewhere && path[0] === 'base_url' ? [url] : at(path),
