@@ -4,6 +4,7 @@ import { Hono } from 'hono'
 import { UsageLedger } from '../durable-objects/usage-ledger.ts'
 import { createApp } from './app.ts'
 import { type Config, ConfigError, parseWorkerConfig } from './config.ts'
+import { discardBody } from './gateway/request-body.ts'
 import { ledgersIn } from './ledgers.ts'
 import { requestId } from './middleware/request-id.ts'
 import { pricesIn } from './pricing/price-store.ts'
@@ -43,9 +44,13 @@ function appOf(env: Env): ReturnType<typeof createApp> {
 }
 
 const notConfigured = (message: string) =>
-  new Hono<{ Variables: { request_id: string } }>()
-    .use(requestId())
-    .all('*', (c) => problemResponse({ code: 'not_configured', message }, c.var.request_id))
+  new Hono<{ Variables: { request_id: string } }>().use(requestId()).all('*', async (c) => {
+    const answer = problemResponse({ code: 'not_configured', message }, c.var.request_id)
+    // To ask again is of no use: official SDKs would.
+    answer.headers.set('x-should-retry', 'false')
+    await discardBody(c.req.raw)
+    return answer
+  })
 
 declare global {
   interface Env extends Record<Exclude<keyof Config, 'COMPATIBLE_PROVIDERS'>, string> {

@@ -2,6 +2,7 @@
 
 import { expect, onTestFinished, test } from 'vitest'
 import { checkBooks, eventRowsOf } from '../support/books.ts'
+import { failure, openaiOf } from '../support/client-calls.ts'
 import { ADMIN_TOKEN, eventually, startGateway } from '../support/gateway.ts'
 import { amount, ask, settlement } from '../support/ledger-fixtures.ts'
 
@@ -29,6 +30,21 @@ test('every request is answered with a 503 that names the variable, never its va
   expect(gateway.provider.requests).toHaveLength(0)
   expect(logs.join()).toContain('CAP_STATUS: must be 402, 403 or 429')
   expect(logs.join()).not.toContain('S3CRET')
+})
+
+test('an official client raises that 503 once, however much it sends', async () => {
+  const gateway = await startGateway({ vars: { CAP_STATUS: '500' }, onLog: () => undefined })
+  onTestFinished(() => gateway.close())
+  const { client, attempts } = openaiOf(gateway, 'tg_any')
+  for (const content of ['hello', 'x'.repeat(5_000_000)]) {
+    const body = { model: 'gpt-4o-mini', messages: [{ role: 'user' as const, content }] }
+    const error = await failure(client.chat.completions.create(body))
+    expect(error).toMatchObject({
+      status: 503,
+      message: expect.stringContaining('CAP_STATUS: must be 402, 403 or 429'),
+    })
+  }
+  expect(attempts).toHaveLength(2)
 })
 
 test('a wrong variable loses no call that is under way: its ledger admits nobody, takes what has ended and keeps it', async () => {
