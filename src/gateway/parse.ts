@@ -123,7 +123,7 @@ async function refuseCredentialIn(
   }
   if (texts.some(holdsKey)) refuse('a Tollgate key')
   if (jwt === null) return
-  for (const word of texts.flatMap((text) => text.split(/[\s/]/)))
+  for (const word of texts.flatMap((text) => text.split(/[^\w.-]+/)))
     if (await isGoodJwt(jwt, word)) refuse('a JWT for Tollgate')
 }
 
