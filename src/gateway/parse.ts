@@ -47,13 +47,14 @@ async function readCall(c: Context<GatewayEnv>, options: ParseOptions): Promise<
   const labels = accepted(readCallHeaders(headers))
   const credential = await credentialOf(c, dialect, upstream, config)
   if (dialect.credential_query && url.search) url.searchParams.delete(dialect.credential_query)
-  await refuseCredentialIn('path', jwt, c.req.path)
+  const params: Record<string, string> = c.req.param()
+  await refuseCredentialIn('path', jwt, ...Object.values(params))
   await refuseCredentialIn('query', jwt, ...[...url.searchParams].flat())
   const { bytes, json, value } = await readContent(request, operation)
   const asked: Asked = {
     body: value,
     bytes: bytes?.length ?? 0,
-    params: c.req.param() as Record<string, string>,
+    params,
     query: url.searchParams,
     headers: request.headers,
   }

@@ -144,6 +144,7 @@ test('nor may a JWT that is good here stand there, or in the path, or be the mod
     get(`/openai/v1/models?authorization="${token}"`),
     get(`/openai/v1/models/${token}`),
     get(`/openai/v1/models/key=${token}`),
+    get(`/openai/v1/models/key%3D${token}`),
     fetch(`${gateway.url}/gemini/v1beta/models/${token}:countTokens`, {
       method: 'POST',
       headers: { ...headers, 'content-type': 'application/json' },
@@ -165,6 +166,7 @@ test('a key in the path, as the model or in what the event keeps is refused: it 
   const answers = await Promise.all([
     fetch(`${gateway.url}/openai/v1/models/${key}`, { headers: { authorization: `Bearer ${key}` } }),
     fetch(`${gateway.url}/openai/v1/models/%74${key.slice(1)}`, { headers: { authorization: `Bearer ${key}` } }),
+    fetch(`${gateway.url}/openai/v1/models/key%3D${key}`, { headers: { authorization: `Bearer ${key}` } }),
     post(gateway, 'openai', key, bodyOf('openai', { model: key })),
     ...['job-id', 'batch-id', 'session-id'].map((name) =>
       post(gateway, 'openai', key, bodyOf('openai'), labelled(name, `of ${key}`)),
