@@ -42,7 +42,7 @@ async function readCall(c: Context<GatewayEnv>, options: ParseOptions): Promise<
   const started_at = Date.now()
   const { caller } = c.var
   const request = c.req.raw
-  const url = asSent(request, c.req.path, dialect, operation)
+  const url = asSent(request, c.req.path, dialect)
   const headers = [...request.headers]
   const labels = accepted(readCallHeaders(headers))
   const credential = await credentialOf(c, dialect, upstream, config)
@@ -188,8 +188,8 @@ const PATH_AS_SENT = /^[a-z]+:\/\/[^/]*([^?#]*)/i
  * Separators in disguise: the provider may see two segments where the router saw one. To Java `..;x` is `..`, `;x` nothing. What is
  * decoded twice may come from `%252f`, or from a percent sign that begins no escape (`%2%66`).
  */
-const ENCODED_SEPARATOR = /%(2f|5c|25|00|(?![\da-f]{2}))|\/(\.|%2e){0,2};/i
-const ENCODED_TRICK = /%(5c|25|00|(?![\da-f]{2}))|\/(\.|%2e){0,2};/i
+const ENCODED_SEPARATOR = /%(2f|5c|25|00|(?![\da-f]{2}))|\/((\.|%2e){0,2};|:)/i
+const ENCODED_TRICK = /%(5c|25|00|(?![\da-f]{2}))|\/((\.|%2e){0,2};|:)/i
 
 /**
  * The URL, if its path is still as it was sent. The router matched the path as sent, decoded; the URL parser resolves `..`,
@@ -199,24 +199,17 @@ const ENCODED_TRICK = /%(5c|25|00|(?![\da-f]{2}))|\/(\.|%2e){0,2};/i
  * - what is left of `/%6Fpenai/` or `..\..\..\xxxxxx.evil.example` would end in the upstream's host, with the credential,
  * - the `/%6Fpenai/` of `/groq/%6Fpenai/v1` would end in its path.
  *
- * Nor may a segment be written as its route has it (`/openai/v1/files/:id`): to Hono that is the parameter and a literal, too.
- * The call would be run twice, or pass by the parameter's pattern.
+ * Nor may a segment begin with a colon: to Hono `/openai/v1/files/:id` is the route's parameter and a literal, too. The call
+ * would be run twice, or pass by the parameter's pattern.
  */
-function asSent(
-  request: Request,
-  routed: string,
-  { provider, optional_prefix = '', encoded_slashes }: Dialect,
-  { path }: Operation,
-): URL {
+function asSent(request: Request, routed: string, { provider, optional_prefix = '', encoded_slashes }: Dialect): URL {
   const url = urlOf(request)
   const { pathname } = url
   const optional = `/${provider}${optional_prefix}/`
   const isPrefixLiteral =
     pathname.startsWith(`/${provider}/`) && routed.startsWith(optional) === pathname.startsWith(optional)
   const isLiteral = PATH_AS_SENT.exec(request.url)?.[1] === pathname && isPrefixLiteral
-  const parameters = path.split('/').filter((segment) => segment.startsWith(':'))
-  const isFilledIn = !routed.split('/').some((segment) => parameters.includes(segment))
-  if (!isLiteral || !isFilledIn || (encoded_slashes ? ENCODED_TRICK : ENCODED_SEPARATOR).test(pathname)) {
+  if (!isLiteral || (encoded_slashes ? ENCODED_TRICK : ENCODED_SEPARATOR).test(pathname)) {
     throw new GatewayFault({ code: 'not_found', message: `There is no ${pathname} here.` })
   }
   return url
