@@ -76,6 +76,7 @@ describe('authenticate', () => {
       jwt: { issuer: 'me', subject: 'alice', name: 'Alice' },
       brings_own_key: true,
     })
+    expect(await (await app().request('/api/me', bearer(token))).json()).toMatchObject({ brings_own_key: false })
   })
 
   test('a JWT that is good here is never taken for a provider key; any other may be one', async () => {

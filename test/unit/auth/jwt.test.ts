@@ -91,7 +91,12 @@ describe('JWTs with a shared secret', () => {
 
   test('the audience is free where none is configured', async () => {
     const any = verifier({ JWT_HS256_SECRET: SECRET, JWT_AUDIENCE: undefined })
-    expect(await any.verify(await sign(without('aud')), NOW)).toHaveProperty('user_id')
+    for (const claims of [without('aud'), GOOD])
+      expect(await any.verify(await sign(claims), NOW)).toHaveProperty('user_id')
+  })
+
+  test('the audience may be one of several', async () => {
+    expect(await hs256.verify(await sign({ ...GOOD, aud: ['other', 'tollgate'] }), NOW)).toHaveProperty('user_id')
   })
 
   test('the admin role is read from role and from roles, and only when equal', async () => {
