@@ -147,10 +147,11 @@ test('prices that are set from now on within a millisecond are in force one afte
   clock.now = () => at
   const answers = await Promise.all(['a', 'b', 'c'].map((note) => newPrice({ note })))
   expect(answers.map(({ status }) => status)).toEqual([201, 201, 201])
-  const instants = (await send('GET', '/admin/prices')).body.data.map((one: { effective_from: string }) =>
-    Date.parse(one.effective_from),
-  )
+  const made: { effective_from: string; note: string }[] = (await send('GET', '/admin/prices')).body.data
+  const instants = made.map(({ effective_from }) => Date.parse(effective_from))
   expect(instants.toSorted()).toEqual([at, at + 1, at + 2])
+  const last = made[instants.indexOf(at + 2)]
+  expect((await newPrice({ note: last?.note })).status).toBe(200)
 })
 
 test('the workers get what is in force and what is to come, and no version that a later one has overtaken', async () => {

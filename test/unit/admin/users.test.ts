@@ -117,7 +117,11 @@ test('a change that is refused changes nothing of the user', async () => {
   await send('DELETE', `${user}/${revoked}`)
   await db.execute(sql`update users set updated_at = '2020-01-01' where id = ${id}`)
   const { version } = configs.get(id) ?? {}
+  const cap = { cap_type: 'daily', limits: { requests: 1 } }
+  const others = `caps/${(await send('POST', `/admin/users/${await newUser()}/caps`, cap)).body.id}`
   for (const [method, path, body, status] of [
+    ['PATCH', others, { is_active: false }, 404],
+    ['DELETE', others, undefined, 404],
     ['PATCH', `caps/${NOBODY}`, { is_active: false }, 404],
     ['PATCH', `caps/${NOBODY}`, {}, 404],
     ['DELETE', `caps/${NOBODY}`, undefined, 404],
