@@ -243,6 +243,8 @@ test('as many prices as there may be go up, come down, go up again and change, a
   expect((await upload(down.replaceAll(/,\d{4}-[^,]+Z,/g, ',,'))).body).toMatchObject({ unchanged: FULL })
   const refused = await upload(rows('openai,one-more,,1,2'))
   expect(refused).toMatchObject({ status: 409, body: { detail: expect.stringContaining('in force or to come') } })
+  const alone = await send('POST', '/admin/prices', { provider: 'openai', model: 'one-more', usd_per_request: '1' })
+  expect(alone).toMatchObject({ status: 409, body: { detail: expect.stringContaining('in force or to come') } })
   const current = published().filter(({ price }) => price.rates?.output === 4_000_000_000)
   expect(current).toHaveLength(FULL)
   // The workers whose clocks are behind know one price more of each model, not the whole history.
