@@ -18,10 +18,12 @@ import {
   toolsIn,
 } from './fake-text.ts'
 
-/** What each search, each stored context and each image adds to the input. */
+/** What each search and each stored context adds to the input. */
 const FOUND_TOKENS = 2_000
 const STORED_TOKENS = 5_000
-const IMAGE_TOKENS = 48_169
+/** An image adds 3,779 at most with these models, and with gpt-4o-mini more than with any other. */
+const TAKES_FEW = /^((chat)?gpt-4o(?!-mini)|gpt-4\.1|gpt-5(?!\.)|o\d)/
+const imageTokens = (model: unknown) => (TAKES_FEW.test(String(model)) ? 3_779 : 48_169)
 /** A longer context is truncated. */
 const WINDOW_TOKENS = 128_000
 
@@ -113,7 +115,7 @@ function usageOf(body: Body, bytes: Buffer, { pieces }: Said, searches: number):
   const rounds = searches + 1
   const stored = body.previous_response_id || body.conversation ? STORED_TOKENS : 0
   const images = bytes.toString().split('data:image/').length - 1
-  const context = bytes.length + stored + images * IMAGE_TOKENS + searches * FOUND_TOKENS
+  const context = bytes.length + stored + images * imageTokens(body.model) + searches * FOUND_TOKENS
   const input_tokens = Math.min(context, WINDOW_TOKENS) * rounds
   const output_tokens = Number(body.max_output_tokens ?? pieces.length) * rounds
   return {

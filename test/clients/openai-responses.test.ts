@@ -115,6 +115,16 @@ describe('usage', () => {
     expect((await stream.finalResponse()).usage?.output_tokens).toBe(100)
   })
 
+  test('of an image is within its hold, also with a model that takes few tokens of it', async () => {
+    const image = { type: 'input_image', image_url: 'data:image/png;base64,AAAA' }
+    const input = [{ role: 'user', content: [image] }]
+    for (const model of ['gpt-4o-mini', 'gpt-4o', 'gpt-4.1-mini', 'gpt-5', 'o4-mini']) {
+      const { id, key } = await gateway.admin.user(GENEROUS)
+      await (await post(gateway, 'openai', key, { ...HELLO, model, input }, { path: PATH })).text()
+      expect(await onlyEvent(gateway, id)).toMatchObject({ request_model: model, overrun: false })
+    }
+  })
+
   test('of web searches counts a fee for each, within max_tool_calls', async () => {
     const { id, key } = await gateway.admin.user(GENEROUS)
     const body = { ...HELLO, tools: [{ type: 'web_search' }], max_tool_calls: 2 }
