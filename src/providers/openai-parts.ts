@@ -26,9 +26,10 @@ export function addedByImage(url: unknown, tokens: number): number | null {
   return /^data:image\/[\w.+-]+;base64,/i.test(url) ? tokens - url.length : null
 }
 
-/** The path of the first image by URL, behind which OpenAI takes only an image, others also documents and films. */
+/** The path of the first URL of an image, behind which OpenAI takes only an image, others also documents and films. */
 export function findLinkedImage(body: JsonObject): string | null {
-  return findPart(body, (part) => isObject(part) && isLink(imageUrl(part)))
+  const path = findPart(body, (part) => isObject(part) && isLink(imageUrl(part)))
+  return path && `${path}.image_url`
 }
 
 /** The URL of a chat's image or a response's. Mistral takes a chat's alone, too. */

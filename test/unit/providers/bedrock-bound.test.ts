@@ -278,7 +278,7 @@ describe('InvokeModel', () => {
   test('what is behind an image by URL is not known to be one', () => {
     const messages = [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'https://example.com/a' } }] }]
     expect(boundOf('invoke_model', 'mistral.pixtral-large-2502-v1:0', { messages }).open_input).toBe(
-      'messages[0].content[0]',
+      'messages[0].content[0].image_url',
     )
   })
 

@@ -25,6 +25,9 @@ describe('Mistral', () => {
     const bound = compatible('mistral', user({ type: 'image_url', image_url: PNG }))
     expect(bound).toMatchObject({ open_input: null, unbounded: null })
     expect(bound.input_tokens).toBeGreaterThan(50_000)
+    expect(compatible('mistral', user({ type: 'image_url', image_url: 'https://x/a.png' })).open_input).toBe(
+      'messages[0].content[0].image_url',
+    )
   })
   test('a thought of text is its bytes; one that refers to something is not', () => {
     const thought = (thinking: unknown) => ({

@@ -64,7 +64,7 @@ describe('bounds', () => {
       { type: 'computer_call_output', call_id: 'c', output: { type: 'computer_screenshot', image_url: url } },
     ])
       expect(bound(operationOf('xai', {}, 'responses'), { messages: undefined, input: [item] })).toMatchObject({
-        open_input: expect.stringMatching(/^input\[0\]\.(content|output)\[0\]$/),
+        open_input: expect.stringMatching(/^input\[0\]\.(content|output)\[0\]\.image_url$/),
         unbounded: expect.not.stringMatching(/^input/),
       })
   })
