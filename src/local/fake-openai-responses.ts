@@ -21,7 +21,7 @@ import {
 /** What each search and each stored context adds to the input. */
 const FOUND_TOKENS = 2_000
 const STORED_TOKENS = 5_000
-/** An image adds 3,779 at most with these models, and with gpt-4o-mini more than with any other. */
+/** In place of its bytes an image adds 3,779 at most with these models, and with gpt-4o-mini more than with any other. */
 const TAKES_FEW = /^((chat)?gpt-4o(?!-mini)|gpt-4\.1|gpt-5(?!\.)|o\d)/
 const imageTokens = (model: unknown) => (TAKES_FEW.test(String(model)) ? 3_779 : 48_169)
 /** A longer context is truncated. */
@@ -114,8 +114,9 @@ function openingOf(body: Body) {
 function usageOf(body: Body, bytes: Buffer, { pieces }: Said, searches: number): Body {
   const rounds = searches + 1
   const stored = body.previous_response_id || body.conversation ? STORED_TOKENS : 0
-  const images = bytes.toString().split('data:image/').length - 1
-  const context = bytes.length + stored + images * imageTokens(body.model) + searches * FOUND_TOKENS
+  const images = bytes.toString().match(/data:image\/[^"]*/g) ?? []
+  const seen = bytes.length - images.join('').length + images.length * imageTokens(body.model)
+  const context = seen + stored + searches * FOUND_TOKENS
   const input_tokens = Math.min(context, WINDOW_TOKENS) * rounds
   const output_tokens = Number(body.max_output_tokens ?? pieces.length) * rounds
   return {

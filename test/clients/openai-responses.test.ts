@@ -116,7 +116,7 @@ describe('usage', () => {
   })
 
   test('of an image is within its hold, also with a model that takes few tokens of it', async () => {
-    const image = { type: 'input_image', image_url: 'data:image/png;base64,AAAA' }
+    const image = { type: 'input_image', image_url: `data:image/png;base64,${'A'.repeat(100_000)}` }
     const input = [{ role: 'user', content: [image] }]
     for (const model of ['gpt-4o-mini', 'gpt-4o', 'gpt-4.1-mini', 'gpt-5', 'o4-mini']) {
       const { id, key } = await gateway.admin.user(GENEROUS)
