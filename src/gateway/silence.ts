@@ -5,7 +5,7 @@
 const WITHOUT_CLIENT_MS = 25_000
 
 export interface SilenceWatch {
-  /** From now on something is waited for: a first byte, or the next one. */
+  /** From now on something is waited for: a first byte, with a limit that runs since the watch began, or the next one. */
   begin(limit: 'first_byte' | 'idle'): void
   /** It came. */
   end(): void
@@ -48,7 +48,8 @@ export function watchSilence({ first_byte_ms, idle_ms }: SilenceLimits): Silence
   return {
     begin(limit) {
       limit_ms = limit === 'idle' ? idle_ms : first_byte_ms
-      looks = 0
+      // Of a short answer the client has nothing until it is whole, and its own limit runs since it asked.
+      if (limit === 'idle') looks = 0
     },
     end() {
       limit_ms = null

@@ -11,10 +11,10 @@ import { STREAMED, SUBJECTS, WHOLE } from '../support/fault-subjects.ts'
 import { afterSteps, inPieces } from '../support/script-changes.ts'
 
 // On a slow machine, twenty tests that start at once keep each other waiting for most of a second.
-const FIRST_BYTE_MS = 4_000
+const FIRST_BYTE_MS = 5_000
 const IDLE_MS = 2_000
 /** A pause that is none to mind, and one that only a first byte may take. */
-const SHORT_MS = IDLE_MS / 10
+const SHORT_MS = IDLE_MS / 20
 const LONG_MS = IDLE_MS * 1.3
 
 let impatient: Stage

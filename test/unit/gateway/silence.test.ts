@@ -49,6 +49,19 @@ test('unless configured otherwise, it is noticed before OpenAI’s and Anthropic
   silence.stop()
 })
 
+test('the first byte and the rest of a short answer have one limit, together', () => {
+  const silence = watchSilence({ first_byte_ms: 500_000, idle_ms: 400_000 })
+  silence.begin('first_byte')
+  vi.advanceTimersByTime(450_000)
+  silence.end()
+  silence.begin('first_byte')
+  vi.advanceTimersByTime(49_000)
+  expect(silence.cut).toBe(null)
+  vi.advanceTimersByTime(1_000 + 50_000)
+  expect(silence.cut).toBe('upstream_timeout')
+  silence.stop()
+})
+
 test('whoever is told of silence may stop the watch', () => {
   const silence = watchSilence({ first_byte_ms: 600, idle_ms: 300 })
   silence.onSilence(silence.stop)
