@@ -162,7 +162,7 @@ test('what is left out, or empty, is as src/README.md says', () => {
     COMPATIBLE_PROVIDERS: [],
     HOLD_TTL_SECONDS: 1_200,
     FIRST_BYTE_TIMEOUT_SECONDS: 500,
-    IDLE_TIMEOUT_SECONDS: 300,
+    IDLE_TIMEOUT_SECONDS: 250,
     JWT_ADMIN_ROLE: 'tollgate-admin',
   })
 })

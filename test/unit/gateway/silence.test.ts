@@ -34,17 +34,25 @@ test('silence within an answer is noticed after its own limit, however long the 
   expect(noticed).toHaveBeenCalledTimes(2)
 })
 
+const DATABASE_URL = 'postgresql://user:password@host.neon.tech/db'
+const SECRETS = { DATABASE_URL, KEY_SIGNING_SECRETS: 'x'.repeat(32), ADMIN_TOKEN: 'x'.repeat(32) }
+const { FIRST_BYTE_TIMEOUT_SECONDS, IDLE_TIMEOUT_SECONDS } = parseConfig(SECRETS)
+const DEFAULT_LIMITS = { first_byte_ms: FIRST_BYTE_TIMEOUT_SECONDS * 1_000, idle_ms: IDLE_TIMEOUT_SECONDS * 1_000 }
+
 test('unless configured otherwise, it is noticed before OpenAI’s and Anthropic’s clients give up, who would ask again', () => {
-  const DATABASE_URL = 'postgresql://user:password@host.neon.tech/db'
-  const secrets = { DATABASE_URL, KEY_SIGNING_SECRETS: 'x'.repeat(32), ADMIN_TOKEN: 'x'.repeat(32) }
-  const { FIRST_BYTE_TIMEOUT_SECONDS, IDLE_TIMEOUT_SECONDS } = parseConfig(secrets)
-  const silence = watchSilence({
-    first_byte_ms: FIRST_BYTE_TIMEOUT_SECONDS * 1_000,
-    idle_ms: IDLE_TIMEOUT_SECONDS * 1_000,
-  })
+  const silence = watchSilence(DEFAULT_LIMITS)
   silence.begin('first_byte')
   // It was the client who began to wait first.
   vi.advanceTimersByTime(Math.min(OpenAI.DEFAULT_TIMEOUT, Anthropic.DEFAULT_TIMEOUT) - 10_000)
+  expect(silence.cut).toBe('upstream_timeout')
+  silence.stop()
+})
+
+test('unless configured otherwise, it is noticed within an answer before Node’s own fetch breaks the connection', () => {
+  const silence = watchSilence(DEFAULT_LIMITS)
+  silence.begin('idle')
+  // undici's `bodyTimeout` is 300 seconds.
+  vi.advanceTimersByTime(300_000 - 10_000)
   expect(silence.cut).toBe('upstream_timeout')
   silence.stop()
 })
