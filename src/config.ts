@@ -121,12 +121,12 @@ const configSchema = z
     /** After this long a call that never came back is charged its hold. */
     HOLD_TTL_SECONDS: integer(1, 86_400).default(DEFAULT_HOLD_TTL_SECONDS),
     /**
-     * How long a provider may take to begin its answer. Silence is noticed up to a minute later, and OpenAI's and Anthropic's
+     * How long a provider may take to begin its answer. Silence is noticed some ten seconds later, and OpenAI's and Anthropic's
      * SDKs give up after 600 seconds and ask again, twice.
      */
-    FIRST_BYTE_TIMEOUT_SECONDS: integer(1, 3_600).default(500),
+    FIRST_BYTE_TIMEOUT_SECONDS: integer(1, 3_600).default(570),
     /** How long it may be silent within its answer. Node's own `fetch` breaks the connection after 300 seconds of silence. */
-    IDLE_TIMEOUT_SECONDS: integer(1, 3_600).default(250),
+    IDLE_TIMEOUT_SECONDS: integer(1, 3_600).default(280),
   })
   .refine((config) => !(config.JWT_HS256_SECRET || config.JWT_JWKS_URL) || config.JWT_ISSUER, {
     path: ['JWT_ISSUER'],

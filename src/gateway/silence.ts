@@ -24,7 +24,7 @@ export interface SilenceLimits {
 }
 
 /** How often it looks within a limit: silence is noticed at the limit at the earliest, one look later at the latest. */
-const LOOKS = 8
+const LOOKS = 32
 
 /** Counts looks, because reading the clock twice per chunk would cost more than everything else here. */
 export function watchSilence({ first_byte_ms, idle_ms }: SilenceLimits): SilenceWatch {

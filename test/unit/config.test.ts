@@ -161,8 +161,8 @@ test('what is left out, or empty, is as src/README.md says', () => {
     PER_CALL_SERVICES: [],
     COMPATIBLE_PROVIDERS: [],
     HOLD_TTL_SECONDS: 1_200,
-    FIRST_BYTE_TIMEOUT_SECONDS: 500,
-    IDLE_TIMEOUT_SECONDS: 250,
+    FIRST_BYTE_TIMEOUT_SECONDS: 570,
+    IDLE_TIMEOUT_SECONDS: 280,
     JWT_ADMIN_ROLE: 'tollgate-admin',
   })
 })
