@@ -48,6 +48,9 @@ export const KNOWN_PROVIDERS: readonly ProviderRow[] = [
     name: 'xai',
     base_url: 'https://api.x.ai/v1',
     operations: ['responses', 'models'],
+    // Without it a chat's next call may go to a server that does not have its cache:
+    // https://docs.x.ai/developers/advanced-api-usage/prompt-caching/maximizing-cache-hits
+    forwarded_headers: ['x-grok-conv-id'],
     quirks: {
       // The other one is deprecated.
       output_field: 'max_completion_tokens',
