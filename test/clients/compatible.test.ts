@@ -285,18 +285,18 @@ describe('quirks on the wire', () => {
     expect(sentBody()).toMatchObject({ max_tokens: granted, max_completion_tokens: granted })
   })
 
-  test.each([['xai', 'x-grok-conv-id', 'conversation-1']])(
-    '%s: %s reaches it, byte for byte, and no other provider',
-    async (name, header, value) => {
-      const { key } = await gateway.admin.user([{ cap_type: 'daily', limits: { tokens: 100_000 } }])
-      const sentTo = async (provider: string) => {
-        const { client } = openaiAt(gateway, `/${provider}/v1`, key, { defaultHeaders: { [header]: value } })
-        await client.chat.completions.create({ model: 'grok-2', max_tokens: 9, messages: MESSAGES })
-        return new Headers(gateway.lastRequest().headers).get(header)
-      }
-      expect([await sentTo(name), await sentTo('groq')]).toEqual([value, null])
-    },
-  )
+  test.each([
+    ['xai', 'x-grok-conv-id', 'conversation-1'],
+    ['workers-ai', 'x-session-affinity', 'conversation-1'],
+  ])('%s: %s reaches it, byte for byte, and no other provider', async (name, header, value) => {
+    const { key } = await gateway.admin.user([{ cap_type: 'daily', limits: { tokens: 100_000 } }])
+    const sentTo = async (provider: string) => {
+      const { client } = openaiAt(gateway, `/${provider}/v1`, key, { defaultHeaders: { [header]: value } })
+      await client.chat.completions.create({ model: 'grok-2', max_tokens: 9, messages: MESSAGES })
+      return new Headers(gateway.lastRequest().headers).get(header)
+    }
+    expect([await sentTo(name), await sentTo('groq')]).toEqual([value, null])
+  })
 
   test('openrouter: its headers reach it, and what chooses other prices is refused under a cap', async () => {
     const { key } = await gateway.admin.user([{ cap_type: 'daily', limits: { tokens: 100_000 } }])

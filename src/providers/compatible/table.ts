@@ -129,6 +129,8 @@ export const KNOWN_PROVIDERS: readonly ProviderRow[] = [
     // https://developers.cloudflare.com/workers-ai/configuration/open-ai-compatibility
     name: 'workers-ai',
     operations: ['embeddings', 'responses'],
+    // As xAI's: https://developers.cloudflare.com/workers-ai/features/prompt-caching
+    forwarded_headers: ['x-session-affinity'],
     request_id_header: 'cf-ray',
     quirks: { output_field: 'max_tokens' },
   },
