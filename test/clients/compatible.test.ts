@@ -288,6 +288,8 @@ describe('quirks on the wire', () => {
   test.each([
     ['xai', 'x-grok-conv-id', 'conversation-1'],
     ['workers-ai', 'x-session-affinity', 'conversation-1'],
+    ['openrouter', 'x-session-id', 'conversation-1'],
+    ['openrouter', 'x-anthropic-beta', 'structured-outputs-2025-11-13,interleaved-thinking-2025-05-14'],
   ])('%s: %s reaches it, byte for byte, and no other provider', async (name, header, value) => {
     const { key } = await gateway.admin.user([{ cap_type: 'daily', limits: { tokens: 100_000 } }])
     const sentTo = async (provider: string) => {

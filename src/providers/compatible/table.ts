@@ -82,7 +82,17 @@ export const KNOWN_PROVIDERS: readonly ProviderRow[] = [
     name: 'openrouter',
     base_url: 'https://openrouter.ai/api/v1',
     operations: ['embeddings', 'responses', 'models'],
-    forwarded_headers: ['http-referer', 'x-title', 'x-openrouter-title', 'x-openrouter-categories'],
+    // The last two keep a conversation where its cache is, as `session_id` does, and turn on three betas of Claude's that cost
+    // nothing: without one of them, OpenRouter takes `strict` out of tools.
+    // https://openrouter.ai/docs/guides/routing/provider-selection#anthropic-beta-features
+    forwarded_headers: [
+      'http-referer',
+      'x-title',
+      'x-openrouter-title',
+      'x-openrouter-categories',
+      'x-session-id',
+      'x-anthropic-beta',
+    ],
     quirks: {
       // Always reports usage, in the model's own tokens; the option has no effect:
       // https://openrouter.ai/docs/use-cases/usage-accounting
