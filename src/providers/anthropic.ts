@@ -18,6 +18,8 @@ const messages: Operation = {
   meter: ({ body }) => meterMessage(body),
 }
 
+const OAUTH_BETA = 'oauth-2025-04-20'
+
 export const anthropic: Dialect = {
   provider: 'anthropic',
   operations: [
@@ -43,9 +45,13 @@ export const anthropic: Dialect = {
   setCredential(headers, credential) {
     headers.delete('x-api-key')
     headers.delete('authorization')
-    // OAuth tokens work only as bearer tokens.
-    if (credential.startsWith('sk-ant-oat')) headers.set('authorization', `Bearer ${credential}`)
-    else headers.set('x-api-key', credential)
+    if (!credential.startsWith('sk-ant-oat')) {
+      headers.set('x-api-key', credential)
+      return
+    }
+    // OAuth tokens work only as bearer tokens, and only with this beta: see `prepareRequest` of Anthropic's SDK.
+    headers.set('authorization', `Bearer ${credential}`)
+    if (!headers.get('anthropic-beta')?.includes(OAUTH_BETA)) headers.append('anthropic-beta', OAUTH_BETA)
   },
   errorResponse(error, request_id, cap_status) {
     // 402 is Anthropic's own billing_error; the SDK raises PaymentRequiredError, once.

@@ -202,7 +202,21 @@ describe('anthropic', () => {
     anthropic.setCredential(headers, 'sk-ant-api-1')
     expect([...headers]).toEqual([['x-api-key', 'sk-ant-api-1']])
     anthropic.setCredential(headers, 'sk-ant-oat01-1')
-    expect([...headers]).toEqual([['authorization', 'Bearer sk-ant-oat01-1']])
+    expect(headers.get('authorization')).toBe('Bearer sk-ant-oat01-1')
+    expect(headers.get('x-api-key')).toBeNull()
+  })
+
+  test.each([
+    [null, 'oauth-2025-04-20'],
+    ['files-api-2025-04-14', 'files-api-2025-04-14, oauth-2025-04-20'],
+    ['oauth-2025-04-20,files-api-2025-04-14', 'oauth-2025-04-20,files-api-2025-04-14'],
+  ])('an OAuth token goes with the beta without which Anthropic refuses it, beside %s', (sent, expected) => {
+    const betasWith = (credential: string) => {
+      const headers = new Headers(sent === null ? {} : { 'anthropic-beta': sent })
+      anthropic.setCredential(headers, credential)
+      return headers.get('anthropic-beta')
+    }
+    expect([betasWith('sk-ant-oat01-1'), betasWith('sk-ant-api-1')]).toEqual([expected, sent])
   })
 })
 
