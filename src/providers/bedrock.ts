@@ -17,6 +17,16 @@ import { factsOf, isRetryable, refusal, unmetered } from './refusals.ts'
 
 /** Guardrails are billed by the text that they read. */
 const GUARDRAIL_HEADER = 'x-amzn-bedrock-guardrailidentifier'
+/** Those of InvokeModel. What another one would cost is not known. */
+const INVOKE_HEADERS = [
+  TIER_HEADER,
+  LATENCY_HEADER,
+  GUARDRAIL_HEADER,
+  'x-amzn-bedrock-guardrailversion',
+  'x-amzn-bedrock-accept',
+  'x-amzn-bedrock-request-metadata',
+  'x-amzn-bedrock-trace',
+]
 
 type Reader = (asked: Asked, model: BedrockModel) => Bound | GatewayError
 
@@ -123,7 +133,7 @@ export function createBedrock({ region }: BedrockOptions): Dialect {
     provider: 'bedrock',
     operations,
     request_id_header: 'x-amzn-requestid',
-    forwarded_headers: ['content-type', 'accept', 'user-agent', 'amz-sdk-*', 'x-amz-user-agent', 'x-amzn-bedrock-*'],
+    forwarded_headers: ['content-type', 'accept', 'user-agent', 'amz-sdk-*', 'x-amz-user-agent', ...INVOKE_HEADERS],
     own_key_headers: [],
     // A client's own SigV4 signature is no credential here: it covers the gateway's host, so the provider would refuse it.
     readCredential: readBearer,

@@ -121,7 +121,7 @@ describe('credentials', () => {
     ).toBeNull()
   })
 
-  test('no header of the client’s that signs or chooses an account is forwarded', () => {
+  test('no header of the client’s that signs, chooses an account or is not known is forwarded', () => {
     const matches = (name: string) =>
       bedrock.forwarded_headers.some((pattern) =>
         pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : pattern === name,
@@ -133,9 +133,20 @@ describe('credentials', () => {
       'x-amz-content-sha256',
       'host',
       'cookie',
+      // Such headers choose tiers, guardrails and latency, so one that is not known may cost anything.
+      'x-amzn-bedrock-of-tomorrow',
     ])
       expect(matches(name)).toBe(false)
-    expect(matches('x-amzn-bedrock-service-tier')).toBe(true)
+    for (const name of [
+      'accept',
+      'guardrailidentifier',
+      'guardrailversion',
+      'performanceconfig-latency',
+      'request-metadata',
+      'service-tier',
+      'trace',
+    ])
+      expect(matches(`x-amzn-bedrock-${name}`)).toBe(true)
   })
 })
 
