@@ -37,6 +37,7 @@ export const anthropic: Dialect = {
     'anthropic-version',
     'anthropic-beta',
     'anthropic-dangerous-direct-browser-access',
+    'x-client-request-id',
     'x-stainless-*',
   ],
   demanded_headers: [['anthropic-version', '2023-06-01']],

@@ -70,7 +70,7 @@ export const openai: Dialect = {
   provider: 'openai',
   operations,
   request_id_header: 'x-request-id',
-  forwarded_headers: ['content-type', 'accept', 'user-agent', 'openai-beta', 'x-stainless-*'],
+  forwarded_headers: ['content-type', 'accept', 'user-agent', 'openai-beta', 'x-client-request-id', 'x-stainless-*'],
   own_key_headers: ['openai-organization', 'openai-project'],
   readCredential: readBearer,
   setCredential(headers, credential) {

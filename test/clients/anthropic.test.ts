@@ -220,11 +220,12 @@ describe('the request on its way to the provider', () => {
     })
   })
 
-  test('beta and version headers pass', async () => {
+  test('beta, version and the client’s id of the call pass', async () => {
     const { client } = anthropicOf(gateway, user.key)
-    await client.messages.create(HELLO, { headers: { 'anthropic-beta': 'one-2025-01-01,two-2025-01-01' } })
+    const sent = { 'anthropic-beta': 'one-2025-01-01,two-2025-01-01', 'x-client-request-id': 'call-1' }
+    await client.messages.create(HELLO, { headers: sent })
     const headers = new Headers(lastRequest(gateway).headers)
-    expect(headers.get('anthropic-beta')).toBe('one-2025-01-01,two-2025-01-01')
+    for (const [name, value] of Object.entries(sent)) expect(headers.get(name)).toBe(value)
     expect(headers.get('anthropic-version')).toMatch(/^\d{4}-\d{2}-\d{2}$/)
   })
 })

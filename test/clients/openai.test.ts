@@ -226,6 +226,12 @@ describe('the body on its way to the provider', () => {
     expect(names).toContain('x-stainless-lang')
   })
 
+  test('the id that a client gives its call reaches the provider, who finds by it what was never answered', async () => {
+    const { client } = openaiOf(gateway, user.key)
+    await client.chat.completions.create(HELLO, { headers: { 'X-Client-Request-Id': 'call-1' } })
+    expect(new Headers(lastRequest(gateway).headers).get('x-client-request-id')).toBe('call-1')
+  })
+
   test('a caller’s own provider key passes beside x-tollgate-key, with its organization', async () => {
     gateway.provider.reply = () => json({ object: 'list', data: [] })
     const { client } = openaiOf(gateway, 'sk-of-the-caller', {
