@@ -19,6 +19,7 @@ import { readCallHeaders } from './call-headers.ts'
 import { readForm } from './form-body.ts'
 import { quote } from './quote.ts'
 import { readBody } from './request-body.ts'
+import { forwardedOf } from './upstream-request.ts'
 
 export interface ParseOptions {
   dialect: Dialect
@@ -47,6 +48,8 @@ async function readCall(c: Context<GatewayEnv>, options: ParseOptions): Promise<
   const labels = accepted(readCallHeaders(headers))
   const credential = await credentialOf(c, dialect, upstream, config)
   if (dialect.credential_query && url.search) url.searchParams.delete(dialect.credential_query)
+  for (const [name, value] of forwardedOf(dialect, headers, caller.brings_own_key))
+    await refuseCredentialIn(`header ${name}`, jwt, value)
   const params: Record<string, string> = c.req.param()
   await refuseCredentialIn('path', jwt, ...Object.values(params))
   await refuseCredentialIn('query', jwt, ...[...url.searchParams].flat())
@@ -114,12 +117,12 @@ async function credentialOf(
 
 /** The provider would log it, and of a path and a model the event would keep it. */
 async function refuseCredentialIn(
-  part: 'path' | 'query' | 'model',
+  part: `header ${string}` | 'path' | 'query' | 'model',
   jwt: JwtVerifier | null,
   ...texts: string[]
 ): Promise<void> {
   const refuse = (what: string) => {
-    const message = `The ${part} has ${what}, which the provider would see. Send it in a header alone.`
+    const message = `The ${part} has ${what}, which the provider would see. Send it only where the client sends its API key.`
     throw new GatewayFault({ code: 'invalid_request', message })
   }
   if (texts.some(holdsKey)) refuse('a Tollgate key')

@@ -21,10 +21,7 @@ export interface Outgoing {
 
 export function upstreamRequest(dialect: Dialect, call: UpstreamRequest): Outgoing {
   const { base_url, target, method, body, client_headers, credential, brings_own_key } = call
-  const forwarded = [...dialect.forwarded_headers, ...(brings_own_key ? dialect.own_key_headers : [])]
-  const headers = new Headers()
-  for (const [name, value] of client_headers)
-    if (forwarded.some((pattern) => matches(pattern, name))) headers.set(name, value)
+  const headers = new Headers(forwardedOf(dialect, client_headers, brings_own_key))
   // Read as JSON it is sent as JSON.
   if (body && !headers.has('content-type')) headers.set('content-type', 'application/json')
   // What is metered must not be compressed.
@@ -36,6 +33,16 @@ export function upstreamRequest(dialect: Dialect, call: UpstreamRequest): Outgoi
   // https://developers.cloudflare.com/workers/reference/how-the-cache-works/#fetch
   if (body === null) init.cache = 'no-store'
   return { url: base_url + target, init }
+}
+
+/** Those headers of the client that reach the provider. */
+export function forwardedOf(
+  dialect: Dialect,
+  client_headers: Iterable<[name: string, value: string]>,
+  brings_own_key: boolean,
+): [name: string, value: string][] {
+  const forwarded = [...dialect.forwarded_headers, ...(brings_own_key ? dialect.own_key_headers : [])]
+  return [...client_headers].filter(([name]) => forwarded.some((pattern) => matches(pattern, name)))
 }
 
 function matches(pattern: string, name: string): boolean {

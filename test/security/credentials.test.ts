@@ -186,6 +186,22 @@ test('a key in the path, as the model or in what the event keeps is refused: it 
   expect(gateway.provider.requests).toHaveLength(0)
 })
 
+test('a key or JWT in a header that goes to the provider is refused, and in any other one it stays here', async () => {
+  const good = await jwt().sign(jwtSecret)
+  for (const secret of [user.key, `https://app.example/?key=${user.key}`, good, `token ${good}`]) {
+    for (const name of ['user-agent', 'x-stainless-lang', 'openai-beta']) {
+      const answer = await post(gateway, 'openai', user.key, bodyOf('openai'), { headers: { [name]: secret } })
+      expect([answer.status, await answer.text()]).toEqual([400, expect.stringContaining(name)])
+    }
+    const answer = await post(gateway, 'openai', user.key, bodyOf('openai'), {
+      headers: { cookie: secret, referer: secret },
+    })
+    expect(answer.status).toBe(200)
+  }
+  expect(gateway.provider.requests).toHaveLength(4)
+  for (const { headers } of gateway.provider.requests) expect(JSON.stringify(headers)).not.toMatch(/tg_|eyJ/)
+})
+
 describe('JWTs', () => {
   const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url')
 
