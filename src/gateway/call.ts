@@ -17,7 +17,7 @@ export interface Call {
   bytes: Uint8Array | null
   /** The same, parsed; null where it is not JSON. */
   json: JsonBody | null
-  /** The client's headers, read once. */
+  /** Those of the client that reach the provider. */
   headers: [name: string, value: string][]
   /** Null for operations that use no tokens. */
   bound: Bound | null

@@ -186,7 +186,7 @@ async function toRequest(
   c: Context<GatewayEnv>,
   { dialect, operation, upstream }: ForwardOptions,
 ): Promise<Outgoing | Request> {
-  const { call, caller, hold } = c.var
+  const { call, hold } = c.var
   const bound = boundToWrite(hold.admission, call.bound, call.price, call.output_defaults)
   const edits = operation.edits?.(call.asked, bound) ?? []
   const { url, init } = upstreamRequest(dialect, {
@@ -194,9 +194,8 @@ async function toRequest(
     target: call.target,
     method: c.req.method,
     body: call.json ? applyEdits(call.json, edits) : call.bytes,
-    client_headers: call.headers,
+    headers: call.headers,
     credential: call.credential,
-    brings_own_key: caller.brings_own_key,
   })
   return dialect.sign ? dialect.sign(new Request(url, init), call.credential) : { url, init }
 }

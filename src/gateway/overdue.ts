@@ -36,9 +36,8 @@ export async function conclusionOf(
     target: told.path.replace(':id', provider_id),
     method: told.method,
     body: null,
-    client_headers: dialect.demanded_headers ?? [],
+    headers: dialect.demanded_headers ?? [],
     credential: provider.upstream.credential,
-    brings_own_key: false,
   })
   const answer = await fetch(url, { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) })
   const asked = {

@@ -44,12 +44,12 @@ async function readCall(c: Context<GatewayEnv>, options: ParseOptions): Promise<
   const { caller } = c.var
   const request = c.req.raw
   const url = asSent(request, c.req.path, dialect)
-  const headers = [...request.headers]
-  const labels = accepted(readCallHeaders(headers))
+  const sent = [...request.headers]
+  const labels = accepted(readCallHeaders(sent))
   const credential = await credentialOf(c, dialect, upstream, config)
   if (dialect.credential_query && url.search) url.searchParams.delete(dialect.credential_query)
-  for (const [name, value] of forwardedOf(dialect, headers, caller.brings_own_key))
-    await refuseCredentialIn(`header ${name}`, jwt, value)
+  const headers = forwardedOf(dialect, sent, caller.brings_own_key)
+  for (const [name, value] of headers) await refuseCredentialIn(`header ${name}`, jwt, value)
   const params: Record<string, string> = c.req.param()
   await refuseCredentialIn('path', jwt, ...Object.values(params))
   await refuseCredentialIn('query', jwt, ...[...url.searchParams].flat())

@@ -1,5 +1,5 @@
-// The request to the provider: its credential on, the gateway's off, and of the client's headers only those that the
-// dialect lets through. Pure. The host comes from configuration and from nowhere else.
+// The request to the provider: its credential on, and of the client's headers only those that the dialect lets through. Pure.
+// The host comes from configuration and from nowhere else.
 
 import type { Dialect } from '../providers/dialect.ts'
 
@@ -9,9 +9,9 @@ export interface UpstreamRequest {
   target: string
   method: string
   body: Uint8Array | null
-  client_headers: Iterable<[name: string, value: string]>
+  /** See `forwardedOf`. */
+  headers: [name: string, value: string][]
   credential: string
-  brings_own_key: boolean
 }
 
 export interface Outgoing {
@@ -20,8 +20,8 @@ export interface Outgoing {
 }
 
 export function upstreamRequest(dialect: Dialect, call: UpstreamRequest): Outgoing {
-  const { base_url, target, method, body, client_headers, credential, brings_own_key } = call
-  const headers = new Headers(forwardedOf(dialect, client_headers, brings_own_key))
+  const { base_url, target, method, body, credential } = call
+  const headers = new Headers(call.headers)
   // Read as JSON it is sent as JSON.
   if (body && !headers.has('content-type')) headers.set('content-type', 'application/json')
   // What is metered must not be compressed.
@@ -38,11 +38,11 @@ export function upstreamRequest(dialect: Dialect, call: UpstreamRequest): Outgoi
 /** Those headers of the client that reach the provider. */
 export function forwardedOf(
   dialect: Dialect,
-  client_headers: Iterable<[name: string, value: string]>,
+  client_headers: [name: string, value: string][],
   brings_own_key: boolean,
 ): [name: string, value: string][] {
   const forwarded = [...dialect.forwarded_headers, ...(brings_own_key ? dialect.own_key_headers : [])]
-  return [...client_headers].filter(([name]) => forwarded.some((pattern) => matches(pattern, name)))
+  return client_headers.filter(([name]) => forwarded.some((pattern) => matches(pattern, name)))
 }
 
 function matches(pattern: string, name: string): boolean {

@@ -38,9 +38,8 @@ test('what a provider answered to one credential is not given to another', async
       target: '/tiles/7.png',
       method: 'GET',
       body: null,
-      client_headers: [],
+      headers: [],
       credential,
-      brings_own_key: true,
     })
     const { answering, silence } = sendUpstream({ url, init }, { first_byte_ms: 60_000, idle_ms: 60_000 })
     onTestFinished(silence.stop)
