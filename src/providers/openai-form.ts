@@ -33,7 +33,8 @@ export function countFiles(form: JsonObject): number {
 
 /** The first field that is not in the list. `image[]` and `image` are two. */
 export function unknownFormField(form: JsonObject, known: ReadonlySet<string>): string | null {
-  return Object.keys(form).find((name) => !known.has(name)) ?? null
+  const unknown = Object.keys(form).find((name) => !known.has(name))
+  return unknown === undefined ? null : unknown || '""'
 }
 
 /** An upper bound of the tokens of all its texts. */

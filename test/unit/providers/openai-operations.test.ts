@@ -386,6 +386,7 @@ describe('audio', () => {
     ['audio_transcriptions', { ...FORM, chunking_strategy: 'auto' }, 'chunking_strategy'],
     ['audio_transcriptions', { ...FORM, model: 'gpt-9-transcribe' }, 'model'],
     ['audio_transcriptions', { ...FORM, a_new_field: 'x' }, 'a_new_field'],
+    ['audio_transcriptions', { ...FORM, '': 'x' }, '""'],
     ['audio_speech', { model: 'gpt-4o-mini-tts', input: 'x', voice: 'alloy' }, 'model'],
   ])('%s: %j has no bound', (name, body, field) => {
     expect(bound(name, body).unbounded).toBe(field)
