@@ -74,6 +74,10 @@ export async function fillPool({ admin }: Gateway, routes: Route[]): Promise<Poo
     keep(pool, '/admin/users/:id', `/admin/users/${id}`, { stays: true })
     const key = await admin.call<{ id: string }>('POST', `/admin/users/${id}/keys`, { name: 'to be changed' })
     keep(pool, '/admin/users/:id/keys/:key_id', `/admin/users/${id}/keys/${key.id}`)
+    const monthly = { cap_type: 'monthly', limits: { requests: 1_000_000_000 } }
+    const cap = await admin.call<{ id: string }>('POST', `/admin/users/${id}/caps`, monthly)
+    // Half of them, as requests make few that another might change before it is deleted.
+    keep(pool, '/admin/users/:id/caps/:cap_id', `/admin/users/${id}/caps/${cap.id}`, { stays: n % 2 === 0 })
   }
   for (let n = 0; n < SPARES; n++) {
     const { id } = await admin.call<{ id: string }>('POST', '/admin/users', { name: 'spare' })
