@@ -44,13 +44,16 @@ function unknownPart({ input_tokens, input_cost_nano_usd, output }: Ask, limitTy
 /** A client does not have its answer cut shorter than that only because others are in flight. */
 const WORTH_WAITING_TOKENS = 1_000
 
-type ModelLimit = ReturnType<Life['limits']>[number]
+type ModelLimit = ReturnType<typeof limitsOf>[number]
+
+/** Every limit, with what is about to end of its usage. Read before a decision: a crash in its midst makes more of it. */
+const limitsOf = (life: Life) => life.limits().map((limit) => ({ ...limit, inFlight: aboutToEnd(life, limit) }))
 
 /**
  * Who is in the way of a call, and with how much: none where it is to be admitted. It is `busy` where all would have room if
  * the calls that are about to end used nothing.
  */
-function obstacles(life: Life, asked: Ask, limits: ModelLimit[]) {
+function obstacles(asked: Ask, limits: ModelLimit[]) {
   const most = asked.output?.max_tokens ?? 0
   const least = Math.min(asked.output?.min_tokens ?? 0, most)
   const shutTo = (tokens: number) =>
@@ -58,8 +61,7 @@ function obstacles(life: Life, asked: Ask, limits: ModelLimit[]) {
       const bound = limit.cap.on_exceed === 'clamp' ? Math.min(tokens, most) : most
       const asks = part(taken(asked, bound), limit.limitType)
       if (limit.usage + asks <= limit.limit) return []
-      const inFlight = limit.limitType === 'requests' ? 0 : aboutToEnd(life, limit)
-      return [{ limit, asks, isBusy: limit.usage - inFlight + asks <= limit.limit }]
+      return [{ limit, asks, isBusy: limit.usage - limit.inFlight + asks <= limit.limit }]
     })
   const shut = shutTo(least)
   if (shut.length > 0) return shut
@@ -67,8 +69,9 @@ function obstacles(life: Life, asked: Ask, limits: ModelLimit[]) {
   return cut.every(({ isBusy }) => isBusy) ? cut : []
 }
 
-/** What is in flight for no longer than any call is; a batch is. */
-function aboutToEnd(life: Life, { cap: { cap_type }, limitType }: ModelLimit): number {
+/** What is in flight for no longer than any call is; a batch is. None of the requests: one in flight is used. */
+function aboutToEnd(life: Life, { cap: { cap_type }, limitType }: ReturnType<Life['limits']>[number]): number {
+  if (limitType === 'requests') return 0
   const lasts = (id: string, call: Call) => life.hasRow(id) && call.expires_at > life.now + HOLD_TTL_MS
   const lasting = new Set([...life.calls].filter(([id, call]) => isHeld(call) && lasts(id, call)).map(([, it]) => it))
   const held = life.sum(cap_type, limitType, (call) => (isHeld(call) && !lasting.has(call) ? call.hold : null))
@@ -76,11 +79,11 @@ function aboutToEnd(life: Life, { cap: { cap_type }, limitType }: ModelLimit): n
 }
 
 export function reserve(life: Life, asked: Ask, crash: Crashing): void {
-  let before = life.limits()
+  let before = limitsOf(life)
   let ceiling = life.ceiling()
   const decision = life.run(() => {
     // A hold that was written before its answer was lost is only told again.
-    if (!life.hasRow(asked.request_id)) [before, ceiling] = [life.limits(), life.ceiling()]
+    if (!life.hasRow(asked.request_id)) [before, ceiling] = [limitsOf(life), life.ceiling()]
     return life.ledger.reserve(asked, life.now)
   }, crash)
   const limitTypes = before.map(({ limitType }) => limitType)
@@ -99,12 +102,12 @@ export function reserve(life: Life, asked: Ask, crash: Crashing): void {
     }
     life.refusals.push({ at: life.now, written: false })
     if (unknown) expect(refusal.reason === 'unbounded' ? `unbounded ${refusal.part}` : refusal.reason).toBe(unknown)
-    else checkRefusal(life, obstacles(life, asked, before), refusal)
+    else checkRefusal(life, obstacles(asked, before), refusal)
     return
   }
   const { hold, reserved_at, epoch } = decision
   expect({ bar, unknown, reserved_at }).toEqual({ bar: null, unknown: null, reserved_at: life.now })
-  expect(obstacles(life, asked, before)).toEqual([])
+  expect(obstacles(asked, before)).toEqual([])
   const expires_at = reserved_at + HOLD_TTL_MS
   const { request_model } = asked.draft
   const call = { ...HELD, reserved_at, expires_at, hold, epoch, request_model: request_model ?? '' }
