@@ -125,18 +125,21 @@ describe('windows', () => {
     async (time_zone) => {
       const caps = [...Object.keys(WINDOWS), 'total'].map((cap_type) => ({ cap_type, limits: { requests: 5 } }))
       const { id, key } = await gateway.admin.user(caps, { time_zone })
+      const began = Date.now()
       const { request_id } = await read(chat(gateway, key))
-      const { status } = await checkBooks(gateway, [id], [request_id])
+      const { events, status } = await checkBooks(gateway, [id], [request_id])
+      const called_at = events[0]?.occurred_at ?? Number.NaN
 
       const { data = [], time_zone: zone } = status.get(id) ?? {}
       expect(zone).toBe(time_zone)
       for (const [cap_type, boundary] of Object.entries(WINDOWS)) {
         const cap = data.find((one) => one.cap_type === cap_type)
-        expect(cap?.current_usage.requests, cap_type).toBe(1)
+        // Meanwhile the next one may have begun.
+        expect(cap?.current_usage.requests, cap_type).toBe(Date.parse(cap?.window_start ?? '') <= called_at ? 1 : 0)
         expect(localTime(cap?.window_start, time_zone)).toMatch(boundary)
         expect(localTime(cap?.reset_time, time_zone)).toMatch(boundary)
         expect(Date.parse(cap?.window_start ?? '')).toBeLessThanOrEqual(Date.now())
-        expect(Date.parse(cap?.reset_time ?? '')).toBeGreaterThan(Date.now())
+        expect(Date.parse(cap?.reset_time ?? '')).toBeGreaterThan(began)
       }
       const total = data.find(({ cap_type }) => cap_type === 'total')
       expect(total).toMatchObject({ current_usage: { requests: 1 }, window_start: null, reset_time: null })
