@@ -287,6 +287,7 @@ describe('quirks on the wire', () => {
 
   test.each([
     ['xai', 'x-grok-conv-id', 'conversation-1'],
+    ['mistral', 'x-affinity', 'conversation-1'],
     ['workers-ai', 'x-session-affinity', 'conversation-1'],
     ['openrouter', 'x-session-id', 'conversation-1'],
     ['openrouter', 'x-anthropic-beta', 'structured-outputs-2025-11-13,interleaved-thinking-2025-05-14'],

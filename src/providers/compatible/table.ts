@@ -22,6 +22,9 @@ export const KNOWN_PROVIDERS: readonly ProviderRow[] = [
     base_url: 'https://api.mistral.ai/v1',
     operations: ['embeddings', 'models'],
     request_id_header: 'mistral-correlation-id',
+    // As xAI's. No page names it, but Mistral's own agent sends it, and so does Zed:
+    // https://github.com/zed-industries/zed/pull/48584
+    forwarded_headers: ['x-affinity'],
     quirks: {
       no_stream_options: true,
       output_field: 'max_tokens',
