@@ -46,9 +46,9 @@ function route(method: string, url: string, headers: IncomingHttpHeaders, bytes:
   const body = parseJsonOrUndefined(bytes.toString())
   if (body === undefined) return invalid('Malformed input request, please reformat your input and try again.')
   if (!isObject(body)) return invalid('Malformed input request: expected an object')
-  if (action === 'count-tokens') return json({ inputTokens: promptTokens(bytes.length) })
+  if (action === 'count-tokens') return json({ inputTokens: promptTokens(bytes) })
   const streams = action.endsWith('stream')
-  if (action.startsWith('converse')) return converse(body, bytes.length, streams)
+  if (action.startsWith('converse')) return converse(body, bytes, streams)
   return invoke(id.replace(/^.*\//, ''), body, bytes, streams)
 }
 
@@ -68,7 +68,7 @@ const eventFrame = (type: string, value: object) => jsonFrame({ ':message-type':
 /** Frames of real streams are padded, so that their length does not give the text away. */
 const padding = (text: string) => 'abcdefghijklmnopqrstuvwxyz'.slice(0, 4 + (text.length % 20))
 
-function converse(body: Body, size: number, streams: boolean): Script {
+function converse(body: Body, bytes: Buffer, streams: boolean): Script {
   if (!Array.isArray(body.messages)) return invalid('messages is required')
   const config = isObject(body.inferenceConfig) ? body.inferenceConfig : {}
   const said = say({
@@ -79,7 +79,7 @@ function converse(body: Body, size: number, streams: boolean): Script {
     bound: boundOf(config.maxTokens),
   })
   const stopReason = said.truncated ? 'max_tokens' : said.tool ? 'tool_use' : 'end_turn'
-  const usage = usageOf(body, promptTokens(size), said.pieces.length)
+  const usage = usageOf(body, promptTokens(bytes), said.pieces.length)
   const tier = isObject(body.serviceTier) ? { serviceTier: body.serviceTier } : {}
   const toolUse = { toolUseId: randomId('tooluse_', 22), name: said.tool }
   const text = said.pieces.join('')
@@ -124,7 +124,7 @@ function invoke(id: string, body: Body, bytes: Buffer, streams: boolean): Script
   const family = Object.keys(FAMILIES).find((prefix) => plain.startsWith(prefix))
   const speak = family && FAMILIES[family]
   if (!speak) return invalid('The provided model identifier is invalid.')
-  const input = promptTokens(bytes.length)
+  const input = promptTokens(bytes)
   const { answer, chunks, output } = speak(body, input)
   const counts = { 'x-amzn-bedrock-input-token-count': String(input), 'x-amzn-bedrock-invocation-latency': '7' }
   if (!streams) return json(answer, 200, { ...counts, 'x-amzn-bedrock-output-token-count': String(output) })

@@ -64,7 +64,7 @@ export function answerGemini(method: string, url: URL, headers: IncomingHttpHead
   if (method !== 'POST' || id === '') return notFound
   const body = parseBody(bytes)
   if (!body) return googleRefusal(400, 'INVALID_ARGUMENT', 'Invalid JSON payload received.')
-  if (verb === 'countTokens') return json({ totalTokens: promptTokens(bytes.length) })
+  if (verb === 'countTokens') return json({ totalTokens: promptTokens(bytes) })
   if (verb === 'embedContent') return json({ embedding: { values: [0.1, 0.2] } })
   if (verb === 'batchEmbedContents') return json({ embeddings: listOf(body.requests).map(() => ({ values: [0.1] })) })
   if (verb !== 'generateContent' && verb !== 'streamGenerateContent') return notFound
@@ -123,7 +123,7 @@ function generate(id: string, body: Body, bytes: Buffer, alt: string | null): Sc
 }
 
 function usageOf(bytes: Buffer, output: number): Body {
-  const promptTokenCount = promptTokens(bytes.length)
+  const promptTokenCount = promptTokens(bytes)
   return {
     promptTokenCount,
     candidatesTokenCount: output,

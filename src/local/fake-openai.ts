@@ -69,7 +69,7 @@ function route(
   if (path.startsWith('/v1/files')) return keepFiles(method, path, bytes, content_type)
   if (path.startsWith('/v1/batches')) return runBatches(method, path, bytes)
   if (method === 'POST' && path === '/v1/responses/input_tokens')
-    return json({ object: 'response.input_tokens', input_tokens: promptTokens(bytes.length) })
+    return json({ object: 'response.input_tokens', input_tokens: promptTokens(bytes) })
   if (path.startsWith('/v1/responses/')) return storedResponse(method, path, searchParams)
   const answer = method === 'POST' ? post(path, bytes, content_type) : null
   return answer ?? refusal(404, `Invalid URL (${method} ${path})`)
@@ -123,7 +123,7 @@ function complete(bytes: Buffer): Script {
   const refused = tooMany(body.n, MOST_CHOICES)
   if (refused) return refused
 
-  const prompt_tokens = promptTokens(bytes.length)
+  const prompt_tokens = promptTokens(bytes)
   const long = tooLong(body.model, prompt_tokens)
   if (long) return long
   const bound = body.max_completion_tokens ?? body.max_tokens

@@ -132,9 +132,14 @@ function valueFor(schema: unknown, root = schema, open: string[] = []): unknown 
 const within = ({ minimum = -Infinity, maximum = Infinity }: Body, value: number) =>
   Math.min(Math.max(value, Number(minimum)), Number(maximum))
 
+/** No provider reads an image as text: of one in base64, however large, only so many bytes count. */
+const IMAGE_BYTES = 6_000
+const IMAGE = /"(data|bytes)":\s*"[^"]*|data:image\/[^"]*/g
+
 /** What a prompt counts as: a token for every four bytes of its body, at least one. */
-export function promptTokens(bytes: number): number {
-  return Math.max(1, Math.ceil(bytes / 4))
+export function promptTokens(body: Buffer): number {
+  const { length } = body.toString('latin1').replace(IMAGE, (image) => image.slice(0, IMAGE_BYTES))
+  return Math.max(1, Math.ceil(length / 4))
 }
 
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'

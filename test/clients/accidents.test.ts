@@ -48,6 +48,47 @@ test.each([
   },
 )
 
+const PHOTO = 'A'.repeat(1_000_000)
+const user = (part: string, content: object) => [{ role: 'user', [part]: [content] }]
+
+test.each([
+  [
+    '/openai/v1/chat/completions',
+    bodyOf('openai', {
+      model: 'gpt-4o',
+      messages: user('content', { type: 'image_url', image_url: { url: `data:image/png;base64,${PHOTO}` } }),
+    }),
+  ],
+  [
+    '/anthropic/v1/messages',
+    bodyOf('anthropic', {
+      messages: user('content', { type: 'image', source: { type: 'base64', media_type: 'image/png', data: PHOTO } }),
+    }),
+  ],
+  [
+    '/gemini/v1beta/models/gemini-2.5-flash:generateContent',
+    { contents: user('parts', { inlineData: { mimeType: 'image/png', data: PHOTO } }) },
+  ],
+  [
+    '/bedrock/model/us.anthropic.claude-haiku-4-5-20251001-v1:0/converse',
+    {
+      messages: user('content', { image: { format: 'png', source: { bytes: PHOTO } } }),
+      inferenceConfig: { maxTokens: 9 },
+    },
+  ],
+])(
+  'a photo that is sent along is no accident: at %s the fake provider takes it, and bills it within its hold',
+  async (path, body) => {
+    const { id, key } = await gateway.admin.user(GENEROUS)
+    const headers = { 'anthropic-version': '2023-06-01' }
+    const answer = await post(gateway, 'openai', key, body, { path, headers })
+    expect([answer.status, await onlyEvent(gateway, id)]).toMatchObject([
+      200,
+      { usage_source: 'reported', overrun: false },
+    ])
+  },
+)
+
 test('an OpenAI stream without usage is bounded by what was seen', async () => {
   const { id, key } = await gateway.admin.user(GENEROUS)
   const { last } = answerWith(gateway, (usual) => without(usual, '"usage":{'))
