@@ -121,7 +121,7 @@ const configSchema = z
     /** After this long a call that never came back is charged its hold. */
     HOLD_TTL_SECONDS: integer(1, 86_400).default(DEFAULT_HOLD_TTL_SECONDS),
     /**
-     * How long a provider may take to begin its answer. Silence is noticed some ten seconds later, and OpenAI's and Anthropic's
+     * How long a provider may take to begin its answer. Silence is noticed some 16 seconds later, and OpenAI's and Anthropic's
      * SDKs give up after 600 seconds and ask again, twice.
      */
     FIRST_BYTE_TIMEOUT_SECONDS: integer(1, 3_600).default(570),

@@ -23,7 +23,7 @@ export interface SilenceLimits {
   idle_ms: number
 }
 
-/** How often it looks within a limit: silence is noticed at the limit at the earliest, one look later at the latest. */
+/** How often it looks within a limit: silence is noticed at the limit at the earliest, two looks later at the latest. */
 const LOOKS = 32
 
 /** Counts looks, because reading the clock twice per chunk would cost more than everything else here. */
