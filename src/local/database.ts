@@ -1,7 +1,8 @@
 // A Postgres for a developer's machine: embedded (PGlite, in a folder or in memory) or any server through `pg`. Both
 // behave alike: values go in and come out as Postgres's own text, as Neon's HTTP protocol wants them.
 
-import { mkdir } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdir, rename, rm } from 'node:fs/promises'
 import { PGlite } from '@electric-sql/pglite'
 import pg from 'pg'
 import { StartFault } from './start-fault.ts'
@@ -64,7 +65,7 @@ function refuseTransactionControl({ query }: Query): void {
 
 async function openFolder(dataDir: string): Promise<PGlite> {
   try {
-    await mkdir(dataDir, { recursive: true })
+    if (!existsSync(dataDir)) await makeFolder(dataDir)
     return await PGlite.create({ dataDir })
   } catch (cause) {
     // An error of PGlite's file system, as on a full disk, has no message.
@@ -74,6 +75,15 @@ async function openFolder(dataDir: string): Promise<PGlite> {
     const words = message ?? `error ${errno}`
     throw new StartFault(`The Postgres in ${dataDir} does not open. ${why} (${words})`, { cause })
   }
+}
+
+/** In the folder only once it is whole: what a full disk or a `kill -9` has left half made may never open. */
+async function makeFolder(dataDir: string): Promise<void> {
+  const next = `${dataDir}.new`
+  await rm(next, { recursive: true, force: true })
+  await mkdir(next, { recursive: true })
+  await (await PGlite.create({ dataDir: next })).close()
+  await rename(next, dataDir)
 }
 
 /** One connection; PGlite itself queues what is concurrent. */

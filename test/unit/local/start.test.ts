@@ -2,13 +2,13 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { rmSync } from 'node:fs'
+import fs, { rmSync } from 'node:fs'
 import { appendFile, copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { openDatabase } from '../../../src/local/database.ts'
 import { startFakeProvider } from '../../../src/local/fake-provider.ts'
 import { lockFolder } from '../../../src/local/folder-lock.ts'
@@ -381,6 +381,24 @@ describe('the lock of a folder', () => {
     owner.kill('SIGKILL')
     await once(owner, 'exit')
     await (await lockFolder(folder))()
+  })
+})
+
+describe('the embedded Postgres', () => {
+  it('opens after a disk that was full just before it was whole', { timeout: 60_000 }, async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'tollgate-postgres-'))
+    onTestFinished(() => rm(folder, { recursive: true }))
+    const dataDir = join(folder, 'postgres')
+    const write = fs.writeFileSync
+    const full = vi.spyOn(fs, 'writeFileSync').mockImplementation((file, ...rest) => {
+      if (String(file).endsWith('/postgresql.conf')) throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' })
+      write(file, ...rest)
+    })
+    await expect(openDatabase({ dataDir })).rejects.toThrow('Is the disk full')
+    full.mockRestore()
+    const database = await openDatabase({ dataDir })
+    expect((await database.query({ query: 'select 1', params: [] })).rows).toEqual([['1']])
+    await database.close()
   })
 })
 
