@@ -15,20 +15,6 @@ const MOST_TIERS = 16
 const MOST_THRESHOLDS = 8
 const MOST_WINDOW = 100_000_000
 
-// As an object, so that the compiler reports a kind that was forgotten.
-const KINDS = {
-  input: true,
-  cached_input: true,
-  cache_write_5m: true,
-  cache_write_1h: true,
-  output: true,
-  audio_input: true,
-  audio_output: true,
-  image_input: true,
-  image_output: true,
-} satisfies Record<keyof Rates, true>
-export const RATE_KINDS = Object.keys(KINDS) as (keyof Rates)[]
-
 /** `"0.15"` or 0.15, as nano-dollars. */
 const usd = z
   .union([z.string(), z.number()], 'must be a decimal amount of US dollars, such as "0.15"')
@@ -50,7 +36,8 @@ const given = z.strictObject({
   audio_output: usd.nullish(),
   image_input: usd.nullish(),
   image_output: usd.nullish(),
-})
+} satisfies Record<keyof Rates, z.ZodType>)
+export const RATE_KINDS = Object.keys(given.shape)
 
 const whole = (least: number, most: number) => {
   const fault = `must be a whole number from ${least} to ${most}`
@@ -168,7 +155,7 @@ function toGiven(wire: WirePrice): GivenPrice {
     request_nano_usd: wire.usd_per_request,
     unit_nano_usd: wire.usd_per_unit,
     web_search_nano_usd_per_thousand: wire.usd_per_thousand_web_searches,
-    tier_percent: wire.tier_percent && Object.keys(wire.tier_percent).length > 0 ? sorted(wire.tier_percent) : null,
+    tier_percent: wire.tier_percent && Object.keys(wire.tier_percent).length > 0 ? wire.tier_percent : null,
     long_context: long_context?.length
       ? long_context.toSorted((a, b) => a.above_input_tokens - b.above_input_tokens)
       : null,
@@ -176,9 +163,4 @@ function toGiven(wire: WirePrice): GivenPrice {
   }) as GivenPrice
 }
 
-/** Always in the same order, so that equal prices are equal as JSON text. */
-const ratesOf = (rates: z.output<typeof given>) =>
-  withoutNulls(Object.fromEntries(RATE_KINDS.map((kind) => [kind, rates[kind]]))) as unknown as GivenRates
-
-const sorted = (tiers: Record<string, number>) =>
-  Object.fromEntries(Object.entries(tiers).sort(([a], [b]) => (a < b ? -1 : 1)))
+const ratesOf = (rates: z.output<typeof given>) => withoutNulls(rates) as unknown as GivenRates
