@@ -117,18 +117,18 @@ export function createOverrides(store: PriceStore, now: () => number = Date.now)
   }
 
   function versions(provider: string, model: string): FoundOverride[] | undefined {
-    return known?.get(keyOf(provider, modelKey(provider, model)))
+    return known?.get(keyOf(provider, model))
   }
 }
 
-const keyOf = (provider: string, model: string) => JSON.stringify([provider, model])
+const keyOf = (provider: string, model: string) => JSON.stringify([provider, modelKey(provider, model)])
 
 /** The versions of each model, the oldest first. */
 function indexOf(overrides: Override[]): Map<string, FoundOverride[]> {
   const index = new Map<string, FoundOverride[]>()
   for (const override of overrides.toSorted((a, b) => a.effective_from - b.effective_from)) {
-    const key = keyOf(override.provider, modelKey(override.provider, override.model))
-    const { id, effective_from } = override
+    const { id, provider, model, effective_from } = override
+    const key = keyOf(provider, model)
     const found = { id, effective_from, price: priceOfOverride(override) }
     index.set(key, [...(index.get(key) ?? []), found])
   }
