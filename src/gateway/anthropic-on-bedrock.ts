@@ -13,7 +13,7 @@ import { chunkOf } from '../providers/bedrock-invoke-meter.ts'
 import { concatBytes } from '../providers/bytes.ts'
 import type { Dialect } from '../providers/dialect.ts'
 import { createFrameReader } from '../providers/eventstream.ts'
-import { textOrNone } from '../providers/fields.ts'
+import { readBoolean, textOrNone } from '../providers/fields.ts'
 import { type JsonBody, parseJsonBody, spansInBytes } from '../providers/json-body.ts'
 import { sseError } from '../providers/sse.ts'
 import { urlOf } from '../request-url.ts'
@@ -80,7 +80,7 @@ export function anthropicOnBedrock(options: AnthropicOnBedrockOptions): Hono<Cal
     const body = parseJsonBody(bytes)
     const model = isRefusal(body) ? undefined : body.value.model
     const id = typeof model === 'string' ? idOf.get(model) : undefined
-    if (isRefusal(body) || id === undefined || !isStreamFlag(body.value.stream)) {
+    if (isRefusal(body) || id === undefined || isRefusal(readBoolean(body.value, 'stream'))) {
       // What was read must be there to be read again.
       c.req.raw = innerRequest(c.req.url, c.req.raw, bytes)
       return null
@@ -89,8 +89,6 @@ export function anthropicOnBedrock(options: AnthropicOnBedrockOptions): Hono<Cal
     return toBedrock(c.req.raw, body, origin, id)
   }
 }
-
-const isStreamFlag = (value: unknown) => value === undefined || value === null || typeof value === 'boolean'
 
 function toBedrock(request: Request, body: JsonBody, origin: string, id: string): Request {
   const headers = new Headers(request.headers)
