@@ -57,7 +57,10 @@ function readSeconds({ usage, duration }: JsonObject): TokenUsage | null {
 export function meterTranscript(by_tokens: boolean, { format, status }: AnswerHead): Meter {
   const readUsage: ReadUsage = (answer) => readTokens(answer, true) ?? (by_tokens ? null : readSeconds(answer))
   if (format === 'sse') return meterEvents('transcript.text.done', utf8Length, readUsage)
-  if (format === 'other') return meterText(by_tokens, status < 400)
+  if (format === 'other') {
+    const complete = status < 400
+    return meterBytes((bytes) => ({ ...BLANK, complete, seen_output_bytes: by_tokens && complete ? bytes : 0 }))
+  }
   return meterAnswer((answer) => {
     const error_class = answer.error ? errorClass(answer.error) : null
     const seen_output_bytes = by_tokens ? bytesOfStrings(answer.text) : 0
@@ -66,13 +69,14 @@ export function meterTranscript(by_tokens: boolean, { format, status }: AnswerHe
   })
 }
 
-function meterText(by_tokens: boolean, complete: boolean): Meter {
+/** Of an answer that is read by its length alone. */
+function meterBytes(read: (bytes: number) => Metered): Meter {
   let bytes = 0
   return {
     push(chunk) {
       bytes += chunk.length
     },
-    end: () => ({ ...BLANK, complete, seen_output_bytes: by_tokens && complete ? bytes : 0 }),
+    end: () => read(bytes),
   }
 }
 
@@ -82,19 +86,13 @@ export function meterSpeech(characters: number | null, { format, status }: Answe
   const usage = characters !== null && isSpeech ? { ...NO_USAGE, units: characters } : null
   if (format === 'sse' && usage === null)
     return meterEvents('speech.audio.done', audioTokens, (event) => readTokens(event, false))
-  let bytes = 0
-  return {
-    push(chunk) {
-      bytes += chunk.length
-    },
-    end: () => ({
-      ...BLANK,
-      usage,
-      complete: isSpeech,
-      seen_output_bytes: isSpeech ? Math.ceil(bytes / AUDIO_BYTES_PER_TOKEN) : 0,
-      error_class: isSpeech ? null : 'upstream_error',
-    }),
-  }
+  return meterBytes((bytes) => ({
+    ...BLANK,
+    usage,
+    complete: isSpeech,
+    seen_output_bytes: isSpeech ? Math.ceil(bytes / AUDIO_BYTES_PER_TOKEN) : 0,
+    error_class: isSpeech ? null : 'upstream_error',
+  }))
 }
 
 /** At most so many: base64 is a third longer than its bytes. */
