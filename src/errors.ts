@@ -59,6 +59,11 @@ export interface GatewayError {
   errors?: { field: string; message: string }[]
 }
 
+/** What every error says beside the words of its dialect. */
+export function factsOf({ field, cap, errors }: GatewayError): Pick<GatewayError, 'field' | 'cap' | 'errors'> {
+  return { ...(field !== undefined && { field }), ...(cap && { cap }), ...(errors && { errors }) }
+}
+
 /** What to log of an exception: its innermost cause, as outer errors repeat a SQL statement with all its values. */
 export function rootCause(error: unknown): unknown {
   let cause = error

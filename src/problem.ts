@@ -1,10 +1,10 @@
 // Errors of the REST routes as problem documents (RFC 9457). Pure.
 
-import { ERROR_STATUS, type ErrorCode, type GatewayError } from './errors.ts'
+import { ERROR_STATUS, type ErrorCode, factsOf, type GatewayError } from './errors.ts'
 
 /** `{ type, title, status, detail, code, field?, errors?, cap?, request_id? }` as `application/problem+json`. */
 export function problemResponse(error: GatewayError, requestId?: string): Response {
-  const { code, message, field, errors, cap } = error
+  const { code, message, cap } = error
   const status = ERROR_STATUS[code]
   const problem = {
     type: `urn:tollgate:problem:${code}`,
@@ -12,9 +12,7 @@ export function problemResponse(error: GatewayError, requestId?: string): Respon
     status,
     detail: message,
     code,
-    ...(field !== undefined && { field }),
-    ...(errors && { errors }),
-    ...(cap && { cap }),
+    ...factsOf(error),
     ...(requestId !== undefined && { request_id: requestId }),
   }
   const headers = new Headers({ 'content-type': 'application/problem+json', 'cache-control': 'no-store' })

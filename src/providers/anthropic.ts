@@ -1,12 +1,12 @@
 // Anthropic's API as Tollgate knows it: which operations it can meter, and how its SDKs expect to be refused. Pure.
 
-import { ERROR_STATUS, type GatewayError } from '../errors.ts'
+import { ERROR_STATUS, factsOf, type GatewayError } from '../errors.ts'
 import { messageBatches } from './anthropic-batches.ts'
 import { editMessage, readMessageBound } from './anthropic-messages.ts'
 import { meterMessage } from './anthropic-meter.ts'
 import { readBearer } from './bearer.ts'
 import type { Dialect, Operation } from './dialect.ts'
-import { factsOf, refusal, statusOf, unmetered } from './refusals.ts'
+import { refusal, statusOf, unmetered } from './refusals.ts'
 import { sseError } from './sse.ts'
 
 const messages: Operation = {

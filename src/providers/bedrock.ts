@@ -2,7 +2,7 @@
 // expect to be refused. No I/O; a signature reads the clock.
 
 import { AwsClient } from 'aws4fetch'
-import { ERROR_STATUS, type GatewayError, isRefusal } from '../errors.ts'
+import { ERROR_STATUS, factsOf, type GatewayError, isRefusal } from '../errors.ts'
 import { changeEnd } from './answer.ts'
 import { readBearer } from './bearer.ts'
 import { conversesAudio, editConverse, readConverseBound } from './bedrock-converse.ts'
@@ -13,7 +13,7 @@ import { type BedrockModel, readModelId } from './bedrock-model.ts'
 import { dearestTier, isUnpriced, LATENCY_HEADER, TIER_HEADER, tierOfHeaders } from './bedrock-tier.ts'
 import type { Asked, Bound, Dialect, Metered, OpenMeter, Operation, Upstream } from './dialect.ts'
 import { exceptionFrame, wholeFrames } from './eventstream.ts'
-import { factsOf, isRetryable, refusal, unmetered } from './refusals.ts'
+import { isRetryable, refusal, unmetered } from './refusals.ts'
 
 /** Guardrails are billed by the text that they read. */
 const GUARDRAIL_HEADER = 'x-amzn-bedrock-guardrailidentifier'

@@ -1,9 +1,9 @@
 // Errors of Google's APIs (`google.rpc.Status` as JSON), which Gemini's SDK raises as ApiError, once.
 // https://google.aip.dev/193 Pure.
 
-import type { CapFacts, GatewayError } from '../errors.ts'
+import { type CapFacts, factsOf, type GatewayError } from '../errors.ts'
 import type { JsonObject } from './dialect.ts'
-import { factsOf, refusal, statusNotRepeated } from './refusals.ts'
+import { refusal, statusNotRepeated } from './refusals.ts'
 
 /** Google's names of HTTP statuses. Any other is an `INVALID_ARGUMENT`. */
 const STATUS_NAME: Record<number, string> = {

@@ -1,7 +1,6 @@
 // Errors as OpenAI's API writes them. Pure.
 
-import { ERROR_STATUS, type GatewayError } from '../errors.ts'
-import { factsOf } from './refusals.ts'
+import { ERROR_STATUS, factsOf, type GatewayError } from '../errors.ts'
 import { sseError } from './sse.ts'
 
 /** The object that OpenAI's errors have in `error`. */

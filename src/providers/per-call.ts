@@ -2,14 +2,14 @@
 // operation that is not configured is refused. Pure.
 
 import { z } from 'zod'
-import { type GatewayError, isRefusal } from '../errors.ts'
+import { factsOf, type GatewayError, isRefusal } from '../errors.ts'
 import { nanoUsdOfUsd } from '../pricing/money.ts'
 import { type Price, priceWithoutTokens } from '../pricing/price.ts'
 import { MAYBE_BILLED, NO_USAGE, PLAIN_BOUND, UNREAD } from './answer.ts'
 import { readBearer, withQuery } from './bearer.ts'
 import { baseUrl, forwardedHeader, headerName, providerName } from './configured-fields.ts'
 import type { AnswerHead, Asked, Bound, Dialect, Meter, Operation } from './dialect.ts'
-import { factsOf, refusal, statusOf } from './refusals.ts'
+import { refusal, statusOf } from './refusals.ts'
 import { sseError } from './sse.ts'
 
 const NAME = /^[a-z][a-z0-9_-]{0,39}$/

@@ -34,11 +34,6 @@ export function statusNotRepeated(error: GatewayError, cap_status: number | unde
   return status >= 500 && !isRetryable(error) ? 424 : status
 }
 
-/** What every dialect's error says beside its own words. */
-export function factsOf({ field, cap, errors }: GatewayError): Pick<GatewayError, 'field' | 'cap' | 'errors'> {
-  return { ...(field !== undefined && { field }), ...(cap && { cap }), ...(errors && { errors }) }
-}
-
 /**
  * A refusal in a dialect's own words. Official SDKs retry 408, 409, 429 and 5xx by themselves unless `x-should-retry`
  * forbids it.
