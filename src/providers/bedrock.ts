@@ -232,7 +232,6 @@ function refusalOf(error: GatewayError, cap_status: number): { type: string; sta
     case 'forbidden':
       return { type: 'AccessDeniedException', status: 403 }
     case 'not_found':
-    case 'method_not_allowed':
       return { type: 'ResourceNotFoundException', status: 404 }
     case 'upstream_timeout':
       return { type: 'ModelTimeoutException', status: 408 }
