@@ -1,7 +1,7 @@
 // The fake model's answers in the format of each family behind Bedrock's InvokeModel, except Claude: whole, and in chunks.
 // https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html
 
-import { isObject } from '../providers/answer.ts'
+import { objectOrEmpty } from '../providers/answer.ts'
 import { type Body, boundOf, type Said, say } from './fake-text.ts'
 
 export interface Spoken {
@@ -13,7 +13,7 @@ export interface Spoken {
 /** Each family's answer, by the beginning of its models' ids. */
 export const FAMILIES: Record<string, (body: Body, input: number) => Spoken> = {
   'amazon.nova-': (body, inputTokens) => {
-    const config = isObject(body.inferenceConfig) ? body.inferenceConfig : {}
+    const config = objectOrEmpty(body.inferenceConfig)
     const said = say({ bound: boundOf(config.maxTokens ?? config.max_new_tokens) })
     const outputTokens = said.pieces.length
     const usage = { inputTokens, outputTokens, totalTokens: inputTokens + outputTokens, cacheReadInputTokenCount: 0 }
@@ -32,7 +32,7 @@ export const FAMILIES: Record<string, (body: Body, input: number) => Spoken> = {
     output: 0,
   }),
   'amazon.titan-text': (body, inputTextTokenCount) => {
-    const config = isObject(body.textGenerationConfig) ? body.textGenerationConfig : {}
+    const config = objectOrEmpty(body.textGenerationConfig)
     const said = say({ bound: boundOf(config.maxTokenCount) })
     const completionReason = said.truncated ? 'LENGTH' : 'FINISH'
     const result = { tokenCount: said.pieces.length, outputText: said.pieces.join(''), completionReason }

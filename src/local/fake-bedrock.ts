@@ -2,7 +2,7 @@
 // each family of models. https://docs.aws.amazon.com/bedrock/latest/APIReference/
 
 import type { IncomingHttpHeaders } from 'node:http'
-import { isObject, parseJsonOrUndefined } from '../providers/answer.ts'
+import { isObject, objectOrEmpty, parseJsonOrUndefined } from '../providers/answer.ts'
 import { jsonFrame } from '../providers/eventstream.ts'
 import { answerMessage } from './fake-anthropic.ts'
 import { FAMILIES } from './fake-bedrock-families.ts'
@@ -70,7 +70,7 @@ const padding = (text: string) => 'abcdefghijklmnopqrstuvwxyz'.slice(0, 4 + (tex
 
 function converse(body: Body, bytes: Buffer, streams: boolean): Script {
   if (!Array.isArray(body.messages)) return invalid('messages is required')
-  const config = isObject(body.inferenceConfig) ? body.inferenceConfig : {}
+  const config = objectOrEmpty(body.inferenceConfig)
   const said = say({
     userText: lastUserText(body.messages),
     tools: toolsIn(at(body.toolConfig, 'tools'), ['toolSpec'], ['inputSchema', 'json']),

@@ -1,7 +1,7 @@
 // OpenAI's legacy completions, embeddings and moderations, with the highest usage that they may have: a token for each byte,
 // the whole output bound of every choice of every prompt. https://platform.openai.com/docs/api-reference/completions
 
-import { isObject } from '../providers/answer.ts'
+import { objectOrEmpty } from '../providers/answer.ts'
 import { MOST_CHOICES, missing, tooMany, unparsed } from './fake-openai-wire.ts'
 import { events, json, type Script } from './fake-script.ts'
 import { type Body, parseBody, randomId, say } from './fake-text.ts'
@@ -32,7 +32,7 @@ export function completeText(bytes: Buffer): Script {
     const choices = indexes.map((index) => ({ text, index, logprobs: null, finish_reason }))
     return json({ ...common, choices, usage })
   }
-  const includeUsage = isObject(body.stream_options) && body.stream_options.include_usage === true
+  const includeUsage = objectOrEmpty(body.stream_options).include_usage === true
   const event = (fields: Body) => `data: ${JSON.stringify({ ...common, ...fields })}\n\n`
   const chunk = (index: number, text: string, reason: string | null) =>
     event({ choices: [{ text, index, logprobs: null, finish_reason: reason }], ...(includeUsage && { usage: null }) })

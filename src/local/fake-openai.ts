@@ -1,7 +1,7 @@
 // OpenAI's API as answers to requests: credentials, errors, JSON and streams like theirs. Chat completions and models are
 // here, each other API in a file of its own. https://platform.openai.com/docs/api-reference/chat
 
-import { isObject } from '../providers/answer.ts'
+import { objectOrEmpty } from '../providers/answer.ts'
 import { keepFiles, runBatches } from './fake-openai-batches.ts'
 import { makeImages, speak, transcribe } from './fake-openai-media.ts'
 import { respond, storedResponse } from './fake-openai-responses.ts'
@@ -194,7 +194,7 @@ function whole(common: Body, said: Said, indexes: number[], usage: Body): Script
 const callOf = (name: string, text: string) => ({ type: 'function', function: { name, arguments: text } })
 
 function streamed(body: Body, common: Body, said: Said, indexes: number[], usage: Body): Script {
-  const includeUsage = isObject(body.stream_options) && body.stream_options.include_usage === true
+  const includeUsage = objectOrEmpty(body.stream_options).include_usage === true
   const event = (fields: Body) =>
     `data: ${JSON.stringify({ ...common, object: 'chat.completion.chunk', ...fields })}\n\n`
   const chunk = (index: number, delta: Body, finish_reason: string | null = null) =>

@@ -1,7 +1,7 @@
 // What the fake model says, and the small things that all fake dialects need. One piece is one token.
 
 import { randomBytes } from 'node:crypto'
-import { isObject, parseJsonOrUndefined } from '../providers/answer.ts'
+import { isObject, objectOrEmpty, parseJsonOrUndefined } from '../providers/answer.ts'
 
 export type Body = Record<string, unknown>
 
@@ -48,7 +48,7 @@ export const boundOf = (value: unknown) => (typeof value === 'number' ? value : 
 
 export function say({ userText = '', tools = [], choice = 'auto', schema, bound }: Asked): Said {
   const tool = choose(tools, choice, userText)
-  const value = tool ? argumentsFor(tool.schema) : isObject(schema) ? valueFor(schema) : undefined
+  const value = tool ? objectOrEmpty(valueFor(tool.schema)) : isObject(schema) ? valueFor(schema) : undefined
   const full = (value === undefined ? SENTENCE.match(/\s*\S+/g) : JSON.stringify(value).match(/.{1,4}/gsu)) ?? []
   const pieces = full.slice(0, bound ?? undefined)
   return { pieces, truncated: pieces.length < full.length, tool: tool?.name ?? null }
@@ -87,11 +87,6 @@ const FORMATS = new Map<unknown, string>([
 ])
 const MOST_ITEMS = 10
 
-function argumentsFor(schema: unknown): Body {
-  const value = valueFor(schema)
-  return isObject(value) ? value : {}
-}
-
 /**
  * A value that fits a schema, whose types are lower case (JSON Schema) or upper case (Gemini); null where none is found.
  * @param open references that are being followed: a schema that contains itself would have no end
@@ -103,7 +98,7 @@ function valueFor(schema: unknown, root = schema, open: string[] = []): unknown 
     return open.includes($ref) ? null : valueFor(at(root, ...$ref.split('/').slice(1)), root, [...open, $ref])
   if ('const' in schema) return schema.const
   if (Array.isArray(schema.enum)) return schema.enum[0] ?? null
-  const properties = isObject(schema.properties) ? schema.properties : {}
+  const properties = objectOrEmpty(schema.properties)
   const type = [schema.type].flat()[0] ?? ('properties' in schema ? 'object' : null)
   switch (String(type).toLowerCase()) {
     case 'object':

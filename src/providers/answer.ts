@@ -70,6 +70,9 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
+/** The object; `{}` for anything else. */
+export const objectOrEmpty = (value: unknown): JsonObject => (isObject(value) ? value : {})
+
 /** A provider's name for something; longer ones are cut: what ends up in an event has a size. */
 export function stringOrNull(value: unknown): string | null {
   return typeof value === 'string' ? value.slice(0, MAX_NAME_LENGTH) : null
@@ -181,7 +184,7 @@ export function bytesShown(value: unknown): number {
 
 /** The provider's own word for an error as one of our stable classes. */
 export function errorClass(error: unknown): string {
-  const { type, code } = isObject(error) ? error : {}
+  const { type, code } = objectOrEmpty(error)
   // OpenRouter's and Google's code is a status.
   const words = `${stringOrNull(type)} ${code === 429 ? 'rate_limit' : stringOrNull(code)}`
   if (/rate_limit|quota/.test(words)) return 'upstream_rate_limited'
@@ -234,7 +237,7 @@ export function meterAnswer(read: (answer: JsonObject) => Metered): Meter {
     push: buffer.push,
     end() {
       const answer = buffer.end()
-      return read(isObject(answer) ? answer : {})
+      return read(objectOrEmpty(answer))
     },
   }
 }

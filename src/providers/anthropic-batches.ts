@@ -10,6 +10,7 @@ import {
   isObject,
   meterAnswer,
   NO_USAGE,
+  objectOrEmpty,
   parseJsonOrUndefined,
   stringOrNull,
   UNREAD,
@@ -146,7 +147,7 @@ function meterBatch(
 
 /** A batch that ended without any answer used nothing. If it has answers, its results say what it used. */
 function concludedWithoutAnswers(answer: JsonObject, id: string): Concluded[] {
-  const counts = isObject(answer.request_counts) ? answer.request_counts : {}
+  const counts = objectOrEmpty(answer.request_counts)
   if (answer.processing_status !== 'ended' || counts.succeeded !== 0 || answer.id !== id) return []
   return [{ id, usage: NO_USAGE, longest_input_tokens: null, model: null, service_tier: null, error_class: null }]
 }

@@ -1,7 +1,7 @@
 // What an Anthropic message can use at most, read from its body, and the edits that keep it there. Pure.
 
 import { type GatewayError, isRefusal } from '../errors.ts'
-import { isObject, PLAIN_BOUND } from './answer.ts'
+import { isObject, objectOrEmpty, PLAIN_BOUND } from './answer.ts'
 import { dearestCacheWrite } from './cache-ttl.ts'
 import { findOpenContent, type ReadBlock } from './content-walk.ts'
 import type { Bound, Edit, JsonObject } from './dialect.ts'
@@ -257,7 +257,7 @@ function readBlock(block: unknown, added: Added): ReturnType<ReadBlock> {
   const isCited = isObject(block.citations) && block.citations.enabled !== false
   if (isCited) added.tokens += TOOL_PREAMBLE_TOKENS
   if (block.type === 'tool_result' || block.type === 'search_result') return { content: block.content }
-  const source = isObject(block.source) ? block.source : {}
+  const source = objectOrEmpty(block.source)
   if (block.type === 'image') {
     if (source.type === 'base64' && typeof source.data === 'string') {
       // An image is never read as text: its tokens take the place of its bytes.

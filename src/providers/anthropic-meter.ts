@@ -9,6 +9,7 @@ import {
   isTurnedAway,
   meterLongAnswer,
   NO_USAGE,
+  objectOrEmpty,
   parseJsonOrUndefined,
   stringOrNull,
   tokenCount,
@@ -33,8 +34,8 @@ export function meterMessage(body: JsonObject): OpenMeter {
 /** @param asked_cache_write the kind of the cache writes whose lifetime the answer does not tell. */
 export function readMessageUsage(usage: JsonObject, asked_cache_write: '5m' | '1h'): TokenUsage | null {
   if (typeof usage.input_tokens !== 'number' || typeof usage.output_tokens !== 'number') return null
-  const searches = isObject(usage.server_tool_use) ? usage.server_tool_use : {}
-  const details = isObject(usage.output_tokens_details) ? usage.output_tokens_details : {}
+  const searches = objectOrEmpty(usage.server_tool_use)
+  const details = objectOrEmpty(usage.output_tokens_details)
   const beside: TokenUsage = {
     ...NO_USAGE,
     reasoning_tokens: tokenCount(details.thinking_tokens),
@@ -57,7 +58,7 @@ function billedRuns(usage: JsonObject): JsonObject[] {
 }
 
 function usageOfRun(run: JsonObject, asked_cache_write: '5m' | '1h'): TokenUsage | null {
-  const split = isObject(run.cache_creation) ? run.cache_creation : {}
+  const split = objectOrEmpty(run.cache_creation)
   return usageOf({
     input: tokenCount(run.input_tokens),
     cached: tokenCount(run.cache_read_input_tokens),
@@ -91,7 +92,7 @@ export interface Expected {
 
 export function expectedOf(body: JsonObject): Expected {
   const { speed, inference_geo } = body
-  const thinking = isObject(body.thinking) ? body.thinking.type : undefined
+  const thinking = objectOrEmpty(body.thinking).type
   const asksNoThought = thinking === undefined && typeof body.model === 'string' && THINKS_WHEN_ASKED.test(body.model)
   const may_hide_output = thinking !== 'disabled' && !asksNoThought
   return { may_hide_output, cache_write: askedCacheWrite(body, 'cache_control'), speed, inference_geo }

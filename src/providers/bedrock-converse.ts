@@ -2,7 +2,7 @@
 // https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html
 
 import { type GatewayError, isRefusal } from '../errors.ts'
-import { isObject, PLAIN_BOUND, wholeWindow } from './answer.ts'
+import { isObject, objectOrEmpty, PLAIN_BOUND, wholeWindow } from './answer.ts'
 import { IMAGE_TOKENS as CLAUDE_IMAGE_TOKENS, tokensByName } from './anthropic-messages.ts'
 import { type BedrockModel, type Family, isOpenAI, TEMPLATE_TOKENS } from './bedrock-model.ts'
 import { dearestTier, isUnpriced, tierOf } from './bedrock-tier.ts'
@@ -85,7 +85,7 @@ export function readConverseBound(body: JsonObject, bytes: number, model: Bedroc
 const writesUnasked = ({ id }: BedrockModel) => isOpenAI(id) || id.startsWith('arn:')
 
 export function editConverse(body: JsonObject, granted_output_tokens: number | null): Edit[] {
-  const config = isObject(body.inferenceConfig) ? body.inferenceConfig : {}
+  const config = objectOrEmpty(body.inferenceConfig)
   const set = ['maxTokens', 'max_new_tokens'].filter((name) => typeof config[name] === 'number')
   const names = set.length > 0 ? set : ['maxTokens']
   return editInside(
@@ -124,14 +124,12 @@ function unknownInside(holder: JsonObject, name: string, known: ReadonlySet<stri
   return field && `${path}${name}.${field}`
 }
 
-function modelFields({ additionalModelRequestFields: more }: JsonObject): JsonObject {
-  return isObject(more) ? more : {}
-}
+const modelFields = ({ additionalModelRequestFields: more }: JsonObject) => objectOrEmpty(more)
 
 function thinkingBudget(body: JsonObject): number {
   const { thinking: anthropics, reasoning_config } = modelFields(body)
   const thinking = anthropics ?? reasoning_config
-  const budget = isObject(thinking) ? thinking.budget_tokens : 0
+  const budget = objectOrEmpty(thinking).budget_tokens
   return typeof budget === 'number' && Number.isSafeInteger(budget) && budget > 0 ? budget : 0
 }
 
@@ -206,7 +204,7 @@ function readBlock(block: unknown, media: Media, { image_tokens, tokensOfTool }:
     media.added_tokens += (definition ?? 0) + TOOL_PREAMBLE_TOKENS
     return definition === undefined ? 'open' : null
   }
-  const source = isObject(value.source) ? value.source : {}
+  const source = objectOrEmpty(value.source)
   if (kind === 'image' && typeof source.bytes === 'string' && Object.keys(source).length === 1) {
     // An image is never read as text: its tokens take the place of its bytes.
     media.added_tokens += image_tokens - source.bytes.length

@@ -2,7 +2,7 @@
 // https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html
 
 import { type GatewayError, isRefusal } from '../errors.ts'
-import { isObject, PLAIN_BOUND } from './answer.ts'
+import { isObject, objectOrEmpty, PLAIN_BOUND } from './answer.ts'
 import { editMessage, readMessageBound } from './anthropic-messages.ts'
 import { conversesAudio, editConverse, readConverseBound } from './bedrock-converse.ts'
 import { type BedrockModel, claudeName, type Family, isOpenAI, TEMPLATE_TOKENS } from './bedrock-model.ts'
@@ -103,8 +103,7 @@ export function editInvoke(
   const { max, within } = (family && PROMPT_FAMILIES[family]) || { max: null }
   if (max === null) return []
   if (!within) return editBound(body, max, granted_output_tokens)
-  const holder = body[within.field]
-  const config = isObject(holder) ? holder : {}
+  const config = objectOrEmpty(body[within.field])
   return editInside(within.field, config, editBound(config, max, granted_output_tokens))
 }
 

@@ -1,7 +1,7 @@
 // What a Gemini answer can use at most, read from its request, and the edits that keep it there. Pure.
 
 import { type GatewayError, isRefusal } from '../errors.ts'
-import { isObject, PLAIN_BOUND } from './answer.ts'
+import { isObject, objectOrEmpty, PLAIN_BOUND } from './answer.ts'
 import type { Asked, Bound, Edit, JsonObject } from './dialect.ts'
 import { editBound, editInside, invalidField, readPositiveInteger, textOrNone } from './fields.ts'
 import { readContents } from './gemini-contents.ts'
@@ -71,7 +71,7 @@ export function readGenerateBound({ body, bytes, params, query }: Asked, stream:
 export function editGenerate(body: JsonObject, granted_output_tokens: number | null): Edit[] {
   if (granted_output_tokens === null) return []
   const field = spellingOf(body, 'generationConfig')
-  const config = isObject(body[field]) ? body[field] : {}
+  const config = objectOrEmpty(body[field])
   return editInside(field, config, editBound(config, spellingOf(config, 'maxOutputTokens'), granted_output_tokens))
 }
 

@@ -7,6 +7,7 @@ import {
   isWhole,
   meterLongAnswer,
   NO_USAGE,
+  objectOrEmpty,
   parseJsonOrUndefined,
   stringOrNull,
   tokenCount,
@@ -113,7 +114,7 @@ function readAnswer({ model, candidates, service_tier }: Expected, headers: Head
     if (!isObject(candidate)) return
     if (isObject(candidate.content)) metered.seen_output_bytes += bytesOfStrings(candidate.content.parts)
     if (typeof candidate.finishReason === 'string') finished.add(candidate.index ?? 0)
-    const grounding = isObject(candidate.groundingMetadata) ? candidate.groundingMetadata : {}
+    const grounding = objectOrEmpty(candidate.groundingMetadata)
     for (const kind of ['webSearchQueries', 'imageSearchQueries']) {
       const searched = Array.isArray(grounding[kind]) ? grounding[kind] : []
       for (const query of searched) if (query !== '') queries.add(JSON.stringify([kind, query]))

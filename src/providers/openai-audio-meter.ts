@@ -8,6 +8,7 @@ import {
   isWhole,
   meterAnswer,
   NO_USAGE,
+  objectOrEmpty,
   tokenCount,
   UNREAD,
 } from './answer.ts'
@@ -31,7 +32,7 @@ type ReadUsage = (answer: JsonObject) => TokenUsage | null
  */
 function readTokens({ usage }: JsonObject, heard: boolean): TokenUsage | null {
   if (!isObject(usage) || typeof usage.input_tokens !== 'number' || typeof usage.output_tokens !== 'number') return null
-  const details = isObject(usage.input_token_details) ? usage.input_token_details : {}
+  const details = objectOrEmpty(usage.input_token_details)
   const read = {
     ...NO_USAGE,
     input_tokens: tokenCount(usage.input_tokens),

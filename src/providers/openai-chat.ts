@@ -1,7 +1,7 @@
 // What an OpenAI chat completion can use at most, read from its body, and the edits that keep it there. Pure.
 
 import { type GatewayError, isRefusal } from '../errors.ts'
-import { isObject, PLAIN_BOUND } from './answer.ts'
+import { isObject, objectOrEmpty, PLAIN_BOUND } from './answer.ts'
 import { unpricedCache } from './cache-ttl.ts'
 import type { Bound, Edit, JsonObject } from './dialect.ts'
 import {
@@ -74,13 +74,13 @@ export function editChat(body: JsonObject, granted_output_tokens: number | null)
 
 export function askForUsage(body: JsonObject): Edit[] {
   if (!isStreamWithoutUsage(body)) return []
-  const options = isObject(body.stream_options) ? body.stream_options : {}
+  const options = objectOrEmpty(body.stream_options)
   return [{ field: 'stream_options', value: { ...options, include_usage: true } }]
 }
 
 /** True for a stream whose client did not ask for usage. */
 export function isStreamWithoutUsage(body: JsonObject): boolean {
-  return body.stream === true && !(isObject(body.stream_options) && body.stream_options.include_usage === true)
+  return body.stream === true && objectOrEmpty(body.stream_options).include_usage !== true
 }
 
 function readOutput(body: JsonObject): NonNullable<Bound['output']> | GatewayError {

@@ -8,6 +8,7 @@ import {
   isWhole,
   meterLongAnswer,
   NO_USAGE,
+  objectOrEmpty,
   tokenCount,
   UNREAD,
 } from './answer.ts'
@@ -32,8 +33,8 @@ export function meterImages(asked: AskedImages, { format }: AnswerHead): Meter {
 function readImageUsage(usage: unknown, svg_usage: unknown = null): TokenUsage | null {
   if (!isObject(usage)) return null
   if (typeof usage.input_tokens !== 'number' || typeof usage.output_tokens !== 'number') return null
-  const details = isObject(usage.input_tokens_details) ? usage.input_tokens_details : {}
-  const author = isObject(svg_usage) ? svg_usage : {}
+  const details = objectOrEmpty(usage.input_tokens_details)
+  const author = objectOrEmpty(svg_usage)
   const [input, output] = [tokenCount(usage.input_tokens), tokenCount(usage.output_tokens)]
   const [author_input, author_output] = [tokenCount(author.input_tokens), tokenCount(author.output_tokens)]
   const read = {
@@ -52,7 +53,7 @@ function readImageUsage(usage: unknown, svg_usage: unknown = null): TokenUsage |
  * @param answers the most answers that they may be the sum of
  */
 export function imagesAmong(tokens: number, details: unknown, answers = 1): number {
-  const { image_tokens, text_tokens } = isObject(details) ? details : {}
+  const { image_tokens, text_tokens } = objectOrEmpty(details)
   const images = tokenCount(image_tokens, answers)
   return images + tokenCount(text_tokens, answers) === tokens ? images : tokens
 }

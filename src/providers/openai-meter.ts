@@ -8,6 +8,7 @@ import {
   isWhole,
   meterLongAnswer,
   NO_USAGE,
+  objectOrEmpty,
   stringOrNull,
   tokenCount,
   UNREAD,
@@ -60,8 +61,8 @@ export function meterChat(
 export function readChatUsage(usage: unknown): TokenUsage | null {
   if (!isObject(usage)) return null
   if (typeof usage.prompt_tokens !== 'number' || typeof usage.completion_tokens !== 'number') return null
-  const input = isObject(usage.prompt_tokens_details) ? usage.prompt_tokens_details : {}
-  const output = isObject(usage.completion_tokens_details) ? usage.completion_tokens_details : {}
+  const input = objectOrEmpty(usage.prompt_tokens_details)
+  const output = objectOrEmpty(usage.completion_tokens_details)
   const input_tokens = tokenCount(usage.prompt_tokens)
   // Perplexity's and SGLang's stands beside the totals.
   const reasoning_tokens = tokenCount(output.reasoning_tokens ?? usage.reasoning_tokens)

@@ -11,6 +11,7 @@ import {
   meterAnswer,
   meterLongAnswer,
   NO_USAGE,
+  objectOrEmpty,
   stringOrNull,
   tokenCount,
   UNREAD,
@@ -142,11 +143,11 @@ function readResponsesUsage({ usage, output, tool_usage }: JsonObject): TokenUsa
   const tokens = readTotals(usage)
   if (tokens === null) return null
   const items = Array.isArray(output) ? output : []
-  const tools = isObject(tool_usage) ? tool_usage : {}
+  const tools = objectOrEmpty(tool_usage)
   // OpenAI's own count leaves out discounted searches, and may be absent.
-  const counted = isObject(tools.web_search) ? tools.web_search.num_requests : 0
+  const counted = objectOrEmpty(tools.web_search).num_requests
   // Images are made by a model that no answer names. Here their tokens cost as much as the response's own.
-  const images = isObject(tools.image_gen) ? tools.image_gen : {}
+  const images = objectOrEmpty(tools.image_gen)
   const [image_input, image_output] = [tokenCount(images.input_tokens), tokenCount(images.output_tokens)]
   const read = {
     ...tokens,
@@ -163,8 +164,8 @@ function readResponsesUsage({ usage, output, tool_usage }: JsonObject): TokenUsa
 export function readTotals(usage: unknown, answers = 1): TokenUsage | null {
   if (!isObject(usage)) return null
   if (typeof usage.input_tokens !== 'number' || typeof usage.output_tokens !== 'number') return null
-  const input = isObject(usage.input_tokens_details) ? usage.input_tokens_details : {}
-  const output = isObject(usage.output_tokens_details) ? usage.output_tokens_details : {}
+  const input = objectOrEmpty(usage.input_tokens_details)
+  const output = objectOrEmpty(usage.output_tokens_details)
   const count = (value: unknown) => tokenCount(value, answers)
   const reasoning_tokens = count(output.reasoning_tokens)
   const read: TokenUsage = {

@@ -2,7 +2,7 @@
 // Shapes: node_modules/openai/resources/responses/responses.d.ts
 
 import { type GatewayError, isRefusal } from '../errors.ts'
-import { isObject, PLAIN_BOUND } from './answer.ts'
+import { isObject, objectOrEmpty, PLAIN_BOUND } from './answer.ts'
 import { unpricedCache } from './cache-ttl.ts'
 import type { Bound, Edit, JsonObject, Operation } from './dialect.ts'
 import {
@@ -143,6 +143,6 @@ function unboundedModel({ reasoning }: JsonObject, model: string): string | null
   // These models (deep research, too) search the web on every call.
   if (/search/i.test(model)) return 'model'
   // `pro` does more model work to answer; whether `max_output_tokens` bounds all of it is not promised.
-  const mode = isObject(reasoning) ? (reasoning.mode ?? 'standard') : 'standard'
+  const mode = objectOrEmpty(reasoning).mode ?? 'standard'
   return mode === 'standard' ? null : 'reasoning.mode'
 }

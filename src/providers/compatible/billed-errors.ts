@@ -1,6 +1,6 @@
 // Errors that a provider bills all the same, by their code or their status. Pure; must never throw.
 
-import { bufferAnswer, changeEnd, isObject, isTurnedAway } from '../answer.ts'
+import { bufferAnswer, changeEnd, isTurnedAway, objectOrEmpty } from '../answer.ts'
 import type { AnswerHead, Meter } from '../dialect.ts'
 import { textOrNone } from '../fields.ts'
 import type { Quirks } from './provider.ts'
@@ -32,7 +32,7 @@ export function withBilledErrors(meter: Meter, { status }: AnswerHead, { billed_
 
 /** The error for embeddings whose input is too long has a message and no code. */
 function codeOf(answer: unknown): string {
-  const { code, message } = isObject(answer) && isObject(answer.error) ? answer.error : {}
+  const { code, message } = objectOrEmpty(objectOrEmpty(answer).error)
   if (typeof code === 'string') return code
   return /maximum context length/.test(textOrNone(message)) ? 'context_length_exceeded' : ''
 }
