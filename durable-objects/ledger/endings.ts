@@ -31,7 +31,7 @@ export class Endings {
 
   /** Whether a crash took a call before its hold was written: one that is known is held or has ended. */
   isLost({ request_id, reserved_at }: CallUnderWay, now: number): boolean {
-    return now - reserved_at <= ENDED_CALLS_KEPT_MS && this.#find(request_id) === undefined
+    return now - reserved_at <= ENDED_CALLS_KEPT_MS && this.find(request_id) === undefined
   }
 
   /** Holds a lost call again, and takes its hold off the remnant of its epoch. */
@@ -47,7 +47,7 @@ export class Endings {
   settle(settlement: Settlement, now: number): void {
     const { counters, reservations, epochs, emit } = this.#parts
     const { request_id, epoch, outcome } = settlement
-    const known = this.#find(request_id)
+    const known = this.find(request_id)
     if (known?.outcome === 'settled' || known?.outcome === 'released') return
     // It ended, has its event, and has been forgotten since. What a crash took may be of any age.
     const isOld = now - settlement.reserved_at > ENDED_CALLS_KEPT_MS
@@ -72,7 +72,7 @@ export class Endings {
    * unknown, and where another call has that id already: two calls under one id could not both be awaited.
    */
   #charge({ outcome, usage, usage_source, continues }: Settlement, hold: Amount) {
-    const isTaken = continues !== null && this.#find(continues.request_id) !== undefined
+    const isTaken = continues !== null && this.find(continues.request_id) !== undefined
     if (outcome === 'released') return { usage: NOTHING, usage_source, continues: isTaken ? null : continues }
     if (usage === null) return { usage: hold, usage_source, continues: null }
     if (!isTaken) return { usage: amountOf(usage), usage_source, continues }
@@ -92,16 +92,12 @@ export class Endings {
     counters.hold(reserved_at, hold, 1)
   }
 
-  requestModelOf(requestId: string): string | null {
-    return this.#find(requestId)?.draft?.request_model ?? null
-  }
-
   /**
    * The settlement of a call that had gone on; null where it is not known here: it is another user's, or has ended
    * and is forgotten. Its event names the call that began it, whoever asked how it ended.
    */
   settlementOf(conclusion: Conclusion): Settlement | null {
-    const known = this.#find(conclusion.request_id)
+    const known = this.find(conclusion.request_id)
     if (!known) return null
     const { reserved_at, amount, draft } = known
     const asAdmitted = { draft: draft ?? conclusion.draft, reserved_at, hold: amount, epoch: 0 }
@@ -122,7 +118,7 @@ export class Endings {
     emit(expiredEvent(row, now))
   }
 
-  #find(requestId: string): KnownCall | undefined {
+  find(requestId: string): KnownCall | undefined {
     const held = this.#parts.holds.find(requestId)
     return held ? { ...held, outcome: null } : this.#parts.reservations.find(requestId)
   }

@@ -15,7 +15,7 @@ import { decide, type Fit, type Limit } from './decide.ts'
 import { Endings } from './endings.ts'
 import { Epochs } from './epochs.ts'
 import { type Hold, Holds } from './holds.ts'
-import { Reservations } from './reservations.ts'
+import { type KnownCall, Reservations } from './reservations.ts'
 import { createSchema } from './schema.ts'
 import type { Sql } from './sql.ts'
 import { capStatus, limitsOf, partOf, refuseCaller, tightestOf, withLasting } from './standing.ts'
@@ -99,7 +99,7 @@ export class Ledger {
    * where the ceiling does not allow the hold: then the hold itself, and where calls come fast a higher ceiling.
    */
   reserve(ask: Ask, now: number): Decision {
-    const known = this.#holds.find(ask.request_id) ?? this.#reservations.find(ask.request_id)
+    const known = this.#endings.find(ask.request_id)
     if (known) return admission(known, this.#limits(now))
 
     const refusal = this.refusalOf(ask.caller, now)
@@ -218,7 +218,7 @@ export class Ledger {
 
   /** The models that these calls asked for, by which they are priced; null where a call is not known. */
   requestModels(request_ids: string[]): (string | null)[] {
-    return request_ids.map((id) => this.#endings.requestModelOf(id))
+    return request_ids.map((id) => this.#endings.find(id)?.draft?.request_model ?? null)
   }
 
   /**
@@ -314,10 +314,9 @@ export class Ledger {
 }
 
 function admission(
-  hold: Pick<Hold, 'granted_output_tokens' | 'clamped' | 'amount' | 'reserved_at'> & { epoch?: number },
+  { granted_output_tokens, clamped, amount, reserved_at, epoch }: Omit<KnownCall, 'outcome' | 'draft'>,
   limits: Limit[],
 ): Admission {
-  const { granted_output_tokens, clamped, amount, reserved_at, epoch = 0 } = hold
   return {
     admitted: true,
     granted_output_tokens,

@@ -37,7 +37,7 @@ const FORGET = `
   where ended_at < ? and seq <= (select max(seq) from reservations) - ?`
 
 /** What is known of a call: by its row, or in memory while its hold is out. */
-export interface KnownCall extends Pick<Hold, 'reserved_at' | 'amount' | 'granted_output_tokens' | 'clamped'> {
+export interface KnownCall extends Omit<Hold, 'request_id' | 'expires_at' | 'draft'> {
   /** Null while it is held. */
   outcome: Outcome | null
   /** Null once the call has ended for good. */
@@ -57,9 +57,10 @@ export class Reservations {
   find(requestId: string): KnownCall | undefined {
     const [row] = this.#sql.all<ReservationRow>(FIND, requestId)
     if (!row) return undefined
-    const { reserved_at, granted_output_tokens, clamped, outcome } = row
+    const { reserved_at, granted_output_tokens, outcome } = row
+    const [amount, clamped] = [amountOf(row), row.clamped === 1]
     const draft: EventDraft | null = row.draft === null ? null : JSON.parse(row.draft)
-    return { reserved_at, granted_output_tokens, clamped: clamped === 1, amount: amountOf(row), outcome, draft }
+    return { reserved_at, granted_output_tokens, clamped, amount, epoch: 0, outcome, draft }
   }
 
   hold({
