@@ -2,7 +2,7 @@
 // https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html
 
 import { objectOrEmpty } from '../providers/answer.ts'
-import { type Body, boundOf, type Said, say } from './fake-text.ts'
+import { type Body, type Said, say } from './fake-text.ts'
 
 export interface Spoken {
   answer: object
@@ -14,7 +14,7 @@ export interface Spoken {
 export const FAMILIES: Record<string, (body: Body, input: number) => Spoken> = {
   'amazon.nova-': (body, inputTokens) => {
     const config = objectOrEmpty(body.inferenceConfig)
-    const said = say({ bound: boundOf(config.maxTokens ?? config.max_new_tokens) })
+    const said = say({ bound: config.maxTokens ?? config.max_new_tokens })
     const outputTokens = said.pieces.length
     const usage = { inputTokens, outputTokens, totalTokens: inputTokens + outputTokens, cacheReadInputTokenCount: 0 }
     const message = { role: 'assistant', content: [{ text: said.pieces.join('') }] }
@@ -33,14 +33,14 @@ export const FAMILIES: Record<string, (body: Body, input: number) => Spoken> = {
   }),
   'amazon.titan-text': (body, inputTextTokenCount) => {
     const config = objectOrEmpty(body.textGenerationConfig)
-    const said = say({ bound: boundOf(config.maxTokenCount) })
+    const said = say({ bound: config.maxTokenCount })
     const completionReason = said.truncated ? 'LENGTH' : 'FINISH'
     const result = { tokenCount: said.pieces.length, outputText: said.pieces.join(''), completionReason }
     const chunks = said.pieces.map((outputText, index) => ({ outputText, index, inputTextTokenCount }))
     return { answer: { inputTextTokenCount, results: [result] }, chunks, output: said.pieces.length }
   },
   'meta.llama': (body, prompt_token_count) => {
-    const said = say({ bound: boundOf(body.max_gen_len) })
+    const said = say({ bound: body.max_gen_len })
     const stop_reason = said.truncated ? 'length' : 'stop'
     const generation_token_count = said.pieces.length
     return {
@@ -49,9 +49,9 @@ export const FAMILIES: Record<string, (body: Body, input: number) => Spoken> = {
       output: generation_token_count,
     }
   },
-  'mistral.': (body) => outputs(say({ bound: boundOf(body.max_tokens) })),
+  'mistral.': (body) => outputs(say({ bound: body.max_tokens })),
   'cohere.command': (body) => {
-    const said = say({ bound: boundOf(body.max_tokens) })
+    const said = say({ bound: body.max_tokens })
     return { ...outputs(said), answer: { generations: [{ text: said.pieces.join(''), finish_reason: 'COMPLETE' }] } }
   },
   'cohere.embed': () => ({

@@ -11,7 +11,6 @@ import { isSigned } from './fake-sigv4.ts'
 import {
   at,
   type Body,
-  boundOf,
   type Choice,
   lastUserText,
   parseBody,
@@ -76,7 +75,7 @@ function converse(body: Body, bytes: Buffer, streams: boolean): Script {
     tools: toolsIn(at(body.toolConfig, 'tools'), ['toolSpec'], ['inputSchema', 'json']),
     choice: choiceOf(at(body.toolConfig, 'toolChoice')),
     schema: schemaIn(body),
-    bound: boundOf(config.maxTokens),
+    bound: config.maxTokens,
   })
   const stopReason = said.truncated ? 'max_tokens' : said.tool ? 'tool_use' : 'end_turn'
   const usage = usageOf(body, promptTokens(bytes), said.pieces.length)

@@ -8,7 +8,6 @@ import { json, type Script } from './fake-script.ts'
 import {
   ANY_OBJECT,
   type Body,
-  boundOf,
   type Choice,
   lastUserText,
   parseBody,
@@ -89,7 +88,7 @@ function generate(id: string, body: Body, bytes: Buffer, alt: string | null): Sc
     tools: toolsOf(body),
     choice: choiceOf(body),
     schema: schemaIn(config),
-    bound: boundOf(max),
+    bound: max,
   })
   const responseId = randomId('', 22)
   const chunk = (pieces: string[], soFar: number, finish: boolean) => ({

@@ -5,18 +5,7 @@
 import { isObject } from '../providers/answer.ts'
 import { choiceOf, memory, missing, refusal, unparsed } from './fake-openai-wire.ts'
 import { events, json, type Script } from './fake-script.ts'
-import {
-  at,
-  type Body,
-  boundOf,
-  lastUserText,
-  parseBody,
-  randomId,
-  type Said,
-  say,
-  schemaOf,
-  toolsIn,
-} from './fake-text.ts'
+import { at, type Body, lastUserText, parseBody, randomId, type Said, say, schemaOf, toolsIn } from './fake-text.ts'
 
 /** What each search and each stored context adds to the input. */
 const FOUND_TOKENS = 2_000
@@ -46,7 +35,7 @@ export function respond(bytes: Buffer): Script {
     tools: toolsIn(Array.isArray(body.tools) && body.tools.filter(isFunction), [], ['parameters']),
     choice: choiceOf(body.tool_choice),
     schema: schemaOf(formatOf(body)),
-    bound: boundOf(bound),
+    bound,
   })
   const searches = searchesOf(body)
   const item = itemOf(said)

@@ -10,7 +10,6 @@ import { choiceOf, MOST_CHOICES, missing, refusal, tooMany, unparsed } from './f
 import { events, json, type Script } from './fake-script.ts'
 import {
   type Body,
-  boundOf,
   lastUserText,
   parseBody,
   promptTokens,
@@ -126,13 +125,12 @@ function complete(bytes: Buffer): Script {
   const prompt_tokens = promptTokens(bytes)
   const long = tooLong(body.model, prompt_tokens)
   if (long) return long
-  const bound = body.max_completion_tokens ?? body.max_tokens
   const said = say({
     userText: lastUserText(body.messages),
     tools: toolsIn(body.tools, ['function'], ['parameters']),
     choice: choiceOf(body.tool_choice),
     schema: schemaOf(body.response_format),
-    bound: boundOf(bound),
+    bound: body.max_completion_tokens ?? body.max_tokens,
   })
   const choices = Number(body.n ?? 1)
   const completion_tokens = said.pieces.length * choices

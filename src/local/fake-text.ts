@@ -30,8 +30,8 @@ export interface Asked {
   choice?: Choice
   /** The text is JSON of this schema; undefined for plain text. */
   schema?: unknown
-  /** The output bound in tokens; null for none. */
-  bound: number | null
+  /** The output bound in tokens; anything but a number is none. */
+  bound: unknown
 }
 
 /** The tools in a request's field: where in each its name is, and where beside the name its schema. */
@@ -43,14 +43,11 @@ export function toolsIn(tools: unknown, declared_at: string[], schema_at: string
   })
 }
 
-/** The output bound in a request's field; null where that is no number. */
-export const boundOf = (value: unknown) => (typeof value === 'number' ? value : null)
-
 export function say({ userText = '', tools = [], choice = 'auto', schema, bound }: Asked): Said {
   const tool = choose(tools, choice, userText)
   const value = tool ? objectOrEmpty(valueFor(tool.schema)) : isObject(schema) ? valueFor(schema) : undefined
   const full = (value === undefined ? SENTENCE.match(/\s*\S+/g) : JSON.stringify(value).match(/.{1,4}/gsu)) ?? []
-  const pieces = full.slice(0, bound ?? undefined)
+  const pieces = full.slice(0, typeof bound === 'number' ? bound : undefined)
   return { pieces, truncated: pieces.length < full.length, tool: tool?.name ?? null }
 }
 
