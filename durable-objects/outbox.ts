@@ -176,13 +176,8 @@ export class Outbox {
       this.#failures += 1
       this.#wait_ms = delay * (0.5 + this.#options.random() / 2)
       this.#retryAt = this.#options.now() + this.#wait_ms
-      console.warn(
-        JSON.stringify({
-          message: 'usage events wait for Postgres',
-          error: String(rootCause(error)),
-          retry_in_ms: delay,
-        }),
-      )
+      const message = 'usage events wait for Postgres'
+      console.warn(JSON.stringify({ message, error: String(rootCause(error)), retry_in_ms: delay }))
     } finally {
       // In the same turn as its last look at what waits: whoever asks from now on needs a drain of their own.
       this.#draining = null
@@ -201,10 +196,8 @@ export class Outbox {
       if (rows.length === 1) {
         this.#setAside(first, error)
         if (this.#retryRejectedAt <= this.#options.now()) this.#waitWithRejected()
-        const { id } = JSON.parse(first.event)
-        console.error(
-          JSON.stringify({ message: 'Postgres rejected a usage event', event_id: id, error: String(error) }),
-        )
+        const { id: event_id } = JSON.parse(first.event)
+        console.error(JSON.stringify({ message: 'Postgres rejected a usage event', event_id, error: String(error) }))
         return
       }
       const half = Math.ceil(rows.length / 2)
