@@ -8,8 +8,8 @@ import { passWholeObjects } from './gemini-frames.ts'
 import { editGenerate, readGenerateBound } from './gemini-generate.ts'
 import { meterGenerate } from './gemini-meter.ts'
 import { asksForEvents, MODELS_PATH, pathOf, refuseQuery } from './gemini-request.ts'
-import { googleError, googleErrorResponse } from './google-errors.ts'
-import { readGoogleCredential, setGoogleCredential } from './google-request.ts'
+import { googleError } from './google-errors.ts'
+import { GOOGLE } from './google-request.ts'
 import { unmetered } from './refusals.ts'
 import { sseError } from './sse.ts'
 
@@ -67,6 +67,7 @@ const free = (name: string, path: string, method: Operation['method'] = 'GET', k
 })
 
 export const gemini: Dialect = {
+  ...GOOGLE,
   provider: 'gemini',
   operations: [
     generateContent,
@@ -77,13 +78,7 @@ export const gemini: Dialect = {
     free('models_list', MODELS_PATH, 'GET', PAGING),
     free('models_get', `${MODELS_PATH}/:model{[\\w.-]+}`),
   ],
-  request_id_header: 'x-request-id',
   forwarded_headers: ['content-type', 'accept', 'user-agent', 'x-goog-api-client', 'x-server-timeout'],
-  own_key_headers: ['x-goog-user-project'],
-  readCredential: readGoogleCredential,
-  credential_query: 'key',
-  setCredential: setGoogleCredential,
-  errorResponse: googleErrorResponse,
   streamError,
   maxOutputTokens: (model) => MAX_OUTPUT_TOKENS.find(([family]) => family.test(model))?.[1] ?? null,
 }

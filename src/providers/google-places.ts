@@ -4,8 +4,8 @@
 import type { GatewayError } from '../errors.ts'
 import { type Price, priceWithoutTokens } from '../pricing/price.ts'
 import type { Asked, Dialect } from './dialect.ts'
-import { googleError, googleErrorResponse } from './google-errors.ts'
-import { readGoogleCredential, refuseUnknownQuery, setGoogleCredential } from './google-request.ts'
+import { googleError } from './google-errors.ts'
+import { GOOGLE, refuseUnknownQuery } from './google-request.ts'
 import { perCallOperation } from './per-call.ts'
 import { sseError } from './sse.ts'
 
@@ -123,6 +123,7 @@ const refuseQuery = (query: URLSearchParams) => refuseUnknownQuery(query, KNOWN_
 const searchPath = (verb: string) => `/v1/:method{places:${verb}}`
 
 export const googlePlaces: Dialect = {
+  ...GOOGLE,
   provider: PLACES_PROVIDER,
   operations: [
     perCallOperation(
@@ -143,7 +144,6 @@ export const googlePlaces: Dialect = {
       photo,
     ),
   ],
-  request_id_header: 'x-request-id',
   forwarded_headers: [
     'content-type',
     'accept',
@@ -152,11 +152,6 @@ export const googlePlaces: Dialect = {
     'x-goog-api-client',
     'x-goog-fieldmask',
   ],
-  own_key_headers: ['x-goog-user-project'],
-  readCredential: readGoogleCredential,
-  credential_query: 'key',
-  setCredential: setGoogleCredential,
-  errorResponse: googleErrorResponse,
   streamError: (error) => sseError(googleError(error)),
   maxOutputTokens: () => null,
 }

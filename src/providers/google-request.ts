@@ -1,20 +1,25 @@
-// What every API of Google's reads of a request: the credential, and parameters of the query. Pure.
+// What Google's APIs have in common: credentials, errors, and parameters of the query. Pure.
 
 import type { GatewayError } from '../errors.ts'
 import { readBearer, withQuery } from './bearer.ts'
+import type { Dialect } from './dialect.ts'
+import { googleErrorResponse } from './google-errors.ts'
 
-/** `x-goog-api-key`, `?key=` or a bearer token. */
-export function readGoogleCredential(headers: Headers, url: string): string | null {
-  return withQuery(headers.get('x-goog-api-key')?.trim() || readBearer(headers), url, 'key')
-}
-
-export function setGoogleCredential(headers: Headers, credential: string): void {
-  headers.delete('x-goog-api-key')
-  headers.delete('authorization')
-  // OAuth's access tokens work only as bearer tokens.
-  if (credential.startsWith('ya29.')) headers.set('authorization', `Bearer ${credential}`)
-  else headers.set('x-goog-api-key', credential)
-}
+export const GOOGLE = {
+  request_id_header: 'x-request-id',
+  own_key_headers: ['x-goog-user-project'],
+  /** `x-goog-api-key`, `?key=` or a bearer token. */
+  readCredential: (headers, url) => withQuery(headers.get('x-goog-api-key')?.trim() || readBearer(headers), url, 'key'),
+  credential_query: 'key',
+  setCredential(headers, credential) {
+    headers.delete('x-goog-api-key')
+    headers.delete('authorization')
+    // OAuth's access tokens work only as bearer tokens.
+    if (credential.startsWith('ya29.')) headers.set('authorization', `Bearer ${credential}`)
+    else headers.set('x-goog-api-key', credential)
+  },
+  errorResponse: googleErrorResponse,
+} satisfies Partial<Dialect>
 
 /**
  * Those of the parameters that all Google APIs take. The others can replace the body (`$req`), headers (`$httpHeaders`), the
