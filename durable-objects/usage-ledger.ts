@@ -67,11 +67,8 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
   #isRinging = false
   #refreshAt = 0
   #settling: Settling[] = []
-  #isWritingHolds = false
-  #isBeating = false
   #admittedThisBeat = false
   #drainedAt = Number.NEGATIVE_INFINITY
-  #isWritingRefusals = false
   #refusalsWrittenAt = Number.NEGATIVE_INFINITY
   /** Events since the last drain. */
   #undrained = 0
@@ -116,8 +113,8 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
 
   #admitted({ epoch, reserved_at }: Admission): void {
     this.#admittedThisBeat = true
-    if (!this.#ledger.isAtRest) this.#beatOn()
-    if (epoch !== 0) this.#writeHoldsSoon()
+    if (!this.#ledger.isAtRest) this.#beatIn(BEAT_MS)
+    if (epoch !== 0) this.#writeHoldsIn(WRITE_HOLDS_MS)
     // Under a ceiling the alarm rings soon: what a crash leaves of it begins to expire only at the restart.
     else this.#wakeForHold(reserved_at + (this.#ledger.isAtRest ? this.#hold_ttl_ms : GUARD_MS))
   }
@@ -127,28 +124,19 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
    * answer is out: a timer of a second would cost more than the row. Many are written together, once a beat.
    */
   #writeRefusalsSoon(): void {
-    if (this.#isWritingRefusals) return
-    this.#isWritingRefusals = true
     const isLone = Math.abs(Date.now() - this.#refusalsWrittenAt) >= BEAT_MS
-    setTimeout(
-      () => {
-        this.#isWritingRefusals = false
-        this.#refusalsWrittenAt = Date.now()
-        attempt('could not write its refusals', () => this.#ledger.writeRefusals(Date.now()))
-      },
-      isLone ? 0 : BEAT_MS,
-    )
+    this.#writeRefusalsIn(isLone ? 0 : BEAT_MS)
   }
 
-  #writeHoldsSoon(after_ms = WRITE_HOLDS_MS): void {
-    if (this.#isWritingHolds) return
-    this.#isWritingHolds = true
-    setTimeout(() => {
-      this.#isWritingHolds = false
-      const done = attempt('could not write its holds', () => this.#wakeForHold(this.#ledger.writeHolds()))
-      if (!this.#ledger.areHoldsWritten) this.#writeHoldsSoon(done ? WRITE_HOLDS_MS : BEAT_MS)
-    }, after_ms)
-  }
+  readonly #writeRefusalsIn = delayed(() => {
+    this.#refusalsWrittenAt = Date.now()
+    attempt('could not write its refusals', () => this.#ledger.writeRefusals(Date.now()))
+  })
+
+  readonly #writeHoldsIn = delayed(() => {
+    const done = attempt('could not write its holds', () => this.#wakeForHold(this.#ledger.writeHolds()))
+    if (!this.#ledger.areHoldsWritten) this.#writeHoldsIn(done ? WRITE_HOLDS_MS : BEAT_MS)
+  })
 
   /**
    * Settlements that arrive while the disk is busy with an earlier write commit together. Where it is not, `sync` returns at
@@ -186,7 +174,7 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
     this.#undrained += settling.length
     const isDue = Math.abs(Date.now() - this.#drainedAt) >= BEAT_MS
     if (isDue || this.#undrained >= MOST_EVENTS) this.#drainNow()
-    else this.#beatOn()
+    else this.#beatIn(BEAT_MS)
   }
 
   async requestModels(request_ids: string[]): Promise<(string | null)[]> {
@@ -201,19 +189,12 @@ export class UsageLedger extends DurableObject<Env> implements LedgerRpc {
     this.#drainNow()
   }
 
-  #beatOn(): void {
-    if (this.#isBeating) return
-    this.#isBeating = true
-    setTimeout(() => this.#beat(), BEAT_MS)
-  }
-
-  #beat(): void {
-    this.#isBeating = false
+  readonly #beatIn = delayed(() => {
     if (this.#undrained > 0) this.#drainNow()
     if (!this.#admittedThisBeat) attempt('could not come to rest', () => this.#rest())
     this.#admittedThisBeat = false
-    if (!this.#ledger.isAtRest) this.#beatOn()
-  }
+    if (!this.#ledger.isAtRest) this.#beatIn(BEAT_MS)
+  })
 
   #rest(): void {
     if (this.#ledger.isAtRest) return
@@ -337,6 +318,19 @@ function configIn(env: Env): Config | null {
 
 function refuse(): never {
   throw new Error('Tollgate is not configured.')
+}
+
+/** Does the work so much later: once, however often it is asked for until then. */
+function delayed(work: () => void): (after_ms: number) => void {
+  let isAhead = false
+  return (after_ms) => {
+    if (isAhead) return
+    isAhead = true
+    setTimeout(() => {
+      isAhead = false
+      work()
+    }, after_ms)
+  }
 }
 
 /** For work that nobody waits for and that is tried again: logs a failure. False where it failed. */
