@@ -41,8 +41,7 @@ const create: Operation = {
   path: '/v1/messages/batches',
   readBound: ({ body, bytes }) => readBatchBound(body, bytes),
   // A batch is granted as it is or refused: its answers are wanted whole.
-  meter: () => () =>
-    meterBatch({ complete: false, may_hide_output: true }, (answer) => ({ continues_as: stringOrNull(answer.id) })),
+  meter: () => () => meterBatch(true, (answer) => ({ continues_as: stringOrNull(answer.id) })),
   continues_for_ms: CONTINUES_FOR_MS,
   ended_told_by: 'message_batches_results',
 }
@@ -52,9 +51,7 @@ const get: Operation = {
   meter:
     ({ params: { id = '' } }) =>
     () =>
-      meterBatch({ complete: true, may_hide_output: false }, (answer) => ({
-        concluded: concludedWithoutAnswers(answer, id),
-      })),
+      meterBatch(false, (answer) => ({ concluded: concludedWithoutAnswers(answer, id) })),
 }
 
 const results: Operation = {
@@ -133,14 +130,12 @@ function dearer(so_far: Bound, one: Bound, path: string): Bound {
   }
 }
 
-/** @param unread what is reported for an answer that is not a batch. */
-function meterBatch(
-  unread: Pick<Metered, 'complete' | 'may_hide_output'>,
-  read: (answer: JsonObject) => Partial<Metered>,
-): Meter {
+/** An answer that is not a batch says nothing of what was created. */
+function meterBatch(created: boolean, read: (answer: JsonObject) => Partial<Metered>): Meter {
   return meterAnswer((answer) => ({
     ...UNREAD,
-    ...unread,
+    complete: !created,
+    may_hide_output: created,
     ...(answer.type === 'message_batch' && { complete: true, ...read(answer) }),
   }))
 }
