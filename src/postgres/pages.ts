@@ -30,7 +30,7 @@ export function isAfter(at: Column, id: Column, { after }: PageRequest, then?: C
   return sql`(${at}, ${id}, ${then}) < (${last}, ${lastId}, ${instant(after.then_ms)})`
 }
 
-const instant = (ms: number) => sql`${new Date(ms).toISOString()}::timestamptz`
+export const instant = (ms: number) => sql`${new Date(ms).toISOString()}::timestamptz`
 
 /** `rows` is what was read with a limit of one more than the page has. */
 export function pageOf<Row extends { id: string }>(

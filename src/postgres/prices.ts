@@ -3,7 +3,7 @@
 import { and, asc, desc, eq, isNull, lte, or, sql } from 'drizzle-orm'
 import type { GivenPrice, Override } from '../pricing/override.ts'
 import { type Database, sqlState, violatedConstraint } from './client.ts'
-import { isAfter, type Page, type PageRequest, pageOf } from './pages.ts'
+import { instant, isAfter, type Page, type PageRequest, pageOf } from './pages.ts'
 import { type PriceRow, prices } from './schema.ts'
 
 /** Most prices in force or to come: all of them go to every worker as one value. Earlier ones are history. */
@@ -26,16 +26,15 @@ export const isSecondPrice = (error: unknown) => violatedConstraint(error) === '
 export const isTooManyPrices = (error: unknown) => sqlState(error) === '22012'
 
 const live = isNull(prices.ended_at)
-const timestamp = (at_ms: number) => sql`${new Date(at_ms).toISOString()}::timestamptz`
 const isOfModel = (model: string) => sql`lower(${prices.model}) = lower(${model}::text)`
 
 /** Each model's price in force and those to come. An earlier one applies again only where the later ones are deleted. */
 const isCurrent = (now_ms: number) =>
   and(
     live,
-    sql`(${prices.effective_from} > ${timestamp(now_ms)} or ${prices.id} in (
+    sql`(${prices.effective_from} > ${instant(now_ms)} or ${prices.id} in (
       select distinct on (provider, lower(model)) id from prices
-      where ended_at is null and effective_from <= ${timestamp(now_ms)}
+      where ended_at is null and effective_from <= ${instant(now_ms)}
       order by provider, lower(model), effective_from desc))`,
   )
 
