@@ -100,7 +100,10 @@ export function perCallDialect(service: PerCallService): Dialect {
       perCallOperation({ name, method, path, takes }, () => name),
     ),
     request_id_header: 'x-request-id',
-    forwarded_headers: ['content-type', 'accept', 'user-agent', ...service.forwarded_headers],
+    // One that is also named there is not: it brings the client's own credential, of whichever kind.
+    forwarded_headers: ['content-type', 'accept', 'user-agent', ...service.forwarded_headers].filter(
+      (name) => name !== credential_header,
+    ),
     own_key_headers: [],
     readCredential: (headers, url) =>
       credential_query ? withQuery(inHeader(headers), url, credential_query) : inHeader(headers),

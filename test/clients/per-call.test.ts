@@ -14,6 +14,8 @@ const thingsAt = (base_url: string): PerCallConfig => ({
   base_url,
   credential_header: 'x-things-key',
   credential_query: 'token',
+  // Named twice: what a client sends in it is a credential all the same.
+  forwarded_headers: ['x-things-key'],
   routes: [
     { name: 'look', method: 'GET', path: '/v2/look/:id', usd_per_request: 0.01 },
     { name: 'make', method: 'POST', path: '/v2/:verb{things:make}', usd_per_request: 0.25 },
