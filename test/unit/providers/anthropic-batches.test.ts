@@ -113,6 +113,8 @@ describe('a batch', () => {
       complete: true,
     })
     expect(meterOf('create', '{"id":')).toMatchObject({ continues_as: null, usage: null, complete: false })
+    // Nobody can ask how that one ends: its hold is charged.
+    expect(meterOf('create', '{"type":"message_batch"}')).toMatchObject({ continues_as: null, may_hide_output: true })
   })
 
   test('that ended without one answer used nothing; while it runs, or with answers, nothing is known yet', () => {
