@@ -69,5 +69,7 @@ test('a refusal by itself is written at once, those that come soon after another
     return timers
   }
   expect(await costOf(1)).toEqual([0])
-  expect(await costOf(10)).toContain(1_000)
+  const timers = await costOf(10)
+  expect(timers).toContain(1_000)
+  expect(timers.length).toBeLessThan(10)
 })
